@@ -1,0 +1,345 @@
+//! A takeover group: the unit that moves from node to node.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::params::PARAMS;
+use crate::wwn::Wwn;
+
+/// One virtual port of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortSpec {
+    /// The port name that initiators know.
+    pub wwpn: Wwn,
+    /// The fabric that it must appear in; any fabric where `None`.
+    pub fabric: Option<Wwn>,
+}
+
+/// One disk of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskSpec {
+    /// Its LUN number, 0 to 16383 (flat space addressing, SAM-5 4.7.7.3).
+    pub lun: u16,
+    /// How the configuration names it.
+    pub device: DeviceName,
+}
+
+/// How a disk is named in the configuration: the same on every node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceName {
+    /// A path under /dev that survives a reboot.
+    Path(PathBuf),
+    /// The world-wide identifier that the device reports, such as `naa.6001405...`.
+    Wwid(String),
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Wwid(wwid) => f.write_str(wwid),
+        }
+    }
+}
+
+/// What guarantees that one node owns a group's disks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ownership {
+    /// SCSI-3 persistent reservations, ours.
+    Scsi3Pr,
+    /// Something outside (DRBD, say).
+    None,
+}
+
+/// The LIO driver that serves a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DriverChoice {
+    /// The one that belongs to the physical port's driver.
+    Auto,
+    /// `fc`, for libfc ports.
+    TcmFc,
+    /// `qla2xxx`.
+    Qla2xxx,
+}
+
+/// A takeover group as configured: one WWNN, its ports, disks and initiators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The Pacemaker resource's name.
+    pub name: String,
+    /// Node name of every port.
+    pub wwnn: Wwn,
+    /// At least one.
+    pub ports: Vec<PortSpec>,
+    /// At least one; each LUN number once.
+    pub disks: Vec<DiskSpec>,
+    /// At least one.
+    pub initiators: Vec<Wwn>,
+    /// See [`Ownership`].
+    pub ownership: Ownership,
+    /// The node that it belongs to, where that is said.
+    pub home: Option<String>,
+    /// See [`DriverChoice`].
+    pub driver: DriverChoice,
+}
+
+/// Everything that is wrong with a configuration, not only the first thing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub struct GroupError(pub Vec<String>);
+
+/// LUN numbers above this need an addressing method that LIO does not decode.
+const LUN_MAX: u16 = 16383;
+
+impl Group {
+    /// Reads a group from its parameters.
+    ///
+    /// `param` returns the value of a parameter of [`PARAMS`], `None` where it is not
+    /// set. Nothing outside the parameters is looked at, so that the answer is the same
+    /// on every node.
+    ///
+    /// # Errors
+    /// Every fault found, each with the parameter and the value.
+    pub fn parse(
+        name: &str,
+        param: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, GroupError> {
+        let mut faults = Vec::new();
+        let mut value = |name: &str| {
+            let spec = PARAMS.iter().find(|p| p.name == name);
+            let given = param(name).map(|v| v.trim().to_owned()).unwrap_or_default();
+            if !given.is_empty() {
+                return given;
+            }
+            match spec.and_then(|p| p.default) {
+                Some(default) => default.to_owned(),
+                None => {
+                    let short = spec.map_or("", |p| p.short);
+                    faults.push(format!("{name} is not set ({short})"));
+                    String::new()
+                }
+            }
+        };
+        let wwnn = value("wwnn");
+        let ports = value("ports");
+        let disks = value("disks");
+        let initiators = value("initiators");
+        let ownership = value("ownership");
+        let home = value("home");
+        let driver = value("driver");
+
+        let wwnn = in_param("wwnn", &wwnn, &mut faults, |t| Ok(t.parse::<Wwn>()?));
+        let ports = in_param("ports", &ports, &mut faults, parse_port);
+        let disks = in_param("disks", &disks, &mut faults, parse_disk);
+        let initiators =
+            in_param("initiators", &initiators, &mut faults, |t| Ok(t.parse::<Wwn>()?));
+        let ownership = in_param("ownership", &ownership, &mut faults, |t| match t {
+            "scsi3-pr" => Ok(Ownership::Scsi3Pr),
+            "none" => Ok(Ownership::None),
+            other => Err(format!("'{other}' is neither scsi3-pr nor none").into()),
+        });
+        let driver = in_param("driver", &driver, &mut faults, |t| match t {
+            "auto" => Ok(DriverChoice::Auto),
+            "tcm_fc" => Ok(DriverChoice::TcmFc),
+            "qla2xxx" => Ok(DriverChoice::Qla2xxx),
+            other => Err(format!("'{other}' is not auto, tcm_fc or qla2xxx").into()),
+        });
+
+        if wwnn.len() > 1 {
+            faults.push("wwnn: more than one name given".into());
+        }
+        once("ports", "WWPN", ports.iter().map(|p| p.wwpn), &mut faults);
+        once("disks", "LUN", disks.iter().map(|d| d.lun), &mut faults);
+        once("disks", "device", disks.iter().map(|d| &d.device), &mut faults);
+        once("initiators", "WWPN", initiators.iter().copied(), &mut faults);
+        for port in &ports {
+            if initiators.contains(&port.wwpn) {
+                faults.push(format!("{} is both a port and an initiator", port.wwpn));
+            }
+        }
+
+        match (wwnn.first(), ownership.first(), driver.first()) {
+            (Some(&wwnn), Some(&ownership), Some(&driver)) if faults.is_empty() => {
+                let home = Some(home).filter(|h| !h.is_empty());
+                let name = name.to_owned();
+                Ok(Self { name, wwnn, ports, disks, initiators, ownership, home, driver })
+            }
+            _ => Err(GroupError(faults)),
+        }
+    }
+
+    /// Whether the group is at home on this node.
+    pub fn is_native(&self, node: &str) -> bool {
+        self.home.as_deref() == Some(node)
+    }
+}
+
+type Fault = Box<dyn std::error::Error>;
+
+/// Reads each word of a parameter and keeps what is wrong with any of them.
+fn in_param<T>(
+    name: &str,
+    text: &str,
+    faults: &mut Vec<String>,
+    read: impl Fn(&str) -> Result<T, Fault>,
+) -> Vec<T> {
+    let mut found = Vec::new();
+    for word in text.split_whitespace() {
+        match read(word) {
+            Ok(value) => found.push(value),
+            Err(fault) => faults.push(format!("{name}: {fault}")),
+        }
+    }
+    found
+}
+
+fn once<T: Ord + fmt::Display>(
+    param: &str,
+    what: &str,
+    values: impl Iterator<Item = T>,
+    faults: &mut Vec<String>,
+) {
+    let mut seen = BTreeSet::new();
+    for value in values {
+        let text = format!("{param}: {what} {value} is given twice");
+        if !seen.insert(value) && !faults.contains(&text) {
+            faults.push(text);
+        }
+    }
+}
+
+fn parse_port(word: &str) -> Result<PortSpec, Fault> {
+    let (wwpn, fabric) = match word.split_once('@') {
+        Some((wwpn, fabric)) => (wwpn, Some(fabric.parse()?)),
+        None => (word, None),
+    };
+    Ok(PortSpec { wwpn: wwpn.parse()?, fabric })
+}
+
+fn parse_disk(word: &str) -> Result<DiskSpec, Fault> {
+    let (lun, device) = word.split_once('=').ok_or_else(|| {
+        format!("'{word}' is not LUN=DEVICE, for instance 0=/dev/disk/by-id/wwn-0x6001")
+    })?;
+    let lun = lun.parse::<u16>().ok().filter(|lun| *lun <= LUN_MAX).ok_or_else(|| {
+        format!("'{lun}' in '{word}' is not a LUN number from 0 to {LUN_MAX}")
+    })?;
+    Ok(DiskSpec { lun, device: parse_device(device)? })
+}
+
+fn parse_device(text: &str) -> Result<DeviceName, Fault> {
+    if let Some(inside) = text.strip_prefix("/dev/") {
+        let steps_out = inside.split('/').any(|part| matches!(part, "" | "." | ".."));
+        // The backing path is written into LIO's `control`, where a comma ends it.
+        if steps_out || text.len() > 255 || text.contains([',', '\\']) {
+            return Err(format!("'{text}' is not a plain path under /dev").into());
+        }
+        if volatile(inside) {
+            return Err(format!(
+                "'{text}' may name another disk after a reboot; use its path under \
+                 /dev/disk/by-id or its WWID"
+            )
+            .into());
+        }
+        return Ok(DeviceName::Path(text.into()));
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':');
+    if text.len() >= 8 && text.len() <= 128 && text.chars().all(plain) {
+        return Ok(DeviceName::Wwid(text.to_owned()));
+    }
+    Err(format!("'{text}' is neither a path under /dev nor a WWID").into())
+}
+
+/// Kernel names that are given out in the order of discovery.
+fn volatile(name: &str) -> bool {
+    let numbered = |prefix: &str| {
+        name.strip_prefix(prefix)
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let lettered = |prefix: &str| {
+        name.strip_prefix(prefix).is_some_and(|rest| {
+            !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric())
+        })
+    };
+    lettered("sd") || lettered("vd") || numbered("nvme") || numbered("dm-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn good(name: &str) -> Option<String> {
+        let value = match name {
+            "wwnn" => "20:00:00:25:b5:00:00:0a",
+            "ports" => "20:01:00:25:b5:00:00:0a@10:00:00:00:00:00:00:01",
+            "disks" => "0=/dev/disk/by-id/wwn-0x60014051 7=naa.60014050000000002",
+            "initiators" => "21:00:00:24:ff:00:00:01 0x21000024ff000002",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    }
+
+    fn with(name: &'static str, value: &'static str) -> Result<Group, GroupError> {
+        Group::parse("g", |p| if p == name { Some(value.into()) } else { good(p) })
+    }
+
+    #[test]
+    fn a_whole_group_is_read() {
+        let group = Group::parse("g", good).unwrap();
+        assert_eq!(group.ports.len(), 1);
+        assert!(group.ports[0].fabric.is_some());
+        assert_eq!(group.disks.iter().map(|d| d.lun).collect::<Vec<_>>(), [0, 7]);
+        assert_eq!(group.initiators.len(), 2);
+        assert_eq!(group.ownership, Ownership::Scsi3Pr);
+        assert_eq!(group.driver, DriverChoice::Auto);
+        assert_eq!(group.home, None);
+    }
+
+    #[test]
+    fn each_fault_is_named() {
+        for (param, value, want) in [
+            ("wwnn", "20:00", "wwnn: '20:00' is not a WWN"),
+            ("wwnn", "", "wwnn is not set"),
+            ("ports", "xyz", "ports: 'xyz' is not a WWN"),
+            ("ports", "2001002500000001 2001002500000001", "given twice"),
+            ("ports", "2001002500000001@x", "'x' is not a WWN"),
+            ("ports", "21:00:00:24:ff:00:00:01", "both a port and an initiator"),
+            ("disks", "0=/dev/disk/by-id/a 0=/dev/disk/by-id/b", "LUN 0 is given twice"),
+            ("disks", "0=/dev/disk/by-id/a 1=/dev/disk/by-id/a", "given twice"),
+            ("disks", "x=/dev/disk/by-id/a", "'x' in"),
+            ("disks", "16384=/dev/disk/by-id/a", "from 0 to 16383"),
+            ("disks", "/dev/disk/by-id/a", "not LUN=DEVICE"),
+            ("disks", "0=/dev/sda", "after a reboot"),
+            ("disks", "0=/dev/../etc/passwd", "not a plain path"),
+            ("disks", "0=/dev/a,readonly=1", "not a plain path"),
+            ("disks", "0=/etc/passwd", "neither a path under /dev nor a WWID"),
+            ("ownership", "mine", "neither scsi3-pr nor none"),
+            ("driver", "lpfc", "not auto, tcm_fc or qla2xxx"),
+        ] {
+            let error = with(param, value).unwrap_err().to_string();
+            assert!(error.contains(want), "{param}={value}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once() {
+        let error = Group::parse("g", |_| None).unwrap_err();
+        assert_eq!(error.0.len(), 4, "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(which in 0usize..7, text in ".*") {
+            let name = PARAMS[which].name;
+            let _ = Group::parse("g", |p| {
+                if p == name { Some(text.clone()) } else { good(p) }
+            });
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The kernel door: every read, write, directory, link, ioctl and clock of understudy
+//! goes through the one trait in here, so that the whole of it runs on a tree of our own.
+//!
+//! Reading is direct. Changing is done by [`Kernel::run`], which takes the work as plain
+//! values ([`Op`]), does what can be done side by side, and always comes back in time.
+
+mod op;
+pub mod paths;
+mod real;
+pub mod reservation;
+mod scsi;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+pub use op::{Chain, ChainResult, Done, Op};
+pub use real::RealKernel;
+
+/// How many chains [`Kernel::run`] works on at once. LUN links wait for RCU grace
+/// periods, and 32 of them side by side wait for the same ones.
+pub const LANES: usize = 32;
+
+/// A point in time: how long after some fixed moment before the program's start.
+pub type Instant = Duration;
+
+/// Everything that understudy asks of the kernel.
+pub trait Kernel {
+    /// The text of an attribute or a small file.
+    fn read(&self, path: &Path) -> Result<String, KernelError>;
+    /// The sorted names in a directory; none where the directory is absent.
+    fn list(&self, dir: &Path) -> Result<Vec<String>, KernelError>;
+    /// Where a path leads when every link is followed.
+    fn resolve(&self, path: &Path) -> Result<PathBuf, KernelError>;
+    /// Whether something is there, a link that leads nowhere included.
+    fn exists(&self, path: &Path) -> bool;
+    /// Replaces a file of ours as a whole, readable by root alone; a reader sees the old
+    /// text or the new one. The directory is made if it is absent.
+    fn store(&self, path: &Path, text: &str) -> Result<(), KernelError>;
+    /// Removes a file of ours; one that is absent is well removed.
+    fn discard(&self, path: &Path) -> Result<(), KernelError>;
+
+    /// Carries out chains of operations, up to [`LANES`] of them side by side, each
+    /// chain in its order until one of its operations fails.
+    ///
+    /// It returns soon after `until` at the latest, whatever the kernel does: what did
+    /// not end by then is reported as [`Cause::TimedOut`] or [`Cause::NotBegun`]. The
+    /// results stand in the order of the chains.
+    fn run(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult>;
+
+    /// The monotonic clock.
+    fn now(&self) -> Instant;
+    /// The wall clock, in whole seconds since 1970.
+    fn wall(&self) -> u64;
+    /// Lets time pass, for what the kernel announces by no event.
+    fn sleep(&self, time: Duration);
+}
+
+/// Why an operation failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// The kernel's own answer, an errno.
+    Errno(i32),
+    /// The kernel took only this many bytes of a write.
+    Short(usize),
+    /// It began and had not ended when its time was over.
+    TimedOut,
+    /// Its time was over before it began.
+    NotBegun,
+    /// A SCSI device answered with this; already in words.
+    Device(String),
+    /// A link exists already and leads elsewhere, to here.
+    LeadsTo(PathBuf),
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Errno(errno) => f.write_str(Errno::from_raw(*errno).desc()),
+            Self::Short(taken) => write!(f, "the kernel took only {taken} bytes of it"),
+            Self::TimedOut => f.write_str("the kernel did not answer in time"),
+            Self::NotBegun => f.write_str("no time was left to begin it"),
+            Self::Device(words) => f.write_str(words),
+            Self::LeadsTo(path) => write!(f, "it leads to {} instead", path.display()),
+        }
+    }
+}
+
+/// One failed operation: what was attempted, where, with which value, and why not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{action} {}{}: {cause}", .path.display(), value_part(.value))]
+pub struct KernelError {
+    /// A verb: `read`, `write`, `mkdir`, ...
+    pub action: String,
+    /// The file, directory or device.
+    pub path: PathBuf,
+    /// What was written or asked for.
+    pub value: Option<String>,
+    /// See [`Cause`].
+    pub cause: Cause,
+}
+
+fn value_part(value: &Option<String>) -> String {
+    value.as_ref().map(|value| format!(" ({value})")).unwrap_or_default()
+}
+
+impl KernelError {
+    /// An error that carries an errno.
+    pub fn errno(action: &str, path: &Path, errno: Errno) -> Self {
+        Self::new(action, path, Cause::Errno(errno as i32))
+    }
+
+    /// An error without a value.
+    pub fn new(action: &str, path: &Path, cause: Cause) -> Self {
+        Self { action: action.into(), path: path.into(), value: None, cause }
+    }
+
+    /// An error of the standard library's file functions.
+    pub fn io(action: &str, path: &Path, error: &std::io::Error) -> Self {
+        let errno = error.raw_os_error().unwrap_or(Errno::EIO as i32);
+        Self::new(action, path, Cause::Errno(errno))
+    }
+
+    /// Whether the kernel said just this.
+    pub fn is(&self, errno: Errno) -> bool {
+        self.cause == Cause::Errno(errno as i32)
+    }
+
+    /// Whether the time ran out, rather than the kernel refusing.
+    pub fn is_late(&self) -> bool {
+        matches!(self.cause, Cause::TimedOut | Cause::NotBegun)
+    }
+}

@@ -1,0 +1,150 @@
+//! What can be done to the kernel, as plain values: printed in a plan, counted in a
+//! test, sent to the process that does it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::reservation::{Key, Reservation};
+use super::{Cause, KernelError, value_part};
+
+/// One operation. Each is idempotent: done already, it succeeds as [`Done::Unchanged`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Op {
+    /// Make a directory (and, in configfs, the object that it stands for).
+    MakeDir(PathBuf),
+    /// Remove a directory.
+    RemoveDir(PathBuf),
+    /// Make a symbolic link.
+    Link {
+        /// The link.
+        at: PathBuf,
+        /// Where it leads.
+        to: PathBuf,
+    },
+    /// Remove a symbolic link.
+    Unlink(PathBuf),
+    /// Write an attribute, in one `write(2)`: a driver that takes less than all of it
+    /// has failed, and the rest must not be sent as a value of its own.
+    Write {
+        /// The attribute.
+        path: PathBuf,
+        /// All of what is written.
+        text: String,
+    },
+    /// Read the registered keys and the reservation of a disk.
+    ReadReservation(PathBuf),
+    /// Register a key, replacing any that this node has there (on every path).
+    Register {
+        /// The block device.
+        disk: PathBuf,
+        /// The new key.
+        key: Key,
+    },
+    /// Give up this node's registration.
+    Unregister {
+        /// The block device.
+        disk: PathBuf,
+        /// The key that is registered now.
+        key: Key,
+    },
+    /// Take the reservation, Write Exclusive, Registrants Only.
+    Reserve {
+        /// The block device.
+        disk: PathBuf,
+        /// The key that this node has registered.
+        key: Key,
+    },
+    /// Remove another's registration, abort its commands, and take its reservation if
+    /// it held one.
+    PreemptAndAbort {
+        /// The block device.
+        disk: PathBuf,
+        /// The key that this node has registered.
+        key: Key,
+        /// The key to remove.
+        other: Key,
+    },
+    /// Release the reservation.
+    Release {
+        /// The block device.
+        disk: PathBuf,
+        /// The key that this node has registered.
+        key: Key,
+    },
+    /// Read the first bytes of a disk, past every cache.
+    ReadDisk(PathBuf),
+}
+
+impl Op {
+    /// The verb, the place and the value, for a sentence or for an error.
+    fn parts(&self) -> (&'static str, &Path, Option<String>) {
+        match self {
+            Self::MakeDir(path) => ("mkdir", path, None),
+            Self::RemoveDir(path) => ("rmdir", path, None),
+            Self::Link { at, to } => ("link", at, Some(to.display().to_string())),
+            Self::Unlink(path) => ("unlink", path, None),
+            Self::Write { path, text } => {
+                ("write", path, Some(text.trim_end().to_owned()))
+            }
+            Self::ReadReservation(disk) => ("read reservation of", disk, None),
+            Self::Register { disk, key } => ("register", disk, Some(key.to_string())),
+            Self::Unregister { disk, key } => ("unregister", disk, Some(key.to_string())),
+            Self::Reserve { disk, key } => ("reserve", disk, Some(key.to_string())),
+            Self::PreemptAndAbort { disk, key, other } => {
+                ("preempt-and-abort", disk, Some(format!("{other} by {key}")))
+            }
+            Self::Release { disk, key } => ("release", disk, Some(key.to_string())),
+            Self::ReadDisk(disk) => ("read disk", disk, None),
+        }
+    }
+
+    /// This operation as an error.
+    pub fn failed(&self, cause: Cause) -> KernelError {
+        let (action, path, value) = self.parts();
+        KernelError { action: action.into(), path: path.into(), value, cause }
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (action, path, value) = self.parts();
+        write!(f, "{action} {}{}", path.display(), value_part(&value))
+    }
+}
+/// Operations that build on one another: the second is begun when the first succeeded.
+pub type Chain = Vec<Op>;
+
+/// What an operation that succeeded has done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Done {
+    /// The kernel's state is another one now.
+    Changed,
+    /// It was so already.
+    Unchanged,
+    /// What [`Op::ReadReservation`] found.
+    Reservation(Reservation),
+}
+
+/// What became of a chain: a result for each operation that was begun; after a failure
+/// none follows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ChainResult {
+    /// In the order of the operations.
+    pub done: Vec<Done>,
+    /// The failure that ended the chain early.
+    pub failed: Option<KernelError>,
+}
+
+impl ChainResult {
+    /// The answer of the only, or last, operation, or the failure.
+    pub fn into_last(self) -> Result<Done, KernelError> {
+        match (self.failed, self.done.into_iter().next_back()) {
+            (Some(error), _) => Err(error),
+            (None, last) => Ok(last.unwrap_or(Done::Unchanged)),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Where the kernel keeps what understudy reads and changes.
+//!
+//! No other module spells a path of sysfs, configfs or /run. Names that enter a path
+//! are numbers, WWNs or what the kernel itself listed: never a text of the user's.
+
+use std::path::{Path, PathBuf};
+
+use crate::wwn::Wwn;
+
+/// Physical and virtual FC ports (drivers/scsi/scsi_transport_fc.c).
+pub const FC_HOSTS: &str = "/sys/class/fc_host";
+/// Virtual FC ports.
+pub const FC_VPORTS: &str = "/sys/class/fc_vports";
+/// Ports elsewhere on the fabric that this node has met.
+pub const FC_REMOTE_PORTS: &str = "/sys/class/fc_remote_ports";
+/// SCSI hosts, which tell the name of a port's driver.
+pub const SCSI_HOSTS: &str = "/sys/class/scsi_host";
+/// Block devices.
+pub const BLOCK: &str = "/sys/block";
+/// Loaded modules.
+pub const MODULES: &str = "/sys/module";
+/// LIO's root in configfs.
+pub const TARGET: &str = "/sys/kernel/config/target";
+/// The virtual port database. The kernel's own state does not survive a reboot either.
+pub const REGISTRY: &str = "/run/understudy/ports";
+/// Device nodes.
+pub const DEV: &str = "/dev";
+/// Where the persistent names of disks are kept by udev.
+pub const DISK_BY_ID: &str = "/dev/disk/by-id";
+
+/// An attribute of a physical or virtual port.
+pub fn fc_host(host: &str, attribute: &str) -> PathBuf {
+    Path::new(FC_HOSTS).join(host).join(attribute)
+}
+
+/// An attribute of a virtual port, by the kernel's name for it (`vport-H:C-N`).
+pub fn fc_vport(vport: &str, attribute: &str) -> PathBuf {
+    Path::new(FC_VPORTS).join(vport).join(attribute)
+}
+
+/// The name of the driver behind a SCSI host.
+pub fn driver_name(host: &str) -> PathBuf {
+    Path::new(SCSI_HOSTS).join(host).join("proc_name")
+}
+
+/// An attribute of a block device.
+pub fn block(name: &str, attribute: &str) -> PathBuf {
+    Path::new(BLOCK).join(name).join(attribute)
+}
+
+/// The directory of a module, there while it is loaded.
+pub fn module(name: &str) -> PathBuf {
+    Path::new(MODULES).join(name)
+}
+
+/// The directory of LIO's backstores.
+pub fn lio_core() -> PathBuf {
+    Path::new(TARGET).join("core")
+}
+
+/// Where LIO keeps its state files; an attribute that holds a path.
+pub fn lio_dbroot() -> PathBuf {
+    Path::new(TARGET).join("dbroot")
+}
+
+/// A target fabric's directory, such as `fc`.
+pub fn lio_fabric(fabric: &str) -> PathBuf {
+    Path::new(TARGET).join(fabric)
+}
+
+/// A target port's directory under its fabric.
+pub fn lio_port(fabric: &str, wwpn: Wwn) -> PathBuf {
+    lio_fabric(fabric).join(wwpn.to_string())
+}
+
+/// The database entry of a port.
+pub fn registry_entry(wwpn: Wwn) -> PathBuf {
+    Path::new(REGISTRY).join(format!("{}.json", wwpn.hex()))
+}

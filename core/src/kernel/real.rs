@@ -1,0 +1,320 @@
+//! The running kernel, or a tree of files that looks like one.
+
+use std::cell::RefCell;
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::time::{ClockId, clock_gettime};
+
+use super::op::{Chain, ChainResult, Done, Op};
+use super::reservation::Key;
+use super::worker::Worker;
+use super::{Cause, Instant, Kernel, KernelError, scsi};
+
+/// The kernel below a root directory: `/` for the real one.
+pub struct RealKernel {
+    root: PathBuf,
+    worker: RefCell<Option<Worker>>,
+}
+
+impl RealKernel {
+    /// The kernel whose /sys, /dev and /run are found below `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), worker: RefCell::new(None) }
+    }
+
+    fn under(&self, path: &Path) -> PathBuf {
+        under(&self.root, path)
+    }
+}
+
+impl Kernel for RealKernel {
+    fn read(&self, path: &Path) -> Result<String, KernelError> {
+        let bytes =
+            fs::read(self.under(path)).map_err(|e| KernelError::io("read", path, &e))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<String>, KernelError> {
+        let failed = |e: std::io::Error| KernelError::io("list", dir, &e);
+        let entries = match fs::read_dir(self.under(dir)) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(failed(e)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn resolve(&self, path: &Path) -> Result<PathBuf, KernelError> {
+        let found = fs::canonicalize(self.under(path))
+            .map_err(|e| KernelError::io("look up", path, &e))?;
+        let inside = found.strip_prefix(&self.root).unwrap_or(&found);
+        Ok(Path::new("/").join(inside))
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        fs::symlink_metadata(self.under(path)).is_ok()
+    }
+
+    fn store(&self, path: &Path, text: &str) -> Result<(), KernelError> {
+        let target = self.under(path);
+        let failed = |action: &str, e: std::io::Error| KernelError::io(action, path, &e);
+        if let Some(dir) = target.parent() {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(dir)
+                .map_err(|e| failed("make the directory of", e))?;
+        }
+        // A name of this process's own: two agents may store side by side. `create_new`
+        // follows no link.
+        let draft = target.with_extension(format!("new-{}", std::process::id()));
+        let _ = fs::remove_file(&draft);
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft)
+            .map_err(|e| failed("create", e))?;
+        file.write_all(text.as_bytes()).map_err(|e| failed("write", e))?;
+        fs::rename(&draft, &target).map_err(|e| failed("put in place", e))
+    }
+
+    fn discard(&self, path: &Path) -> Result<(), KernelError> {
+        match fs::remove_file(self.under(path)) {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                Err(KernelError::io("remove", path, &e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn run(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult> {
+        if chains.is_empty() {
+            return Vec::new();
+        }
+        let worker = match self.worker.take() {
+            Some(worker) => Ok(worker),
+            None => Worker::start(&self.root),
+        };
+        match worker {
+            Ok(worker) => {
+                let (results, worker) = worker.run(chains, until);
+                self.worker.replace(worker);
+                results
+            }
+            Err(errno) => chains.iter().map(|chain| no_worker(chain, errno)).collect(),
+        }
+    }
+
+    fn now(&self) -> Instant {
+        monotonic()
+    }
+
+    fn wall(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs())
+    }
+
+    fn sleep(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+}
+
+fn no_worker(chain: &Chain, errno: Errno) -> ChainResult {
+    let failed = chain.first().map(|op| {
+        let mut error = op.failed(Cause::Errno(errno as i32));
+        error.action = format!("start a process to {}", error.action);
+        error
+    });
+    ChainResult { done: Vec::new(), failed }
+}
+
+/// Since boot, suspended time left out: the same in parent and child.
+pub fn monotonic() -> Instant {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}
+
+fn under(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// Carries out one operation below a root.
+pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
+    let at = |path: &Path| under(root, path);
+    let outcome = |result: std::io::Result<()>, settled: ErrorKind| match result {
+        Ok(()) => Ok(Done::Changed),
+        Err(e) if e.kind() == settled => Ok(Done::Unchanged),
+        Err(e) => Err(op.failed(Cause::Errno(e.raw_os_error().unwrap_or(libc::EIO)))),
+    };
+    match op {
+        Op::MakeDir(path) => outcome(fs::create_dir(at(path)), ErrorKind::AlreadyExists),
+        Op::RemoveDir(path) => outcome(fs::remove_dir(at(path)), ErrorKind::NotFound),
+        Op::Unlink(path) => outcome(fs::remove_file(at(path)), ErrorKind::NotFound),
+        Op::Link { at: link, to } => {
+            let done = outcome(symlink(at(to), at(link)), ErrorKind::AlreadyExists)?;
+            if done == Done::Unchanged {
+                let found = fs::canonicalize(at(link)).unwrap_or_default();
+                if fs::canonicalize(at(to)).ok().as_ref() != Some(&found) {
+                    return Err(op.failed(Cause::LeadsTo(found)));
+                }
+            }
+            Ok(done)
+        }
+        Op::Write { path, text } => write_once(&at(path), text).map_err(|c| op.failed(c)),
+        Op::ReadReservation(disk) => scsi::read_reservation(&at(disk)),
+        Op::Register { disk, key } => scsi::register(&at(disk), None, *key),
+        Op::Unregister { disk, key } => scsi::register(&at(disk), Some(*key), Key(0)),
+        Op::Reserve { disk, key } => scsi::reserve(&at(disk), *key),
+        Op::PreemptAndAbort { disk, key, other } => {
+            scsi::preempt_and_abort(&at(disk), *key, *other)
+        }
+        Op::Release { disk, key } => scsi::release(&at(disk), *key),
+        Op::ReadDisk(disk) => read_disk(&at(disk))
+            .map_err(|e| op.failed(Cause::Errno(e.raw_os_error().unwrap_or(libc::EIO)))),
+    }
+}
+
+fn write_once(path: &Path, text: &str) -> Result<Done, Cause> {
+    let errno = |e: std::io::Error| Cause::Errno(e.raw_os_error().unwrap_or(libc::EIO));
+    let mut file = fs::OpenOptions::new().write(true).open(path).map_err(errno)?;
+    match file.write(text.as_bytes()) {
+        Ok(taken) if taken == text.len() => Ok(Done::Changed),
+        Ok(taken) => Err(Cause::Short(taken)),
+        Err(e) => Err(errno(e)),
+    }
+}
+
+/// One read of a page from the start of the disk, past the page cache.
+fn read_disk(disk: &Path) -> std::io::Result<Done> {
+    const PAGE: usize = 4096;
+    let mut file =
+        fs::OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(disk)?;
+    let mut room = vec![0u8; 2 * PAGE];
+    // O_DIRECT wants the memory aligned as the device's blocks are.
+    let skip = room.as_ptr().align_offset(PAGE);
+    let page = room.get_mut(skip..skip + PAGE).ok_or(ErrorKind::OutOfMemory)?;
+    match file.read(page)? {
+        0 => Err(ErrorKind::UnexpectedEof.into()),
+        _ => Ok(Done::Unchanged),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn soon() -> Instant {
+        monotonic() + Duration::from_secs(20)
+    }
+
+    #[test]
+    fn chains_run_in_order_and_stop_at_a_failure() {
+        let root = tempfile::tempdir().unwrap();
+        let kernel = RealKernel::new(root.path());
+        let dir = PathBuf::from("/a");
+        let results = kernel.run(
+            &[
+                vec![Op::MakeDir(dir.clone()), Op::MakeDir(dir.join("b"))],
+                vec![Op::MakeDir("/no/parent".into()), Op::MakeDir("/after".into())],
+            ],
+            soon(),
+        );
+        assert_eq!(results[0].done, [Done::Changed, Done::Changed]);
+        assert!(results[1].failed.as_ref().unwrap().is(Errno::ENOENT));
+        assert!(kernel.exists(Path::new("/a/b")) && !kernel.exists(Path::new("/after")));
+    }
+
+    #[test]
+    fn what_is_done_already_is_unchanged() {
+        let root = tempfile::tempdir().unwrap();
+        let kernel = RealKernel::new(root.path());
+        let chain = vec![
+            Op::MakeDir("/a".into()),
+            Op::MakeDir("/a".into()),
+            Op::Link { at: "/l".into(), to: "/a".into() },
+            Op::Link { at: "/l".into(), to: "/a".into() },
+            Op::Unlink("/l".into()),
+            Op::Unlink("/l".into()),
+            Op::RemoveDir("/a".into()),
+            Op::RemoveDir("/a".into()),
+        ];
+        let done = kernel.run(&[chain], soon())[0].done.clone();
+        let twice = [Done::Changed, Done::Unchanged];
+        assert_eq!(done, twice.iter().cycle().take(8).cloned().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_link_that_leads_elsewhere_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let kernel = RealKernel::new(root.path());
+        for dir in ["/a", "/b"] {
+            kernel.run(&[vec![Op::MakeDir(dir.into())]], soon());
+        }
+        let link = |to: &str| vec![vec![Op::Link { at: "/l".into(), to: to.into() }]];
+        kernel.run(&link("/a"), soon());
+        let error = kernel.run(&link("/b"), soon())[0].failed.clone().unwrap();
+        assert!(matches!(error.cause, Cause::LeadsTo(_)), "{error}");
+    }
+
+    /// A FIFO without a reader hangs the writer's open, as a kernel that does not answer.
+    #[test]
+    fn a_write_that_hangs_is_reported_in_time_and_the_rest_goes_on() {
+        let root = tempfile::tempdir().unwrap();
+        nix::unistd::mkfifo(&root.path().join("hang"), nix::sys::stat::Mode::S_IRWXU)
+            .unwrap();
+        let kernel = RealKernel::new(root.path());
+        let write = |path: &str| Op::Write { path: path.into(), text: "1".into() };
+        let until = monotonic() + Duration::from_millis(300);
+        let results = kernel.run(
+            &[
+                vec![Op::MakeDir("/before".into()), write("/hang"), write("/after")],
+                vec![Op::MakeDir("/beside".into())],
+            ],
+            until,
+        );
+        assert!(monotonic() < until + Duration::from_secs(5));
+        assert_eq!(results[0].done, [Done::Changed]);
+        let error = results[0].failed.clone().unwrap();
+        assert_eq!(error.cause, Cause::TimedOut);
+        assert_eq!(error.path, Path::new("/hang"));
+        assert_eq!(results[1].failed, None);
+        // The next request gets a new worker.
+        let again = kernel.run(&[vec![Op::MakeDir("/again".into())]], soon());
+        assert_eq!(again[0].failed, None);
+    }
+
+    #[test]
+    fn no_time_means_not_begun() {
+        let root = tempfile::tempdir().unwrap();
+        let kernel = RealKernel::new(root.path());
+        let results = kernel.run(&[vec![Op::MakeDir("/a".into())]], monotonic());
+        assert_eq!(results[0].failed.clone().unwrap().cause, Cause::NotBegun);
+        assert!(!kernel.exists(Path::new("/a")));
+    }
+
+    #[test]
+    fn a_stored_file_is_roots_alone_and_follows_no_link() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        let kernel = RealKernel::new(root.path());
+        let path = Path::new("/run/x/e.json");
+        kernel.store(path, "one").unwrap();
+        kernel.store(path, "two").unwrap();
+        assert_eq!(kernel.read(path).unwrap(), "two");
+        let mode = fs::metadata(root.path().join("run/x/e.json")).unwrap().permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+        kernel.discard(path).unwrap();
+        kernel.discard(path).unwrap();
+        assert!(!kernel.exists(path));
+    }
+}

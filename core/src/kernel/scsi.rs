@@ -1,0 +1,315 @@
+//! Reservations through the block layer: the `IOC_PR_*` ioctls for changes, which reach
+//! every path of a multipath device, and SG_IO for reading, which no released kernel
+//! before 6.19 offers as an ioctl.
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::libc;
+
+use super::op::Done;
+use super::reservation::{Key, Reservation};
+use super::{Cause, KernelError};
+
+/// `PR_WRITE_EXCLUSIVE_REG_ONLY` (include/uapi/linux/pr.h).
+const PR_WRITE_EXCLUSIVE_REG_ONLY: u32 = 3;
+/// `PR_FL_IGNORE_KEY`: replace whatever this nexus has registered.
+const PR_FL_IGNORE_KEY: u32 = 1;
+
+/// SCSI status codes (SAM-5 5.3.1).
+const CHECK_CONDITION: i32 = 0x02;
+const RESERVATION_CONFLICT: i32 = 0x18;
+/// How often a command is issued in all: attentions may queue up.
+const TRIES: usize = 4;
+
+/// `struct pr_registration`.
+#[repr(C)]
+pub struct PrRegistration {
+    old_key: u64,
+    new_key: u64,
+    flags: u32,
+    pad: u32,
+}
+
+/// `struct pr_reservation`.
+#[repr(C)]
+pub struct PrReservation {
+    key: u64,
+    kind: u32,
+    flags: u32,
+}
+
+/// `struct pr_preempt`.
+#[repr(C)]
+pub struct PrPreempt {
+    old_key: u64,
+    new_key: u64,
+    kind: u32,
+    flags: u32,
+}
+
+/// `struct sg_io_hdr` (include/scsi/sg.h).
+#[repr(C)]
+struct SgIoHdr {
+    interface_id: i32,
+    dxfer_direction: i32,
+    cmd_len: u8,
+    mx_sb_len: u8,
+    iovec_count: u16,
+    dxfer_len: u32,
+    dxferp: *mut u8,
+    cmdp: *const u8,
+    sbp: *mut u8,
+    timeout: u32,
+    flags: u32,
+    pack_id: i32,
+    usr_ptr: *mut u8,
+    status: u8,
+    masked_status: u8,
+    msg_status: u8,
+    sb_len_wr: u8,
+    host_status: u16,
+    driver_status: u16,
+    resid: i32,
+    duration: u32,
+    info: u32,
+}
+
+nix::ioctl_write_ptr!(ioc_pr_register, b'p', 200, PrRegistration);
+nix::ioctl_write_ptr!(ioc_pr_reserve, b'p', 201, PrReservation);
+nix::ioctl_write_ptr!(ioc_pr_release, b'p', 202, PrReservation);
+nix::ioctl_write_ptr!(ioc_pr_preempt_abort, b'p', 204, PrPreempt);
+nix::ioctl_readwrite_bad!(sg_io, 0x2285, SgIoHdr);
+
+pub fn register(disk: &Path, old: Option<Key>, new: Key) -> Result<Done, KernelError> {
+    let action = if new.0 == 0 { "unregister" } else { "register" };
+    let file = open(disk, action)?;
+    let old_key = old.map_or(0, |key| key.0);
+    let flags = if old.is_none() { PR_FL_IGNORE_KEY } else { 0 };
+    let request = PrRegistration { old_key, new_key: new.0, flags, pad: 0 };
+    let answer = past_attentions(|| {
+        // SAFETY: the descriptor is open, the structure is what the ioctl reads.
+        unsafe { ioc_pr_register(file.as_raw_fd(), &request) }
+    });
+    changed(answer, action, disk, if new.0 == 0 { old } else { Some(new) })
+}
+
+pub fn reserve(disk: &Path, key: Key) -> Result<Done, KernelError> {
+    let file = open(disk, "reserve")?;
+    let request =
+        PrReservation { key: key.0, kind: PR_WRITE_EXCLUSIVE_REG_ONLY, flags: 0 };
+    let answer = past_attentions(|| {
+        // SAFETY: as for `register`.
+        unsafe { ioc_pr_reserve(file.as_raw_fd(), &request) }
+    });
+    changed(answer, "reserve", disk, Some(key))
+}
+
+pub fn release(disk: &Path, key: Key) -> Result<Done, KernelError> {
+    let file = open(disk, "release")?;
+    let request =
+        PrReservation { key: key.0, kind: PR_WRITE_EXCLUSIVE_REG_ONLY, flags: 0 };
+    let answer = past_attentions(|| {
+        // SAFETY: as for `register`.
+        unsafe { ioc_pr_release(file.as_raw_fd(), &request) }
+    });
+    changed(answer, "release", disk, Some(key))
+}
+
+pub fn preempt_and_abort(disk: &Path, key: Key, other: Key) -> Result<Done, KernelError> {
+    let action = "preempt-and-abort";
+    let file = open(disk, action)?;
+    let request = PrPreempt {
+        old_key: other.0,
+        new_key: key.0,
+        kind: PR_WRITE_EXCLUSIVE_REG_ONLY,
+        flags: 0,
+    };
+    let answer = past_attentions(|| {
+        // SAFETY: as for `register`.
+        unsafe { ioc_pr_preempt_abort(file.as_raw_fd(), &request) }
+    });
+    changed(answer, action, disk, Some(other))
+}
+
+/// READ KEYS and READ RESERVATION, through SG_IO: on a dm device they go to one path,
+/// which is enough, since the answer lists all of them.
+pub fn read_reservation(disk: &Path) -> Result<Done, KernelError> {
+    const READ_KEYS: u8 = 0;
+    const READ_RESERVATION: u8 = 1;
+    let action = "read reservation";
+    // A plain read-only open asks nothing of the disk and needs no medium.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(disk)
+        .map_err(|e| KernelError::io("open", disk, &e))?;
+    let words = |why| KernelError::new(action, disk, Cause::Device(why));
+    let keys = persistent_reserve_in(&file, READ_KEYS).map_err(words)?;
+    let keys = Reservation::parse_keys(&keys).map_err(words)?;
+    let holder = persistent_reserve_in(&file, READ_RESERVATION).map_err(words)?;
+    let holder = Reservation::parse_holder(&holder).map_err(words)?;
+    Ok(Done::Reservation(Reservation { keys, holder }))
+}
+
+fn open(disk: &Path, action: &str) -> Result<File, KernelError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(disk)
+        .map_err(|e| KernelError::io(&format!("open to {action}"), disk, &e))
+}
+
+/// Issues a command again where a unit attention stood in its way: that is told once to
+/// each nexus, instead of an answer, and the command has not been carried out.
+fn past_attentions(mut issue: impl FnMut() -> nix::Result<i32>) -> nix::Result<i32> {
+    for _ in 1..TRIES {
+        match issue() {
+            Ok(status) if status & 0xff == CHECK_CONDITION => {}
+            answer => return answer,
+        }
+    }
+    issue()
+}
+
+/// Before 6.5 a positive answer is the SCSI status with bits of the mid layer above it,
+/// later it is `enum pr_status`, whose lowest byte is the same for what matters here.
+fn changed(
+    answer: nix::Result<i32>,
+    action: &str,
+    disk: &Path,
+    key: Option<Key>,
+) -> Result<Done, KernelError> {
+    let cause = match answer {
+        Ok(0) => return Ok(Done::Changed),
+        Ok(status) if status & 0xff == RESERVATION_CONFLICT => {
+            Cause::Device("reservation conflict: another node owns the disk".into())
+        }
+        Ok(status) if status & 0xff == CHECK_CONDITION => {
+            Cause::Device("the disk refused (CHECK CONDITION)".into())
+        }
+        Ok(status) => Cause::Device(format!("the disk answered status {status:#x}")),
+        Err(errno) => Cause::Errno(errno as i32),
+    };
+    let value = key.map(|key| format!("key {key}"));
+    Err(KernelError { action: action.into(), path: disk.into(), value, cause })
+}
+
+/// PERSISTENT RESERVE IN (SPC-4 6.15). One answer holds up to 1023 registrants.
+fn persistent_reserve_in(file: &File, service_action: u8) -> Result<Vec<u8>, String> {
+    const SG_DXFER_FROM_DEV: i32 = -3;
+    const LENGTH: u16 = 8192;
+    let [high, low] = LENGTH.to_be_bytes();
+    let command = [0x5e, service_action, 0, 0, 0, 0, 0, high, low, 0];
+    for left in (0..TRIES).rev() {
+        let mut data = vec![0u8; usize::from(LENGTH)];
+        let mut sense = [0u8; 32];
+        let mut header = SgIoHdr {
+            interface_id: i32::from(b'S'),
+            dxfer_direction: SG_DXFER_FROM_DEV,
+            cmd_len: command.len() as u8,
+            mx_sb_len: sense.len() as u8,
+            iovec_count: 0,
+            dxfer_len: u32::from(LENGTH),
+            dxferp: data.as_mut_ptr(),
+            cmdp: command.as_ptr(),
+            sbp: sense.as_mut_ptr(),
+            timeout: 10_000,
+            flags: 0,
+            pack_id: 0,
+            usr_ptr: std::ptr::null_mut(),
+            status: 0,
+            masked_status: 0,
+            msg_status: 0,
+            sb_len_wr: 0,
+            host_status: 0,
+            driver_status: 0,
+            resid: 0,
+            duration: 0,
+            info: 0,
+        };
+        // SAFETY: the header's pointers are to buffers of the lengths that it states,
+        // alive until the call returns.
+        let answer = unsafe { sg_io(file.as_raw_fd(), &mut header) };
+        answer.map_err(|errno| match errno {
+            Errno::ENOTTY | Errno::EINVAL => "it takes no SCSI commands".to_owned(),
+            other => other.desc().to_owned(),
+        })?;
+        if header.host_status != 0 {
+            return Err(format!("the path failed (host status {})", header.host_status));
+        }
+        if header.status == 0 {
+            let missing = usize::try_from(header.resid).unwrap_or(0);
+            data.truncate(data.len().saturating_sub(missing));
+            return Ok(data);
+        }
+        let (key, code) = sense_of(&sense);
+        if key == 0x06 && left > 0 {
+            continue;
+        }
+        return Err(match (key, code) {
+            (0x05, _) => "it does not support persistent reservations".to_owned(),
+            _ => format!(
+                "PERSISTENT RESERVE IN failed, status {:#04x}, sense {key:x}/{code:04x}",
+                header.status
+            ),
+        });
+    }
+    Err("it answered with unit attentions only".to_owned())
+}
+
+/// Sense key and additional sense code with qualifier, of fixed and descriptor format
+/// (SPC-4 4.5); zero where the buffer holds neither.
+pub fn sense_of(sense: &[u8]) -> (u8, u16) {
+    let at = |i: usize| sense.get(i).copied().unwrap_or(0);
+    let (key, asc, ascq) = match at(0) & 0x7f {
+        0x70 | 0x71 => (at(2), at(12), at(13)),
+        0x72 | 0x73 => (at(1), at(2), at(3)),
+        _ => (0, 0, 0),
+    };
+    (key & 0x0f, u16::from_be_bytes([asc, ascq]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn both_sense_formats_are_read() {
+        let mut fixed = [0u8; 18];
+        fixed[0] = 0x70;
+        fixed[2] = 0x05;
+        fixed[12] = 0x20;
+        assert_eq!(sense_of(&fixed), (0x05, 0x2000));
+        assert_eq!(sense_of(&[0x72, 0x06, 0x29, 0x01]), (0x06, 0x2901));
+    }
+
+    #[test]
+    fn a_conflict_is_seen_through_the_bits_above_the_status() {
+        let disk = Path::new("/dev/x");
+        let error = changed(Ok(0x118), "reserve", disk, Some(Key(7))).unwrap_err();
+        assert!(error.to_string().contains("another node owns"), "{error}");
+        assert!(error.to_string().contains("0x0000000000000007"), "{error}");
+        assert!(changed(Ok(0), "reserve", disk, None).is_ok());
+    }
+
+    #[test]
+    fn structures_have_the_kernels_sizes() {
+        assert_eq!(size_of::<PrRegistration>(), 24);
+        assert_eq!(size_of::<PrReservation>(), 16);
+        assert_eq!(size_of::<PrPreempt>(), 24);
+        assert_eq!(size_of::<SgIoHdr>(), 88);
+    }
+
+    proptest! {
+        #[test]
+        fn no_sense_panics(sense in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let _ = sense_of(&sense);
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The process that does the work.
+//!
+//! A write into sysfs or configfs can hang in the kernel for good: a thread in that
+//! state keeps its whole process from ending, whoever kills it, and Pacemaker then waits
+//! out its own time. So a forked child does all that changes anything. The parent waits
+//! no longer than it has time, and leaves a child that hangs behind: killed, it begins
+//! nothing more, even if the kernel lets go of it later.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe};
+use serde::{Deserialize, Serialize};
+
+use super::op::{Chain, ChainResult, Done};
+use super::real::{monotonic, perform};
+use super::{Cause, Instant, KernelError, LANES};
+
+/// How long past the deadline an answer that is under way is waited for.
+const GRACE: Duration = Duration::from_millis(50);
+
+#[derive(Serialize, Deserialize)]
+struct Request {
+    chains: Vec<Chain>,
+    until: Instant,
+}
+
+#[derive(Serialize, Deserialize)]
+enum News {
+    Begun(usize),
+    Done(usize, Done),
+    Failed(usize, KernelError),
+    Ended(usize),
+}
+
+/// A child that waits for work.
+pub struct Worker {
+    pid: Pid,
+    requests: File,
+    news: OwnedFd,
+    unread: Vec<u8>,
+}
+
+impl Worker {
+    /// Forks the child. The caller has no other thread (the agent never has one), so
+    /// that the child's memory is whole.
+    pub fn start(root: &Path) -> nix::Result<Self> {
+        let (request_read, request_write) = pipe()?;
+        let (news_read, news_write) = pipe()?;
+        // SAFETY: no other thread of this process can hold a lock at this moment.
+        match unsafe { fork() }? {
+            ForkResult::Parent { child } => Ok(Self {
+                pid: child,
+                requests: File::from(request_write),
+                news: news_read,
+                unread: Vec::new(),
+            }),
+            ForkResult::Child => {
+                drop((request_write, news_read));
+                live(root.to_owned(), request_read, File::from(news_write));
+                // SAFETY: nothing of the parent's is to be flushed or torn down here.
+                unsafe { nix::libc::_exit(0) }
+            }
+        }
+    }
+
+    /// Has the chains carried out; `None` in place of the worker where it must not be
+    /// used again.
+    pub fn run(
+        mut self,
+        chains: &[Chain],
+        until: Instant,
+    ) -> (Vec<ChainResult>, Option<Self>) {
+        let mut board = Board::new(chains);
+        let request = Request { chains: chains.to_vec(), until };
+        let sent = serde_json::to_vec(&request).map_err(|_| ()).and_then(|mut line| {
+            line.push(b'\n');
+            self.requests.write_all(&line).map_err(|_| ())
+        });
+        let mut alive = sent.is_ok();
+        while alive && board.open > 0 {
+            alive = self.wait(until + GRACE) && self.take(&mut board);
+        }
+        if alive {
+            return (board.results, Some(self));
+        }
+        self.abandon();
+        (board.close(chains), None)
+    }
+
+    /// Waits until there is news; `false` when time is over.
+    fn wait(&self, until: Instant) -> bool {
+        loop {
+            let left = until.saturating_sub(monotonic());
+            // Rounded up: a wait that ends a moment early would spin.
+            let millis = left.as_micros().div_ceil(1000).try_into().unwrap_or(i32::MAX);
+            let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
+            let mut fds = [PollFd::new(self.news.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, timeout) {
+                Err(Errno::EINTR) => {}
+                Ok(0) if !left.is_zero() => {}
+                Ok(n) => return n > 0,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Reads what there is; `false` when the child is gone.
+    fn take(&mut self, board: &mut Board) -> bool {
+        let mut buffer = [0u8; 65536];
+        match nix::unistd::read(&self.news, &mut buffer) {
+            Ok(0) => return false,
+            Ok(n) => self.unread.extend(buffer.iter().take(n)),
+            Err(Errno::EINTR) => return true,
+            Err(_) => return false,
+        }
+        let whole = self.unread.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        for line in self.unread.drain(..whole).collect::<Vec<_>>().split(|b| *b == b'\n')
+        {
+            if let Ok(news) = serde_json::from_slice(line) {
+                board.note(news);
+            }
+        }
+        true
+    }
+
+    fn abandon(&self) {
+        // One that hangs cannot be reaped; whoever inherits it does that.
+        let _ = kill(self.pid, Signal::SIGKILL);
+        let _ = waitpid(self.pid, Some(WaitPidFlag::WNOHANG));
+    }
+}
+
+/// What the parent knows of each chain.
+struct Board {
+    results: Vec<ChainResult>,
+    begun: Vec<bool>,
+    open: usize,
+    ended: Vec<bool>,
+}
+
+impl Board {
+    fn new(chains: &[Chain]) -> Self {
+        let n = chains.len();
+        Self {
+            results: vec![ChainResult::default(); n],
+            begun: vec![false; n],
+            open: n,
+            ended: vec![false; n],
+        }
+    }
+
+    fn note(&mut self, news: News) {
+        match news {
+            News::Begun(chain) => {
+                if let Some(begun) = self.begun.get_mut(chain) {
+                    *begun = true;
+                }
+            }
+            News::Done(chain, done) => {
+                if let Some(result) = self.results.get_mut(chain) {
+                    result.done.push(done);
+                }
+            }
+            News::Failed(chain, error) => {
+                if let Some(result) = self.results.get_mut(chain) {
+                    result.failed = Some(error);
+                }
+            }
+            News::Ended(chain) => {
+                if let Some(ended) = self.ended.get_mut(chain) {
+                    *ended = true;
+                    self.open = self.open.saturating_sub(1);
+                }
+            }
+        }
+    }
+
+    /// Says of each chain that did not end where it stopped.
+    fn close(mut self, chains: &[Chain]) -> Vec<ChainResult> {
+        let states = self.begun.iter().zip(&self.ended);
+        for ((result, chain), (begun, ended)) in
+            self.results.iter_mut().zip(chains).zip(states)
+        {
+            if *ended || result.failed.is_some() {
+                continue;
+            }
+            if let Some(op) = chain.get(result.done.len()) {
+                let cause = if *begun { Cause::TimedOut } else { Cause::NotBegun };
+                result.failed = Some(op.failed(cause));
+            }
+        }
+        self.results
+    }
+}
+
+/// The child's life: a request a line, until the parent is gone.
+fn live(root: PathBuf, requests: OwnedFd, news: File) {
+    // Whoever waits for the end of the parent's output must not wait for this one's.
+    if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
+        let _ = dup2_stdin(&null);
+        let _ = dup2_stdout(&null);
+        let _ = dup2_stderr(&null);
+    }
+    // SAFETY: plain numbers; the call reads no memory of ours.
+    unsafe { nix::libc::prctl(nix::libc::PR_SET_PDEATHSIG, nix::libc::SIGKILL) };
+    debug_assert!(requests.as_raw_fd() > 2);
+    let news = Mutex::new(news);
+    for line in BufReader::new(File::from(requests)).lines() {
+        let Ok(request) = line.and_then(|l| Ok(serde_json::from_str::<Request>(&l)?))
+        else {
+            return;
+        };
+        let next = AtomicUsize::new(0);
+        let work = || {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                match request.chains.get(number) {
+                    Some(chain) => carry_out(&root, number, chain, request.until, &news),
+                    None => return,
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..request.chains.len().min(LANES) {
+                // Without another thread this one does the work alone.
+                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
+    }
+}
+
+fn carry_out(
+    root: &Path,
+    number: usize,
+    chain: &Chain,
+    until: Instant,
+    news: &Mutex<File>,
+) {
+    tell(news, &News::Begun(number));
+    for op in chain {
+        let result = if monotonic() < until {
+            perform(root, op)
+        } else {
+            Err(op.failed(Cause::NotBegun))
+        };
+        match result {
+            Ok(done) => tell(news, &News::Done(number, done)),
+            Err(error) => {
+                tell(news, &News::Failed(number, error));
+                break;
+            }
+        }
+    }
+    tell(news, &News::Ended(number));
+}
+
+fn tell(news: &Mutex<File>, what: &News) {
+    if let (Ok(mut line), Ok(mut file)) = (serde_json::to_vec(what), news.lock()) {
+        line.push(b'\n');
+        // A parent that is gone needs no news.
+        let _ = file.write_all(&line);
+    }
+}

@@ -1,0 +1,99 @@
+//! The resource's parameters: one table, from which meta-data is printed, the manual
+//! page is made and the configuration is read.
+
+/// One parameter of `ocf:understudy:vport`.
+#[derive(Debug, Clone, Copy)]
+pub struct Param {
+    /// Its name in the CIB.
+    pub name: &'static str,
+    /// OCF content type: `string`, or `select` with `choices`.
+    pub choices: &'static [&'static str],
+    /// What holds when it is not set; `None` where it must be set.
+    pub default: Option<&'static str>,
+    /// Whether two resources may not share a value.
+    pub unique: bool,
+    /// A few words.
+    pub short: &'static str,
+    /// The whole story.
+    pub long: &'static str,
+}
+
+impl Param {
+    /// Whether the resource cannot do without it.
+    pub fn required(&self) -> bool {
+        self.default.is_none()
+    }
+}
+
+/// Every parameter, in the order in which people should meet them.
+pub const PARAMS: &[Param] = &[
+    Param {
+        name: "wwnn",
+        choices: &[],
+        default: None,
+        unique: true,
+        short: "node name (WWNN) of the virtual ports",
+        long: "The World Wide Node Name that the takeover group's virtual ports carry, \
+               wherever they run. Any common spelling: 20:00:00:25:b5:00:00:0a, \
+               0x20000025b500000a, naa.20000025b500000a.",
+    },
+    Param {
+        name: "ports",
+        choices: &[],
+        default: None,
+        unique: true,
+        short: "port names (WWPN) of the group",
+        long: "The World Wide Port Names of the group's virtual ports, separated by \
+               spaces. WWPN@FABRIC-WWN names the fabric too: then only a physical port \
+               that is logged in to that fabric will do. Give one port for each fabric.",
+    },
+    Param {
+        name: "disks",
+        choices: &[],
+        default: None,
+        unique: true,
+        short: "LUN=DEVICE, separated by spaces",
+        long: "The disks of the group and their LUN numbers, as LUN=DEVICE separated by \
+               spaces. DEVICE is a WWID (naa.6001405...) or a persistent path under /dev \
+               (/dev/disk/by-id/..., /dev/mapper/..., /dev/drbd/by-res/...). The LUN \
+               number is part of what an initiator remembers: it never changes by itself.",
+    },
+    Param {
+        name: "initiators",
+        choices: &[],
+        default: None,
+        unique: false,
+        short: "initiator WWPNs that may log in",
+        long: "The World Wide Port Names of the initiators that may use the group, \
+               separated by spaces. Any other initiator sees no LUN.",
+    },
+    Param {
+        name: "ownership",
+        choices: &["scsi3-pr", "none"],
+        default: Some("scsi3-pr"),
+        unique: false,
+        short: "what guarantees that one node owns the disks",
+        long: "scsi3-pr: the node that serves holds a SCSI-3 persistent reservation \
+               (Write Exclusive, Registrants Only) on every disk, all of them or none. \
+               none: something else already guarantees one owner, such as DRBD.",
+    },
+    Param {
+        name: "home",
+        choices: &[],
+        default: Some(""),
+        unique: false,
+        short: "node that the group belongs to",
+        long: "The name of the cluster node that the group belongs to. There it is \
+               native, elsewhere guest. Where it runs is decided by Pacemaker alone; \
+               prefer the home with a location constraint.",
+    },
+    Param {
+        name: "driver",
+        choices: &["auto", "tcm_fc", "qla2xxx"],
+        default: Some("auto"),
+        unique: false,
+        short: "LIO driver of the physical port",
+        long: "The target driver that serves the port. auto takes the one that belongs \
+               to the physical port's driver: tcm_fc for libfc (fcoe, bnx2fc, qedf).",
+    },
+];
