@@ -1,7 +1,18 @@
 //! understudy's core: moves a Fibre Channel port identity and its disks between two
 //! storage nodes. No OCF and no process exit in here; ARCHITECTURE.md has the map.
 
+pub mod budget;
+mod digest;
+pub mod disk;
+pub mod fabric;
+pub mod failure;
 pub mod group;
 pub mod kernel;
+pub mod ownership;
 pub mod params;
+pub mod registry;
+pub mod scope;
+mod step;
+pub mod target;
+pub mod verbs;
 pub mod wwn;

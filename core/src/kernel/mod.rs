@@ -35,6 +35,8 @@ pub trait Kernel {
     fn read(&self, path: &Path) -> Result<String, KernelError>;
     /// The sorted names in a directory; none where the directory is absent.
     fn list(&self, dir: &Path) -> Result<Vec<String>, KernelError>;
+    /// The symbolic links in a directory and where each leads, every link followed.
+    fn links(&self, dir: &Path) -> Result<Vec<(PathBuf, PathBuf)>, KernelError>;
     /// Where a path leads when every link is followed.
     fn resolve(&self, path: &Path) -> Result<PathBuf, KernelError>;
     /// Whether something is there, a link that leads nowhere included.

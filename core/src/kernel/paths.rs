@@ -16,7 +16,7 @@ pub const FC_REMOTE_PORTS: &str = "/sys/class/fc_remote_ports";
 /// SCSI hosts, which tell the name of a port's driver.
 pub const SCSI_HOSTS: &str = "/sys/class/scsi_host";
 /// Block devices.
-pub const BLOCK: &str = "/sys/block";
+pub const BLOCK: &str = "/sys/class/block";
 /// Loaded modules.
 pub const MODULES: &str = "/sys/module";
 /// LIO's root in configfs.

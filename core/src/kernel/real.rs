@@ -28,6 +28,17 @@ impl RealKernel {
         Self { root: root.into(), worker: RefCell::new(None) }
     }
 
+    /// Whether this process may change anything: it is root.
+    pub fn may_change() -> bool {
+        nix::unistd::geteuid().is_root()
+    }
+
+    /// The name of this node, as the kernel has it.
+    pub fn node_name() -> String {
+        let name = nix::unistd::gethostname().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     fn under(&self, path: &Path) -> PathBuf {
         under(&self.root, path)
     }
@@ -53,6 +64,20 @@ impl Kernel for RealKernel {
         }
         names.sort();
         Ok(names)
+    }
+
+    fn links(&self, dir: &Path) -> Result<Vec<(PathBuf, PathBuf)>, KernelError> {
+        let failed = |e: std::io::Error| KernelError::io("list", dir, &e);
+        let mut links = Vec::new();
+        for entry in fs::read_dir(self.under(dir)).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_type().map_err(failed)?.is_symlink() {
+                let link = dir.join(entry.file_name());
+                let target = self.resolve(&link)?;
+                links.push((link, target));
+            }
+        }
+        Ok(links)
     }
 
     fn resolve(&self, path: &Path) -> Result<PathBuf, KernelError> {

@@ -1,0 +1,66 @@
+//! The agent's actions, one file each.
+
+mod monitor;
+mod start;
+mod stop;
+mod validate;
+
+use understudy_core::budget::Budget;
+use understudy_core::kernel::{Kernel, RealKernel};
+use understudy_core::scope::Scope;
+
+use crate::environment::Environment;
+use crate::exit::{Code, Outcome};
+use crate::metadata;
+
+const USAGE: &str = "usage: vport {start|stop|monitor|validate-all|meta-data}\n";
+
+/// Carries out an action of the agent.
+pub fn run(action: &str, environment: &Environment) -> Outcome {
+    let acts = matches!(action, "start" | "stop" | "monitor" | "status");
+    if acts && !RealKernel::may_change() {
+        let reason = format!("{action}: only root can look at the target and change it");
+        return Outcome { code: Code::Permission, reason: Some(reason) };
+    }
+    match action {
+        "start" => start::start(&Call::new(environment)),
+        "stop" => stop::stop(&Call::new(environment)),
+        // `status` is what monitor was once called.
+        "monitor" | "status" => monitor::monitor(&Call::new(environment)),
+        "validate-all" => validate::validate(&Call::new(environment)),
+        "meta-data" => Outcome::plain(crate::print(&metadata::document())),
+        "usage" | "help" => Outcome::plain(crate::print(USAGE)),
+        _ => Outcome {
+            code: Code::Unimplemented,
+            reason: Some(format!("there is no action '{action}'; {}", USAGE.trim())),
+        },
+    }
+}
+
+/// What every action that looks at the kernel begins with.
+pub struct Call<'a> {
+    environment: &'a Environment,
+    kernel: RealKernel,
+    scope: Scope,
+    budget: Budget,
+}
+
+impl<'a> Call<'a> {
+    fn new(environment: &'a Environment) -> Self {
+        let kernel = environment.kernel();
+        let budget = Budget::new(&kernel, environment.inner_timeout());
+        let scope =
+            Scope::gather(&kernel, &environment.instance, |name| environment.param(name));
+        Self { environment, kernel, scope, budget }
+    }
+
+    fn node(&self) -> &str {
+        &self.environment.node
+    }
+
+    /// The one line that a change logs when it is done.
+    fn log_done(&self, what: &str) {
+        let took = self.kernel.now().saturating_sub(self.budget.start).as_millis();
+        log::info!("{what} in {took} ms");
+    }
+}

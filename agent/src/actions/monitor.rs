@@ -1,0 +1,20 @@
+//! monitor, and the probe, which is the same: the kernel is asked first. An answer "not
+//! running" for a port that is live would have it started a second time elsewhere.
+
+use understudy_core::verbs::{Health, Level, health};
+
+use super::Call;
+use crate::exit::{Code, Outcome};
+
+pub fn monitor(call: &Call) -> Outcome {
+    let level = match call.environment.check_level {
+        0..10 => Level::Port,
+        10..20 => Level::Owner,
+        _ => Level::Disk,
+    };
+    match health(&call.kernel, call.node(), &call.scope, level, call.budget) {
+        Health::Running => Outcome::plain(Code::Success),
+        Health::NotRunning => Outcome::plain(Code::NotRunning),
+        Health::Failed(faults) => Outcome::failed(faults.join("; ")),
+    }
+}

@@ -1,0 +1,17 @@
+//! stop: succeeds only when nothing is left. Any other answer has this node fenced, which
+//! is then right.
+
+use understudy_core::verbs::release;
+
+use super::Call;
+use crate::exit::{Code, Outcome};
+
+pub fn stop(call: &Call) -> Outcome {
+    match release(&call.kernel, call.node(), &call.scope, call.budget) {
+        Ok(()) => {
+            call.log_done("released");
+            Outcome::plain(Code::Success)
+        }
+        Err(failure) => Outcome::failed(failure.to_string()),
+    }
+}

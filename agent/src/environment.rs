@@ -1,0 +1,87 @@
+//! What Pacemaker tells the agent, all of it in environment variables.
+
+use std::io::Write;
+use std::time::Duration;
+
+use understudy_core::kernel::RealKernel;
+
+/// Pacemaker's own default, where an operation has no timeout configured.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The variables of one call.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// The resource's name.
+    pub instance: String,
+    /// This node's name in the cluster.
+    pub node: String,
+    /// How long the operation may take.
+    pub timeout: Duration,
+    /// How closely to look.
+    pub check_level: u32,
+    reason_prefix: String,
+    debug: bool,
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+impl Environment {
+    /// Reads them. None is required: meta-data is asked for without any.
+    pub fn read() -> Self {
+        let number =
+            |name| variable(name).and_then(|text| text.trim().parse::<u64>().ok());
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        let millis = number("OCF_RESKEY_CRM_meta_timeout");
+        Self {
+            instance: set("OCF_RESOURCE_INSTANCE").unwrap_or_else(|| "vport".into()),
+            node: set("OCF_RESKEY_CRM_meta_on_node")
+                .unwrap_or_else(RealKernel::node_name),
+            timeout: millis.map_or(DEFAULT_TIMEOUT, Duration::from_millis),
+            check_level: number("OCF_CHECK_LEVEL")
+                .map_or(0, |level| u32::try_from(level).unwrap_or(u32::MAX)),
+            reason_prefix: set("OCF_EXIT_REASON_PREFIX")
+                .unwrap_or_else(|| "ocf-exit-reason:".into()),
+            debug: variable("HA_debug").is_some_and(|v| v != "0")
+                || variable("OCF_TRACE_RA").is_some(),
+        }
+    }
+
+    /// A parameter of the resource.
+    pub fn param(&self, name: &str) -> Option<String> {
+        variable(&format!("OCF_RESKEY_{name}"))
+    }
+
+    /// The kernel below `UNDERSTUDY_ROOT`, which only tests set.
+    pub fn kernel(&self) -> RealKernel {
+        RealKernel::new(variable("UNDERSTUDY_ROOT").unwrap_or_else(|| "/".into()))
+    }
+
+    /// How long the verbs may take: less than the whole, so that there is an answer
+    /// before Pacemaker kills the agent and its reason is lost.
+    pub fn inner_timeout(&self) -> Duration {
+        let least = Duration::from_millis(500);
+        let most = Duration::from_secs(5);
+        self.timeout.saturating_sub((self.timeout / 10).clamp(least, most))
+    }
+
+    /// Sends the log to standard error, which Pacemaker keeps.
+    pub fn start_log(&self, action: &str) {
+        let level =
+            if self.debug { log::LevelFilter::Debug } else { log::LevelFilter::Info };
+        let label = format!("vport({}) {action}", self.instance);
+        let _ = env_logger::Builder::new()
+            .filter_level(level)
+            .format(move |out, record| {
+                writeln!(out, "{label}: {}: {}", record.level(), record.args())
+            })
+            .try_init();
+    }
+
+    /// Tells why an action failed: the last such line is what Pacemaker shows.
+    pub fn tell_reason(&self, reason: &str) {
+        let line = reason.replace('\n', " ");
+        let _ = writeln!(std::io::stderr(), "{}{line}", self.reason_prefix);
+    }
+}

@@ -1,0 +1,161 @@
+//! The agent's meta-data (OCF resource agent API 1.1), from the table of parameters that
+//! the configuration is read by.
+
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesText, Event};
+use understudy_core::params::{PARAMS, Param};
+
+/// A few words on the agent.
+pub const SHORT: &str = "Fibre Channel port identity and disks, moved between nodes";
+/// The agent's story.
+pub const LONG: &str = "\
+Serves a takeover group: the Fibre Channel port names (WWPN) under one node name (WWNN) \
+and the disks behind them. Started on a storage node, it takes ownership of the disks by \
+SCSI-3 persistent reservations, exports them through LIO and brings the port names up as \
+NPIV virtual ports on a physical port of that node. Initiators log in to the same ports \
+again and find the same LUNs. Fencing must be configured: a stop that cannot prove that \
+nothing is left fails, so that the node is fenced.";
+
+/// An action, with the timeout and the interval to suggest, in seconds.
+pub struct Action {
+    /// Its OCF name.
+    pub name: &'static str,
+    /// Seconds.
+    pub timeout: u32,
+    /// Seconds, and the check level, for a recurring one.
+    pub recurring: Option<(u32, u32)>,
+}
+
+const fn once(name: &'static str, timeout: u32) -> Action {
+    Action { name, timeout, recurring: None }
+}
+
+/// Every action.
+pub const ACTIONS: &[Action] = &[
+    once("start", 60),
+    once("stop", 60),
+    Action { name: "monitor", timeout: 20, recurring: Some((10, 0)) },
+    Action { name: "monitor", timeout: 30, recurring: Some((60, 10)) },
+    Action { name: "monitor", timeout: 30, recurring: Some((120, 20)) },
+    once("validate-all", 20),
+    once("meta-data", 5),
+];
+
+type Xml = Writer<Vec<u8>>;
+
+/// The document.
+pub fn document() -> String {
+    let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
+    // Writing to memory does not fail.
+    let _ = write(&mut xml);
+    let mut text = String::from_utf8_lossy(&xml.into_inner()).into_owned();
+    text.push('\n');
+    text
+}
+
+fn write(xml: &mut Xml) -> std::io::Result<()> {
+    xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("utf-8"), None)))?;
+    let doctype = BytesText::from_escaped("resource-agent SYSTEM \"ra-api-1.dtd\"");
+    xml.write_event(Event::DocType(doctype))?;
+    xml.create_element("resource-agent")
+        .with_attributes([("name", "vport"), ("version", env!("CARGO_PKG_VERSION"))])
+        .write_inner_content(|xml| {
+            text(xml, "version", None, "1.1")?;
+            text(xml, "longdesc", Some("en"), LONG)?;
+            text(xml, "shortdesc", Some("en"), SHORT)?;
+            xml.create_element("parameters").write_inner_content(|xml| {
+                PARAMS.iter().try_for_each(|p| param(xml, p))
+            })?;
+            xml.create_element("actions").write_inner_content(|xml| {
+                ACTIONS.iter().try_for_each(|a| action(xml, a))
+            })?;
+            Ok(())
+        })?;
+    Ok(())
+}
+
+fn text(
+    xml: &mut Xml,
+    tag: &str,
+    lang: Option<&str>,
+    words: &str,
+) -> std::io::Result<()> {
+    let element = xml.create_element(tag);
+    let element = match lang {
+        Some(lang) => element.with_attribute(("lang", lang)),
+        None => element,
+    };
+    element.write_text_content(BytesText::new(words)).map(|_| ())
+}
+
+fn param(xml: &mut Xml, param: &Param) -> std::io::Result<()> {
+    let mut element =
+        xml.create_element("parameter").with_attribute(("name", param.name));
+    if param.unique {
+        element = element.with_attribute(("unique-group", param.name));
+    }
+    let required = if param.required() { "1" } else { "0" };
+    element.with_attribute(("required", required)).write_inner_content(|xml| {
+        text(xml, "longdesc", Some("en"), param.long)?;
+        text(xml, "shortdesc", Some("en"), param.short)?;
+        let kind = if param.choices.is_empty() { "string" } else { "select" };
+        let mut content = xml.create_element("content").with_attribute(("type", kind));
+        // An empty default says no more than none.
+        if let Some(default) = param.default.filter(|default| !default.is_empty()) {
+            content = content.with_attribute(("default", default));
+        }
+        if param.choices.is_empty() {
+            content.write_empty()?;
+            return Ok(());
+        }
+        content.write_inner_content(|xml| {
+            param.choices.iter().try_for_each(|choice| {
+                let option = xml.create_element("option");
+                option.with_attribute(("value", *choice)).write_empty().map(|_| ())
+            })
+        })?;
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn action(xml: &mut Xml, action: &Action) -> std::io::Result<()> {
+    let seconds = |n: u32| format!("{n}s");
+    let timeout = seconds(action.timeout);
+    let mut element = xml
+        .create_element("action")
+        .with_attributes([("name", action.name), ("timeout", timeout.as_str())]);
+    if let Some((interval, level)) = action.recurring {
+        let (interval, level) = (seconds(interval), level.to_string());
+        element = element.with_attributes([
+            ("interval", interval.as_str()),
+            ("depth", level.as_str()),
+        ]);
+    }
+    element.write_empty().map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quick_xml::Reader;
+
+    #[test]
+    fn it_is_well_formed_and_names_every_parameter() {
+        let text = document();
+        let mut reader = Reader::from_str(&text);
+        let mut names = Vec::new();
+        loop {
+            match reader.read_event().unwrap() {
+                Event::Eof => break,
+                Event::Start(tag) if tag.name().as_ref() == b"parameter" => {
+                    let name = tag.try_get_attribute("name").unwrap().unwrap();
+                    names.push(String::from_utf8_lossy(&name.value).into_owned());
+                }
+                _ => {}
+            }
+        }
+        let want: Vec<_> = PARAMS.iter().map(|p| p.name.to_owned()).collect();
+        assert_eq!(names, want);
+    }
+}

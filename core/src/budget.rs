@@ -1,0 +1,46 @@
+//! The time that an action has, handed out to its phases.
+
+use std::time::Duration;
+
+use crate::kernel::{Instant, Kernel};
+
+/// From a start to an end on the kernel door's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// When the action began.
+    pub start: Instant,
+    /// When it must have answered.
+    pub end: Instant,
+}
+
+impl Budget {
+    /// A budget of this length, from now.
+    pub fn new(kernel: &dyn Kernel, length: Duration) -> Self {
+        let start = kernel.now();
+        Self { start, end: start + length }
+    }
+
+    /// The first part of it, in percent; the rest stays for what must follow.
+    #[must_use]
+    pub fn first(self, percent: u32) -> Self {
+        Self {
+            start: self.start,
+            end: self.start + self.length() * percent.min(100) / 100,
+        }
+    }
+
+    /// How long it is as a whole.
+    pub fn length(self) -> Duration {
+        self.end.saturating_sub(self.start)
+    }
+
+    /// How much of it has passed.
+    pub fn spent(self, kernel: &dyn Kernel) -> Duration {
+        kernel.now().saturating_sub(self.start)
+    }
+
+    /// Whether it is over.
+    pub fn is_over(self, kernel: &dyn Kernel) -> bool {
+        kernel.now() >= self.end
+    }
+}

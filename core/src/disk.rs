@@ -1,0 +1,136 @@
+//! Finding a group's disks on this node.
+
+use std::path::{Path, PathBuf};
+
+use crate::digest::fnv128;
+use crate::failure::{Failure, Kind};
+use crate::group::{DeviceName, DiskSpec};
+use crate::kernel::{Kernel, paths};
+use crate::wwn::Wwn;
+
+/// A disk of the group, found here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// Its LUN number.
+    pub lun: u16,
+    /// Its name in the configuration.
+    pub device: DeviceName,
+    /// Its device node, which may be another one after a reboot: `/dev/sdb`.
+    pub node: PathBuf,
+    /// The kernel's name for it: `sdb`.
+    pub name: String,
+    /// What it calls itself world-wide, where it does (a DRBD device does not).
+    pub wwid: Option<String>,
+}
+
+impl Disk {
+    /// The unit serial number under which initiators know this disk as a LUN of this
+    /// group: the same from every node, and another one than the disk's own. 32 hex
+    /// digits, of which the kernel puts the first 25 into the NAA identifier.
+    pub fn unit_serial(&self, wwnn: Wwn) -> String {
+        let device = self.device.to_string();
+        let disk = self.wwid.as_deref().unwrap_or(&device);
+        format!("{:032x}", fnv128(&[&wwnn.hex(), disk]))
+    }
+}
+
+/// Finds every disk of a group, or says of each that is missing what was looked for.
+///
+/// # Errors
+/// [`Kind::Node`]: another node may see them.
+pub fn find_all(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Result<Vec<Disk>, Failure> {
+    let mut by_wwid = None;
+    let mut found = Vec::new();
+    let mut missing = Vec::new();
+    for spec in specs {
+        let disk = match &spec.device {
+            DeviceName::Path(path) => at_path(kernel, path),
+            DeviceName::Wwid(wwid) => {
+                let known = by_wwid.get_or_insert_with(|| all_wwids(kernel));
+                with_wwid(known, wwid)
+            }
+        };
+        let lun = spec.lun;
+        match disk {
+            Ok((name, wwid)) => {
+                let node = Path::new(paths::DEV).join(&name);
+                let device = spec.device.clone();
+                found.push(Disk { lun, device, node, name, wwid });
+            }
+            Err(why) => missing.push(format!("LUN {lun}: {}: {why}", spec.device)),
+        }
+    }
+    for (i, disk) in found.iter().enumerate() {
+        for other in found.iter().skip(i + 1).filter(|other| other.node == disk.node) {
+            missing.push(format!(
+                "LUN {} and LUN {} are the same disk, {}",
+                disk.lun, other.lun, disk.name
+            ));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    Err(Failure {
+        kind: Kind::Node,
+        step: "find the disks",
+        causes: missing,
+        advice: "Check that this node is connected to its storage, and the disks \
+                 parameter"
+            .into(),
+    })
+}
+
+type Found = Result<(String, Option<String>), String>;
+
+fn at_path(kernel: &dyn Kernel, path: &Path) -> Found {
+    let node = kernel.resolve(path).map_err(|e| e.cause.to_string())?;
+    let name = node.file_name().map(|n| n.to_string_lossy().into_owned());
+    let name = name.filter(|name| {
+        node.starts_with(paths::DEV) && kernel.exists(&paths::block(name, "inflight"))
+    });
+    let name = name.ok_or("it is not a block device")?;
+    let wwid = wwid_of(kernel, &name);
+    Ok((name, wwid))
+}
+
+/// World-wide names in the spelling that SCSI, multipath and udev can agree on: the
+/// designator type as a digit, then the name.
+fn canonical(wwid: &str) -> String {
+    let wwid = wwid.trim();
+    let wwid = wwid.strip_prefix("mpath-").unwrap_or(wwid);
+    match wwid.strip_prefix("naa.") {
+        Some(hex) => format!("3{hex}"),
+        None => wwid.to_owned(),
+    }
+}
+
+fn wwid_of(kernel: &dyn Kernel, name: &str) -> Option<String> {
+    // SCSI and NVMe devices, then what device mapper was told by multipathd.
+    ["device/wwid", "wwid", "dm/uuid"].into_iter().find_map(|attribute| {
+        let text = kernel.read(&paths::block(name, attribute)).ok()?;
+        Some(canonical(&text)).filter(|wwid| !wwid.is_empty())
+    })
+}
+
+fn all_wwids(kernel: &dyn Kernel) -> Vec<(String, String)> {
+    let names = kernel.list(Path::new(paths::BLOCK)).unwrap_or_default();
+    names.into_iter().filter_map(|name| Some((wwid_of(kernel, &name)?, name))).collect()
+}
+
+fn with_wwid(known: &[(String, String)], wwid: &str) -> Found {
+    let wanted = canonical(wwid);
+    let names: Vec<_> =
+        known.iter().filter(|(w, _)| *w == wanted).map(|(_, n)| n).collect();
+    // A multipath device stands above its paths; they may not be used beside it.
+    let multipath = names.iter().find(|name| name.starts_with("dm-"));
+    match (multipath, names.as_slice()) {
+        (Some(name), _) => Ok(((*name).clone(), Some(wanted))),
+        (None, [name]) => Ok(((*name).clone(), Some(wanted))),
+        (None, []) => Err("no disk with this WWID".into()),
+        (None, paths) => Err(format!(
+            "{} paths and no multipath device; start multipathd",
+            paths.len()
+        )),
+    }
+}

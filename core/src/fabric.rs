@@ -1,0 +1,195 @@
+//! Fibre Channel ports as this node's kernel sees them: physical, virtual and remote.
+
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Failure, Kind};
+use crate::group::PortSpec;
+use crate::kernel::{Kernel, Op, paths};
+use crate::target::Driver;
+use crate::wwn::{Wwn, from_sysfs};
+
+/// A physical port: an fc_host that can carry virtual ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhysicalPort {
+    /// The kernel's name: `host2`.
+    pub host: String,
+    /// Its own port name.
+    pub wwpn: Wwn,
+    /// `Online` when it is logged in to a fabric.
+    pub state: String,
+    /// The fabric's name, when logged in.
+    pub fabric: Option<Wwn>,
+    /// Virtual ports that it may carry still.
+    pub vports_free: u32,
+    /// The driver's name: `fcoe`, `qla2xxx`.
+    pub driver: String,
+}
+
+/// A virtual port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualPort {
+    /// The kernel's name: `vport-2:0-1`.
+    pub vport: String,
+    /// The physical port that carries it: `host2`.
+    pub parent: String,
+    /// Its port name.
+    pub wwpn: Wwn,
+    /// Its node name.
+    pub wwnn: Wwn,
+    /// `Active` when it is logged in; see `fc_vport_state_names` in
+    /// drivers/scsi/scsi_transport_fc.c for the others.
+    pub state: String,
+}
+
+/// States that a virtual port does not leave by itself.
+const HOPELESS: [(&str, &str); 5] = [
+    ("No Fabric Support", "Turn NPIV on at the switch port"),
+    ("No Fabric Resources", "The switch port's limit of NPIV logins is reached"),
+    ("Fabric Rejected WWN", "The fabric takes the name for a duplicate, or bars it"),
+    ("Fabric Logout", "The fabric logged the port out"),
+    ("VPort Failed", "See the kernel's log"),
+];
+
+fn attribute(kernel: &dyn Kernel, path: PathBuf) -> String {
+    // A port may go away while it is looked at.
+    kernel.read(&path).map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+/// Every physical port of this node.
+pub fn physical_ports(kernel: &dyn Kernel) -> Vec<PhysicalPort> {
+    let hosts = kernel.list(Path::new(paths::FC_HOSTS)).unwrap_or_default();
+    let port = |host: String| {
+        // Virtual ports have no such attribute.
+        if !kernel.exists(&paths::fc_host(&host, "vport_create")) {
+            return None;
+        }
+        let get = |name| attribute(kernel, paths::fc_host(&host, name));
+        let count = |name| get(name).parse::<u32>().unwrap_or(0);
+        Some(PhysicalPort {
+            wwpn: from_sysfs(&get("port_name"))?,
+            state: get("port_state"),
+            fabric: from_sysfs(&get("fabric_name")),
+            vports_free: count("max_npiv_vports")
+                .saturating_sub(count("npiv_vports_inuse")),
+            driver: attribute(kernel, paths::driver_name(&host)),
+            host,
+        })
+    };
+    hosts.into_iter().filter_map(port).collect()
+}
+
+/// Every virtual port of this node.
+pub fn virtual_ports(kernel: &dyn Kernel) -> Vec<VirtualPort> {
+    let vports = kernel.list(Path::new(paths::FC_VPORTS)).unwrap_or_default();
+    let port = |vport: String| {
+        let get = |name| attribute(kernel, paths::fc_vport(&vport, name));
+        let host = vport.strip_prefix("vport-")?.split(':').next()?;
+        Some(VirtualPort {
+            parent: format!("host{host}"),
+            wwpn: from_sysfs(&get("port_name"))?,
+            wwnn: from_sysfs(&get("node_name"))?,
+            state: get("vport_state"),
+            vport,
+        })
+    };
+    vports.into_iter().filter_map(port).collect()
+}
+
+/// The state of the fc_host that a virtual port is to the rest of the kernel, and its
+/// address on the fabric: `("Online", "0x010203")`.
+pub fn host_of(kernel: &dyn Kernel, wwpn: Wwn) -> Option<(String, String)> {
+    let hosts = kernel.list(Path::new(paths::FC_HOSTS)).ok()?;
+    let get = |host: &str, name| attribute(kernel, paths::fc_host(host, name));
+    let host = hosts.iter().find(|host| {
+        from_sysfs(&get(host, "port_name")) == Some(wwpn)
+            && !kernel.exists(&paths::fc_host(host, "vport_create"))
+    })?;
+    Some((get(host, "port_state"), get(host, "port_id")))
+}
+
+/// The remote port under which this node sees a WWPN logged in, if it does. One that is
+/// gone lingers as `Blocked` or `Not Present`.
+pub fn logged_in_elsewhere(kernel: &dyn Kernel, wwpn: Wwn) -> Option<String> {
+    let remote = Path::new(paths::FC_REMOTE_PORTS);
+    let ports = kernel.list(remote).unwrap_or_default();
+    ports.into_iter().find(|port| {
+        let get = |name: &str| attribute(kernel, remote.join(port).join(name));
+        from_sysfs(&get("port_name")) == Some(wwpn) && get("port_state") == "Online"
+    })
+}
+
+/// The physical port on which a virtual port is to appear: online, in the right fabric,
+/// of the right driver, with room; the one with the most room of several.
+///
+/// # Errors
+/// [`Kind::Node`], with what is wrong with each port that there is.
+pub fn choose(
+    kernel: &dyn Kernel,
+    port: &PortSpec,
+    driver: &dyn Driver,
+) -> Result<PhysicalPort, Failure> {
+    let mut unfit = Vec::new();
+    let mut fit = Vec::new();
+    for physical in physical_ports(kernel) {
+        match why_unfit(&physical, port, driver) {
+            Some(why) => unfit.push(format!("{} {why}", physical.host)),
+            None => fit.push(physical),
+        }
+    }
+    if unfit.is_empty() {
+        unfit.push("this node has no Fibre Channel port".into());
+    }
+    fit.into_iter().max_by_key(|physical| physical.vports_free).ok_or_else(|| {
+        let wanted = match port.fabric {
+            Some(fabric) => format!("port {} in fabric {fabric}", port.wwpn),
+            None => format!("port {}", port.wwpn),
+        };
+        let cause = format!("none will do for {wanted}: {}", unfit.join(", "));
+        Failure::new(Kind::Node, "choose a physical port", cause)
+            .advise("Check the cabling, the switch port and the fabric's name in ports")
+    })
+}
+
+fn why_unfit(
+    physical: &PhysicalPort,
+    port: &PortSpec,
+    driver: &dyn Driver,
+) -> Option<String> {
+    if !driver.serves(&physical.driver) {
+        let name = &physical.driver;
+        return Some(format!("is driven by {name}, not for {}", driver.name()));
+    }
+    if physical.wwpn == port.wwpn {
+        return Some("has this very name as its own".into());
+    }
+    if physical.state != "Online" {
+        return Some(format!("is {}", physical.state));
+    }
+    if port.fabric.is_some() && physical.fabric != port.fabric {
+        let fabric = physical.fabric.map_or("none".into(), |f| f.to_string());
+        return Some(format!("is in fabric {fabric}"));
+    }
+    (physical.vports_free == 0).then(|| "carries all the vports that it can".into())
+}
+
+/// Makes a virtual port: the moment in which it appears on the fabric.
+pub fn create(physical: &PhysicalPort, wwpn: Wwn, wwnn: Wwn) -> Op {
+    let path = paths::fc_host(&physical.host, "vport_create");
+    Op::Write { path, text: names(wwpn, wwnn) }
+}
+
+/// Logs a virtual port out and removes it.
+pub fn delete(port: &VirtualPort) -> Op {
+    let path = paths::fc_host(&port.parent, "vport_delete");
+    Op::Write { path, text: names(port.wwpn, port.wwnn) }
+}
+
+/// Port name first (`store_fc_host_vport_create`).
+fn names(wwpn: Wwn, wwnn: Wwn) -> String {
+    format!("{}:{}", wwpn.hex(), wwnn.hex())
+}
+
+/// What an operator can do about a virtual port in this state, if waiting is no use.
+pub fn hopeless(state: &str) -> Option<&'static str> {
+    HOPELESS.iter().find(|(name, _)| *name == state).map(|(_, advice)| *advice)
+}

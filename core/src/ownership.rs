@@ -1,0 +1,251 @@
+//! Owning disks by SCSI-3 persistent reservations: Write Exclusive, Registrants Only, with
+//! the owner's key alone registered. Other types would either bar the owner's own second
+//! path (Write Exclusive), stop everybody from reading (Exclusive Access), or have no
+//! single owner to take a disk from (All Registrants).
+
+use std::path::{Path, PathBuf};
+
+use crate::budget::Budget;
+use crate::digest::fnv128;
+use crate::disk::Disk;
+use crate::failure::{Failure, Kind};
+use crate::kernel::reservation::{Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY};
+use crate::kernel::{Chain, Done, Kernel, KernelError, Op};
+
+/// The key under which a node owns disks: "us" and 48 bits of its name.
+pub fn key_of(node: &str) -> Key {
+    let name = fnv128(&[node]) as u64 & 0xffff_ffff_ffff;
+    Key(0x7573 << 48 | name)
+}
+
+/// Reads the reservation of each disk, side by side.
+pub fn read(
+    kernel: &dyn Kernel,
+    disks: &[PathBuf],
+    budget: Budget,
+) -> Vec<Result<Reservation, KernelError>> {
+    let chains: Vec<Chain> =
+        disks.iter().map(|disk| vec![Op::ReadReservation(disk.clone())]).collect();
+    let results = kernel.run(&chains, budget.end);
+    let reservation = |done| match done {
+        Done::Reservation(reservation) => reservation,
+        _ => Reservation::default(),
+    };
+    results.into_iter().map(|r| r.into_last().map(reservation)).collect()
+}
+
+/// The operations that make a disk ours, whoever has it: a plan, nothing is done here.
+pub fn take(disk: &Path, key: Key, now: &Reservation) -> Chain {
+    let disk = disk.to_owned();
+    let preempt = |other: Key| Op::PreemptAndAbort { disk: disk.clone(), key, other };
+    // Even what is ours already: a path that came back has no registration.
+    let mut chain = vec![Op::Register { disk: disk.clone(), key }];
+    let mut others = now.keys.clone();
+    others.retain(|other| *other != key);
+    others.sort_unstable();
+    others.dedup();
+    match now.holder {
+        Some(holder) if holder.key == key => {
+            if holder.kind != WRITE_EXCLUSIVE_REGISTRANTS_ONLY {
+                // Only its holder can end a reservation of another type, by leaving.
+                chain.insert(0, Op::Unregister { disk: disk.clone(), key });
+            }
+            chain.extend(others.into_iter().map(preempt));
+            chain.push(Op::Reserve { disk: disk.clone(), key });
+        }
+        Some(holder) => {
+            // Taking the holder's key takes its reservation; the first, so that no
+            // moment is without one. Key zero stands for all registrants.
+            chain.push(preempt(holder.key));
+            others.retain(|other| *other != holder.key && holder.key.0 != 0);
+            chain.extend(others.into_iter().map(preempt));
+        }
+        None => {
+            chain.extend(others.into_iter().map(preempt));
+            chain.push(Op::Reserve { disk: disk.clone(), key });
+        }
+    }
+    chain
+}
+
+/// Owns every disk or none.
+///
+/// # Errors
+/// Names each disk that could not be owned, and why. The others have been given up.
+pub fn acquire(
+    kernel: &dyn Kernel,
+    disks: &[Disk],
+    key: Key,
+    budget: Budget,
+) -> Result<(), Failure> {
+    let nodes: Vec<PathBuf> = disks.iter().map(|disk| disk.node.clone()).collect();
+    let before = read(kernel, &nodes, budget);
+    let unreadable = lost(disks, before.iter().map(|r| r.as_ref().err()));
+    if !unreadable.is_empty() {
+        return Err(Failure {
+            kind: Kind::Node,
+            step: "read the reservations",
+            causes: unreadable,
+            advice: "If something else guarantees one owner (DRBD, say), set \
+                     ownership=none; else give disks with SCSI-3 reservations"
+                .into(),
+        });
+    }
+    let chains: Vec<Chain> = nodes
+        .iter()
+        .zip(before.iter().flatten())
+        .map(|(disk, now)| take(disk, key, now))
+        .collect();
+    let taken = kernel.run(&chains, budget.end);
+    // Whatever the commands answered, what the disks say now is what holds.
+    let after = read(kernel, &nodes, budget);
+    let mut causes = Vec::new();
+    for ((disk, answer), now) in disks.iter().zip(&taken).zip(&after) {
+        let why = match (now, &answer.failed) {
+            (Ok(now), _) if now.owned_by(key) => continue,
+            (_, Some(error)) | (Err(error), None) => error.to_string(),
+            (Ok(now), None) => format!("read back, it is not ours: {}", words(now)),
+        };
+        causes.push(format!("LUN {} ({}): {why}", disk.lun, disk.device));
+    }
+    if causes.is_empty() {
+        log::debug!("{} disks are ours under key {key}", disks.len());
+        return Ok(());
+    }
+    let _ = give_up(kernel, &nodes, key, budget);
+    Err(Failure {
+        kind: Kind::Failed,
+        step: "own the disks",
+        causes,
+        advice: "No disk was kept. See who holds them with sg_persist --read-keys".into(),
+    })
+}
+
+fn lost<'a>(
+    disks: &[Disk],
+    errors: impl Iterator<Item = Option<&'a KernelError>>,
+) -> Vec<String> {
+    disks
+        .iter()
+        .zip(errors)
+        .filter_map(|(d, e)| Some(format!("LUN {} ({}): {}", d.lun, d.device, e?)))
+        .collect()
+}
+
+/// Gives up every disk that is ours, and leaves every other alone. An empty answer means
+/// that our key is on none of them, as they say themselves.
+pub fn give_up(
+    kernel: &dyn Kernel,
+    disks: &[PathBuf],
+    key: Key,
+    budget: Budget,
+) -> Vec<KernelError> {
+    let mut errors = Vec::new();
+    let mut ours = Vec::new();
+    for (disk, now) in disks.iter().zip(read(kernel, disks, budget)) {
+        match now {
+            Ok(now) if now.keys.contains(&key) => {
+                let disk = disk.clone();
+                let holds = now.holder.is_some_and(|holder| holder.key == key);
+                let release = Op::Release { disk: disk.clone(), key };
+                let chain = holds.then_some(release).into_iter();
+                ours.push(chain.chain([Op::Unregister { disk, key }]).collect::<Chain>());
+            }
+            Ok(_) => {}
+            Err(error) => errors.push(error),
+        }
+    }
+    let results = kernel.run(&ours, budget.end);
+    errors.extend(results.into_iter().filter_map(|result| result.failed));
+    errors
+}
+
+/// Whether every disk is still ours; in words, each that is not.
+pub fn check(
+    kernel: &dyn Kernel,
+    disks: &[Disk],
+    key: Key,
+    budget: Budget,
+) -> Vec<String> {
+    let nodes: Vec<PathBuf> = disks.iter().map(|disk| disk.node.clone()).collect();
+    let now = read(kernel, &nodes, budget);
+    let each = disks.iter().zip(now).filter_map(|(disk, now)| {
+        let why = match now {
+            Ok(now) if now.owned_by(key) => return None,
+            // Slow is not failed.
+            Err(error) if error.is_late() => {
+                log::warn!("LUN {}: {error}", disk.lun);
+                return None;
+            }
+            Ok(now) => words(&now),
+            Err(error) => error.to_string(),
+        };
+        Some(format!("LUN {} ({}) is not ours: {why}", disk.lun, disk.device))
+    });
+    each.collect()
+}
+
+fn words(now: &Reservation) -> String {
+    let keys: Vec<String> = now.keys.iter().map(Key::to_string).collect();
+    let keys = if keys.is_empty() { "none".into() } else { keys.join(" ") };
+    match now.holder {
+        Some(holder) => {
+            let Key(key) = holder.key;
+            format!("held by {key:#018x} (type {}), keys {keys}", holder.kind)
+        }
+        None => format!("held by nobody, keys {keys}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::reservation::Holder;
+
+    const OURS: Key = Key(0x10);
+    const THEIRS: Key = Key(0x20);
+
+    fn ops(keys: &[Key], holder: Option<(Key, u8)>) -> Vec<String> {
+        let holder = holder.map(|(key, kind)| Holder { key, kind });
+        let now = Reservation { keys: keys.to_vec(), holder };
+        let plan = take(Path::new("/dev/d"), OURS, &now);
+        plan.iter().map(|op| op.to_string().split(' ').next().unwrap().into()).collect()
+    }
+
+    #[test]
+    fn a_free_disk_is_reserved() {
+        assert_eq!(ops(&[], None), ["register", "reserve"]);
+    }
+
+    #[test]
+    fn a_held_disk_is_preempted_once_for_each_key() {
+        let held = Some((THEIRS, 5));
+        assert_eq!(ops(&[THEIRS, THEIRS], held), ["register", "preempt-and-abort"]);
+        assert_eq!(
+            ops(&[THEIRS, Key(0x30)], held),
+            ["register", "preempt-and-abort", "preempt-and-abort"]
+        );
+    }
+
+    #[test]
+    fn registrants_that_hold_nothing_are_removed_before_the_reservation() {
+        assert_eq!(ops(&[THEIRS], None), ["register", "preempt-and-abort", "reserve"]);
+    }
+
+    #[test]
+    fn what_is_ours_in_another_type_is_left_first() {
+        assert_eq!(ops(&[OURS], Some((OURS, 1))), ["unregister", "register", "reserve"]);
+    }
+
+    #[test]
+    fn all_registrants_are_removed_at_once() {
+        let all = Some((Key(0), 7));
+        assert_eq!(ops(&[THEIRS, Key(0x30)], all), ["register", "preempt-and-abort"]);
+    }
+
+    #[test]
+    fn a_key_names_its_node() {
+        assert_eq!(key_of("array-a").0 >> 48, 0x7573);
+        assert_ne!(key_of("array-a"), key_of("array-b"));
+    }
+}

@@ -1,0 +1,113 @@
+//! What may be a group's on this node, from every source: the configuration as far as it
+//! can be read, and the virtual port database. A stop or a monitor looks at all of it, so
+//! that neither a changed nor a broken configuration hides a port.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::disk;
+use crate::fabric::{self, VirtualPort};
+use crate::group::{DeviceName, Group, GroupError, Ownership};
+use crate::kernel::{Kernel, KernelError, paths};
+use crate::registry::{self, Entry};
+use crate::target::{self, Export};
+use crate::wwn::Wwn;
+
+/// Names and disks to look for.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// The resource's name.
+    pub name: String,
+    /// The configuration, or everything that is wrong with it.
+    pub group: Result<Group, GroupError>,
+    /// What the database says of it.
+    pub entries: Vec<Entry>,
+    /// The node names that may be the group's.
+    pub wwnns: Vec<Wwn>,
+    /// The port names that may be the group's.
+    pub wwpns: Vec<Wwn>,
+}
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The group's virtual ports.
+    pub vports: Vec<VirtualPort>,
+    /// What LIO holds of it.
+    pub export: Export,
+}
+
+impl Found {
+    /// Whether the kernel holds nothing of the group.
+    pub fn is_empty(&self) -> bool {
+        self.vports.is_empty() && self.export.is_empty()
+    }
+}
+
+impl Scope {
+    /// Gathers what there is to look for; `param` is as for [`Group::parse`].
+    pub fn gather(
+        kernel: &dyn Kernel,
+        name: &str,
+        param: impl Fn(&str) -> Option<String>,
+    ) -> Self {
+        let entries = registry::of_group(kernel, name);
+        let mut wwnns: BTreeSet<Wwn> = entries.iter().map(|e| e.wwnn).collect();
+        let mut wwpns: BTreeSet<Wwn> = entries.iter().map(|e| e.wwpn).collect();
+        // Word by word: one that is broken does not hide the others.
+        wwnns.extend(param("wwnn").and_then(|text| text.parse::<Wwn>().ok()));
+        let ports = param("ports").unwrap_or_default();
+        let names = ports.split_whitespace().filter_map(|word| word.split('@').next());
+        wwpns.extend(names.filter_map(|name| name.parse::<Wwn>().ok()));
+        Self {
+            name: name.to_owned(),
+            group: Group::parse(name, param),
+            entries,
+            wwnns: wwnns.into_iter().collect(),
+            wwpns: wwpns.into_iter().collect(),
+        }
+    }
+
+    /// Looks at the kernel.
+    ///
+    /// # Errors
+    /// When something is there and cannot be read.
+    pub fn look(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
+        let mut vports = fabric::virtual_ports(kernel);
+        vports.retain(|port| self.wwpns.contains(&port.wwpn));
+        let export = target::observe(kernel, &self.wwnns, &self.wwpns)?;
+        Ok(Found { vports, export })
+    }
+
+    /// The disks that may carry our key. Of those that only the configuration names, the
+    /// ones that are not here were never ours.
+    pub fn disks(&self, kernel: &dyn Kernel, export: &Export) -> Vec<PathBuf> {
+        let mut disks = BTreeSet::new();
+        if let Ok(group) = &self.group {
+            if group.ownership == Ownership::None {
+                return Vec::new();
+            }
+            for spec in &group.disks {
+                let found = disk::find_all(kernel, std::slice::from_ref(spec));
+                disks.extend(found.into_iter().flatten().map(|disk| disk.node));
+            }
+        }
+        for entry in self.entries.iter().filter(|e| e.ownership == Ownership::Scsi3Pr) {
+            for disk in &entry.disks {
+                // By its lasting name where that still leads somewhere: the node's name
+                // may belong to another disk by now.
+                let node = match &disk.spec.device {
+                    DeviceName::Path(path) => kernel.resolve(path).ok(),
+                    DeviceName::Wwid(_) => None,
+                };
+                disks.insert(node.unwrap_or_else(|| disk.node.clone()));
+            }
+        }
+        let exported = export.backstores.iter().map(|b| &b.device);
+        let known = self.entries.iter().any(|e| e.ownership == Ownership::Scsi3Pr);
+        if known || self.group.is_ok() {
+            disks.extend(exported.filter(|d| d.starts_with(paths::DEV)).cloned());
+        }
+        disks.into_iter().collect()
+    }
+}

@@ -1,0 +1,39 @@
+//! A step of a plan: a plain value that can be printed, and is carried out as a whole.
+
+use crate::budget::Budget;
+use crate::kernel::{Chain, Done, Kernel, KernelError};
+
+/// Chains that are worked on side by side, under a name that people know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What it does, as a short phrase.
+    pub title: &'static str,
+    /// See [`Kernel::run`].
+    pub chains: Vec<Chain>,
+}
+
+impl Step {
+    /// A step.
+    pub fn new(title: &'static str, chains: Vec<Chain>) -> Self {
+        Self { title, chains }
+    }
+
+    /// Carries it out, all of it: a chain that fails stops no other.
+    ///
+    /// # Errors
+    /// Every operation that failed.
+    pub fn apply(
+        &self,
+        kernel: &dyn Kernel,
+        budget: Budget,
+    ) -> Result<(), Vec<KernelError>> {
+        let begun = kernel.now();
+        let results = kernel.run(&self.chains, budget.end);
+        let done = results.iter().flat_map(|result| &result.done);
+        let changed = done.filter(|done| **done == Done::Changed).count();
+        let took = kernel.now().saturating_sub(begun).as_millis();
+        log::debug!("{}: {changed} changes in {took} ms", self.title);
+        let errors: Vec<_> = results.into_iter().filter_map(|r| r.failed).collect();
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+}

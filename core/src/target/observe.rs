@@ -1,0 +1,171 @@
+//! What LIO exports of a group at this moment.
+
+use std::path::{Path, PathBuf};
+
+use crate::kernel::{Kernel, KernelError, paths};
+use crate::target::{DRIVERS, hba};
+use crate::wwn::Wwn;
+
+/// All that LIO holds of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Export {
+    /// The group's backstore directory, where it is there.
+    pub hba: Option<PathBuf>,
+    /// Its backstores.
+    pub backstores: Vec<Backstore>,
+    /// Its target ports.
+    pub trees: Vec<Tree>,
+}
+
+/// A backstore: a disk as LIO knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backstore {
+    /// Its directory.
+    pub path: PathBuf,
+    /// Whether it is configured and holds the disk open.
+    pub enabled: bool,
+    /// The device that it was given.
+    pub device: PathBuf,
+    /// Its unit serial number.
+    pub serial: String,
+    /// Its ALUA state as LIO prints it.
+    pub alua: String,
+}
+
+/// A target port and what hangs from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// The port name.
+    pub wwpn: Wwn,
+    /// The directory of the port.
+    pub path: PathBuf,
+    /// Whether it has its portal group, `tpgt_1`.
+    pub has_tpg: bool,
+    /// Its LUNs.
+    pub luns: Vec<Lun>,
+    /// Its initiators.
+    pub acls: Vec<Acl>,
+}
+
+/// A LUN or a mapped LUN: a directory with a link in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lun {
+    /// Its number.
+    pub number: u16,
+    /// Its directory.
+    pub path: PathBuf,
+    /// The link and where it leads, once there is one.
+    pub link: Option<(PathBuf, PathBuf)>,
+}
+
+/// An initiator and the LUNs that it may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acl {
+    /// Its directory.
+    pub path: PathBuf,
+    /// Its mapped LUNs.
+    pub mapped: Vec<Lun>,
+}
+
+impl Export {
+    /// Whether LIO holds nothing of the group.
+    pub fn is_empty(&self) -> bool {
+        self.hba.is_none() && self.trees.is_empty()
+    }
+
+    /// The tree of a port.
+    pub fn tree(&self, wwpn: Wwn) -> Option<&Tree> {
+        self.trees.iter().find(|tree| tree.wwpn == wwpn)
+    }
+
+    /// The backstore in a directory.
+    pub fn backstore(&self, path: &Path) -> Option<&Backstore> {
+        self.backstores.iter().find(|backstore| backstore.path == path)
+    }
+}
+
+impl Tree {
+    /// The directory of the portal group.
+    pub fn tpg(&self) -> PathBuf {
+        tpg(&self.path)
+    }
+}
+
+/// tcm_fc accepts no other number (`ft_add_tpg`).
+pub fn tpg(port: &Path) -> PathBuf {
+    port.join("tpgt_1")
+}
+
+/// Looks for everything that LIO holds under these names, whoever made it.
+///
+/// # Errors
+/// When a directory is there and cannot be read: then nothing may be concluded.
+pub fn observe(
+    kernel: &dyn Kernel,
+    wwnns: &[Wwn],
+    wwpns: &[Wwn],
+) -> Result<Export, KernelError> {
+    let mut export = Export::default();
+    for wwpn in wwpns {
+        for driver in DRIVERS {
+            let path = paths::lio_port(driver.fabric(), *wwpn);
+            if kernel.exists(&path) {
+                export.trees.push(tree(kernel, *wwpn, path)?);
+            }
+        }
+    }
+    for wwnn in wwnns {
+        let path = hba(*wwnn);
+        if kernel.exists(&path) {
+            for name in kernel.list(&path)?.iter().filter(|name| number(name).is_some()) {
+                export.backstores.push(backstore(kernel, path.join(name)));
+            }
+            export.hba = Some(path);
+        }
+    }
+    Ok(export)
+}
+
+fn number(name: &str) -> Option<u16> {
+    name.strip_prefix("lun_")?.parse().ok()
+}
+
+fn tree(kernel: &dyn Kernel, wwpn: Wwn, path: PathBuf) -> Result<Tree, KernelError> {
+    let tpg = tpg(&path);
+    let mut acls = Vec::new();
+    for name in kernel.list(&tpg.join("acls"))? {
+        let path = tpg.join("acls").join(name);
+        acls.push(Acl { mapped: luns(kernel, &path)?, path });
+    }
+    let luns = luns(kernel, &tpg.join("lun"))?;
+    Ok(Tree { wwpn, has_tpg: kernel.exists(&tpg), luns, acls, path })
+}
+
+fn luns(kernel: &dyn Kernel, dir: &Path) -> Result<Vec<Lun>, KernelError> {
+    let mut luns = Vec::new();
+    for name in kernel.list(dir)? {
+        if let Some(number) = number(&name) {
+            let path = dir.join(name);
+            // The link may have any name; among the attributes it is the only link.
+            let link = kernel.links(&path)?.into_iter().next();
+            luns.push(Lun { number, path, link });
+        }
+    }
+    Ok(luns)
+}
+
+fn backstore(kernel: &dyn Kernel, path: PathBuf) -> Backstore {
+    let get = |name: &str| {
+        kernel.read(&path.join(name)).map(|t| t.trim().to_owned()).unwrap_or_default()
+    };
+    // "T10 VPD Unit Serial Number: ..."
+    let serial = get("wwn/vpd_unit_serial");
+    let serial = serial.rsplit(": ").next().unwrap_or_default().to_owned();
+    Backstore {
+        enabled: get("enable") == "1",
+        device: PathBuf::from(get("udev_path")),
+        alua: get("alua/default_tg_pt_gp/alua_access_state"),
+        serial,
+        path,
+    }
+}

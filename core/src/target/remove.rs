@@ -1,0 +1,50 @@
+//! Taking an export down. What is removed is what was observed, not what a parameter
+//! says: the configuration may have changed since it was built.
+
+use crate::kernel::{Chain, Op};
+
+use super::ALUA_TRANSITIONING;
+use super::build::set_alua;
+use super::observe::{Backstore, Export, Lun};
+
+/// Answers every new command with "try again", so that what is in flight can end. One
+/// fast write a LUN, no grace period.
+pub fn quiesce(backstores: &[Backstore]) -> Vec<Chain> {
+    let live = backstores.iter().filter(|b| b.enabled && b.alua != ALUA_TRANSITIONING);
+    live.map(|b| vec![set_alua(&b.path, ALUA_TRANSITIONING)]).collect()
+}
+
+/// The steps that remove the target ports, each to be begun when the one before it has
+/// ended. configfs dictates the order: a directory goes after what links to it.
+pub fn remove_ports(export: &Export) -> [(&'static str, Vec<Chain>); 3] {
+    let trees = || export.trees.iter();
+    let acls = trees().flat_map(|tree| &tree.acls).map(|acl| {
+        let mut chain: Chain = acl.mapped.iter().flat_map(unlink).collect();
+        chain.push(Op::RemoveDir(acl.path.clone()));
+        chain
+    });
+    let luns = trees().flat_map(|tree| &tree.luns).map(unlink);
+    let ports = trees()
+        .map(|tree| vec![Op::RemoveDir(tree.tpg()), Op::RemoveDir(tree.path.clone())]);
+    [
+        ("remove the initiators", acls.collect()),
+        ("remove the LUNs", luns.collect()),
+        ("remove the target ports", ports.collect()),
+    ]
+}
+
+/// The steps that close the disks.
+pub fn remove(export: &Export) -> [(&'static str, Vec<Chain>); 2] {
+    let backstores =
+        export.backstores.iter().map(|b| vec![Op::RemoveDir(b.path.clone())]);
+    let hba = export.hba.iter().map(|hba| vec![Op::RemoveDir(hba.clone())]);
+    [
+        ("remove the backstores", backstores.collect()),
+        ("remove the backstores' directory", hba.collect()),
+    ]
+}
+
+fn unlink(lun: &Lun) -> Chain {
+    let link = lun.link.iter().map(|(link, _)| Op::Unlink(link.clone()));
+    link.chain([Op::RemoveDir(lun.path.clone())]).collect()
+}

@@ -1,0 +1,31 @@
+//! tcm_fc: the target of libfc ports (fcoe, bnx2fc, qedf). Facts in
+//! drivers/target/tcm_fc/tfc_conf.c: a WWN directory needs no port to exist yet, so the
+//! whole tree is built first and the port appears with everything in place; there is no
+//! demo mode, so each initiator needs an ACL before it logs in.
+
+use super::Driver;
+
+/// The one value of [`TcmFc`].
+pub static TCM_FC: TcmFc = TcmFc;
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct TcmFc;
+
+impl Driver for TcmFc {
+    fn name(&self) -> &'static str {
+        "tcm_fc"
+    }
+
+    fn module(&self) -> &'static str {
+        "tcm_fc"
+    }
+
+    fn fabric(&self) -> &'static str {
+        "fc"
+    }
+
+    fn serves(&self, host_driver: &str) -> bool {
+        matches!(host_driver, "fcoe" | "bnx2fc" | "qedf" | "fnic")
+    }
+}

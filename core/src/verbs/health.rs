@@ -1,0 +1,163 @@
+//! Health: what the kernel says, before what the configuration says.
+
+use std::path::PathBuf;
+
+use crate::budget::Budget;
+use crate::disk::{self, Disk};
+use crate::fabric;
+use crate::group::{Group, Ownership};
+use crate::kernel::{Chain, Kernel, Op};
+use crate::ownership;
+use crate::scope::{Found, Scope};
+use crate::target::{self, ALUA_ACTIVE_OPTIMIZED};
+
+/// How closely to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The port and the target tree; reads sysfs and configfs alone (OCF level 0).
+    Port,
+    /// And whether every disk is still ours (OCF level 10).
+    Owner,
+    /// And whether every disk answers a read (OCF level 20).
+    Disk,
+}
+
+/// How a group is on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It is served, wholly.
+    Running,
+    /// Nothing of it is here.
+    NotRunning,
+    /// Something of it is here, and this is wrong with it.
+    Failed(Vec<String>),
+}
+
+/// Looks at a group. A configuration that cannot be read hides nothing that is there,
+/// and where nothing is there it does not matter.
+pub fn health(
+    kernel: &dyn Kernel,
+    node: &str,
+    scope: &Scope,
+    level: Level,
+    budget: Budget,
+) -> Health {
+    let found = match scope.look(kernel) {
+        Ok(found) => found,
+        Err(error) => return Health::Failed(vec![error.to_string()]),
+    };
+    if found.is_empty() {
+        return Health::NotRunning;
+    }
+    let group = match &scope.group {
+        Ok(group) => group,
+        Err(error) => {
+            return Health::Failed(vec![format!(
+                "it is here, and misconfigured: {error}"
+            )]);
+        }
+    };
+    let mut faults = ports(kernel, group, &found);
+    faults.extend(exports(group, &found));
+    if faults.is_empty() && level >= Level::Owner {
+        match disk::find_all(kernel, &group.disks) {
+            Ok(disks) => {
+                faults.extend(deeper(kernel, node, group, &disks, level, budget))
+            }
+            Err(failure) => faults.push(failure.to_string()),
+        }
+    }
+    if faults.is_empty() { Health::Running } else { Health::Failed(faults) }
+}
+
+fn ports(kernel: &dyn Kernel, group: &Group, found: &Found) -> Vec<String> {
+    let fault = |port: &crate::group::PortSpec| {
+        let wwpn = port.wwpn;
+        let Some(vport) = found.vports.iter().find(|vport| vport.wwpn == wwpn) else {
+            return Some(format!("port {wwpn} is not here"));
+        };
+        if vport.wwnn != group.wwnn {
+            return Some(format!("port {wwpn} has node name {}", vport.wwnn));
+        }
+        if vport.state != "Active" {
+            return Some(format!("port {wwpn} is {} ({})", vport.state, vport.vport));
+        }
+        match fabric::host_of(kernel, wwpn) {
+            Some((state, _)) if state == "Online" => None,
+            Some((state, _)) => Some(format!("port {wwpn} is Active and {state}")),
+            None => Some(format!("port {wwpn} has no fc_host")),
+        }
+    };
+    group.ports.iter().filter_map(fault).collect()
+}
+
+/// What the group says and LIO has not. What LIO has besides is no fault: a changed
+/// configuration is put into force by Pacemaker, not by a monitor.
+fn exports(group: &Group, found: &Found) -> Vec<String> {
+    let mut faults = Vec::new();
+    for spec in &group.disks {
+        let lun = spec.lun;
+        let path = target::backstore_path(group.wwnn, lun);
+        match found.export.backstore(&path) {
+            Some(b) if b.enabled && b.alua == ALUA_ACTIVE_OPTIMIZED => {}
+            Some(b) if b.enabled => {
+                faults.push(format!("LUN {lun} is in ALUA state {}", b.alua));
+            }
+            Some(_) => faults.push(format!("LUN {lun}'s backstore is not enabled")),
+            None => faults.push(format!("LUN {lun} has no backstore")),
+        }
+        for port in &group.ports {
+            let Some(tree) = found.export.tree(port.wwpn) else { continue };
+            let leads_to = |luns: &[target::Lun], to: &PathBuf| {
+                let lun = luns.iter().find(|l| l.number == lun);
+                lun.and_then(|l| l.link.as_ref()).is_some_and(|(_, target)| target == to)
+            };
+            if !leads_to(&tree.luns, &path) {
+                faults.push(format!("LUN {lun} is not exported by {}", port.wwpn));
+            }
+            let to = tree.tpg().join("lun").join(format!("lun_{lun}"));
+            for initiator in &group.initiators {
+                let dir = tree.tpg().join("acls").join(initiator.to_string());
+                let acl = tree.acls.iter().find(|acl| acl.path == dir);
+                if !acl.is_some_and(|acl| leads_to(&acl.mapped, &to)) {
+                    faults.push(format!("LUN {lun} is not mapped to {initiator}"));
+                }
+            }
+        }
+    }
+    for port in &group.ports {
+        if found.export.tree(port.wwpn).is_none() {
+            faults.push(format!("port {} has no target", port.wwpn));
+        }
+    }
+    faults
+}
+
+fn deeper(
+    kernel: &dyn Kernel,
+    node: &str,
+    group: &Group,
+    disks: &[Disk],
+    level: Level,
+    budget: Budget,
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    if group.ownership == Ownership::Scsi3Pr {
+        faults.extend(ownership::check(kernel, disks, ownership::key_of(node), budget));
+    }
+    if level >= Level::Disk && faults.is_empty() {
+        let chains: Vec<Chain> =
+            disks.iter().map(|disk| vec![Op::ReadDisk(disk.node.clone())]).collect();
+        for (disk, answer) in disks.iter().zip(kernel.run(&chains, budget.end)) {
+            match answer.failed {
+                // A deadline of ours is no proof: slow is not failed.
+                Some(error) if error.is_late() => {
+                    log::warn!("LUN {}: {error}", disk.lun);
+                }
+                Some(error) => faults.push(format!("LUN {}: {error}", disk.lun)),
+                None => {}
+            }
+        }
+    }
+    faults
+}

@@ -1,0 +1,162 @@
+//! Release: let what is in flight end, log out, and leave nothing.
+//!
+//! The order decides. A port that logs out with a command in flight hangs the kernel for
+//! good; a LUN that is unmapped under a live port is an I/O error at the initiator. So:
+//! quiesce, drain, log out, unmap.
+
+use std::time::Duration;
+
+use crate::budget::Budget;
+use crate::fabric;
+use crate::failure::{Failure, Kind};
+use crate::kernel::{Kernel, paths};
+use crate::ownership;
+use crate::registry;
+use crate::scope::{Found, Scope};
+use crate::step::Step;
+use crate::target::{self, Export};
+
+/// How long nothing may be in flight before a port logs out. A WRITE that still waits
+/// for its data is in no counter that the kernel shows.
+const SETTLED: Duration = Duration::from_millis(200);
+/// Between two looks at the counters.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How much of the time the drain may use; logging out and unmapping need the rest.
+const PERCENT_TO_DRAIN: u32 = 60;
+
+/// Stops serving a group on this node. Nothing there is a success.
+///
+/// # Errors
+/// When anything is left: a port, a session, an export, a key. Then only fencing makes
+/// sure, and the message says so by its being one.
+pub fn release(
+    kernel: &dyn Kernel,
+    node: &str,
+    scope: &Scope,
+    budget: Budget,
+) -> Result<(), Failure> {
+    let look =
+        || scope.look(kernel).map_err(|e| Failure::kernel("look at this node", &[e]));
+    let found = look()?;
+    let disks = scope.disks(kernel, &found.export);
+    if !found.vports.is_empty() {
+        drain(kernel, &found.export, budget)?;
+        log_out(kernel, scope, &found, budget)?;
+    }
+
+    // From here on nothing is skipped because something before it failed.
+    let mut left: Vec<Failure> = Vec::new();
+    let steps = target::remove_ports(&found.export)
+        .into_iter()
+        .chain(target::remove(&found.export));
+    for (title, chains) in steps {
+        if let Err(errors) = Step::new(title, chains).apply(kernel, budget) {
+            left.push(Failure::kernel(title, &errors));
+        }
+    }
+    let key = ownership::key_of(node);
+    let errors = ownership::give_up(kernel, &disks, key, budget);
+    if !errors.is_empty() {
+        left.push(Failure::kernel("give up the disks", &errors));
+    }
+
+    let still = look()?;
+    if left.is_empty() && !still.is_empty() {
+        let Found { vports, export } = still;
+        let names = vports.into_iter().map(|port| port.vport);
+        let trees = export.trees.into_iter().map(|tree| tree.path.display().to_string());
+        let hba = export.hba.map(|path| path.display().to_string());
+        let names: Vec<_> = names.chain(trees).chain(hba).collect();
+        let cause = format!("still there: {}", names.join(", "));
+        left.push(Failure::new(Kind::Failed, "look once more", cause));
+    }
+    if let Some(first) = left.first() {
+        let further = left.iter().skip(1).map(Failure::to_string);
+        return Err(further.fold(first.clone(), Failure::and));
+    }
+    for wwpn in &scope.wwpns {
+        registry::forget(kernel, *wwpn)
+            .map_err(|error| Failure::kernel("forget the virtual port", &[error]))?;
+    }
+    Ok(())
+}
+
+/// Turns new commands away and waits until none is in flight.
+fn drain(kernel: &dyn Kernel, export: &Export, budget: Budget) -> Result<(), Failure> {
+    let quiesce = Step::new("quiesce the LUNs", target::quiesce(&export.backstores));
+    quiesce.apply(kernel, budget).map_err(|errors| {
+        Failure::kernel(quiesce.title, &errors)
+            .advise("The port was not logged out: it would hang the kernel")
+    })?;
+    let end = budget.first(PERCENT_TO_DRAIN).end;
+    let mut quiet_since = kernel.now();
+    loop {
+        let busy = in_flight(kernel, export);
+        let now = kernel.now();
+        if !busy.is_empty() {
+            quiet_since = now;
+        } else if now.saturating_sub(quiet_since) >= SETTLED {
+            return Ok(());
+        }
+        if now >= end {
+            let spent = budget.spent(kernel).as_secs_f32();
+            let mut failure = Failure::new(
+                Kind::Failed,
+                "drain the LUNs",
+                format!("commands are still in flight after {spent:.1} s"),
+            );
+            failure.causes.extend(busy);
+            return Err(failure.advise(
+                "The port was not logged out: it would hang the kernel. The node has \
+                 to be fenced; see why the disk does not answer",
+            ));
+        }
+        kernel.sleep(LOOK_AGAIN);
+    }
+}
+
+/// Each disk with commands in flight, in words.
+fn in_flight(kernel: &dyn Kernel, export: &Export) -> Vec<String> {
+    let busy = export.backstores.iter().filter(|b| b.enabled).filter_map(|backstore| {
+        let name = backstore.device.file_name()?.to_string_lossy().into_owned();
+        // A disk that is gone has ended what it had.
+        let text = kernel.read(&paths::block(&name, "inflight")).ok()?;
+        let counts = text.split_whitespace().map(|n| n.parse::<u64>().unwrap_or(0));
+        let sum: u64 = counts.sum();
+        let lun = backstore.path.file_name().unwrap_or_default().to_string_lossy();
+        (sum > 0).then(|| format!("{sum} on {name} ({lun})"))
+    });
+    busy.collect()
+}
+
+/// Logs every port out. An error means that one may be there still: then nothing may be
+/// unmapped under it.
+fn log_out(
+    kernel: &dyn Kernel,
+    scope: &Scope,
+    found: &Found,
+    budget: Budget,
+) -> Result<(), Failure> {
+    let delete = found.vports.iter().map(|port| vec![fabric::delete(port)]).collect();
+    let step = Step::new("log the virtual port out", delete);
+    let answer = step.apply(kernel, budget);
+    let mut there = fabric::virtual_ports(kernel);
+    there.retain(|port| scope.wwpns.contains(&port.wwpn));
+    match answer {
+        _ if there.is_empty() && !is_late(&answer) => Ok(()),
+        Ok(()) => {
+            let names: Vec<_> = there.into_iter().map(|port| port.vport).collect();
+            let cause = format!("still there: {}", names.join(", "));
+            Err(Failure::new(Kind::Failed, step.title, cause))
+        }
+        Err(errors) => Err(Failure::kernel(step.title, &errors).advise(
+            "Nothing was unmapped under it. If the kernel does not answer, only fencing \
+             gets this node back",
+        )),
+    }
+}
+
+/// One that the kernel is still busy deleting is not gone, even if it is not listed.
+fn is_late(answer: &Result<(), Vec<crate::kernel::KernelError>>) -> bool {
+    answer.as_ref().is_err_and(|errors| errors.iter().any(|error| error.is_late()))
+}

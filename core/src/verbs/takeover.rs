@@ -1,0 +1,257 @@
+//! Takeover: own the disks, build the target, and only then let the port appear.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use crate::budget::Budget;
+use crate::disk::{self, Disk};
+use crate::fabric::{self, PhysicalPort, VirtualPort};
+use crate::failure::{Failure, Kind};
+use crate::group::{DriverChoice, Group, Ownership, PortSpec};
+use crate::kernel::{Kernel, KernelError, paths};
+use crate::ownership;
+use crate::registry::{self, Entry};
+use crate::scope::{Found, Scope};
+use crate::step::Step;
+use crate::target::{self, Driver, Export, TCM_FC};
+use crate::verbs::release;
+
+/// How much of the time a takeover may use before it gives up; the rest is for undoing.
+const PERCENT_TO_BUILD: u32 = 70;
+/// How long the news of a logout elsewhere may take to get here.
+const NEWS_OF_LOGOUT: Duration = Duration::from_secs(5);
+/// Between two looks at a state that the kernel announces by no event.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// A takeover's observations: what this node has for the group.
+struct Here {
+    driver: &'static dyn Driver,
+    disks: Vec<Disk>,
+    found: Found,
+    /// The ports that have to be made, with the physical port for each.
+    absent: Vec<(PortSpec, PhysicalPort)>,
+}
+
+/// Serves a group on this node. Whatever is there already is left as it is, so that
+/// doing it again does nothing.
+///
+/// # Errors
+/// Names the step and the cause. Everything that was built has been taken down again,
+/// unless the message says otherwise.
+pub fn takeover(
+    kernel: &dyn Kernel,
+    node: &str,
+    scope: &Scope,
+    budget: Budget,
+) -> Result<(), Failure> {
+    let group = scope.group.as_ref().map_err(misconfigured)?;
+    let here = observe(kernel, scope, group)?;
+    for (port, physical) in &here.absent {
+        let entry = Entry::new(kernel, node, group, &here.disks, port, physical);
+        registry::record(kernel, &entry)?;
+    }
+    let failure = match build(kernel, node, group, &here, budget.first(PERCENT_TO_BUILD))
+    {
+        Ok(()) => return Ok(()),
+        Err(failure) => failure,
+    };
+    log::warn!("{failure}; undoing");
+    // Gathered anew: it knows the database entries of a moment ago.
+    let undo =
+        Scope { entries: registry::of_group(kernel, &group.name), ..scope.clone() };
+    match release(kernel, node, &undo, budget) {
+        Ok(()) => Err(failure),
+        Err(left) => Err(failure.and(format!("and undoing it failed: {left}"))),
+    }
+}
+
+/// Whether this node has what the group needs: modules, disks and ports.
+///
+/// # Errors
+/// The first thing that is missing.
+pub fn check_node(kernel: &dyn Kernel, scope: &Scope) -> Result<(), Failure> {
+    let group = scope.group.as_ref().map_err(misconfigured)?;
+    observe(kernel, scope, group).map(|_| ())
+}
+
+fn misconfigured(error: &crate::group::GroupError) -> Failure {
+    Failure {
+        kind: Kind::Configuration,
+        step: "read the parameters",
+        causes: error.0.clone(),
+        advice: String::new(),
+    }
+}
+
+fn observe(kernel: &dyn Kernel, scope: &Scope, group: &Group) -> Result<Here, Failure> {
+    let driver = driver(group)?;
+    if !kernel.exists(&paths::module(driver.module())) {
+        let cause = format!("the module {} is not loaded", driver.module());
+        return Err(Failure::new(Kind::Node, "look at this node", cause)
+            .advise("Load it at boot, before the port's driver (/etc/modules-load.d)"));
+    }
+    let disks = disk::find_all(kernel, &group.disks)?;
+    let found = scope
+        .look(kernel)
+        .map_err(|error| Failure::kernel("look at this node", &[error]))?;
+    same_disks(group, &disks, &found.export)?;
+    let mut absent = Vec::new();
+    for port in &group.ports {
+        match found.vports.iter().find(|vport| vport.wwpn == port.wwpn) {
+            Some(vport) if vport.wwnn != group.wwnn => {
+                let VirtualPort { vport, wwnn, .. } = vport;
+                let cause = format!("{vport} has this port name, and node name {wwnn}");
+                return Err(Failure::new(Kind::Failed, "look at this node", cause)
+                    .advise("Delete it, or correct wwnn"));
+            }
+            Some(_) => {}
+            None => absent.push((*port, fabric::choose(kernel, port, driver)?)),
+        }
+    }
+    Ok(Here { driver, disks, found, absent })
+}
+
+fn driver(group: &Group) -> Result<&'static dyn Driver, Failure> {
+    match group.driver {
+        DriverChoice::Auto | DriverChoice::TcmFc => Ok(&TCM_FC),
+        DriverChoice::Qla2xxx => {
+            let cause = "qla2xxx is not supported by this version";
+            Err(Failure::new(Kind::Configuration, "choose a driver", cause))
+        }
+    }
+}
+
+/// A backstore that holds another disk than the one that the group says would be served
+/// under a wrong identity.
+fn same_disks(group: &Group, disks: &[Disk], export: &Export) -> Result<(), Failure> {
+    for disk in disks {
+        let path = target::backstore_path(group.wwnn, disk.lun);
+        let Some(there) = export.backstore(&path).filter(|b| b.enabled) else { continue };
+        if there.device != disk.node || there.serial != disk.unit_serial(group.wwnn) {
+            let cause = format!(
+                "LUN {} is exported from {} and should be {} ({})",
+                disk.lun,
+                there.device.display(),
+                disk.device,
+                disk.name
+            );
+            return Err(Failure::new(Kind::Failed, "look at this node", cause)
+                .advise("Stop the group here first"));
+        }
+    }
+    Ok(())
+}
+
+fn build(
+    kernel: &dyn Kernel,
+    node: &str,
+    group: &Group,
+    here: &Here,
+    budget: Budget,
+) -> Result<(), Failure> {
+    if group.ownership == Ownership::Scsi3Pr {
+        ownership::acquire(kernel, &here.disks, ownership::key_of(node), budget)?;
+    }
+    for step in export(kernel, group, here) {
+        step.apply(kernel, budget).map_err(|errors| {
+            Failure::kernel(step.title, &errors).advise(advice(&errors))
+        })?;
+    }
+    not_elsewhere(kernel, &here.absent, budget)?;
+    let create = |(port, physical): &(PortSpec, PhysicalPort)| {
+        vec![fabric::create(physical, port.wwpn, group.wwnn)]
+    };
+    let appear =
+        Step::new("create the virtual port", here.absent.iter().map(create).collect());
+    appear.apply(kernel, budget).map_err(|errors| {
+        Failure::kernel(appear.title, &errors)
+            .advise("The kernel's log has the driver's own words")
+    })?;
+    for port in &group.ports {
+        active(kernel, port, budget)?;
+    }
+    Ok(())
+}
+
+/// The steps that export the group, disks first.
+fn export(kernel: &dyn Kernel, group: &Group, here: &Here) -> Vec<Step> {
+    let (driver, now) = (here.driver, &here.found.export);
+    let mut frame = target::frame(group, driver);
+    frame.extend(state_directory(kernel));
+    vec![
+        Step::new("make the target's directories", frame),
+        Step::new("make the backstores", target::build(group, &here.disks, now)),
+        Step::new("make the LUNs", target::luns(group, driver, now)),
+        Step::new("map the LUNs", target::mapped_luns(group, driver, now)),
+    ]
+}
+
+/// Without this directory LIO refuses even those reservations of initiators that it need
+/// not store (`core_scsi3_update_and_write_aptpl`).
+fn state_directory(kernel: &dyn Kernel) -> Option<crate::kernel::Chain> {
+    let root = PathBuf::from(kernel.read(&paths::lio_dbroot()).ok()?.trim());
+    let known = root.starts_with("/var") || root.starts_with("/etc");
+    let make = |path| crate::kernel::Op::MakeDir(path);
+    known.then(|| vec![make(root.clone()), make(root.join("pr"))])
+}
+
+fn advice(errors: &[KernelError]) -> &'static str {
+    let any = |errno| errors.iter().any(|error| error.is(errno));
+    if any(Errno::EBUSY) {
+        "Something else has the disk open: a mount, LVM, multipath, another target"
+    } else if errors.iter().any(KernelError::is_late) {
+        "Give the operation a longer timeout, or see why the kernel is slow"
+    } else {
+        "The kernel's log has the target's own words"
+    }
+}
+
+/// Refuses while this node sees one of the names logged in on another node: with fencing
+/// that is news that has not got here yet, so it is given a moment.
+fn not_elsewhere(
+    kernel: &dyn Kernel,
+    absent: &[(PortSpec, PhysicalPort)],
+    budget: Budget,
+) -> Result<(), Failure> {
+    let until = (kernel.now() + NEWS_OF_LOGOUT).min(budget.end);
+    for (port, _) in absent {
+        while let Some(remote) = fabric::logged_in_elsewhere(kernel, port.wwpn) {
+            if kernel.now() >= until {
+                let cause = format!("{} is logged in elsewhere ({remote})", port.wwpn);
+                return Err(Failure::new(Kind::Failed, "look for the port", cause)
+                    .advise("Stop or fence the node that still serves it"));
+            }
+            kernel.sleep(LOOK_AGAIN);
+        }
+    }
+    Ok(())
+}
+
+fn active(kernel: &dyn Kernel, port: &PortSpec, budget: Budget) -> Result<(), Failure> {
+    let step = "wait for the virtual port";
+    loop {
+        let ports = fabric::virtual_ports(kernel);
+        let vport = ports.into_iter().find(|vport| vport.wwpn == port.wwpn);
+        let state = vport.as_ref().map_or("gone", |vport| &vport.state);
+        let host = fabric::host_of(kernel, port.wwpn);
+        let online = host.as_ref().filter(|(state, _)| state == "Online");
+        if let ("Active", Some((_, fcid)), Some(vport)) = (state, online, &vport) {
+            log::info!("{} is Active on {} as {fcid}", port.wwpn, vport.parent);
+            return Ok(());
+        }
+        let wwpn = port.wwpn;
+        if let Some(advice) = fabric::hopeless(state) {
+            let cause = format!("{wwpn} is in state '{state}'");
+            return Err(Failure::new(Kind::Node, step, cause).advise(advice));
+        }
+        if budget.is_over(kernel) || vport.is_none() {
+            let spent = budget.spent(kernel).as_secs_f32();
+            let cause = format!("{wwpn} is in state '{state}' after {spent:.1} s");
+            return Err(Failure::new(Kind::Failed, step, cause)
+                .advise("See the fabric's log for a refused login"));
+        }
+        kernel.sleep(LOOK_AGAIN);
+    }
+}
