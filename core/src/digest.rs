@@ -18,7 +18,10 @@ mod tests {
 
     #[test]
     fn it_is_the_published_function() {
-        assert_eq!(fnv1a(b"a".iter().copied()), 0xd228_cb69_6f1a_8caf_7891_2b70_4e4a_8964);
+        assert_eq!(
+            fnv1a(b"a".iter().copied()),
+            0xd228_cb69_6f1a_8caf_7891_2b70_4e4a_8964
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::digest::fnv128;
 use crate::disk::Disk;
 use crate::failure::{Failure, Kind};
 use crate::kernel::reservation::{Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY};
-use crate::kernel::{Chain, Done, Kernel, KernelError, Op};
+use crate::kernel::{Cause, Chain, Done, Kernel, KernelError, Op};
 
 /// The key under which a node owns disks: "us" and 48 bits of its name.
 pub fn key_of(node: &str) -> Key {
@@ -68,34 +68,54 @@ pub fn take(disk: &Path, key: Key, now: &Reservation) -> Chain {
     chain
 }
 
-/// Owns every disk or none.
+/// Reads the reservation of every disk, before anything is done to any of them.
+///
+/// # Errors
+/// Names each disk that cannot be asked: this node cannot own the group.
+pub fn observe(
+    kernel: &dyn Kernel,
+    disks: &[Disk],
+    budget: Budget,
+) -> Result<Vec<Reservation>, Failure> {
+    let mut causes = Vec::new();
+    let mut found = Vec::new();
+    for (disk, now) in disks.iter().zip(read(kernel, &nodes(disks), budget)) {
+        match now {
+            Ok(now) => found.push(now),
+            Err(e) => causes.push(format!("LUN {} ({}): {e}", disk.lun, disk.device)),
+        }
+    }
+    if causes.is_empty() {
+        return Ok(found);
+    }
+    Err(Failure {
+        kind: Kind::Node,
+        step: "read the reservations",
+        causes,
+        advice: "If something else guarantees one owner (DRBD, say), set \
+                 ownership=none; else give disks with SCSI-3 reservations"
+            .into(),
+    })
+}
+
+fn nodes(disks: &[Disk]) -> Vec<PathBuf> {
+    disks.iter().map(|disk| disk.node.clone()).collect()
+}
+
+/// Owns every disk or none; `before` is what [`observe`] found.
 ///
 /// # Errors
 /// Names each disk that could not be owned, and why. The others have been given up.
 pub fn acquire(
     kernel: &dyn Kernel,
     disks: &[Disk],
+    before: &[Reservation],
     key: Key,
     budget: Budget,
 ) -> Result<(), Failure> {
-    let nodes: Vec<PathBuf> = disks.iter().map(|disk| disk.node.clone()).collect();
-    let before = read(kernel, &nodes, budget);
-    let unreadable = lost(disks, before.iter().map(|r| r.as_ref().err()));
-    if !unreadable.is_empty() {
-        return Err(Failure {
-            kind: Kind::Node,
-            step: "read the reservations",
-            causes: unreadable,
-            advice: "If something else guarantees one owner (DRBD, say), set \
-                     ownership=none; else give disks with SCSI-3 reservations"
-                .into(),
-        });
-    }
-    let chains: Vec<Chain> = nodes
-        .iter()
-        .zip(before.iter().flatten())
-        .map(|(disk, now)| take(disk, key, now))
-        .collect();
+    let nodes = nodes(disks);
+    let chains: Vec<Chain> =
+        nodes.iter().zip(before).map(|(disk, now)| take(disk, key, now)).collect();
     let taken = kernel.run(&chains, budget.end);
     // Whatever the commands answered, what the disks say now is what holds.
     let after = read(kernel, &nodes, budget);
@@ -121,17 +141,6 @@ pub fn acquire(
     })
 }
 
-fn lost<'a>(
-    disks: &[Disk],
-    errors: impl Iterator<Item = Option<&'a KernelError>>,
-) -> Vec<String> {
-    disks
-        .iter()
-        .zip(errors)
-        .filter_map(|(d, e)| Some(format!("LUN {} ({}): {}", d.lun, d.device, e?)))
-        .collect()
-}
-
 /// Gives up every disk that is ours, and leaves every other alone. An empty answer means
 /// that our key is on none of them, as they say themselves.
 pub fn give_up(
@@ -152,6 +161,7 @@ pub fn give_up(
                 ours.push(chain.chain([Op::Unregister { disk, key }]).collect::<Chain>());
             }
             Ok(_) => {}
+            Err(error) if error.cause == Cause::NoReservations => {}
             Err(error) => errors.push(error),
         }
     }
@@ -167,8 +177,7 @@ pub fn check(
     key: Key,
     budget: Budget,
 ) -> Vec<String> {
-    let nodes: Vec<PathBuf> = disks.iter().map(|disk| disk.node.clone()).collect();
-    let now = read(kernel, &nodes, budget);
+    let now = read(kernel, &nodes(disks), budget);
     let each = disks.iter().zip(now).filter_map(|(disk, now)| {
         let why = match now {
             Ok(now) if now.owned_by(key) => return None,

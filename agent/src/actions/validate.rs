@@ -9,7 +9,7 @@ use crate::exit::Outcome;
 
 pub fn validate(call: &Call) -> Outcome {
     if call.environment.check_level >= 10 {
-        return Outcome::of(check_node(&call.kernel, &call.scope));
+        return Outcome::of(check_node(&call.kernel, &call.scope, call.budget));
     }
     let parameters = call.scope.group.as_ref().map(|_| ());
     Outcome::of(

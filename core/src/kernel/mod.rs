@@ -75,6 +75,8 @@ pub enum Cause {
     TimedOut,
     /// Its time was over before it began.
     NotBegun,
+    /// The disk knows no persistent reservations, so that nobody can have any there.
+    NoReservations,
     /// A SCSI device answered with this; already in words.
     Device(String),
     /// A link exists already and leads elsewhere, to here.
@@ -88,6 +90,9 @@ impl std::fmt::Display for Cause {
             Self::Short(taken) => write!(f, "the kernel took only {taken} bytes of it"),
             Self::TimedOut => f.write_str("the kernel did not answer in time"),
             Self::NotBegun => f.write_str("no time was left to begin it"),
+            Self::NoReservations => {
+                f.write_str("it does not support SCSI-3 persistent reservations")
+            }
             Self::Device(words) => f.write_str(words),
             Self::LeadsTo(path) => write!(f, "it leads to {} instead", path.display()),
         }

@@ -147,10 +147,11 @@ pub fn read_reservation(disk: &Path) -> Result<Done, KernelError> {
         .custom_flags(libc::O_NONBLOCK)
         .open(disk)
         .map_err(|e| KernelError::io("open", disk, &e))?;
-    let words = |why| KernelError::new(action, disk, Cause::Device(why));
-    let keys = persistent_reserve_in(&file, READ_KEYS).map_err(words)?;
+    let failed = |cause| KernelError::new(action, disk, cause);
+    let words = |why| failed(Cause::Device(why));
+    let keys = persistent_reserve_in(&file, READ_KEYS).map_err(failed)?;
     let keys = Reservation::parse_keys(&keys).map_err(words)?;
-    let holder = persistent_reserve_in(&file, READ_RESERVATION).map_err(words)?;
+    let holder = persistent_reserve_in(&file, READ_RESERVATION).map_err(failed)?;
     let holder = Reservation::parse_holder(&holder).map_err(words)?;
     Ok(Done::Reservation(Reservation { keys, holder }))
 }
@@ -200,7 +201,7 @@ fn changed(
 }
 
 /// PERSISTENT RESERVE IN (SPC-4 6.15). One answer holds up to 1023 registrants.
-fn persistent_reserve_in(file: &File, service_action: u8) -> Result<Vec<u8>, String> {
+fn persistent_reserve_in(file: &File, service_action: u8) -> Result<Vec<u8>, Cause> {
     const SG_DXFER_FROM_DEV: i32 = -3;
     const LENGTH: u16 = 8192;
     let [high, low] = LENGTH.to_be_bytes();
@@ -236,11 +237,13 @@ fn persistent_reserve_in(file: &File, service_action: u8) -> Result<Vec<u8>, Str
         // alive until the call returns.
         let answer = unsafe { sg_io(file.as_raw_fd(), &mut header) };
         answer.map_err(|errno| match errno {
-            Errno::ENOTTY | Errno::EINVAL => "it takes no SCSI commands".to_owned(),
-            other => other.desc().to_owned(),
+            // It takes no SCSI commands at all.
+            Errno::ENOTTY | Errno::EINVAL => Cause::NoReservations,
+            other => Cause::Errno(other as i32),
         })?;
         if header.host_status != 0 {
-            return Err(format!("the path failed (host status {})", header.host_status));
+            let status = header.host_status;
+            return Err(Cause::Device(format!("the path failed (host status {status})")));
         }
         if header.status == 0 {
             let missing = usize::try_from(header.resid).unwrap_or(0);
@@ -252,14 +255,15 @@ fn persistent_reserve_in(file: &File, service_action: u8) -> Result<Vec<u8>, Str
             continue;
         }
         return Err(match (key, code) {
-            (0x05, _) => "it does not support persistent reservations".to_owned(),
-            _ => format!(
+            // ILLEGAL REQUEST: no such command, or none of this kind.
+            (0x05, _) => Cause::NoReservations,
+            _ => Cause::Device(format!(
                 "PERSISTENT RESERVE IN failed, status {:#04x}, sense {key:x}/{code:04x}",
                 header.status
-            ),
+            )),
         });
     }
-    Err("it answered with unit attentions only".to_owned())
+    Err(Cause::Device("it answered with unit attentions only".into()))
 }
 
 /// Sense key and additional sense code with qualifier, of fixed and descriptor format

@@ -10,7 +10,8 @@ use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort, VirtualPort};
 use crate::failure::{Failure, Kind};
 use crate::group::{DriverChoice, Group, Ownership, PortSpec};
-use crate::kernel::{Kernel, KernelError, paths};
+use crate::kernel::reservation::Reservation;
+use crate::kernel::{Chain, Kernel, KernelError, Op, paths};
 use crate::ownership;
 use crate::registry::{self, Entry};
 use crate::scope::{Found, Scope};
@@ -29,6 +30,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 struct Here {
     driver: &'static dyn Driver,
     disks: Vec<Disk>,
+    /// As the disks report it; empty where reservations are not ours to make.
+    reservations: Vec<Reservation>,
     found: Found,
     /// The ports that have to be made, with the physical port for each.
     absent: Vec<(PortSpec, PhysicalPort)>,
@@ -47,7 +50,7 @@ pub fn takeover(
     budget: Budget,
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
-    let here = observe(kernel, scope, group)?;
+    let here = observe(kernel, scope, group, budget)?;
     for (port, physical) in &here.absent {
         let entry = Entry::new(kernel, node, group, &here.disks, port, physical);
         registry::record(kernel, &entry)?;
@@ -71,9 +74,13 @@ pub fn takeover(
 ///
 /// # Errors
 /// The first thing that is missing.
-pub fn check_node(kernel: &dyn Kernel, scope: &Scope) -> Result<(), Failure> {
+pub fn check_node(
+    kernel: &dyn Kernel,
+    scope: &Scope,
+    budget: Budget,
+) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
-    observe(kernel, scope, group).map(|_| ())
+    observe(kernel, scope, group, budget).map(|_| ())
 }
 
 fn misconfigured(error: &crate::group::GroupError) -> Failure {
@@ -85,7 +92,12 @@ fn misconfigured(error: &crate::group::GroupError) -> Failure {
     }
 }
 
-fn observe(kernel: &dyn Kernel, scope: &Scope, group: &Group) -> Result<Here, Failure> {
+fn observe(
+    kernel: &dyn Kernel,
+    scope: &Scope,
+    group: &Group,
+    budget: Budget,
+) -> Result<Here, Failure> {
     let driver = driver(group)?;
     if !kernel.exists(&paths::module(driver.module())) {
         let cause = format!("the module {} is not loaded", driver.module());
@@ -110,7 +122,11 @@ fn observe(kernel: &dyn Kernel, scope: &Scope, group: &Group) -> Result<Here, Fa
             None => absent.push((*port, fabric::choose(kernel, port, driver)?)),
         }
     }
-    Ok(Here { driver, disks, found, absent })
+    let reservations = match group.ownership {
+        Ownership::Scsi3Pr => ownership::observe(kernel, &disks, budget)?,
+        Ownership::None => Vec::new(),
+    };
+    Ok(Here { driver, disks, reservations, found, absent })
 }
 
 fn driver(group: &Group) -> Result<&'static dyn Driver, Failure> {
@@ -152,7 +168,8 @@ fn build(
     budget: Budget,
 ) -> Result<(), Failure> {
     if group.ownership == Ownership::Scsi3Pr {
-        ownership::acquire(kernel, &here.disks, ownership::key_of(node), budget)?;
+        let key = ownership::key_of(node);
+        ownership::acquire(kernel, &here.disks, &here.reservations, key, budget)?;
     }
     for step in export(kernel, group, here) {
         step.apply(kernel, budget).map_err(|errors| {
@@ -190,10 +207,10 @@ fn export(kernel: &dyn Kernel, group: &Group, here: &Here) -> Vec<Step> {
 
 /// Without this directory LIO refuses even those reservations of initiators that it need
 /// not store (`core_scsi3_update_and_write_aptpl`).
-fn state_directory(kernel: &dyn Kernel) -> Option<crate::kernel::Chain> {
+fn state_directory(kernel: &dyn Kernel) -> Option<Chain> {
     let root = PathBuf::from(kernel.read(&paths::lio_dbroot()).ok()?.trim());
     let known = root.starts_with("/var") || root.starts_with("/etc");
-    let make = |path| crate::kernel::Op::MakeDir(path);
+    let make = |path| Op::MakeDir(path);
     known.then(|| vec![make(root.clone()), make(root.join("pr"))])
 }
 
