@@ -1,0 +1,94 @@
+//! The agent as Pacemaker calls it: environment in, exit code and reason out. The kernel
+//! below it is an empty folder.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+struct Call {
+    command: Command,
+    _root: tempfile::TempDir,
+}
+
+fn call(action: &str) -> Call {
+    let root = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
+    command.args(["vport", action]).env_clear().env("UNDERSTUDY_ROOT", root.path());
+    Call { command, _root: root }
+}
+
+impl Call {
+    fn with(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    fn group(self) -> Self {
+        self.with("OCF_RESKEY_wwnn", "20:00:00:25:b5:00:00:0a")
+            .with("OCF_RESKEY_ports", "20:01:00:25:b5:00:00:0a")
+            .with("OCF_RESKEY_disks", "0=/dev/disk/by-id/wwn-0x1")
+            .with("OCF_RESKEY_initiators", "21:00:00:24:ff:00:00:01")
+    }
+
+    fn run(mut self) -> (i32, String, String) {
+        let Output { status, stdout, stderr } = self.command.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (status.code().unwrap(), text(stdout), text(stderr))
+    }
+}
+
+#[test]
+fn meta_data_needs_nothing() {
+    let (code, out, err) = call("meta-data").run();
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.starts_with("<?xml") && out.ends_with("</resource-agent>\n"));
+}
+
+#[test]
+fn every_action_has_its_codes() {
+    for (action, code) in
+        [("monitor", 7), ("status", 7), ("stop", 0), ("start", 5), ("validate-all", 0)]
+    {
+        assert_eq!(call(action).group().run().0, code, "{action}");
+    }
+    for (action, code) in
+        [("monitor", 7), ("stop", 0), ("start", 6), ("validate-all", 6), ("promote", 3)]
+    {
+        assert_eq!(call(action).run().0, code, "{action} without parameters");
+    }
+}
+
+#[test]
+fn a_reason_is_one_line_behind_the_prefix() {
+    let (_, _, err) = call("start").group().with("OCF_EXIT_REASON_PREFIX", "why:").run();
+    let reason = err.lines().find(|line| line.starts_with("why:")).unwrap();
+    assert!(reason.contains("tcm_fc is not loaded"), "{reason}");
+    assert!(reason.contains("/etc/modules-load.d"), "{reason}");
+}
+
+#[test]
+fn level_ten_looks_at_the_node() {
+    let level =
+        |level| call("validate-all").group().with("OCF_CHECK_LEVEL", level).run().0;
+    assert_eq!((level("0"), level("10")), (0, 5));
+}
+
+#[test]
+fn a_parameter_that_is_no_text_is_refused_with_a_reason() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut call = call("validate-all").group();
+    call.command.env("OCF_RESKEY_wwnn", std::ffi::OsStr::from_bytes(b"\xff\xfe"));
+    let (code, _, err) = call.run();
+    assert_eq!(code, 6);
+    assert!(err.contains("wwnn"), "{err}");
+}
+
+/// The page in the tree is what the binary prints: `make man` renews it.
+#[test]
+fn the_manual_page_is_up_to_date() {
+    let printed =
+        Command::new(env!("CARGO_BIN_EXE_understudy")).arg("man").output().unwrap();
+    let page =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../ocf/man/ocf_understudy_vport.7");
+    assert_eq!(std::fs::read(page).unwrap(), printed.stdout, "run `make man`");
+}
