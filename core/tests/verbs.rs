@@ -1,7 +1,6 @@
 //! The verbs on the simulated kernel: what they do, what they refuse, and that a kill at
 //! any point is followed by a clean stop and a start that serves.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-#![expect(clippy::indexing_slicing, reason = "and by what is not there")]
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
