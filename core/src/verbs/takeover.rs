@@ -1,6 +1,6 @@
 //! Takeover: own the disks, build the target, and only then let the port appear.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -103,6 +103,11 @@ fn observe(
         let cause = format!("the module {} is not loaded", driver.module());
         return Err(Failure::new(Kind::Node, "look at this node", cause)
             .advise("Load it at boot, before the port's driver (/etc/modules-load.d)"));
+    }
+    if !kernel.exists(Path::new(paths::TARGET)) {
+        let cause = format!("{} is not there", paths::TARGET);
+        return Err(Failure::new(Kind::Node, "look at this node", cause)
+            .advise("Load target_core_mod and mount configfs: sys-kernel-config.mount"));
     }
     let disks = disk::find_all(kernel, &group.disks)?;
     let found = scope

@@ -1,0 +1,127 @@
+//! The control socket: its clients, and the requests carried out.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+
+use crate::control::{Reply, Request};
+use crate::journal::Journal;
+
+/// A request line longer than this comes from no client of ours.
+const MAX_LINE: usize = 64 << 10;
+
+/// A client of the control socket.
+#[derive(Debug)]
+pub struct Peer {
+    stream: UnixStream,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    /// The last event that a watching client has been sent.
+    watching: Option<u64>,
+    closed: bool,
+}
+
+impl Peer {
+    /// A client that just connected.
+    pub fn new(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            input: Vec::new(),
+            output: Vec::new(),
+            watching: None,
+            closed: false,
+        }
+    }
+
+    /// Its socket.
+    pub fn stream(&self) -> &UnixStream {
+        &self.stream
+    }
+
+    /// Whether it can be forgotten.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Whether it has not taken everything yet.
+    pub fn is_behind(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    /// Reads what has come, and takes the whole lines out of it.
+    pub fn requests(&mut self) -> Vec<Result<Request, Reply>> {
+        let mut chunk = [0; 4096];
+        loop {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => self.closed = true,
+                Ok(n) => {
+                    self.input.extend(chunk.iter().take(n));
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => self.closed |= error.kind() != ErrorKind::WouldBlock,
+            }
+            break;
+        }
+        let mut requests = Vec::new();
+        while let Some(end) = self.input.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.input.drain(..=end).collect();
+            let parsed = serde_json::from_slice(&line);
+            requests.push(parsed.map_err(|error| bad_request(&line, &error)));
+        }
+        self.closed |= self.input.len() > MAX_LINE;
+        requests
+    }
+
+    /// Queues a reply.
+    pub fn reply(&mut self, reply: &Reply) {
+        self.line(reply);
+    }
+
+    /// From now on this client gets the events after `seq`.
+    pub fn watch(&mut self, seq: u64) {
+        self.watching = Some(seq);
+    }
+
+    /// Queues the events that a watching client has not been sent.
+    pub fn follow(&mut self, journal: &Journal) {
+        let Some(seen) = self.watching.filter(|seen| *seen < journal.last()) else {
+            return;
+        };
+        for event in journal.after(seen) {
+            self.line(event);
+        }
+        self.watching = Some(journal.last());
+    }
+
+    /// Writes what the socket takes now.
+    pub fn flush(&mut self) {
+        while !self.output.is_empty() {
+            match self.stream.write(&self.output) {
+                Ok(n) => drop(self.output.drain(..n)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.closed |= error.kind() != ErrorKind::WouldBlock;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Writes everything, however long the client takes: for the last reply.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.stream.set_nonblocking(false)?;
+        self.stream.write_all(&self.output)
+    }
+
+    fn line(&mut self, value: &impl serde::Serialize) {
+        match serde_json::to_writer(&mut self.output, value) {
+            Ok(()) => self.output.push(b'\n'),
+            Err(error) => log::error!("reply lost: {error}"),
+        }
+    }
+}
+
+fn bad_request(line: &[u8], error: &serde_json::Error) -> Reply {
+    let line = String::from_utf8_lossy(line);
+    Reply::error(format!("bad request {:?}: {error}", line.trim_end()))
+}

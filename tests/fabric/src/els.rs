@@ -1,0 +1,288 @@
+//! Extended Link Services: the payloads of logins, registrations and notifications.
+//!
+//! Formats: FC-LS; include/uapi/scsi/fc/fc_els.h in Linux.
+
+use crate::addr::Fcid;
+use crate::bytes::{Put, Reader};
+use crate::wwn::Wwn;
+
+/// The first byte of an ELS.
+pub mod command {
+    #![allow(missing_docs, reason = "the names are the standard's")]
+    pub const LS_RJT: u8 = 0x01;
+    pub const LS_ACC: u8 = 0x02;
+    pub const PLOGI: u8 = 0x03;
+    pub const FLOGI: u8 = 0x04;
+    pub const LOGO: u8 = 0x05;
+    pub const RTV: u8 = 0x0e;
+    pub const RLS: u8 = 0x0f;
+    pub const RRQ: u8 = 0x12;
+    pub const FDISC: u8 = 0x51;
+    pub const RSCN: u8 = 0x61;
+    pub const SCR: u8 = 0x62;
+}
+
+/// R_CTL of an ELS request.
+pub const R_CTL_REQUEST: u8 = 0x22;
+/// R_CTL of an ELS answer.
+pub const R_CTL_REPLY: u8 = 0x23;
+/// FC type of an ELS.
+pub const TYPE: u8 = 0x01;
+
+/// Error detection timeout that the fabric tells its nodes, in milliseconds.
+pub const E_D_TOV_MS: u32 = 2_000;
+/// Resource allocation timeout, in milliseconds.
+pub const R_A_TOV_MS: u32 = 4_000;
+/// The largest FC payload.
+pub const MAX_PAYLOAD: u16 = 2112;
+/// The smallest receive size that a port may state (FC_MIN_MAX_PAYLOAD).
+pub const MIN_PAYLOAD: u16 = 256;
+
+/// In a FLOGI LS_ACC: virtual ports may follow.
+const FEATURE_NPIV_GRANTED: u16 = 0x2000;
+/// In a FLOGI LS_ACC: the other end is a fabric, not a point-to-point peer.
+const FEATURE_F_PORT: u16 = 0x1000;
+/// Class 3 is valid, delivery is in order.
+const CLASS_VALID_IN_ORDER: u16 = 0x8800;
+
+/// FLOGI, FDISC or PLOGI, and their LS_ACC: one format, 116 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Login {
+    /// The ELS command.
+    pub command: u8,
+    /// Buffer-to-buffer credit; means nothing over Ethernet.
+    pub credit: u16,
+    /// Common feature bits, whose meaning depends on the command.
+    pub features: u16,
+    /// Largest payload that the sender receives.
+    pub receive_size: u16,
+    /// R_A_TOV in a FLOGI LS_ACC; sequences and offsets elsewhere.
+    pub r_a_tov: u32,
+    /// E_D_TOV in milliseconds.
+    pub e_d_tov: u32,
+    /// The sender's port name.
+    pub wwpn: Wwn,
+    /// The sender's node name; the fabric name in a FLOGI LS_ACC.
+    pub wwnn: Wwn,
+}
+
+impl Login {
+    /// The length of a login payload without the optional extension.
+    pub const LEN: usize = 116;
+
+    /// Takes a payload apart.
+    pub fn decode(els: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(els.get(..Self::LEN)?);
+        let command = reader.u8()?;
+        reader.skip(3)?;
+        reader.skip(2)?;
+        Some(Self {
+            command,
+            credit: reader.u16()?,
+            features: reader.u16()?,
+            receive_size: reader.u16()? & 0xfff,
+            r_a_tov: reader.u32()?,
+            e_d_tov: reader.u32()?,
+            wwpn: Wwn(reader.u64()?),
+            wwnn: Wwn(reader.u64()?),
+        })
+    }
+
+    /// The payload; class 3 is the only class.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(Self::LEN);
+        out.put(&[self.command, 0, 0, 0]);
+        out.put(&[0x20, 0x20]);
+        out.put_u16(self.credit);
+        out.put_u16(self.features);
+        out.put_u16(self.receive_size);
+        out.put_u32(self.r_a_tov);
+        out.put_u32(self.e_d_tov);
+        out.put_u64(self.wwpn.0);
+        out.put_u64(self.wwnn.0);
+        out.put_zeros(32);
+        out.put_u16(CLASS_VALID_IN_ORDER);
+        out.put_zeros(4);
+        out.put_u16(self.receive_size);
+        out.put_u16(255);
+        out.put(&[0, 0, 0, 1, 0, 0]);
+        out.put_zeros(32);
+        out
+    }
+
+    /// The answer to a FLOGI or FDISC.
+    pub fn fabric_accept(f_port: Wwn, fabric: Wwn, npiv: bool) -> Self {
+        let npiv = if npiv { FEATURE_NPIV_GRANTED } else { 0 };
+        Self {
+            command: command::LS_ACC,
+            credit: 64,
+            features: FEATURE_F_PORT | npiv,
+            receive_size: MAX_PAYLOAD,
+            r_a_tov: R_A_TOV_MS,
+            e_d_tov: E_D_TOV_MS,
+            wwpn: f_port,
+            wwnn: fabric,
+        }
+    }
+
+    /// The answer to a PLOGI at a well-known address: 255 sequences at a time.
+    pub fn server_accept(server: Wwn, fabric: Wwn) -> Self {
+        Self {
+            features: 0,
+            r_a_tov: 0x00ff_001f,
+            ..Self::fabric_accept(server, fabric, false)
+        }
+    }
+
+    /// Whether a FLOGI LS_ACC grants virtual ports.
+    pub fn grants_npiv(&self) -> bool {
+        self.features & FEATURE_NPIV_GRANTED != 0
+    }
+}
+
+/// Why an ELS is rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reject {
+    /// Reason code.
+    pub reason: u8,
+    /// Explanation.
+    pub explanation: u8,
+}
+
+impl Reject {
+    /// Nobody here does that.
+    pub const UNSUPPORTED: Self = Self { reason: 0x0b, explanation: 0x2c };
+    /// Bytes are missing.
+    pub const BAD_LENGTH: Self = Self { reason: 0x07, explanation: 0x2d };
+    /// Logical error, invalid N_Port name: the name is logged in elsewhere.
+    pub const NAME_IN_USE: Self = Self { reason: 0x03, explanation: 0x0d };
+    /// Logical error, login required: a virtual port before its physical port.
+    pub const LOGIN_FIRST: Self = Self { reason: 0x03, explanation: 0x1e };
+    /// Unable, no resources: no virtual ports on this link, or no address left.
+    pub const NO_RESOURCES: Self = Self { reason: 0x09, explanation: 0x29 };
+
+    /// The LS_RJT.
+    pub fn encode(self) -> Vec<u8> {
+        vec![command::LS_RJT, 0, 0, 0, 0, self.reason, self.explanation, 0]
+    }
+
+    /// Takes an LS_RJT apart.
+    pub fn decode(els: &[u8]) -> Option<Self> {
+        match els {
+            [command::LS_RJT, _, _, _, _, reason, explanation, ..] => {
+                Some(Self { reason: *reason, explanation: *explanation })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The bare LS_ACC.
+pub fn accept() -> Vec<u8> {
+    vec![command::LS_ACC, 0, 0, 0]
+}
+
+/// The LS_ACC of RTV: both timeouts in milliseconds.
+pub fn timeouts() -> Vec<u8> {
+    let mut out = accept();
+    out.put_u32(R_A_TOV_MS);
+    out.put_u32(E_D_TOV_MS);
+    out.put_zeros(4);
+    out
+}
+
+/// What a port asks to be told about: an SCR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateChangeRegistration {
+    /// 1 fabric-detected, 2 port-detected, 3 both, 255 nothing any more.
+    pub function: u8,
+}
+
+impl StateChangeRegistration {
+    /// The function that ends a registration.
+    pub const CLEAR: u8 = 255;
+    /// Everything.
+    pub const FULL: u8 = 3;
+
+    /// Takes an SCR apart.
+    pub fn decode(els: &[u8]) -> Option<Self> {
+        match els {
+            [command::SCR, _, _, _, _, _, _, function, ..] => {
+                Some(Self { function: *function })
+            }
+            _ => None,
+        }
+    }
+
+    /// The SCR.
+    pub fn encode(self) -> Vec<u8> {
+        vec![command::SCR, 0, 0, 0, 0, 0, 0, self.function]
+    }
+}
+
+/// A LOGO: which port leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Logout {
+    /// Its address, as it says.
+    pub fcid: Fcid,
+    /// Its name.
+    pub wwpn: Wwn,
+}
+
+impl Logout {
+    /// Takes a LOGO apart.
+    pub fn decode(els: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(els);
+        if reader.u8()? != command::LOGO {
+            return None;
+        }
+        reader.skip(4)?;
+        Some(Self { fcid: Fcid(reader.u24()?), wwpn: Wwn(reader.u64()?) })
+    }
+
+    /// The LOGO.
+    pub fn encode(self) -> Vec<u8> {
+        let mut out = vec![command::LOGO, 0, 0, 0, 0];
+        out.put_u24(self.fcid.0);
+        out.put_u64(self.wwpn.0);
+        out
+    }
+}
+
+/// An RSCN: something changed at these addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateChange {
+    /// The ports, one page each, in port address format.
+    pub ports: Vec<Fcid>,
+}
+
+impl StateChange {
+    /// Takes an RSCN apart; pages in another format than "port" are refused.
+    pub fn decode(els: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(els);
+        if (reader.u8()?, reader.u8()?) != (command::RSCN, 4) {
+            return None;
+        }
+        let len = usize::from(reader.u16()?).checked_sub(4)?;
+        let mut pages = Reader::new(reader.take(len)?);
+        let mut ports = Vec::new();
+        while !pages.is_empty() {
+            if pages.u8()? & 3 != 0 {
+                return None;
+            }
+            ports.push(Fcid(pages.u24()?));
+        }
+        Some(Self { ports })
+    }
+
+    /// The RSCN.
+    pub fn encode(&self) -> Vec<u8> {
+        let len = u16::try_from(4 + 4 * self.ports.len()).unwrap_or(u16::MAX);
+        let mut out = vec![command::RSCN, 4];
+        out.put_u16(len);
+        for port in &self.ports {
+            out.put_u32(port.0);
+        }
+        out
+    }
+}

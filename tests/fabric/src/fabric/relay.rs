@@ -1,0 +1,79 @@
+//! Frames from port to port.
+
+use std::collections::VecDeque;
+
+use crate::addr::Mac;
+use crate::event::{Event, What};
+use crate::frame::{Ethernet, FcHeader, readdress};
+use crate::port::LinkId;
+
+use super::{Fabric, Output};
+
+/// A frame that waits for forwarding to be resumed.
+#[derive(Debug)]
+pub(super) struct Held {
+    from: LinkId,
+    frame: Vec<u8>,
+}
+
+impl Fabric {
+    /// Forwards a frame by its destination address, unchanged but for the MACs: Linux
+    /// drops what does not come from the forwarder's own (fcoe_rcv).
+    ///
+    /// Both ends must be logged in, the sender on the link that the frame came from. So
+    /// nothing passes from a port that lost its login, whatever its node still believes.
+    pub(super) fn relay(
+        &mut self,
+        from: LinkId,
+        header: FcHeader,
+        frame: &mut [u8],
+        out: &mut impl Output,
+    ) {
+        if let Some(held) = &mut self.held {
+            // Not bounded: what can be in flight is bounded by the initiators' queue
+            // depths, and a login must not wait behind data.
+            held.push_back(Held { from, frame: frame.to_vec() });
+            return;
+        }
+        let sender = self.ports.get(header.s_id).filter(|port| port.link == from);
+        match sender.and(self.ports.get(header.d_id)) {
+            Some(port) => {
+                readdress(frame, port.mac(), Mac::FCF);
+                out.frame(port.link, frame);
+            }
+            None => {
+                log::debug!(
+                    "{}: frame from {} to {} has no live port at both ends",
+                    self.link_name(from),
+                    header.s_id,
+                    header.d_id
+                );
+                if let Some(link) = self.links.get_mut(from.0) {
+                    link.discarded += 1;
+                }
+            }
+        }
+    }
+
+    /// Holds frames between ports from now on. FIP and the well-known addresses answer.
+    pub fn pause(&mut self, out: &mut impl Output) {
+        if self.held.is_none() {
+            self.held = Some(VecDeque::new());
+            out.event(Event::new(What::Paused));
+        }
+    }
+
+    /// Lets the held frames go, in order, then forwards as before.
+    pub fn resume(&mut self, out: &mut impl Output) {
+        let Some(held) = self.held.take() else { return };
+        out.event(
+            Event::new(What::Resumed).because(format!("{} frames held", held.len())),
+        );
+        for Held { from, mut frame } in held {
+            let header = Ethernet::decode(&frame).and_then(|e| FcHeader::peek(e.payload));
+            if let Some(header) = header {
+                self.relay(from, header, &mut frame, out);
+            }
+        }
+    }
+}

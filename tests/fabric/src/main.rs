@@ -1,0 +1,38 @@
+//! The program `understudy-fabric`: see `--help`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use understudy_fabric::options::{self, Command, HELP};
+use understudy_fabric::server::{Server, ServerError, Setup};
+
+fn main() -> ExitCode {
+    env_logger::Builder::from_default_env().init();
+    let setup = match options::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Run(setup)) => setup,
+        Ok(Command::Help) => {
+            // A closed pipe needs no help.
+            let _ = io::stdout().write_all(HELP.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("understudy-fabric: {error} (see --help)");
+            return ExitCode::from(2);
+        }
+    };
+    match run(setup) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("understudy-fabric: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(setup: Setup) -> Result<(), ServerError> {
+    let mut server = Server::start(setup)?;
+    let mut stdout = io::stdout();
+    // Whoever started this may not care to read it.
+    let _ = writeln!(stdout, "ready").and_then(|()| stdout.flush());
+    server.run()
+}

@@ -1,0 +1,130 @@
+//! The name server: who is there, under which name, with which FC-4 type (FC-GS).
+
+use crate::addr::Fcid;
+use crate::bytes::Put;
+use crate::ct::{Answer, Reject, Request, counted, has_type};
+use crate::port::{Port, Ports, Registration};
+
+/// Marks the last entry of a list.
+const LAST: u8 = 0x80;
+
+/// Carries a request out for the port at `from`.
+pub fn answer(ports: &mut Ports, from: Fcid, request: &Request) -> Answer {
+    match request {
+        Request::GpnId { fcid } => of_port(ports, *fcid, |port| name(port.wwpn.0)),
+        Request::GnnId { fcid } => of_port(ports, *fcid, |port| name(port.node_name().0)),
+        Request::GftId { fcid } => {
+            of_port(ports, *fcid, |port| port.names.types.to_vec())
+        }
+        Request::GspnId { fcid } => {
+            of_port(ports, *fcid, |port| counted(&port.names.symbolic_port))
+        }
+        Request::GffId { fcid } => of_port(ports, *fcid, |port| features(&port.names)),
+        Request::GidPn { wwpn } => {
+            let port = ports.named(*wwpn).ok_or(Reject::NO_PORT_NAME)?;
+            Ok(list([port].into_iter(), |_, _| ()))
+        }
+        Request::GidNn { wwnn } => {
+            let found = ports.iter().filter(|port| port.node_name() == *wwnn);
+            non_empty(list(found, |_, _| ()), Reject::NO_NODE_NAME)
+        }
+        Request::GidFt { fc4 } => {
+            non_empty(list(with_type(ports, *fc4), |_, _| ()), Reject::NO_TYPE)
+        }
+        Request::GpnFt { fc4 } => non_empty(
+            list(with_type(ports, *fc4), |out, port| named_entry(out, port.wwpn.0)),
+            Reject::NO_TYPE,
+        ),
+        Request::GnnFt { fc4 } => non_empty(
+            list(with_type(ports, *fc4), |out, port| {
+                named_entry(out, port.node_name().0)
+            }),
+            Reject::NO_TYPE,
+        ),
+        Request::RnnId { fcid, wwnn } => {
+            register(ports, from, *fcid, |names| names.node_name = Some(*wwnn))
+        }
+        Request::RftId { fcid, types } => {
+            register(ports, from, *fcid, |names| names.types = *types)
+        }
+        Request::RspnId { fcid, name } => {
+            register(ports, from, *fcid, |names| names.symbolic_port.clone_from(name))
+        }
+        Request::RffId { fcid, features, fc4 } => register(ports, from, *fcid, |names| {
+            names.features.insert(*fc4, *features);
+        }),
+        Request::RsnnNn { wwnn, name } => {
+            let node = ports.iter_mut().filter(|port| port.node_name() == *wwnn);
+            let named =
+                node.map(|port| port.names.symbolic_node.clone_from(name)).count();
+            if named == 0 { Err(Reject::NO_NODE_NAME) } else { Ok(Vec::new()) }
+        }
+        Request::DaId { fcid } => {
+            register(ports, from, *fcid, |names| *names = Registration::default())
+        }
+    }
+}
+
+/// A port registers for itself only: the fabric has no third-party registration.
+fn register(
+    ports: &mut Ports,
+    from: Fcid,
+    fcid: Fcid,
+    change: impl FnOnce(&mut Registration),
+) -> Answer {
+    let port = ports.get_mut(fcid).filter(|port| port.fcid == from);
+    change(&mut port.ok_or(Reject::NO_PORT)?.names);
+    Ok(Vec::new())
+}
+
+fn of_port(ports: &Ports, fcid: Fcid, what: impl FnOnce(&Port) -> Vec<u8>) -> Answer {
+    ports.get(fcid).map(what).ok_or(Reject::NO_PORT)
+}
+
+fn with_type(ports: &Ports, fc4: u8) -> impl Iterator<Item = &Port> {
+    ports.iter().filter(move |port| has_type(&port.names.types, fc4))
+}
+
+fn non_empty(body: Vec<u8>, reject: Reject) -> Answer {
+    if body.is_empty() { Err(reject) } else { Ok(body) }
+}
+
+fn name(wwn: u64) -> Vec<u8> {
+    wwn.to_be_bytes().to_vec()
+}
+
+/// After the address of an entry in a list of names.
+fn named_entry(out: &mut Vec<u8>, wwn: u64) {
+    out.put_zeros(4);
+    out.put_u64(wwn);
+}
+
+/// A list of addresses, each with what `more` appends, the last one marked.
+fn list<'a>(
+    ports: impl Iterator<Item = &'a Port>,
+    more: impl Fn(&mut Vec<u8>, &Port),
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut last = None;
+    for port in ports {
+        last = Some(out.len());
+        out.put_u32(port.fcid.0);
+        more(&mut out, port);
+    }
+    if let Some(flags) = last.and_then(|at| out.get_mut(at)) {
+        *flags |= LAST;
+    }
+    out
+}
+
+/// The FC-4 features object: four bits a type, eight types a word.
+fn features(names: &Registration) -> Vec<u8> {
+    let mut out = vec![0; 128];
+    for (fc4, bits) in &names.features {
+        let at = usize::from(fc4 / 8 * 4 + 3 - fc4 % 8 / 2);
+        if let Some(byte) = out.get_mut(at) {
+            *byte |= (bits & 0xf) << (fc4 % 2 * 4);
+        }
+    }
+    out
+}

@@ -1,0 +1,104 @@
+//! Processes of the lab that must not outlive it.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+
+type Order = (Command, Sender<io::Result<Child>>);
+
+/// A process that is killed when this value goes, and by the kernel when the lab dies.
+#[derive(Debug)]
+pub struct Owned {
+    child: Child,
+}
+
+/// Starts `command` in a process group of its own (a Ctrl-C is for the lab, not for it).
+///
+/// The kernel's parent-death signal comes when the *thread* that forked ends, so one
+/// thread that never ends forks them all.
+///
+/// # Errors
+/// What the spawn says.
+pub fn spawn(command: Command) -> io::Result<Owned> {
+    static SPAWNER: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (orders, inbox) = channel::<Order>();
+        thread::spawn(move || {
+            for (command, answer) in inbox {
+                let _ = answer.send(fork(command));
+            }
+        });
+        Mutex::new(orders)
+    });
+    let (answer, result) = channel();
+    spawner
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .send((command, answer))
+        .map_err(io::Error::other)?;
+    let child = result.recv().map_err(io::Error::other)??;
+    Ok(Owned { child })
+}
+
+fn fork(mut command: Command) -> io::Result<Child> {
+    command.process_group(0);
+    // SAFETY: the closure runs between fork and exec and makes one system call, prctl,
+    // which is async-signal-safe; it allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?));
+    }
+    command.spawn()
+}
+
+impl Owned {
+    /// The process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The standard streams that were piped.
+    pub fn streams(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Waits for its end until the time is over.
+    pub fn wait(&mut self, time: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + time;
+        loop {
+            if let Some(status) = self.ended() {
+                return Some(status);
+            }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Kills it and waits until it is gone.
+    pub fn kill(&mut self) {
+        if self.ended().is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,144 @@
+//! Corosync and Pacemaker on the two storage nodes.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::bmc::{PASSWORD, USER};
+use crate::error::Result;
+use crate::guest::Guest;
+use crate::plan::{ARRAYS, MACHINE, cluster_address};
+
+/// Corosync's token, in milliseconds: emulated nodes starve for a second at times.
+pub const TOKEN_MS: u32 = 3000;
+
+/// In a split both nodes fence; this one is shot later, so that one survives.
+const SHOT_LATER: (&str, &str) = ("array-a", "4s");
+
+/// `corosync.conf`.
+#[must_use]
+pub fn corosync_conf() -> String {
+    let mut nodes = String::new();
+    for (number, name) in (1..).zip(ARRAYS) {
+        let address = cluster_address(name);
+        let _ = write!(
+            nodes,
+            "    node {{\n        nodeid: {number}\n        name: {name}\n        \
+             ring0_addr: {address}\n    }}\n"
+        );
+    }
+    format!(
+        "totem {{\n    version: 2\n    cluster_name: understudy\n    transport: knet\n    \
+         crypto_cipher: none\n    crypto_hash: none\n    token: {TOKEN_MS}\n}}\n\
+         nodelist {{\n{nodes}}}\n\
+         quorum {{\n    provider: corosync_votequorum\n    two_node: 1\n}}\n\
+         logging {{\n    to_stderr: no\n    to_syslog: no\n    to_logfile: yes\n    \
+         logfile: /var/log/corosync/corosync.log\n    timestamp: hires\n}}\n"
+    )
+}
+
+/// The first CIB: fencing, and properties. `ports` are the UDP ports of the nodes' BMCs.
+#[must_use]
+pub fn first_cib(ports: [u16; 2]) -> String {
+    let mut properties = String::new();
+    for (name, value) in [
+        ("cluster-name", "understudy"),
+        ("stonith-enabled", "true"),
+        ("stonith-timeout", "90s"),
+        ("no-quorum-policy", "stop"),
+        ("dc-deadtime", "5s"),
+    ] {
+        property(&mut properties, "opt", name, value);
+    }
+    let (mut devices, mut rules) = (String::new(), String::new());
+    for (node, port) in ARRAYS.into_iter().zip(ports) {
+        let id = format!("fence-{node}");
+        let mut attributes = String::new();
+        for (name, value) in [
+            ("ip", MACHINE),
+            ("ipport", port.to_string().as_str()),
+            ("username", USER),
+            ("password", PASSWORD),
+            ("lanplus", "1"),
+            ("power_wait", "0"),
+            ("pcmk_host_list", node),
+            ("pcmk_host_check", "static-list"),
+        ] {
+            property(&mut attributes, &id, name, value);
+        }
+        if node == SHOT_LATER.0 {
+            property(&mut attributes, &id, "pcmk_delay_base", SHOT_LATER.1);
+        }
+        let _ = write!(
+            devices,
+            "<primitive id=\"{id}\" class=\"stonith\" type=\"fence_ipmilan\">\
+             <instance_attributes id=\"{id}-attributes\">{attributes}\
+             </instance_attributes>\
+             <operations><op id=\"{id}-start\" name=\"start\" interval=\"0\" \
+             timeout=\"60s\"/></operations></primitive>"
+        );
+        let _ = write!(
+            rules,
+            "<rsc_location id=\"{id}-elsewhere\" rsc=\"{id}\" node=\"{node}\" \
+             score=\"-INFINITY\"/>"
+        );
+    }
+    format!(
+        "<cib validate-with=\"pacemaker-4.0\" epoch=\"1\" num_updates=\"0\" \
+         admin_epoch=\"0\"><configuration><crm_config>\
+         <cluster_property_set id=\"cib-bootstrap-options\">{properties}\
+         </cluster_property_set></crm_config><nodes/><resources>{devices}</resources>\
+         <constraints>{rules}</constraints></configuration><status/></cib>\n"
+    )
+}
+
+fn property(to: &mut String, id: &str, name: &str, value: &str) {
+    let _ = write!(to, "<nvpair id=\"{id}-{name}\" name=\"{name}\" value=\"{value}\"/>");
+}
+
+/// Waits until `count` nodes are online, as `node` sees it.
+///
+/// # Errors
+/// They are not in that time; with the ends of the logs that explain it.
+pub fn wait_online(node: &Guest, count: usize, time: Duration) -> Result<()> {
+    let script = format!(
+        "until [ \"$(crm_mon -1 --output-as=xml --include=none,nodes 2>/dev/null |
+        grep -c '<node .*online=\"true\".*pending=\"false\"')\" -ge {count} ]; do
+            sleep 0.5
+        done"
+    );
+    explain(node, node.run(&script, time).map(drop))
+}
+
+/// Waits until the cluster has nothing left to do.
+///
+/// # Errors
+/// It still has at the end of that time.
+pub fn wait_idle(node: &Guest, time: Duration) -> Result<()> {
+    let seconds = time.as_secs();
+    let script = format!("crm_resource --wait --timeout={seconds}s");
+    explain(node, node.run(&script, time).map(drop))
+}
+
+fn explain(node: &Guest, result: Result<()>) -> Result<()> {
+    if result.is_err() {
+        let script = "crm_mon -1nrf; tail -n 8 /var/log/corosync/corosync.log \
+                      /var/log/pacemaker/pacemaker.log";
+        for line in node.try_run(script, Duration::from_secs(20)).stdout.lines() {
+            eprintln!("  {}: {line}", node.name());
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_node_is_fenced_from_the_other_one() {
+        let cib = first_cib([1111, 2222]);
+        assert!(cib.contains("rsc=\"fence-array-a\" node=\"array-a\" score=\"-INFINITY\""));
+        assert!(cib.contains("name=\"ipport\" value=\"2222\""));
+        assert_eq!(cib.matches("pcmk_delay_base").count(), 2);
+    }
+}

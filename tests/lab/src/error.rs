@@ -1,0 +1,65 @@
+//! What can go wrong in the lab.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Shorthand for the lab's results.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failure that says what was tried, on what.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file, folder or socket.
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A program of this machine did not do its job.
+    #[error("{program}: {reason}")]
+    Program {
+        /// The program.
+        program: String,
+        /// Its exit, and the last of what it said.
+        reason: String,
+    },
+    /// A command in a guest ended with something other than success.
+    #[error("{guest}: `{script}`: {reason}")]
+    Command {
+        /// The guest.
+        guest: String,
+        /// The command's first line.
+        script: String,
+        /// Its exit, and the last of what it said.
+        reason: String,
+    },
+    /// Something did not happen in its time.
+    #[error("{what}: not within {:.0} s", after.as_secs_f64())]
+    Timeout {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        after: Duration,
+    },
+    /// Anything else, in words.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Error {
+    /// For `map_err` on input and output.
+    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// Anything, in words.
+    pub fn other(text: impl Into<String>) -> Self {
+        Self::Other(text.into())
+    }
+}

@@ -1,0 +1,85 @@
+//! The Fibre Channel fabric: a process of its own, with a socket for each guest's port.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::child::{self, Owned};
+use crate::error::{Error, Result};
+use crate::paths;
+use crate::plan::{Folders, Spec, fabric_socket};
+
+/// A running fabric.
+#[derive(Debug)]
+pub struct Fabric {
+    _process: Owned,
+    control: PathBuf,
+    events: PathBuf,
+}
+
+impl Fabric {
+    /// Starts the fabric; the guests' sockets are there when this returns.
+    ///
+    /// # Errors
+    /// It does not get ready.
+    pub fn start(guests: &[Spec], folders: &Folders) -> Result<Self> {
+        let (control, events) = (folders.socket("fabric"), folders.log("fabric.events"));
+        let log = folders.log("fabric");
+        let failed = |reason: String| Error::Program {
+            program: "understudy-fabric".to_owned(),
+            reason,
+        };
+        let err = File::create(&log).map_err(Error::io("create", &log))?;
+        let mut command = Command::new(binary("understudy-fabric")?);
+        command.arg("--control").arg(&control).arg("--events").arg(&events);
+        command.args(["--duplicate-wwpn", "refuse"]);
+        for guest in guests {
+            let socket = fabric_socket(&folders.run, guest.name);
+            command.arg("--link").arg(format!("{}={}", guest.name, socket.display()));
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(err);
+        let mut process = child::spawn(command).map_err(|e| failed(e.to_string()))?;
+        let mut first = String::new();
+        if let Some(output) = process.streams().stdout.take() {
+            let _ = BufReader::new(output).read_line(&mut first);
+        }
+        if first.trim() != "ready" {
+            return Err(failed(format!("not ready:\n{}", paths::tail(&log, 10))));
+        }
+        Ok(Self { _process: process, control, events })
+    }
+
+    /// Its control socket.
+    #[must_use]
+    pub fn control(&self) -> &PathBuf {
+        &self.control
+    }
+
+    /// Its event log: a JSON value a line.
+    #[must_use]
+    pub fn events(&self) -> &PathBuf {
+        &self.events
+    }
+}
+
+/// A binary of the workspace, built beside the one that runs.
+///
+/// # Errors
+/// It is not there.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe().map_err(Error::io("find", "the lab's binary"))?;
+    // A test's binary is one folder further down.
+    own.ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+        .ok_or_else(|| {
+            Error::other(format!("{name} is not built: cargo build -p {}", package(name)))
+        })
+}
+
+fn package(binary: &str) -> &str {
+    if binary == "understudy-lab-guest" { "understudy-lab" } else { binary }
+}

@@ -1,0 +1,239 @@
+//! A guest: its power, and commands in it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::channel::{Channel, Event, Running};
+use crate::child::Owned;
+use crate::error::{Error, Result};
+use crate::qemu::Machine;
+use crate::qmp::Qmp;
+use crate::wire::End;
+
+/// How much of a command's output explains its failure.
+const TAIL: usize = 12;
+
+/// A guest. Cheap to clone: all clones are the same guest.
+#[derive(Debug, Clone)]
+pub struct Guest {
+    machine: Arc<Machine>,
+    power: Arc<Mutex<Power>>,
+    channel: Channel,
+}
+
+#[derive(Debug, Default)]
+struct Power {
+    boots: u32,
+    qemu: Option<(Owned, Qmp)>,
+}
+
+/// What a command has left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// How it ended.
+    pub end: End,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Guest {
+    /// A guest that is off.
+    #[must_use]
+    pub fn new(machine: Machine) -> Self {
+        Self {
+            machine: Arc::new(machine),
+            power: Arc::default(),
+            channel: Channel::default(),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.machine.spec.name
+    }
+
+    /// What it was made of.
+    #[must_use]
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// Whether it has power.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.power().qemu.as_mut().is_some_and(|(qemu, _)| qemu.ended().is_none())
+    }
+
+    /// How often it has been powered on; also the number of the console's log.
+    #[must_use]
+    pub fn boots(&self) -> u32 {
+        self.power().boots
+    }
+
+    /// Powers it on; it boots. No effect if it has power.
+    ///
+    /// # Errors
+    /// QEMU cannot be started.
+    pub fn power_on(&self) -> Result<()> {
+        let mut power = self.power();
+        if let Some((qemu, _)) = &mut power.qemu {
+            if qemu.ended().is_none() {
+                return Ok(());
+            }
+        }
+        self.channel.detach();
+        power.qemu = None;
+        power.boots += 1;
+        let mut qemu = self.machine.start(power.boots)?;
+        let connected = Qmp::connect(&self.machine.qmp())
+            .and_then(|qmp| self.channel.attach(&self.machine.channel()).map(|()| qmp));
+        match connected {
+            Ok(qmp) => power.qemu = Some((qemu, qmp)),
+            Err(error) => {
+                let log = format!("{}.{}.qemu", self.name(), power.boots);
+                let log = self.machine.folders.log(&log);
+                let reason = match qemu.ended() {
+                    Some(status) => format!("{status}: {}", crate::paths::tail(&log, TAIL)),
+                    None => error.to_string(),
+                };
+                let program = format!("{}: qemu-system-x86_64", self.name());
+                return Err(Error::Program { program, reason });
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts its power: what was in its memory is gone, its links are down.
+    pub fn power_off(&self) {
+        let mut power = self.power();
+        self.channel.detach();
+        if let Some((mut qemu, mut qmp)) = power.qemu.take() {
+            let _ = qmp.execute("quit", json!({}));
+            if qemu.wait(Duration::from_secs(5)).is_none() {
+                qemu.kill();
+            }
+        }
+    }
+
+    /// Plugs or pulls the cable of one of its network interfaces.
+    ///
+    /// # Errors
+    /// It has no power, or no such interface.
+    pub fn set_link(&self, interface: &str, up: bool) -> Result<()> {
+        self.qmp("set_link", json!({ "name": format!("nic-{interface}"), "up": up }))
+    }
+
+    /// One command to its QEMU.
+    ///
+    /// # Errors
+    /// It has no power, or QEMU refuses.
+    pub fn qmp(&self, command: &str, arguments: serde_json::Value) -> Result<()> {
+        match &mut self.power().qemu {
+            Some((_, qmp)) => qmp.execute(command, arguments).map(drop),
+            None => Err(Error::other(format!("{}: has no power", self.name()))),
+        }
+    }
+
+    /// Waits until it takes commands, and says which boot this is.
+    ///
+    /// # Errors
+    /// It does not in that time.
+    pub fn wait_up(&self, time: Duration) -> Result<String> {
+        self.channel.wait_up(self.name(), time)
+    }
+
+    /// The boot that takes commands now, if one does.
+    #[must_use]
+    pub fn boot(&self) -> Option<String> {
+        self.channel.boot()
+    }
+
+    /// Starts a shell script, for what it says while it runs.
+    #[must_use]
+    pub fn spawn(&self, script: &str, timeout: Option<Duration>) -> Running {
+        self.spawn_argv(shell(script), timeout)
+    }
+
+    /// Starts a program.
+    #[must_use]
+    pub fn spawn_argv(&self, argv: Vec<String>, timeout: Option<Duration>) -> Running {
+        self.channel.spawn(argv, timeout)
+    }
+
+    /// Runs a shell script to its end, whatever that is.
+    #[must_use]
+    pub fn try_run(&self, script: &str, timeout: Duration) -> Output {
+        let running = self.spawn(script, Some(timeout));
+        // The guest keeps the time; this is for a guest that no longer answers.
+        let deadline = Instant::now() + timeout + Duration::from_secs(15);
+        let (mut stdout, mut stderr) = (String::new(), String::new());
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match running.next(left) {
+                Some(Event::Out(text)) => stdout.push_str(&text),
+                Some(Event::Err(text)) => stderr.push_str(&text),
+                Some(Event::Ended(end)) => return Output { end, stdout, stderr },
+                None if left.is_zero() => {
+                    return Output { end: End::Lost, stdout, stderr };
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Runs a shell script that must succeed, and gives back its standard output.
+    ///
+    /// # Errors
+    /// It does not; with the last of what it said.
+    pub fn run(&self, script: &str, timeout: Duration) -> Result<String> {
+        let output = self.try_run(script, timeout);
+        if output.end == End::Exit(0) {
+            return Ok(output.stdout);
+        }
+        Err(Error::Command {
+            guest: self.name().to_owned(),
+            script: script.lines().next().unwrap_or_default().to_owned(),
+            reason: output.explain(),
+        })
+    }
+
+    fn power(&self) -> MutexGuard<'_, Power> {
+        self.power.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn shell(script: &str) -> Vec<String> {
+    ["/bin/sh", "-c", script].map(str::to_owned).to_vec()
+}
+
+impl Output {
+    /// The exit code, if it came to one.
+    #[must_use]
+    pub fn code(&self) -> Option<i32> {
+        match self.end {
+            End::Exit(code) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// How it ended and the last of what it said.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        let end = match &self.end {
+            End::Exit(code) => format!("exit code {code}"),
+            End::Signal(signal) => format!("signal {signal}"),
+            End::Timeout => "not done in its time".to_owned(),
+            End::Failed(why) => why.clone(),
+            End::Lost => "the guest is gone".to_owned(),
+        };
+        let said = format!("{}{}", self.stdout, self.stderr);
+        let lines: Vec<&str> = said.lines().collect();
+        let tail = lines.get(lines.len().saturating_sub(TAIL)..).unwrap_or_default();
+        if tail.is_empty() { end } else { format!("{end}\n{}", tail.join("\n")) }
+    }
+}

@@ -1,0 +1,101 @@
+//! The guests' image: stock Debian, built once and kept under a key that is made of
+//! everything that goes into it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::error::{Error, Result};
+use crate::{paths, program, progress};
+
+/// A finished image.
+#[derive(Debug, Clone)]
+pub struct Image {
+    folder: PathBuf,
+}
+
+impl Image {
+    /// The kernel.
+    #[must_use]
+    pub fn kernel(&self) -> PathBuf {
+        self.folder.join("vmlinuz")
+    }
+
+    /// The initramfs.
+    #[must_use]
+    pub fn initramfs(&self) -> PathBuf {
+        self.folder.join("initramfs")
+    }
+
+    /// The root file system; never written to.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        self.folder.join("root.ext4")
+    }
+
+    /// The cached image, built if it is not there.
+    ///
+    /// # Errors
+    /// The build fails.
+    pub fn get() -> Result<Self> {
+        let recipe = paths::sources().join("image");
+        let cache = paths::cache()?;
+        let name = format!("image-{:016x}", key(&recipe)?);
+        let folder = cache.join(&name);
+        if folder.is_dir() {
+            return Ok(Self { folder });
+        }
+        paths::make(&cache)?;
+        remove_old(&cache)?;
+        let step = progress::step("image: Debian 13 with its kernel");
+        let building = cache.join(format!("building-{}", std::process::id()));
+        paths::make(&building)?;
+        let mut command = Command::new(recipe.join("build"));
+        command.arg(&building);
+        let log = paths::lab().join("logs/image");
+        if let Err(error) = program::run(command, &log) {
+            paths::remove(&building)?;
+            return Err(error);
+        }
+        fs::rename(&building, &folder).map_err(Error::io("rename to", &folder))?;
+        step.done("");
+        Ok(Self { folder })
+    }
+}
+
+/// Images of other recipes, and what a killed build has left.
+fn remove_old(cache: &Path) -> Result<()> {
+    for entry in fs::read_dir(cache).map_err(Error::io("list", cache))? {
+        let entry = entry.map_err(Error::io("list", cache))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let dead = name
+            .strip_prefix("building-")
+            .is_some_and(|pid| !Path::new("/proc").join(pid).exists());
+        if dead || name.starts_with("image-") {
+            paths::remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn key(recipe: &Path) -> Result<u64> {
+    let mut files: Vec<PathBuf> = fs::read_dir(recipe)
+        .and_then(|entries| entries.map(|e| Ok(e?.path())).collect())
+        .map_err(Error::io("list", recipe))?;
+    files.sort();
+    let mut key = 0xcbf2_9ce4_8422_2325;
+    for file in files {
+        let bytes = fs::read(&file).map_err(Error::io("read", &file))?;
+        key = fnv(key, file.file_name().unwrap_or_default().as_encoded_bytes());
+        key = fnv(key, &bytes.len().to_le_bytes());
+        key = fnv(key, &bytes);
+    }
+    Ok(key)
+}
+
+/// FNV-1a: the same on every machine and with every compiler.
+fn fnv(start: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(start, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}

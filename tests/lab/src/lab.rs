@@ -1,0 +1,242 @@
+//! The whole lab, owned by the process that starts it: when this value goes, everything
+//! that it has started is gone.
+
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use crate::accel::Accel;
+use crate::bmc::Bmc;
+use crate::error::{Error, Result};
+use crate::fabric::Fabric;
+use crate::guest::Guest;
+use crate::image::Image;
+use crate::plan::{ARRAYS, Folders, HOST, Role, guests};
+use crate::qemu::Machine;
+use crate::{cluster, interrupt, paths, program, progress, share, shelf};
+
+/// How long a guest may take to boot.
+const BOOT: Duration = Duration::from_secs(180);
+/// How long the cluster may take to form after that.
+const FORM: Duration = Duration::from_secs(180);
+
+/// A running lab.
+#[derive(Debug)]
+pub struct Lab {
+    guests: Vec<Guest>,
+    _bmcs: Vec<Bmc>,
+    fabric: Fabric,
+    folders: Folders,
+    accel: Accel,
+}
+
+impl Lab {
+    /// Starts everything; the guests boot when this returns.
+    ///
+    /// # Errors
+    /// Something does not start. What had been started is stopped again.
+    pub fn start() -> Result<Self> {
+        let image = Image::get()?;
+        let folders = make_folders()?;
+        let step = progress::step("start: fabric, BMCs, guests");
+        let accel = Accel::probe();
+        let specs = guests();
+        let fabric = Fabric::start(&specs, &folders)?;
+        let guests: Vec<Guest> = specs
+            .iter()
+            .map(|spec| {
+                let (image, folders) = (image.clone(), folders.clone());
+                Guest::new(Machine { spec: spec.clone(), image, accel, folders })
+            })
+            .collect();
+        let bmcs = guests
+            .iter()
+            .map(|guest| Bmc::start(guest, &folders))
+            .collect::<Result<Vec<_>>>()?;
+        let port = |name| {
+            let at = guests.iter().position(|guest| guest.name() == name);
+            at.and_then(|at| bmcs.get(at)).map_or(0, Bmc::port)
+        };
+        share::fill(&specs, ARRAYS.map(port), &folders)?;
+        shelf::make(&folders)?;
+        for guest in &guests {
+            make_disk(&image, &folders, guest.name())?;
+            guest.power_on()?;
+        }
+        step.done(if accel == Accel::Kvm { "KVM" } else { "emulation: no KVM" });
+        Ok(Self { guests, _bmcs: bmcs, fabric, folders, accel })
+    }
+
+    /// Waits until all guests take commands, the physical ports are Online, the disks are
+    /// attached and the cluster has formed.
+    ///
+    /// # Errors
+    /// One of these does not happen in its time.
+    pub fn wait_ready(&self) -> Result<()> {
+        progress::during("boot: three guests take commands", || {
+            self.guests.iter().try_for_each(|guest| guest.wait_up(BOOT).map(drop))
+        })?;
+        progress::during("fabric: physical ports Online", || {
+            self.everywhere(|guest| wait_port(guest, BOOT))
+        })?;
+        progress::during("shelf: disks on both storage nodes", || {
+            self.everywhere(|guest| match guest.machine().spec.role {
+                Role::Array => wait_unit(guest, "lab-disks.service", BOOT),
+                Role::Host => wait_unit(guest, "lab-shelf.service", BOOT),
+            })
+        })?;
+        progress::during("cluster: both nodes online", || {
+            cluster::wait_online(self.guest(ARRAYS[0])?, 2, FORM)
+        })?;
+        progress::during("cluster: fencing devices started", || {
+            cluster::wait_idle(self.guest(ARRAYS[0])?, FORM)
+        })
+    }
+
+    /// Runs `work` for every guest, side by side.
+    ///
+    /// # Errors
+    /// The first one of `work`.
+    pub fn everywhere(&self, work: impl Fn(&Guest) -> Result<()> + Sync) -> Result<()> {
+        let work = &work;
+        thread::scope(|scope| {
+            let all: Vec<_> = self
+                .guests
+                .iter()
+                .map(|guest| scope.spawn(move || work(guest)))
+                .collect();
+            all.into_iter().try_for_each(|one| {
+                one.join().unwrap_or_else(|_| Err(Error::other("a thread panicked")))
+            })
+        })
+    }
+
+    /// All guests.
+    #[must_use]
+    pub fn guests(&self) -> &[Guest] {
+        &self.guests
+    }
+
+    /// A guest by its name.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn guest(&self, name: &str) -> Result<&Guest> {
+        self.guests.iter().find(|guest| guest.name() == name).ok_or_else(|| {
+            Error::other(format!("no guest {name}: array-a, array-b or host"))
+        })
+    }
+
+    /// The initiator, which also is the shelf.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn host(&self) -> Result<&Guest> {
+        self.guest(HOST)
+    }
+
+    /// The fabric.
+    #[must_use]
+    pub fn fabric(&self) -> &Fabric {
+        &self.fabric
+    }
+
+    /// Its files.
+    #[must_use]
+    pub fn folders(&self) -> &Folders {
+        &self.folders
+    }
+
+    /// How the guests' processors run.
+    #[must_use]
+    pub fn accel(&self) -> Accel {
+        self.accel
+    }
+
+    /// Fetches the logs that the guests keep themselves, as far as they still answer.
+    pub fn collect_logs(&self) {
+        let fetch = |guest: &Guest| {
+            let script = "journalctl -b --no-pager -o short-monotonic; \
+                          cat /var/log/pacemaker/pacemaker.log \
+                          /var/log/corosync/corosync.log 2>/dev/null || :";
+            if guest.boot().is_some() {
+                let output = guest.try_run(script, Duration::from_secs(30));
+                let log = self.folders.log(&format!("{}.logs", guest.name()));
+                paths::write(&log, output.stdout)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = self.everywhere(fetch) {
+            log::warn!("{error}");
+        }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Lab {
+    /// Cuts everybody's power and removes what only a running lab needs; the logs stay.
+    pub fn stop(&self) {
+        for guest in &self.guests {
+            guest.power_off();
+        }
+        let _ = paths::remove(&self.folders.run);
+        for guest in &self.guests {
+            let _ = paths::remove(&self.folders.disk(guest.name()));
+        }
+        let _ = paths::remove(&self.folders.state.join("shelf.raw"));
+        let _ = paths::remove(&self.folders.state.join("run"));
+    }
+}
+
+fn make_folders() -> Result<Folders> {
+    let state = paths::lab();
+    paths::make(&state)?;
+    let logs = state.join("logs");
+    for old in [&logs, &state.join("run")] {
+        paths::remove(old)?;
+    }
+    paths::make(&logs)?;
+    let run = paths::new_run_folder()?;
+    let link = state.join("run");
+    interrupt::remove_at_end(run.clone());
+    interrupt::remove_at_end(link.clone());
+    std::os::unix::fs::symlink(&run, &link).map_err(Error::io("make link", &link))?;
+    Ok(Folders { run, state, logs })
+}
+
+fn make_disk(image: &Image, folders: &Folders, guest: &str) -> Result<()> {
+    let disk = folders.disk(guest);
+    paths::remove(&disk)?;
+    let mut command = Command::new("qemu-img");
+    command
+        .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
+        .args([image.root(), disk]);
+    program::run(command, &folders.log(&format!("{guest}.disk")))
+}
+
+/// Waits until a guest's physical port is Online.
+///
+/// # Errors
+/// It is not in that time.
+pub fn wait_port(guest: &Guest, time: Duration) -> Result<()> {
+    let script = "until grep -qs Online /sys/class/fc_host/*/port_state; do sleep 0.2; done";
+    guest.run(script, time).map(drop)
+}
+
+fn wait_unit(guest: &Guest, unit: &str, time: Duration) -> Result<()> {
+    let script = format!(
+        "while :; do
+            case $(systemctl is-active {unit}) in
+            active) exit 0 ;;
+            failed) systemctl status --no-pager {unit}; exit 1 ;;
+            esac
+            sleep 0.3
+        done"
+    );
+    guest.run(&script, time).map(drop)
+}

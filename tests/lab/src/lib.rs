@@ -1,0 +1,29 @@
+//! The lab: three guests of stock Debian under QEMU, a software Fibre Channel fabric, a
+//! disk shelf, a BMC for each guest and a Pacemaker cluster. No hardware, nothing mocked
+//! in the kernel: real libfc, real LIO, real fencing.
+//!
+//! [`lab::Lab`] is the whole; [`guest::Guest`] is where scenarios do things.
+
+pub mod accel;
+pub mod bmc;
+pub mod channel;
+pub mod child;
+pub mod cluster;
+pub mod error;
+pub mod fabric;
+pub mod guest;
+pub mod image;
+pub mod interrupt;
+pub mod lab;
+pub mod paths;
+pub mod plan;
+pub mod program;
+pub mod progress;
+pub mod qemu;
+pub mod qmp;
+pub mod share;
+pub mod shelf;
+pub mod supervise;
+pub mod wire;
+
+pub use error::{Error, Result};

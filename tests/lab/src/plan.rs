@@ -1,0 +1,240 @@
+//! The lab on paper: who is there, which links connect them, which addresses they have.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// What a guest is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A storage node: serves disks over Fibre Channel.
+    Array,
+    /// The initiator, and the shelf that holds the disks.
+    Host,
+}
+
+impl Role {
+    /// The name of the role's folder among the guests' files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Array => "array",
+            Self::Host => "host",
+        }
+    }
+}
+
+/// How a network interface is wired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wire {
+    /// To the Fibre Channel fabric's socket of this link.
+    Fabric,
+    /// To the other storage node: datagrams between two sockets.
+    Cluster {
+        /// The other node's name.
+        peer: &'static str,
+    },
+    /// A storage network; this side listens, and is started first.
+    StorageServer {
+        /// The name of the link.
+        link: &'static str,
+    },
+    /// A storage network; this side connects.
+    StorageClient {
+        /// The name of the link.
+        link: &'static str,
+    },
+    /// To the machine's loopback, where the BMCs listen; no route leads further.
+    Management,
+}
+
+/// A network interface of a guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name inside the guest, and QEMU's id for it.
+    pub name: &'static str,
+    /// Its hardware address.
+    pub mac: String,
+    /// Address and prefix length, if it speaks IP.
+    pub address: Option<&'static str>,
+    /// Largest packet.
+    pub mtu: u16,
+    /// The other end.
+    pub wire: Wire,
+}
+
+/// A guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// Its name, also as a cluster node.
+    pub name: &'static str,
+    /// What it is for.
+    pub role: Role,
+    /// Memory.
+    pub mebibytes: u32,
+    /// How much it yields to the others.
+    pub nice: i32,
+    /// Its network interfaces.
+    pub interfaces: Vec<Interface>,
+}
+
+/// The storage nodes' names.
+pub const ARRAYS: [&str; 2] = ["array-a", "array-b"];
+/// The initiator's name.
+pub const HOST: &str = "host";
+/// The machine's loopback, as a guest sees it.
+pub const MACHINE: &str = "10.0.2.2";
+
+/// A storage node's address on the cluster's own link.
+#[must_use]
+pub fn cluster_address(array: &str) -> &'static str {
+    if array == "array-a" { "10.77.1.1" } else { "10.77.1.2" }
+}
+
+/// The shelf's address on a storage node's storage network.
+#[must_use]
+pub fn shelf_address(array: &str) -> &'static str {
+    if array == "array-a" { "10.77.2.1" } else { "10.77.3.1" }
+}
+
+/// The iSCSI name of a guest.
+#[must_use]
+pub fn iscsi_name(guest: &str) -> String {
+    format!("iqn.2026-01.lab.understudy:{guest}")
+}
+
+/// The three guests, in the order in which they are started.
+#[must_use]
+pub fn guests() -> Vec<Spec> {
+    let interface = |guest: u8, name, address, mtu, wire: Wire| {
+        let kind = match wire {
+            Wire::Fabric => 1,
+            Wire::Cluster { .. } => 2,
+            Wire::StorageServer { link: "storage-b" } => 4,
+            Wire::StorageServer { .. } | Wire::StorageClient { .. } => 3,
+            Wire::Management => 5,
+        };
+        let mac = format!("52:54:00:75:{guest:02x}:{kind:02x}");
+        Interface { name, mac, address, mtu, wire }
+    };
+    let array = |number: u8, name, peer, link, cluster, storage| Spec {
+        name,
+        role: Role::Array,
+        mebibytes: 1024,
+        nice: 0,
+        interfaces: vec![
+            interface(number, "fc0", None, 9000, Wire::Fabric),
+            interface(number, "cluster0", Some(cluster), 1500, Wire::Cluster { peer }),
+            interface(
+                number,
+                "storage0",
+                Some(storage),
+                9000,
+                Wire::StorageClient { link },
+            ),
+            interface(number, "mgmt0", Some("10.0.2.15/24"), 1500, Wire::Management),
+        ],
+    };
+    let server = |name, link, address| {
+        interface(3, name, Some(address), 9000, Wire::StorageServer { link })
+    };
+    vec![
+        Spec {
+            name: HOST,
+            role: Role::Host,
+            mebibytes: 1024,
+            nice: 5,
+            interfaces: vec![
+                interface(3, "fc0", None, 9000, Wire::Fabric),
+                server("storage-a", "storage-a", "10.77.2.1/24"),
+                server("storage-b", "storage-b", "10.77.3.1/24"),
+            ],
+        },
+        array(1, "array-a", "array-b", "storage-a", "10.77.1.1/24", "10.77.2.2/24"),
+        array(2, "array-b", "array-a", "storage-b", "10.77.1.2/24", "10.77.3.2/24"),
+    ]
+}
+
+impl Spec {
+    /// The table that the initramfs names and addresses the interfaces by.
+    #[must_use]
+    pub fn interface_table(&self) -> String {
+        let mut table = String::new();
+        for nic in &self.interfaces {
+            let address = nic.address.unwrap_or("-");
+            let _ = writeln!(table, "{} {} {address} {}", nic.mac, nic.name, nic.mtu);
+        }
+        table
+    }
+
+    /// The WWPN of the physical port: what fcoe makes of the hardware address.
+    #[must_use]
+    pub fn wwpn(&self) -> String {
+        let fabric = self.interfaces.iter().find(|nic| nic.wire == Wire::Fabric);
+        let mac = fabric.map_or_else(String::new, |nic| nic.mac.replace(':', ""));
+        format!("0x2000{mac}")
+    }
+}
+
+/// The running lab's files.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    /// Sockets, with short names.
+    pub run: PathBuf,
+    /// Disks, the shared folder.
+    pub state: PathBuf,
+    /// What everything has said.
+    pub logs: PathBuf,
+}
+
+impl Folders {
+    /// A socket.
+    #[must_use]
+    pub fn socket(&self, name: &str) -> PathBuf {
+        self.run.join(name)
+    }
+
+    /// A guest's disk: what it has changed of the image.
+    #[must_use]
+    pub fn disk(&self, guest: &str) -> PathBuf {
+        self.state.join(format!("{guest}.qcow2"))
+    }
+
+    /// The folder that the guests see as /lab.
+    #[must_use]
+    pub fn share(&self) -> PathBuf {
+        self.state.join("share")
+    }
+
+    /// A log file.
+    #[must_use]
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.logs.join(name)
+    }
+}
+
+/// The fabric's socket for a guest's port.
+#[must_use]
+pub fn fabric_socket(run: &Path, guest: &str) -> PathBuf {
+    run.join(format!("{guest}.fc"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_hardware_address_twice() {
+        let all: Vec<String> = guests()
+            .into_iter()
+            .flat_map(|guest| guest.interfaces)
+            .map(|nic| nic.mac)
+            .collect();
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+    }
+
+    #[test]
+    fn a_physical_port_is_named_after_its_hardware_address() {
+        assert_eq!(guests()[1].wwpn(), "0x2000525400750101");
+    }
+}

@@ -1,0 +1,168 @@
+//! A guest's QEMU command line.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::accel::Accel;
+use crate::child::{self, Owned};
+use crate::error::{Error, Result};
+use crate::image::Image;
+use crate::paths;
+use crate::plan::{Folders, Interface, Role, Spec, Wire, fabric_socket};
+use crate::program;
+use crate::wire::PORT;
+
+/// Everything a guest's QEMU is started with, at each power-on the same.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// The guest.
+    pub spec: Spec,
+    /// What it boots.
+    pub image: Image,
+    /// How its processor runs.
+    pub accel: Accel,
+    /// The lab's files.
+    pub folders: Folders,
+}
+
+impl Machine {
+    /// Power on: a new QEMU. The serial console goes to a log of its own each time.
+    ///
+    /// # Errors
+    /// QEMU cannot be started.
+    pub fn start(&self, boot: u32) -> Result<Owned> {
+        let name = self.spec.name;
+        for socket in [self.qmp(), self.channel()] {
+            paths::remove(&socket)?;
+        }
+        let mut command = Command::new("nice");
+        command
+            .args(["-n", &self.spec.nice.to_string()])
+            .arg("qemu-system-x86_64")
+            .args(self.arguments(&self.folders.log(&format!("{name}.{boot}.console"))));
+        let log = self.folders.log(&format!("{name}.{boot}.qemu"));
+        let out = File::create(&log).map_err(Error::io("create", &log))?;
+        let err = out.try_clone().map_err(Error::io("create", &log))?;
+        command.stdin(Stdio::null()).stdout(out).stderr(err);
+        child::spawn(command).map_err(|error| Error::Program {
+            program: "qemu-system-x86_64".to_owned(),
+            reason: program::missing(&error),
+        })
+    }
+
+    /// The socket of QEMU's machine protocol.
+    #[must_use]
+    pub fn qmp(&self) -> std::path::PathBuf {
+        self.folders.socket(&format!("{}.qmp", self.spec.name))
+    }
+
+    /// The socket behind the guest's virtio-serial port.
+    #[must_use]
+    pub fn channel(&self) -> std::path::PathBuf {
+        self.folders.socket(&format!("{}.ch", self.spec.name))
+    }
+
+    fn arguments(&self, console: &Path) -> Vec<String> {
+        let mut all = Arguments::default();
+        all.add("-name", self.spec.name);
+        all.add("-machine", "pc,usb=off,vmport=off,hpet=off");
+        all.0.extend(self.accel.arguments().iter().map(ToString::to_string));
+        all.add("-m", &self.spec.mebibytes.to_string());
+        for flag in ["-nodefaults", "-no-user-config"] {
+            all.0.push(flag.to_owned());
+        }
+        all.add("-display", "none");
+        all.add("-kernel", &self.image.kernel().to_string_lossy());
+        all.add("-initrd", &self.image.initramfs().to_string_lossy());
+        all.add("-append", &self.kernel_command_line());
+        all.add("-serial", &format!("file:{}", console.display()));
+        all.socket("qmp", &self.qmp());
+        all.add("-mon", "chardev=qmp,mode=control");
+        all.add("-device", "virtio-serial-pci");
+        all.socket("channel", &self.channel());
+        all.add("-device", &format!("virtserialport,chardev=channel,name={PORT}"));
+        all.disk("root", &self.folders.disk(self.spec.name), "qcow2");
+        if self.spec.role == Role::Host {
+            all.disk("shelf", &self.folders.state.join("shelf.raw"), "raw");
+        }
+        let share = self.folders.share();
+        let share = share.display();
+        all.add(
+            "-fsdev",
+            &format!("local,id=lab,path={share},security_model=none,multidevs=remap"),
+        );
+        all.add("-device", "virtio-9p-pci,fsdev=lab,mount_tag=lab");
+        for nic in &self.spec.interfaces {
+            all.nic(&self.folders.run, self.spec.name, nic);
+        }
+        all.0
+    }
+
+    fn kernel_command_line(&self) -> String {
+        // A kernel thread that hangs shows on the console while the test still runs.
+        format!(
+            "root=/dev/vda rw console=ttyS0 loglevel=5 net.ifnames=0 \
+             sysctl.kernel.hung_task_timeout_secs=15 \
+             sysctl.kernel.hung_task_warnings=-1 \
+             apparmor=0 audit=0 mitigations=off nokaslr no5lvl \
+             systemd.show_status=0 lab.guest={}",
+            self.spec.name
+        )
+    }
+}
+
+#[derive(Default)]
+struct Arguments(Vec<String>);
+
+impl Arguments {
+    fn add(&mut self, option: &str, value: &str) {
+        self.0.extend([option.to_owned(), value.to_owned()]);
+    }
+
+    fn socket(&mut self, id: &str, path: &Path) {
+        let path = path.display();
+        self.add("-chardev", &format!("socket,id={id},path={path},server=on,wait=off"));
+    }
+
+    fn disk(&mut self, id: &str, path: &Path, format: &str) {
+        let path = path.display();
+        // The guest's power is cut, never the machine's: the page cache is safe enough.
+        self.add(
+            "-drive",
+            &format!("if=none,id={id},file={path},format={format},cache=unsafe"),
+        );
+        self.add("-device", &format!("virtio-blk-pci,drive={id},serial={id}"));
+    }
+
+    fn nic(&mut self, run: &Path, guest: &str, nic: &Interface) {
+        let id = nic.name;
+        let unix = |side: &str, path: &Path| {
+            format!("{side}.type=unix,{side}.path={}", path.display())
+        };
+        let netdev = match &nic.wire {
+            Wire::Fabric => {
+                let socket = fabric_socket(run, guest);
+                format!("stream,id={id},server=off,{}", unix("addr", &socket))
+            }
+            Wire::Cluster { peer } => {
+                let (own, other) =
+                    (run.join(format!("{guest}.cl")), run.join(format!("{peer}.cl")));
+                format!("dgram,id={id},{},{}", unix("local", &own), unix("remote", &other))
+            }
+            Wire::StorageServer { link } => {
+                format!("stream,id={id},server=on,{}", unix("addr", &run.join(link)))
+            }
+            Wire::StorageClient { link } => {
+                format!("stream,id={id},server=off,{}", unix("addr", &run.join(link)))
+            }
+            Wire::Management => format!("user,id={id},ipv6=off"),
+        };
+        self.add("-netdev", &netdev);
+        let (mac, mtu) = (&nic.mac, nic.mtu);
+        self.add(
+            "-device",
+            &format!("virtio-net-pci,netdev={id},id=nic-{id},mac={mac},host_mtu={mtu}"),
+        );
+    }
+}

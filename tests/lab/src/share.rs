@@ -1,0 +1,71 @@
+//! The folder that the guests see as /lab: their own files, put over the stock root at
+//! each boot, and what goes in and out.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::fabric::binary;
+use crate::plan::{ARRAYS, Folders, HOST, Role, Spec, cluster_address, iscsi_name};
+use crate::{cluster, paths, plan, shelf};
+
+/// Fills the folder. `bmc_ports` are those of the storage nodes.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn fill(guests: &[Spec], bmc_ports: [u16; 2], folders: &Folders) -> Result<()> {
+    let (share, files) = (folders.share(), paths::sources().join("guest"));
+    paths::remove(&share)?;
+    let common = share.join("common");
+    paths::copy_tree(&files.join("common"), &common)?;
+    let server = common.join("understudy-lab-guest");
+    fs::copy(binary("understudy-lab-guest")?, &server)
+        .map_err(Error::io("copy to", &server))?;
+    paths::write(&common.join("disks"), shelf::table())?;
+    paths::write(&common.join("cib.xml"), cluster::first_cib(bmc_ports))?;
+    paths::make(&share.join("out"))?;
+    for guest in guests {
+        let own = share.join(guest.name);
+        paths::copy_tree(&files.join(guest.role.name()), &own)?;
+        paths::write(&own.join("interfaces"), guest.interface_table())?;
+        identity(guest, &own.join("root/etc"))?;
+    }
+    Ok(())
+}
+
+fn identity(guest: &Spec, etc: &Path) -> Result<()> {
+    let name = guest.name;
+    paths::write(&etc.join("hostname"), format!("{name}\n"))?;
+    // Given, so that no boot is a first boot.
+    let number = name.bytes().fold(0u32, |sum, byte| sum * 31 + u32::from(byte));
+    paths::write(&etc.join("machine-id"), format!("75de50000000000000000000{number:08x}\n"))?;
+    let mut hosts = "127.0.0.1 localhost\n".to_owned();
+    for array in ARRAYS {
+        let _ = writeln!(hosts, "{} {array}", cluster_address(array));
+    }
+    paths::write(&etc.join("hosts"), hosts)?;
+    let target = iscsi_name("shelf");
+    match guest.role {
+        Role::Array => {
+            let initiator = format!("InitiatorName={}\n", iscsi_name(name));
+            paths::write(&etc.join("iscsi/initiatorname.iscsi"), initiator)?;
+            let portal = plan::shelf_address(name);
+            paths::write(&etc.join("lab-shelf"), format!("{portal} {target}\n"))?;
+            let conf = cluster::corosync_conf();
+            paths::write(&etc.join("corosync/corosync.conf"), conf)
+        }
+        Role::Host => {
+            debug_assert_eq!(name, HOST);
+            let mut line = format!("{} {target}", shelf::MEBIBYTES);
+            for array in ARRAYS {
+                let _ = write!(line, " {}", plan::shelf_address(array));
+            }
+            line.push_str(" -");
+            for array in ARRAYS {
+                let _ = write!(line, " {}", iscsi_name(array));
+            }
+            paths::write(&etc.join("lab-shelf"), line + "\n")
+        }
+    }
+}

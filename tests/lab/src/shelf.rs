@@ -1,0 +1,124 @@
+//! The disks on the shelf.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::guest::Guest;
+use crate::plan::Folders;
+
+/// Size of each disk.
+pub const MEBIBYTES: u64 = 64;
+
+/// A disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// Its name on the shelf, and the name of its device-mapper device there.
+    pub name: String,
+    /// Its LUN on the storage networks.
+    pub lun: u16,
+    /// Whether it knows persistent reservations.
+    pub reservations: bool,
+}
+
+/// Four disks for each of the two groups, a spare one, and one without reservations.
+#[must_use]
+pub fn disks() -> Vec<Disk> {
+    let names = ["a1", "a2", "a3", "a4", "b1", "b2", "b3", "b4", "spare", "nopr"];
+    (0..)
+        .zip(names)
+        .map(|(lun, name)| Disk { name: name.into(), lun, reservations: name != "nopr" })
+        .collect()
+}
+
+/// The disks of one group, `a` or `b`.
+#[must_use]
+pub fn group(letter: char) -> Vec<Disk> {
+    let of_group = |disk: &Disk| disk.name.len() == 2 && disk.name.starts_with(letter);
+    disks().into_iter().filter(of_group).collect()
+}
+
+impl Disk {
+    /// The unit serial: 25 hexadecimal digits, which LIO appends to its 6001405.
+    #[must_use]
+    pub fn serial(&self) -> String {
+        format!("75de500000000000000000{:03x}", self.lun + 1)
+    }
+
+    /// The link that a storage node's udev makes for it.
+    #[must_use]
+    pub fn device(&self) -> PathBuf {
+        format!("/dev/disk/by-id/wwn-0x6001405{}", self.serial()).into()
+    }
+}
+
+/// The table that the guests read: name, LUN, unit serial, reservations.
+#[must_use]
+pub fn table() -> String {
+    let mut table = String::new();
+    for disk in disks() {
+        let (name, lun, serial) = (&disk.name, disk.lun, disk.serial());
+        let _ = writeln!(table, "{name} {lun} {serial} {}", u8::from(disk.reservations));
+    }
+    table
+}
+
+/// Makes the empty file behind all disks.
+///
+/// # Errors
+/// It cannot be written.
+pub fn make(folders: &Folders) -> Result<()> {
+    let path = folders.state.join("shelf.raw");
+    let size = disks().len() as u64 * MEBIBYTES * 1024 * 1024;
+    File::create(&path)
+        .and_then(|file| file.set_len(size))
+        .map_err(Error::io("create", path))
+}
+
+/// Makes every request to a disk hang, until [`resume`].
+///
+/// # Errors
+/// The shelf does not do it.
+pub fn hang(shelf: &Guest, disk: &Disk) -> Result<()> {
+    let script = format!("dmsetup suspend --noflush --nolockfs {}", disk.name);
+    shelf.run(&script, Duration::from_secs(20)).map(drop)
+}
+
+/// Lets a hanging disk go on.
+///
+/// # Errors
+/// The shelf does not do it.
+pub fn resume(shelf: &Guest, disk: &Disk) -> Result<()> {
+    shelf.run(&format!("dmsetup resume {}", disk.name), Duration::from_secs(20)).map(drop)
+}
+
+/// The reservation keys that are registered on a disk, as the shelf itself keeps them.
+///
+/// # Errors
+/// The shelf does not say.
+pub fn registrations(shelf: &Guest, disk: &Disk) -> Result<String> {
+    let name = &disk.name;
+    let script = format!("cat /sys/kernel/config/target/core/iblock_0/{name}/pr/res_*");
+    shelf.run(&script, Duration::from_secs(20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn serials_are_distinct_and_as_long_as_lio_takes() {
+        let serials: HashSet<String> = disks().iter().map(Disk::serial).collect();
+        assert_eq!(serials.len(), disks().len());
+        assert!(serials.iter().all(|serial| serial.len() == 25));
+    }
+
+    #[test]
+    fn each_group_has_its_four_disks() {
+        assert_eq!(group('a').len(), 4);
+        assert!(group('b').iter().all(|disk| disk.name.starts_with('b')));
+    }
+}

@@ -1,0 +1,69 @@
+//! What the lab can be told to do.
+
+mod client;
+mod down;
+mod image;
+mod link;
+mod power;
+mod setup;
+mod shell;
+mod status;
+mod supervise;
+mod up;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use lexopt::Parser;
+use lexopt::prelude::*;
+use understudy_lab::{Error, Result};
+
+const USAGE: &str = "\
+usage: understudy-lab VERB
+  setup                       install the Debian packages that the lab needs
+  image                       build the guests' image, if it is not cached
+  up                          start the lab and wait until it is ready
+  down                        end it
+  status                      what is there now
+  shell GUEST [COMMAND...]    a shell, or one command, in a guest
+  power GUEST on|off          switch a guest's power
+  link GUEST INTERFACE up|down   plug or pull a cable (fc0, cluster0, ...)
+guests: array-a, array-b, host; the lab's files: target/lab";
+
+/// Does what the command line says.
+pub fn run() -> Result<ExitCode> {
+    let mut arguments = Parser::from_env();
+    let verb = match arguments.next().map_err(usage)? {
+        Some(Value(verb)) => verb,
+        Some(Short('h') | Long("help")) => {
+            println!("{USAGE}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(other) => return Err(usage(other.unexpected())),
+        None => return Err(Error::other(USAGE)),
+    };
+    let rest: Vec<OsString> = arguments.raw_args().map_err(usage)?.collect();
+    let rest: Vec<String> =
+        rest.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let words: Vec<&str> = rest.iter().map(String::as_str).collect();
+    match (verb.to_string_lossy().as_ref(), words.as_slice()) {
+        ("setup", []) => setup::run(),
+        ("image", []) => image::run(),
+        ("up", []) => up::run(),
+        ("supervise", []) => supervise::run(),
+        ("down", []) => down::run(),
+        ("status", []) => status::run(),
+        ("shell", [guest, command @ ..]) => shell::run(guest, command),
+        ("power", [guest, position @ ("on" | "off")]) => {
+            power::run(guest, *position == "on")
+        }
+        ("link", [guest, interface, position @ ("up" | "down")]) => {
+            link::run(guest, interface, *position == "up")
+        }
+        _ => Err(Error::other(USAGE)),
+    }
+}
+
+fn usage(error: lexopt::Error) -> Error {
+    Error::other(format!("{error}\n{USAGE}"))
+}
