@@ -4,6 +4,30 @@
 //! nodes in QEMU guests: each guest's Ethernet interface is a unix stream socket
 //! (`-netdev stream`), each socket is a link of this fabric. It is lossless, keeps one
 //! login a WWPN, and writes down who was logged in when.
+//!
+//! # Map
+//!
+//! - Wire formats, each with its inverse: [`frame`] (Ethernet, FCoE, FC header), [`fip`],
+//!   [`els`], [`ct`].
+//! - The fabric: [`fabric`], a pure state machine over [`port`]s and their name server
+//!   entries.
+//! - The program: [`link`] (socket buffers), [`server`] (poll loop), [`options`].
+//! - For tests: [`control`] (requests, replies, events), [`client`].
+//!
+//! # Invariants
+//!
+//! - A frame between two live ports is never dropped, and frames of one pair keep their
+//!   order.
+//! - Nothing passes from or to a port after its login has ended.
+//! - At any time a WWPN has at most one login; its end is in the log before the next one.
+//! - Arrows point one way: program, then fabric, then formats. The fabric knows no socket
+//!   and no clock.
+//!
+//! # Deliberately absent
+//!
+//! Zoning, classes 1 and 2, several switches, VLAN discovery and FDMI: Linux does not need
+//! them to log in, and no test of ours asks for them. Server-provided MACs and VN2VN: no
+//! NPIV there.
 
 pub mod addr;
 pub mod bytes;

@@ -128,3 +128,21 @@ fn features(names: &Registration) -> Vec<u8> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_are_four_bits_a_type_in_words_of_eight_types() {
+        let features_of = [(0, 1), (8, 2), (9, 1), (10, 4), (0x20, 8)].into();
+        let object =
+            features(&Registration { features: features_of, ..Default::default() });
+        let mut expected = [0; 128];
+        expected[3] = 0x01;
+        expected[7] = 0x12;
+        expected[6] = 0x04;
+        expected[19] = 0x08;
+        assert_eq!(object, expected);
+    }
+}

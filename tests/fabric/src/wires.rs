@@ -17,7 +17,7 @@
 //! send to it; initiators' queue depths bound that.
 //!
 //! A node that does not read at all (a stopped guest) stalls its peers only once HIGH is
-//! reached, and until its ports age out.
+//! reached, and until its ports age out: then nothing is left in its outbox.
 
 use std::io;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -100,12 +100,14 @@ impl Wires {
         self.reading = None;
     }
 
-    /// The link that this one has to wait for, if it must not be read from now.
-    pub fn stalled_on(&self, link: LinkId) -> Option<LinkId> {
-        let wire = self.wires.get(link.0)?;
+    /// Whether a link must not be read from for now.
+    pub fn is_stalled(&self, link: LinkId) -> bool {
+        let wire = |link: LinkId| self.wires.get(link.0);
         let behind = |wire: &Wire| wire.outbox.len() > LOW;
-        wire.stalled_on
-            .filter(|other| self.wires.get(other.0).is_some_and(behind) && !behind(wire))
+        wire(link).is_some_and(|this| {
+            let other = this.stalled_on.and_then(wire);
+            other.is_some_and(behind) && !behind(this)
+        })
     }
 
     /// Writes the capture's buffer. Losing a record of the run would make the run

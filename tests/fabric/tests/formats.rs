@@ -287,6 +287,14 @@ proptest! {
         prop_assert_eq!(StateChange::decode(&rscn.encode()), Some(rscn));
     }
 
+    /// The high bits of the field are the BB state change number (FC_SP_BB_DATA_MASK).
+    #[test]
+    fn a_receive_size_has_twelve_bits(login in login(), high in 0..16_u8) {
+        let mut els = login.encode();
+        els[10] |= high << 4;
+        prop_assert_eq!(Login::decode(&els), Some(login));
+    }
+
     #[test]
     fn a_name_is_read_as_it_is_printed(wwn in wwn()) {
         prop_assert_eq!(wwn.to_string().parse::<Wwn>(), Ok(wwn));

@@ -146,6 +146,16 @@ fn a_node_lives_for_two_and_a_half_periods_after_its_last_beat() {
 }
 
 #[test]
+fn a_dead_node_takes_its_virtual_ports_along() {
+    let mut bench = Bench::new(seconds(8));
+    bench.login(LinkService::Flogi, PHYSICAL).unwrap();
+    bench.login(LinkService::Fdisc, VIRTUAL).unwrap();
+    bench.pass(seconds(20));
+    assert_eq!(bench.aged_out(), [Some(VIRTUAL), Some(PHYSICAL)]);
+    assert!(bench.fabric.ports(0.0).is_empty());
+}
+
+#[test]
 fn a_virtual_port_lives_for_225_seconds_after_its_own_last_beat() {
     let mut bench = Bench::new(seconds(8));
     bench.login(LinkService::Flogi, PHYSICAL).unwrap();

@@ -91,7 +91,8 @@ pub fn first_cib(ports: [u16; 2]) -> String {
     )
 }
 
-fn property(to: &mut String, id: &str, name: &str, value: &str) {
+/// Appends a name and a value, as the CIB has them.
+pub(crate) fn property(to: &mut String, id: &str, name: &str, value: &str) {
     let _ = write!(to, "<nvpair id=\"{id}-{name}\" name=\"{name}\" value=\"{value}\"/>");
 }
 
@@ -137,7 +138,9 @@ mod tests {
     #[test]
     fn each_node_is_fenced_from_the_other_one() {
         let cib = first_cib([1111, 2222]);
-        assert!(cib.contains("rsc=\"fence-array-a\" node=\"array-a\" score=\"-INFINITY\""));
+        assert!(
+            cib.contains("rsc=\"fence-array-a\" node=\"array-a\" score=\"-INFINITY\"")
+        );
         assert!(cib.contains("name=\"ipport\" value=\"2222\""));
         assert_eq!(cib.matches("pcmk_delay_base").count(), 2);
     }

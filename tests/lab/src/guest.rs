@@ -1,5 +1,6 @@
 //! A guest: its power, and commands in it.
 
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -98,7 +99,9 @@ impl Guest {
                 let log = format!("{}.{}.qemu", self.name(), power.boots);
                 let log = self.machine.folders.log(&log);
                 let reason = match qemu.ended() {
-                    Some(status) => format!("{status}: {}", crate::paths::tail(&log, TAIL)),
+                    Some(status) => {
+                        format!("{status}: {}", crate::paths::tail(&log, TAIL))
+                    }
                     None => error.to_string(),
                 };
                 let program = format!("{}: qemu-system-x86_64", self.name());
@@ -116,6 +119,21 @@ impl Guest {
             let _ = qmp.execute("quit", json!({}));
             if qemu.wait(Duration::from_secs(5)).is_none() {
                 qemu.kill();
+            }
+        }
+    }
+
+    /// From now on it yields to the others as much as its plan says.
+    pub fn make_nice(&self) {
+        let nice = self.machine.spec.nice;
+        if let Some((qemu, _)) = self.power().qemu.as_ref().filter(|_| nice != 0) {
+            let group = qemu.id().to_string();
+            let done = Command::new("renice")
+                .args(["-n", &nice.to_string(), "-g", &group])
+                .stdout(Stdio::null())
+                .status();
+            if !done.is_ok_and(|status| status.success()) {
+                log::warn!("{}: renice failed", self.name());
             }
         }
     }

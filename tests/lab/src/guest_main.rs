@@ -34,10 +34,8 @@ struct Server {
 fn main() -> io::Result<()> {
     let path = find_port()?;
     let port = OpenOptions::new().read(true).write(true).open(path)?;
-    let server = Server {
-        port: Arc::new(Mutex::new(port.try_clone()?)),
-        running: Arc::default(),
-    };
+    let server =
+        Server { port: Arc::new(Mutex::new(port.try_clone()?)), running: Arc::default() };
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
     server.report(&Report::Hello { boot: boot.trim().to_owned() });
     let mut lines = BufReader::new(port);
@@ -155,12 +153,14 @@ impl Server {
         group: Pid,
         timeout: Option<Duration>,
     ) -> End {
-        let out = child.stdout.take().map(|from| {
-            self.forward(from, move |text| Report::Out { id, text })
-        });
-        let err = child.stderr.take().map(|from| {
-            self.forward(from, move |text| Report::Err { id, text })
-        });
+        let out = child
+            .stdout
+            .take()
+            .map(|from| self.forward(from, move |text| Report::Out { id, text }));
+        let err = child
+            .stderr
+            .take()
+            .map(|from| self.forward(from, move |text| Report::Err { id, text }));
         let over = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(AtomicBool::new(false));
         let watchdog = timeout.map(|timeout| {

@@ -1,9 +1,12 @@
 //! The guests' image: stock Debian, built once and kept under a key that is made of
 //! everything that goes into it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::error::{Error, Result};
 use crate::{paths, program, progress};
@@ -12,6 +15,8 @@ use crate::{paths, program, progress};
 #[derive(Debug, Clone)]
 pub struct Image {
     folder: PathBuf,
+    /// Nobody removes an image while a lab uses it.
+    _used: Arc<Flock<File>>,
 }
 
 impl Image {
@@ -42,8 +47,8 @@ impl Image {
         let cache = paths::cache()?;
         let name = format!("image-{:016x}", key(&recipe)?);
         let folder = cache.join(&name);
-        if folder.is_dir() {
-            return Ok(Self { folder });
+        if let Some(used) = lock(&folder, FlockArg::LockSharedNonblock) {
+            return Ok(Self { folder, _used: Arc::new(used) });
         }
         paths::make(&cache)?;
         remove_old(&cache)?;
@@ -59,11 +64,18 @@ impl Image {
         }
         fs::rename(&building, &folder).map_err(Error::io("rename to", &folder))?;
         step.done("");
-        Ok(Self { folder })
+        let used = lock(&folder, FlockArg::LockSharedNonblock)
+            .ok_or_else(|| Error::other(format!("{} is gone again", folder.display())))?;
+        Ok(Self { folder, _used: Arc::new(used) })
     }
 }
 
-/// Images of other recipes, and what a killed build has left.
+fn lock(folder: &Path, how: FlockArg) -> Option<Flock<File>> {
+    let file = File::open(folder).ok()?;
+    Flock::lock(file, how).ok()
+}
+
+/// Images of other recipes that nobody uses, and what a killed build has left.
 fn remove_old(cache: &Path) -> Result<()> {
     for entry in fs::read_dir(cache).map_err(Error::io("list", cache))? {
         let entry = entry.map_err(Error::io("list", cache))?;
@@ -71,8 +83,11 @@ fn remove_old(cache: &Path) -> Result<()> {
         let dead = name
             .strip_prefix("building-")
             .is_some_and(|pid| !Path::new("/proc").join(pid).exists());
-        if dead || name.starts_with("image-") {
-            paths::remove(&entry.path())?;
+        let path = entry.path();
+        let unused = name.starts_with("image-")
+            && lock(&path, FlockArg::LockExclusiveNonblock).is_some();
+        if dead || unused {
+            paths::remove(&path)?;
         }
     }
     Ok(())

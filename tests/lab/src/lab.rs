@@ -80,9 +80,10 @@ impl Lab {
             self.everywhere(|guest| wait_port(guest, BOOT))
         })?;
         progress::during("shelf: disks on both storage nodes", || {
+            wait_unit(self.host()?, "lab-shelf.service", BOOT)?;
             self.everywhere(|guest| match guest.machine().spec.role {
                 Role::Array => wait_unit(guest, "lab-disks.service", BOOT),
-                Role::Host => wait_unit(guest, "lab-shelf.service", BOOT),
+                Role::Host => Ok(()),
             })
         })?;
         progress::during("cluster: both nodes online", || {
@@ -90,7 +91,10 @@ impl Lab {
         })?;
         progress::during("cluster: fencing devices started", || {
             cluster::wait_idle(self.guest(ARRAYS[0])?, FORM)
-        })
+        })?;
+        // Not before: the shelf, which everything waits for, is on it.
+        self.guests.iter().for_each(Guest::make_nice);
+        Ok(())
     }
 
     /// Runs `work` for every guest, side by side.
@@ -224,11 +228,16 @@ fn make_disk(image: &Image, folders: &Folders, guest: &str) -> Result<()> {
 /// # Errors
 /// It is not in that time.
 pub fn wait_port(guest: &Guest, time: Duration) -> Result<()> {
-    let script = "until grep -qs Online /sys/class/fc_host/*/port_state; do sleep 0.2; done";
+    let script =
+        "until grep -qs Online /sys/class/fc_host/*/port_state; do sleep 0.2; done";
     guest.run(script, time).map(drop)
 }
 
-fn wait_unit(guest: &Guest, unit: &str, time: Duration) -> Result<()> {
+/// Waits until a unit of a guest is active.
+///
+/// # Errors
+/// It fails, or is not active in that time.
+pub fn wait_unit(guest: &Guest, unit: &str, time: Duration) -> Result<()> {
     let script = format!(
         "while :; do
             case $(systemctl is-active {unit}) in

@@ -71,7 +71,7 @@ pub struct Spec {
     pub role: Role,
     /// Memory.
     pub mebibytes: u32,
-    /// How much it yields to the others.
+    /// How much it yields to the others, once it is up.
     pub nice: i32,
     /// Its network interfaces.
     pub interfaces: Vec<Interface>,

@@ -91,7 +91,8 @@ fn tick(name: String, began: Instant) -> (Sender<()>, JoinHandle<()>) {
 }
 
 fn line(name: &str, word: &str, took: Duration, remark: &str) -> String {
-    let mut line = format!("{:<42} {word:>6} {:>6.1} s", fit(name, 42), took.as_secs_f64());
+    let mut line =
+        format!("{:<42} {word:>6} {:>6.1} s", fit(name, 42), took.as_secs_f64());
     if !remark.is_empty() {
         let _ = write!(line, "  {remark}");
     }

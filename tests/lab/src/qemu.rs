@@ -36,10 +36,8 @@ impl Machine {
         for socket in [self.qmp(), self.channel()] {
             paths::remove(&socket)?;
         }
-        let mut command = Command::new("nice");
+        let mut command = Command::new("qemu-system-x86_64");
         command
-            .args(["-n", &self.spec.nice.to_string()])
-            .arg("qemu-system-x86_64")
             .args(self.arguments(&self.folders.log(&format!("{name}.{boot}.console"))));
         let log = self.folders.log(&format!("{name}.{boot}.qemu"));
         let out = File::create(&log).map_err(Error::io("create", &log))?;
@@ -148,7 +146,11 @@ impl Arguments {
             Wire::Cluster { peer } => {
                 let (own, other) =
                     (run.join(format!("{guest}.cl")), run.join(format!("{peer}.cl")));
-                format!("dgram,id={id},{},{}", unix("local", &own), unix("remote", &other))
+                format!(
+                    "dgram,id={id},{},{}",
+                    unix("local", &own),
+                    unix("remote", &other)
+                )
             }
             Wire::StorageServer { link } => {
                 format!("stream,id={id},server=on,{}", unix("addr", &run.join(link)))

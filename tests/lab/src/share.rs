@@ -39,7 +39,10 @@ fn identity(guest: &Spec, etc: &Path) -> Result<()> {
     paths::write(&etc.join("hostname"), format!("{name}\n"))?;
     // Given, so that no boot is a first boot.
     let number = name.bytes().fold(0u32, |sum, byte| sum * 31 + u32::from(byte));
-    paths::write(&etc.join("machine-id"), format!("75de50000000000000000000{number:08x}\n"))?;
+    paths::write(
+        &etc.join("machine-id"),
+        format!("75de50000000000000000000{number:08x}\n"),
+    )?;
     let mut hosts = "127.0.0.1 localhost\n".to_owned();
     for array in ARRAYS {
         let _ = writeln!(hosts, "{} {array}", cluster_address(array));

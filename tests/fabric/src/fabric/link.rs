@@ -57,18 +57,14 @@ impl Fabric {
     }
 
     /// Cuts a link: frames in both directions are lost, as when a cable is pulled.
-    pub fn cut(
-        &mut self,
-        name: &str,
-        out: &mut impl Output,
-    ) -> Result<LinkId, UnknownName> {
+    pub fn cut(&mut self, name: &str, out: &mut impl Output) -> Result<(), UnknownName> {
         let link = self.link_named(name)?;
         let node = self.ports.physical(link).map(|port| port.enode);
         self.set_link(link, out, |state| {
             state.cut = true;
             state.cut_off = state.cut_off.or(node);
         });
-        Ok(link)
+        Ok(())
     }
 
     /// Ends a cut. A real node saw its carrier go; a guest whose emulator kept the
@@ -77,7 +73,7 @@ impl Fabric {
         &mut self,
         name: &str,
         out: &mut impl Output,
-    ) -> Result<LinkId, UnknownName> {
+    ) -> Result<(), UnknownName> {
         let link = self.link_named(name)?;
         let mut cut_off = None;
         self.set_link(link, out, |state| {
@@ -88,7 +84,7 @@ impl Fabric {
             let clear = self.clear(Vec::new());
             self.send_fip(link, enode, &clear, out);
         }
-        Ok(link)
+        Ok(())
     }
 
     /// Grants virtual ports, or does not, from the next FLOGI on a link, or on all.
@@ -170,11 +166,6 @@ impl Fabric {
     fn link_named(&self, name: &str) -> Result<LinkId, UnknownName> {
         let found = self.links.iter().position(|link| link.name == name);
         found.map(LinkId).ok_or_else(|| UnknownName::Link(name.to_owned()))
-    }
-
-    /// Whether any port is logged in on a link.
-    pub fn has_ports(&self, link: LinkId) -> bool {
-        self.ports.on_link(link).next().is_some()
     }
 
     /// A link that the fabric itself has stopped reading from cannot be heard: that does

@@ -138,15 +138,9 @@ impl Server {
         self.wires.sync().map_err(ServerError::Record)
     }
 
-    /// Whether a link must not be read from (see [`crate::wires`]). A stall ends with the
-    /// last port of the link that is waited for: nothing more is sent there.
-    fn stalled(&self, link: LinkId) -> bool {
-        self.wires.stalled_on(link).is_some_and(|other| self.fabric.has_ports(other))
-    }
-
     fn excuse_stalled(&mut self, now: Duration) {
         for link in (0..self.sources.len()).map(LinkId) {
-            if self.stalled(link) {
+            if self.wires.is_stalled(link) {
                 self.fabric.excuse(link, now);
             }
         }

@@ -50,9 +50,7 @@ impl Server {
                     }
                 }
             },
-            Err(error) => {
-                matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
-            }
+            Err(error) => error.kind() == ErrorKind::WouldBlock,
         };
         if !alive {
             source.node = None;

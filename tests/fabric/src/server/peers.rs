@@ -2,7 +2,6 @@
 
 use crate::console::Peer;
 use crate::control::{LinkInfo, Reply, Request};
-use crate::port::LinkId;
 use crate::wires::Wire;
 
 use super::Server;
@@ -43,12 +42,8 @@ impl Server {
                 let events = Some(out.journal.after(after).to_vec());
                 return Reply { events, ..Reply::ok() };
             }
-            Request::Cut { link } => fabric.cut(&link, out).map(|LinkId(link)| {
-                if let Some(wire) = out.wires.get_mut(link) {
-                    wire.outbox.retain(|_| false);
-                }
-            }),
-            Request::Restore { link } => fabric.restore(&link, out).map(drop),
+            Request::Cut { link } => fabric.cut(&link, out),
+            Request::Restore { link } => fabric.restore(&link, out),
             Request::Drop { wwpn } => fabric.drop_port(wwpn, out),
             Request::Npiv { on, link } => fabric.set_npiv(on, link.as_deref()),
             Request::Pause => {

@@ -42,7 +42,7 @@ impl Server {
                 Some(node) => {
                     let behind =
                         self.wires.wires.get(index).map(|w| !w.outbox.is_empty());
-                    let stalled = self.stalled(LinkId(index));
+                    let stalled = self.wires.is_stalled(LinkId(index));
                     let write =
                         if behind == Some(true) { output } else { PollFlags::empty() };
                     let read = if stalled { PollFlags::empty() } else { input };

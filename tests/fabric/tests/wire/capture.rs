@@ -9,7 +9,7 @@ use understudy_fabric::els::command;
 
 use crate::login::{A, B, V, vn_port};
 use crate::node::FCP;
-use crate::program::Program;
+use crate::program::{Program, until};
 
 /// What `tshark` prints about a capture.
 fn tshark(program: &Program, options: &[&str]) -> String {
@@ -108,9 +108,9 @@ fn a_capture_can_be_read_while_it_is_made() {
     b.take_data(from, to);
     let recorded =
         |bytes: Vec<u8>| bytes.windows(9).filter(|w| *w == b"forty-two").count();
-    while recorded(std::fs::read(program.path("capture")).unwrap()) < 2 {
-        std::thread::yield_now();
-    }
+    until("both frames are in the file", || {
+        recorded(std::fs::read(program.path("capture")).unwrap()) == 2
+    });
     let fields =
         ["frame.interface_name", "frame.packet_flags_direction", "frame.time_epoch"];
     let options = fields.iter().flat_map(|field| ["-e", field]);

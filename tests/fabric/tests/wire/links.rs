@@ -1,5 +1,7 @@
 //! Links that go down, are cut, and come back.
 
+use std::io::Write;
+
 use understudy_fabric::control::{LinkState, What, overlaps};
 use understudy_fabric::wwn::Wwn;
 
@@ -41,6 +43,16 @@ fn a_cable_has_one_end() {
     // The second node is served once the first is gone.
     second.flogi(A);
     assert_eq!(program.history(A), [What::Login, What::Logout, What::Login]);
+}
+
+#[test]
+fn half_a_frame_dies_with_its_node() {
+    let program = Program::start();
+    let mut first = program.node("a");
+    first.flogi(A);
+    first.socket.write_all(&[0, 0, 0, 100, 1, 2, 3]).unwrap();
+    drop(first);
+    program.node("a").flogi(A);
 }
 
 #[test]
@@ -99,7 +111,6 @@ fn a_dropped_port_is_cleared_and_logs_in_again() {
 
 #[test]
 fn a_peer_that_is_no_emulator_is_hung_up_on() {
-    use std::io::Write;
     let program = Program::start();
     let mut node = program.node("a");
     node.flogi(Wwn(7));

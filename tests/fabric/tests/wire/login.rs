@@ -67,6 +67,19 @@ fn physical_and_virtual_ports_log_in_and_out() {
 }
 
 #[test]
+fn a_logout_without_an_address_goes_by_the_name() {
+    let program = Program::start();
+    let (mut a, mut b) = (program.node("a"), program.node("b"));
+    a.flogi(A);
+    b.flogi(B);
+    a.fdisc(V);
+    b.logo(Fcid::NONE, V);
+    assert_eq!(program.history(V), [What::Login], "only its own node logs a port out");
+    a.logo(Fcid::NONE, V);
+    assert_eq!(program.history(V), [What::Login, What::Logout]);
+}
+
+#[test]
 fn every_login_gets_a_new_address() {
     let program = Program::start();
     let mut node = program.node("a");
@@ -166,13 +179,11 @@ fn without_npiv_there_are_no_virtual_ports() {
 }
 
 #[test]
-fn a_silent_node_ages_out_with_its_virtual_ports() {
+fn a_silent_node_ages_out() {
     let program = Program::with(&["--fka-ms", "20"]);
     let mut node = program.node("a");
     let fcid = node.flogi(A);
-    let vport = node.fdisc(V);
-    assert_eq!(node.cleared(), [vn_port(vport, V), vn_port(fcid, A)]);
-    assert_eq!(program.history(V), [What::Login, What::AgedOut]);
+    assert_eq!(node.cleared(), [vn_port(fcid, A)]);
     assert_eq!(program.history(A), [What::Login, What::AgedOut]);
 }
 

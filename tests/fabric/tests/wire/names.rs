@@ -1,8 +1,9 @@
 //! The name server and the fabric controller.
 
 use understudy_fabric::addr::Fcid;
+use understudy_fabric::control::What;
 use understudy_fabric::ct::{self, Reject, Request};
-use understudy_fabric::els::{self, StateChangeRegistration, command};
+use understudy_fabric::els::{self, Logout, StateChangeRegistration, command};
 use understudy_fabric::wwn::Wwn;
 
 use crate::login::{A, B, V};
@@ -142,6 +143,16 @@ fn a_port_without_features_is_announced_by_its_scr() {
 }
 
 #[test]
+fn a_port_that_nobody_heard_of_leaves_unnoticed() {
+    let program = Program::start();
+    let (mut a, mut b) = (program.node("a"), program.node("b"));
+    a.join(A);
+    let fcid = b.flogi(B);
+    b.logo(fcid, B);
+    a.assert_quiet();
+}
+
+#[test]
 fn who_does_not_ask_is_not_told() {
     let program = Program::start();
     let (mut a, mut b) = (program.node("a"), program.node("b"));
@@ -175,6 +186,30 @@ fn other_link_services() {
     }
     let short = node.els(fcid, Fcid::DIRECTORY, &[command::PLOGI, 0, 0, 0]);
     assert_eq!(els::Reject::decode(&short), Some(els::Reject::BAD_LENGTH));
+}
+
+#[test]
+fn a_server_forgives_what_ends_an_exchange_or_a_login() {
+    let program = Program::start();
+    let mut node = program.node("a");
+    let fcid = node.flogi(A);
+    let logo = Logout { fcid, wwpn: A }.encode();
+    assert_eq!(node.els(fcid, Fcid::DIRECTORY, &logo), els::accept());
+    let rrq = [command::RRQ, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(node.els(fcid, Fcid::DIRECTORY, &rrq), els::accept());
+    let accept = node.abort(fcid, Fcid::DIRECTORY, 0x0123);
+    assert_eq!(accept, [0, 0, 0, 0, 0x01, 0x23, 0xff, 0xff, 0, 0, 0xff, 0xff]);
+    assert_eq!(program.client().ports().unwrap().len(), 1);
+}
+
+#[test]
+fn a_fabric_logout_may_come_over_fcoe() {
+    let program = Program::start();
+    let mut node = program.node("a");
+    let fcid = node.flogi(A);
+    let logo = Logout { fcid, wwpn: A }.encode();
+    assert_eq!(node.els(fcid, Fcid::F_PORT, &logo), els::accept());
+    assert_eq!(program.history(A), [What::Login, What::Logout]);
 }
 
 #[test]

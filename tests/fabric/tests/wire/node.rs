@@ -233,6 +233,19 @@ impl Node {
         })
     }
 
+    /// ABTS of an exchange: the BA_ACC.
+    pub fn abort(&mut self, s_id: Fcid, d_id: Fcid, ox_id: u16) -> Vec<u8> {
+        let header = self.header(s_id, d_id);
+        self.send_fc(FcHeader { r_ctl: 0x81, fc_type: 0, ox_id, ..header }, &[]);
+        self.wait(|heard| match heard {
+            Heard::Fc { header, payload, .. } if header.ox_id == ox_id => {
+                assert_eq!((header.r_ctl, header.fc_type), (0x84, 0));
+                Some(payload.clone())
+            }
+            _ => None,
+        })
+    }
+
     pub fn ct(&mut self, s_id: Fcid, request: &Request) -> Answer {
         self.ct_frames(s_id, request).0
     }

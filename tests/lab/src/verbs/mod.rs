@@ -9,6 +9,7 @@ mod setup;
 mod shell;
 mod status;
 mod supervise;
+mod test;
 mod up;
 
 use std::ffi::OsString;
@@ -22,6 +23,7 @@ const USAGE: &str = "\
 usage: understudy-lab VERB
   setup                       install the Debian packages that the lab needs
   image                       build the guests' image, if it is not cached
+  test [SCENARIO...]          run the scenarios, all of them or these
   up                          start the lab and wait until it is ready
   down                        end it
   status                      what is there now
@@ -49,6 +51,7 @@ pub fn run() -> Result<ExitCode> {
     match (verb.to_string_lossy().as_ref(), words.as_slice()) {
         ("setup", []) => setup::run(),
         ("image", []) => image::run(),
+        ("test", names) => test::run(names),
         ("up", []) => up::run(),
         ("supervise", []) => supervise::run(),
         ("down", []) => down::run(),

@@ -32,7 +32,9 @@ pub fn run() -> Result<ExitCode> {
     }
     ready.store(true, Ordering::SeqCst);
     let mut out = std::io::stdout();
-    writeln!(out, "ready").and_then(|()| out.flush()).map_err(Error::io("say", "ready"))?;
+    writeln!(out, "ready")
+        .and_then(|()| out.flush())
+        .map_err(Error::io("say", "ready"))?;
     let log = lab.folders().log("lab");
     let file = OpenOptions::new()
         .create(true)

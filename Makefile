@@ -1,0 +1,60 @@
+# The one door. Everything below is a recipe of a line or two; what they call explains
+# itself with --help.
+
+LAB := target/release/understudy-lab
+GUEST ?= array-a
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint lab-up lab-down lab-shell deb man \
+	setup build image
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+	while IFS='|' read -r what does; do printf '%-18s %s\n' "$$what" "$$does"; done
+
+demo: ready ## see a node lose its power and its partner serve the same port
+	@$(LAB) demo
+
+test: lint test-fast ready ## check everything, in the lab too; under 30 minutes
+	@$(LAB) test
+
+test-fast: ## all that needs no guest; under 3 minutes
+	@tests/lab/setup tshark
+	cargo test --quiet --workspace --all-features
+
+lint: ## format, clippy, documentation
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --all-features --no-deps
+
+lab-up: ready ## start the lab and leave it running
+	@$(LAB) up
+
+lab-down: ## end it
+	@$(LAB) down
+
+lab-shell: ## a shell in a guest: GUEST=array-a, array-b or host
+	@$(LAB) shell $(GUEST)
+
+deb: ## the package, in target/deb
+	@cargo build --quiet --release --package understudy-agent
+	@packaging/deb/build target/release/understudy
+
+man: ## renew the manual page from the parameters
+	@cargo run --quiet --package understudy-agent -- man > ocf/man/ocf_understudy_vport.7
+
+# All that the lab needs: packages of this machine, our binaries, the image, the deb.
+# The image waits for the network and the deb for the compiler, so both at once.
+.PHONY: ready
+ready: setup build
+	@$(MAKE) --no-print-directory --jobs=2 image deb
+
+setup:
+	@tests/lab/setup
+
+build:
+	@echo "build: the fabric and the lab"
+	@cargo build --quiet --release --package understudy-fabric --package understudy-lab
+
+image:
+	@$(LAB) image

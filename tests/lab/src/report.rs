@@ -1,0 +1,78 @@
+//! What came of the scenarios: a table for people, JSON for programs.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::paths;
+
+/// One scenario.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// Its name.
+    pub scenario: String,
+    /// Whether it came out as it must.
+    pub ok: bool,
+    /// The longest pause of a group that moved, seen by the initiator.
+    pub pause_s: Option<f64>,
+    /// I/O errors at the initiator.
+    pub io_errors: u64,
+    /// Acknowledged writes that were not found again.
+    pub lost_writes: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Why it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// The table, 80 columns at most.
+#[must_use]
+pub fn table(rows: &[Row]) -> String {
+    let mut text = format!(
+        "{:<20} {:>6} {:>9} {:>10} {:>12} {:>9}\n",
+        "scenario", "", "pause s", "I/O errors", "lost writes", "seconds"
+    );
+    for row in rows {
+        let pause = row.pause_s.map_or("-".into(), |pause| format!("{pause:.1}"));
+        text += &format!(
+            "{:<20} {:>6} {pause:>9} {:>10} {:>12} {:>9.0}\n",
+            row.scenario,
+            if row.ok { "ok" } else { "FAILED" },
+            row.io_errors,
+            row.lost_writes,
+            row.seconds
+        );
+    }
+    text
+}
+
+/// Writes a value as JSON.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::other(error.to_string()))?;
+    paths::write(path, text + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_fits_a_terminal() {
+        let row = Row {
+            scenario: "move-and-giveback".into(),
+            ok: false,
+            pause_s: Some(123.4),
+            io_errors: 0,
+            lost_writes: 12345,
+            seconds: 1234.5,
+            error: None,
+        };
+        assert!(table(&[row]).lines().all(|line| line.chars().count() <= 80));
+    }
+}

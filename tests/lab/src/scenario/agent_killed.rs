@@ -1,0 +1,92 @@
+//! agent-killed: the agent dies by SIGKILL in the middle of a start, and of a stop. The
+//! cluster gets over it without a person: a start is tried elsewhere, a stop is answered
+//! by the fence.
+
+use std::time::Duration;
+
+use super::world::COMMAND;
+use super::{Seen, World, under_load};
+use crate::channel::{Event, Running};
+use crate::error::{Error, Result};
+use crate::guest::Guest;
+use crate::load::Load;
+use crate::progress;
+use crate::wire::End;
+
+/// The scenario.
+pub fn run(world: &World) -> Result<Seen> {
+    under_load(world, |load| {
+        in_a_start(world, load)?;
+        in_a_stop(world, load)?;
+        Ok(vec![world.groups[0].clone()])
+    })
+}
+
+fn in_a_start(world: &World, load: &Load) -> Result<()> {
+    let [group, _] = &world.groups;
+    let step = progress::step("start killed: the group is served again");
+    let mark = world.mark()?;
+    let wwpn = group.wwpn();
+    let tree = format!("/sys/kernel/config/target/fc/{wwpn}");
+    // Once the tree is begun and before the port is there.
+    let trap = kill_when(world.node(group.partner)?, &format!("[ -d {tree} ]"), "start");
+    move_and_forget(world, group.name, group.partner)?;
+    sprung(&trap)?;
+    // Not there, so at home again; which the rule of the move must not forbid.
+    world.any_node()?.run(&format!("crm_resource -r {} --clear", group.name), COMMAND)?;
+    world.wait_login(mark, group, group.home)?;
+    load.wait_flow(world.lab.host()?)?;
+    step.done("");
+    world.wait_whole()
+}
+
+fn in_a_stop(world: &World, load: &Load) -> Result<()> {
+    let [group, _] = &world.groups;
+    let step = progress::step("stop killed: fenced, the partner takes over");
+    let mark = world.mark()?;
+    let home = world.node(group.home)?;
+    let boots = home.boots();
+    // Once the LUNs are in transition.
+    let state = "/sys/kernel/config/target/core/*/lun_0/alua/default_tg_pt_gp/\
+                 alua_access_state";
+    let trap = kill_when(home, &format!("grep -q 15 {state}"), "stop");
+    move_and_forget(world, group.name, group.partner)?;
+    sprung(&trap)?;
+    world.wait_fenced(group.home, boots)?;
+    world.wait_login(mark, group, group.partner)?;
+    load.wait_flow(world.lab.host()?)?;
+    step.done("");
+    let step = progress::step(format!("{}: boots, joins, gets it back", group.home));
+    let any = world.any_node()?;
+    any.run(&format!("crm_resource -r {} --clear", group.name), COMMAND)?;
+    world.wait_whole()?;
+    world.giveback()?;
+    step.done("");
+    Ok(())
+}
+
+fn move_and_forget(world: &World, group: &str, node: &str) -> Result<()> {
+    let script = format!("crm_resource -r {group} --move -N {node}");
+    world.any_node()?.run(&script, COMMAND).map(drop)
+}
+
+/// Kills the agent's `action` in a node as soon as a condition holds.
+fn kill_when(node: &Guest, condition: &str, action: &str) -> Running {
+    let script = format!(
+        "until {condition}; do :; done; pkill -KILL -f 'understudy/vport {action}'"
+    );
+    node.spawn(&script, Some(COMMAND))
+}
+
+fn sprung(trap: &Running) -> Result<()> {
+    loop {
+        match trap.next(COMMAND + Duration::from_secs(15)) {
+            Some(Event::Ended(End::Exit(0))) => return Ok(()),
+            Some(Event::Ended(end)) => {
+                return Err(Error::other(format!("no agent was killed: {end:?}")));
+            }
+            Some(_) => {}
+            None => return Err(Error::other("no agent was killed in time")),
+        }
+    }
+}

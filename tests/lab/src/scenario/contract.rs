@@ -1,0 +1,104 @@
+//! agent-contract: the agent as Pacemaker's and the resource agents' own tools see it.
+
+use std::time::Duration;
+
+use super::world::COMMAND;
+use super::{Seen, World, under_load};
+use crate::error::{Error, Result};
+use crate::groups::Group;
+use crate::guest::Guest;
+use crate::progress;
+
+/// `ocf-tester` calls the agent some thirty times.
+const TESTER: Duration = Duration::from_secs(300);
+/// The only complaint of `ocf-tester` that is allowed: its DTD is older than OCF 1.1.
+const OLD_DTD: &str = "Your agent produces meta-data which does not conform";
+
+/// The scenario.
+pub fn run(world: &World) -> Result<Seen> {
+    let [group, _] = &world.groups;
+    under_load(world, |_| {
+        let node = world.node(group.home)?;
+        progress::during("crm_resource --validate, --show-metadata", || {
+            validate(node, group)
+        })?;
+        progress::during("crm_resource --force-check, -stop, -start", || {
+            forced(world, node, group)
+        })?;
+        progress::during("ocf-tester", || tester(world, group))?;
+        Ok(vec![group.clone()])
+    })
+}
+
+fn validate(node: &Guest, group: &Group) -> Result<()> {
+    let options: Vec<_> = group
+        .parameters()
+        .into_iter()
+        .map(|(name, value)| format!("--option '{name}={value}'"))
+        .collect();
+    let options = options.join(" ");
+    let validate =
+        "crm_resource --validate --class ocf --provider understudy --agent vport";
+    node.run(&format!("{validate} {options}"), COMMAND)?;
+    let bad = node.try_run(&format!("{validate} --option wwnn=nonsense"), COMMAND);
+    if bad.code() == Some(0) || !bad.explain().contains("'nonsense' is not a WWN") {
+        return Err(Error::other(format!("a bad WWNN: {}", bad.explain())));
+    }
+    let script = "crm_resource --show-metadata ocf:understudy:vport > /tmp/meta.xml
+                  xmllint --noout --relaxng /usr/share/pacemaker/api/ocf-ra-1.1.rng /tmp/meta.xml";
+    node.run(script, COMMAND).map(drop)
+}
+
+/// Out of the cluster's sight, as the tool demands; what it leaves is as it was.
+fn forced(world: &World, node: &Guest, group: &Group) -> Result<()> {
+    let name = group.name;
+    let script = format!(
+        "set -e
+         crm_resource -r {name} --force-check
+         crm_resource -r {name} --meta -p is-managed -v false
+         crm_resource --wait
+         crm_resource -r {name} --force-stop
+         rc=0; crm_resource -r {name} --force-check || rc=$?; [ $rc -eq 7 ] || exit 99
+         crm_resource -r {name} --force-start
+         crm_resource -r {name} --force-check
+         crm_resource -r {name} --meta -d is-managed
+         crm_resource -r {name} --cleanup
+         crm_resource --wait"
+    );
+    node.run(&script, COMMAND * 2)?;
+    match world.serving(group)? {
+        (node, _) if node == group.home => Ok(()),
+        (node, _) => Err(Error::other(format!("{name} is on {node}"))),
+    }
+}
+
+/// On the group's own names and disks, with the cluster's resource stopped meanwhile.
+fn tester(world: &World, group: &Group) -> Result<()> {
+    let node = world.node(group.home)?;
+    let options: Vec<_> = group
+        .parameters()
+        .into_iter()
+        .map(|(name, value)| format!("-o '{name}={value}'"))
+        .collect();
+    let mark = world.mark()?;
+    let name = group.name;
+    let script = format!(
+        "crm_resource -r {name} --meta -p target-role -v Stopped && crm_resource --wait
+         ocf-tester -n tested {} /usr/lib/ocf/resource.d/understudy/vport 2>&1
+         crm_resource -r {name} --meta -d target-role",
+        options.join(" ")
+    );
+    let said = node.run(&script, TESTER)?;
+    world.wait_login(mark, group, group.home)?;
+    let complaints: Vec<_> = said
+        .lines()
+        .filter(|line| line.starts_with("* ") && !line.contains("passed"))
+        .filter(|line| !line.starts_with("* Your agent does not support"))
+        .filter(|line| !line.contains(OLD_DTD))
+        .collect();
+    let known = said.contains("passed all tests") || said.contains("failed 1 tests");
+    if complaints.is_empty() && known {
+        return Ok(());
+    }
+    Err(Error::other(format!("ocf-tester:\n{said}")))
+}

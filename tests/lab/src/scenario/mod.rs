@@ -1,0 +1,109 @@
+//! The scenarios: what can go wrong, done for real under verified load.
+
+mod agent_killed;
+mod bad_configuration;
+mod contract;
+mod heartbeat_cut;
+mod moves;
+mod power_cut;
+mod stop_cannot_drain;
+pub mod world;
+
+use std::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::groups::Group;
+use crate::load::{Load, Outcome};
+use crate::progress;
+use crate::report::Row;
+pub use power_cut::{Story, play};
+pub use world::World;
+
+/// A scenario.
+#[derive(Clone, Copy)]
+pub struct Scenario {
+    /// Its name, in reports and on the command line.
+    pub name: &'static str,
+    run: fn(&World) -> Result<Seen>,
+}
+
+/// What a scenario has seen.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// The longest pause of a group that moved, in seconds; none where nothing moved.
+    pub pause: Option<f64>,
+    /// The load's outcome.
+    pub load: Outcome,
+}
+
+/// Every scenario, in the order in which they are run: the quiet ones first.
+pub const SCENARIOS: [Scenario; 8] = [
+    Scenario { name: "bad-configuration", run: bad_configuration::run },
+    Scenario { name: "agent-contract", run: contract::run },
+    Scenario { name: "move-and-giveback", run: moves::three_rounds },
+    Scenario { name: "twenty-moves", run: moves::twenty },
+    Scenario { name: "power-cut", run: power_cut::run },
+    Scenario { name: "heartbeat-cut", run: heartbeat_cut::run },
+    Scenario { name: "agent-killed", run: agent_killed::run },
+    Scenario { name: "stop-cannot-drain", run: stop_cannot_drain::run },
+];
+
+/// Runs one scenario from a whole lab to a whole lab, and judges it.
+pub fn run(world: &World, scenario: Scenario) -> Row {
+    progress::note(&format!("-- {}", scenario.name));
+    let began = Instant::now();
+    let result = judged(world, scenario);
+    let seconds = began.elapsed().as_secs_f64();
+    let (seen, error) = match result {
+        Ok(seen) => (seen, None),
+        Err((seen, error)) => (seen, Some(error.to_string())),
+    };
+    if let Some(error) = &error {
+        eprintln!("{}: {error}", scenario.name);
+    }
+    Row {
+        scenario: scenario.name.to_owned(),
+        ok: error.is_none(),
+        pause_s: seen.pause,
+        io_errors: seen.load.io_errors,
+        lost_writes: seen.load.lost_writes,
+        seconds,
+        error,
+    }
+}
+
+fn judged(world: &World, scenario: Scenario) -> std::result::Result<Seen, (Seen, Error)> {
+    let none = |error| (Seen::default(), error);
+    let mark = world.mark().map_err(none)?;
+    let seen = (scenario.run)(world).map_err(none)?;
+    let Outcome { io_errors, lost_writes, .. } = seen.load;
+    if io_errors + lost_writes > 0 {
+        let error = format!("fio: {io_errors} I/O errors, {lost_writes} lost writes");
+        return Err((seen, Error::other(error)));
+    }
+    match world.check_invariants(mark) {
+        Ok(()) => Ok(seen),
+        Err(error) => Err((seen, error)),
+    }
+}
+
+/// Runs `act` under load on every LUN, lets the load end and be checked, and takes the
+/// pause of the groups that `act` says have moved.
+fn under_load(
+    world: &World,
+    act: impl FnOnce(&Load) -> Result<Vec<Group>>,
+) -> Result<Seen> {
+    let load = progress::during("load: requests complete on every LUN", || {
+        Load::start(&world.lab, &world.luns)
+    })?;
+    let moved = act(&load)?;
+    let outcome = progress::during("load: every write read back", || {
+        load.wait_flow(world.lab.host()?)?;
+        load.stop()
+    })?;
+    if outcome.rounds == 0 {
+        return Err(Error::other("fio ended no round"));
+    }
+    let pauses = moved.iter().map(|g| outcome.completions.longest_gap(g.name).seconds());
+    Ok(Seen { pause: pauses.reduce(f64::max), load: outcome })
+}

@@ -1,0 +1,89 @@
+//! power-cut: a serving node loses its power. Its partner notices by the lost heartbeat,
+//! fences it, takes its group over and serves both through one physical port. The node
+//! comes back, and its group is given back.
+
+use super::world::wall;
+use super::{Seen, World, under_load};
+use crate::error::{Error, Result};
+use crate::progress;
+
+/// The moments and places of a power cut, for people.
+#[derive(Debug, Clone, Default)]
+pub struct Story {
+    /// Who served before, and under which address.
+    pub before: (String, String),
+    /// Who serves after the takeover.
+    pub after: (String, String),
+    /// The address after the giveback.
+    pub home_again: String,
+    /// What happened, in milliseconds since 1970.
+    pub events: Vec<(u64, &'static str)>,
+}
+
+/// The scenario.
+pub fn run(world: &World) -> Result<Seen> {
+    play(world, |_| {}).map(|(seen, _)| seen)
+}
+
+/// Plays it, and tells `tell` of every event as it happens.
+///
+/// # Errors
+/// It does not come out as it must.
+pub fn play(world: &World, tell: impl Fn(&Story)) -> Result<(Seen, Story)> {
+    let [group, other] = &world.groups;
+    let mut story = Story { before: world.serving(group)?, ..Story::default() };
+    let seen = under_load(world, |load| {
+        let event = |story: &mut Story, at, what| {
+            story.events.push((at, what));
+            tell(story);
+        };
+        let mark = world.mark()?;
+        let victim = world.node(group.home)?;
+        let boots = victim.boots();
+        victim.power_off();
+        event(&mut story, wall(), "power cut");
+
+        let step = progress::step(format!("{}: power cut, fenced", group.home));
+        world.wait_fenced(group.home, boots)?;
+        event(&mut story, wall(), "fenced");
+        step.done("");
+
+        let step =
+            progress::step(format!("{}: takes {} over", group.partner, group.name));
+        let login = world.wait_login(mark, group, group.partner)?;
+        event(&mut story, (login.t * 1000.0) as u64, "taken over");
+        load.wait_flow(world.lab.host()?)?;
+        step.done("");
+        both_on_one_port(world, group.partner)?;
+        story.after = world.serving(group)?;
+        if world.serving(other)?.0 != group.partner {
+            return Err(Error::other("the survivor lost its own group"));
+        }
+
+        let step = progress::step(format!("{}: boots and joins again", group.home));
+        world.wait_whole()?;
+        event(&mut story, wall(), "node back");
+        step.done("");
+
+        let step = progress::step(format!("{}: {} given back", group.home, group.name));
+        let login = world.move_to(group, group.home)?;
+        event(&mut story, (login.t * 1000.0) as u64, "given back");
+        step.done("");
+        story.home_again = world.serving(group)?.1;
+        Ok(vec![group.clone()])
+    })?;
+    Ok((seen, story))
+}
+
+/// Both virtual ports hang from the same physical port of a node.
+fn both_on_one_port(world: &World, node: &str) -> Result<()> {
+    let script = "for v in /sys/class/fc_vports/*; do
+                      [ $(cat $v/vport_state) = Active ] && v=${v##*/vport-} && echo ${v%%:*}
+                  done | sort | uniq -c";
+    let said = world.node(node)?.run(script, super::world::COMMAND)?;
+    let lines: Vec<&str> = said.lines().map(str::trim).collect();
+    match lines.as_slice() {
+        [line] if line.starts_with("2 ") => Ok(()),
+        _ => Err(Error::other(format!("vports on {node} by physical port: {said}"))),
+    }
+}

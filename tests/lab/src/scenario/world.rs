@@ -1,0 +1,283 @@
+//! What scenarios stand on: the running lab with both groups served at home, and the
+//! things that are done to it.
+
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use understudy_fabric::client::Client;
+use understudy_fabric::control::{Event, What, contests, overlaps};
+
+use crate::cluster;
+use crate::error::{Error, Result};
+use crate::groups::{self, Group, Lun, groups};
+use crate::guest::Guest;
+use crate::lab::Lab;
+use crate::paths;
+use crate::plan::ARRAYS;
+use crate::progress;
+
+/// How long a takeover may take, from the cut of the power to the login: emulated nodes
+/// boot their fence agent slowly.
+pub const TAKEOVER: Duration = Duration::from_secs(90);
+/// How long a node may take to come back after it was fenced.
+const COME_BACK: Duration = Duration::from_secs(240);
+/// How long a command to the cluster may take.
+pub const COMMAND: Duration = Duration::from_secs(60);
+
+/// The lab, ready for scenarios.
+#[derive(Debug)]
+pub struct World {
+    /// The lab.
+    pub lab: Lab,
+    /// Both groups.
+    pub groups: [Group; 2],
+    /// Every LUN at the initiator.
+    pub luns: Vec<Lun>,
+}
+
+/// A point in the fabric's event log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark(u64);
+
+impl World {
+    /// Boots the lab, installs the agent's package and has both groups served.
+    ///
+    /// # Errors
+    /// Something of this fails.
+    pub fn start() -> Result<Self> {
+        let lab = Lab::start()?;
+        lab.wait_ready()?;
+        progress::during("agent: package installed on both nodes", || install(&lab))?;
+        progress::during("groups: each served by its home", || {
+            let mark = Mark(0);
+            groups::configure(lab.guest(ARRAYS[0])?)?;
+            for group in groups() {
+                wait_login(&lab, mark, &group, group.home, TAKEOVER)?;
+            }
+            Ok::<_, Error>(())
+        })?;
+        let luns = progress::during("initiator: eight LUNs found", || {
+            groups::luns(lab.host()?, COMMAND)
+        })?;
+        Ok(Self { lab, groups: groups(), luns })
+    }
+
+    /// A storage node.
+    ///
+    /// # Errors
+    /// No such node.
+    pub fn node(&self, name: &str) -> Result<&Guest> {
+        self.lab.guest(name)
+    }
+
+    /// Now, in the fabric's event log.
+    ///
+    /// # Errors
+    /// The fabric does not answer.
+    pub fn mark(&self) -> Result<Mark> {
+        let events = client(&self.lab)?.events(0).map_err(fabric)?;
+        Ok(Mark(events.last().map_or(0, |event| event.seq)))
+    }
+
+    /// The fabric's events since a mark.
+    ///
+    /// # Errors
+    /// The fabric does not answer.
+    pub fn events(&self, since: Mark) -> Result<Vec<Event>> {
+        client(&self.lab)?.events(since.0).map_err(fabric)
+    }
+
+    /// Waits until a group's port logs in on a node's link; gives back the event.
+    ///
+    /// # Errors
+    /// It does not in that time.
+    pub fn wait_login(&self, since: Mark, group: &Group, node: &str) -> Result<Event> {
+        wait_login(&self.lab, since, group, node, TAKEOVER)
+    }
+
+    /// The link and the address under which a group's port is logged in now.
+    ///
+    /// # Errors
+    /// It is not logged in, or the fabric does not answer.
+    pub fn serving(&self, group: &Group) -> Result<(String, String)> {
+        let ports = client(&self.lab)?.ports().map_err(fabric)?;
+        let wwpn = group.port()?;
+        let port = ports.into_iter().find(|port| port.wwpn == wwpn);
+        let port = port.ok_or_else(|| {
+            Error::other(format!("{}: its port is logged in nowhere", group.name))
+        })?;
+        Ok((port.link, port.fcid.to_string()))
+    }
+
+    /// Commands a move through Pacemaker and waits until the cluster has done it. The
+    /// rule that the move leaves behind is taken away again.
+    ///
+    /// # Errors
+    /// The group does not get there.
+    pub fn move_to(&self, group: &Group, node: &str) -> Result<Event> {
+        let mark = self.mark()?;
+        let any = self.any_node()?;
+        let name = group.name;
+        any.run(&format!("crm_resource -r {name} --move -N {node}"), COMMAND)?;
+        let login = self.wait_login(mark, group, node)?;
+        any.run(
+            &format!("crm_resource --wait && crm_resource -r {name} --clear"),
+            COMMAND,
+        )?;
+        Ok(login)
+    }
+
+    /// A storage node that takes commands.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn any_node(&self) -> Result<&Guest> {
+        let up = |name: &&&str| self.node(name).is_ok_and(|node| node.boot().is_some());
+        let name = ARRAYS.iter().find(up);
+        self.node(name.ok_or_else(|| Error::other("no storage node is up"))?)
+    }
+
+    /// Waits until a node that was powered on `boots` times is powered on once more:
+    /// the fence has struck.
+    ///
+    /// # Errors
+    /// It is not in time.
+    pub fn wait_fenced(&self, node: &str, boots: u32) -> Result<()> {
+        let node = self.node(node)?;
+        let deadline = Instant::now() + TAKEOVER;
+        while node.boots() <= boots {
+            if Instant::now() >= deadline {
+                let what = format!("{} is fenced", node.name());
+                return Err(Error::Timeout { what, after: TAKEOVER });
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Waits until both nodes are members, ports Online and disks attached, and clears
+    /// what the cluster remembers of failures.
+    ///
+    /// # Errors
+    /// They do not come back in time.
+    pub fn wait_whole(&self) -> Result<()> {
+        for name in ARRAYS {
+            let node = self.node(name)?;
+            node.wait_up(COME_BACK)?;
+            crate::lab::wait_port(node, COME_BACK)?;
+            crate::lab::wait_unit(node, "lab-disks.service", COME_BACK)?;
+        }
+        let node = self.any_node()?;
+        cluster::wait_online(node, ARRAYS.len(), COME_BACK)?;
+        node.run("crm_resource --cleanup && crm_resource --wait", COMMAND * 2).map(drop)
+    }
+
+    /// Brings every group home, where it is not there.
+    ///
+    /// # Errors
+    /// One does not get there.
+    pub fn giveback(&self) -> Result<()> {
+        for group in &self.groups {
+            if self.serving(group).map_or(true, |(node, _)| node != group.home) {
+                self.move_to(group, group.home)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What must hold whatever happened since a mark: no name twice, no hung kernel.
+    ///
+    /// # Errors
+    /// It does not hold.
+    pub fn check_invariants(&self, since: Mark) -> Result<()> {
+        let all = client(&self.lab)?.events(0).map_err(fabric)?;
+        if let Some(twice) = overlaps(&all).first() {
+            return Err(Error::other(format!("{} was logged in twice", twice.wwpn)));
+        }
+        let recent: Vec<_> =
+            all.into_iter().filter(|event| event.seq > since.0).collect();
+        if let Some(refused) = contests(&recent).first() {
+            return Err(Error::other(format!("a name was claimed twice: {refused:?}")));
+        }
+        for guest in self.lab.guests() {
+            for boot in 1..=guest.boots() {
+                let name = format!("{}.{boot}.console", guest.name());
+                let console = paths::read(&self.lab.folders().log(&name))?;
+                let hung = console.lines().find(|line| {
+                    line.contains("blocked for more than")
+                        || line.contains("Kernel panic")
+                });
+                if let Some(line) = hung {
+                    return Err(Error::other(format!("{name}: {}", line.trim())));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn install(lab: &Lab) -> Result<()> {
+    let target = paths::workspace().join("target/deb");
+    let packages = std::fs::read_dir(&target).map_err(Error::io("list", &target))?;
+    let package = packages
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|end| end == "deb"))
+        .ok_or_else(|| Error::other("no package in target/deb: make deb"))?;
+    let shared = lab.folders().share().join("understudy.deb");
+    std::fs::copy(&package, &shared).map_err(Error::io("copy to", &shared))?;
+    lab.everywhere(|guest| {
+        if !ARRAYS.contains(&guest.name()) {
+            return Ok(());
+        }
+        // Synced: a node that loses its power keeps the package.
+        guest.run("dpkg -i /lab/understudy.deb && sync", COMMAND * 2).map(drop)
+    })
+}
+
+fn client(lab: &Lab) -> Result<Client> {
+    Client::connect(lab.fabric().control()).map_err(fabric)
+}
+
+/// The fabric's refusals, as errors of the lab.
+pub fn fabric(error: understudy_fabric::client::ClientError) -> Error {
+    Error::other(error.to_string())
+}
+
+fn wait_login(
+    lab: &Lab,
+    since: Mark,
+    group: &Group,
+    node: &str,
+    time: Duration,
+) -> Result<Event> {
+    let wwpn = group.port()?;
+    let deadline = Instant::now() + time;
+    let mut watch = client(lab)?.watch(Some(since.0)).map_err(fabric)?;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let wait = left.max(Duration::from_millis(1));
+        watch.set_timeout(wait).map_err(Error::io("use", lab.fabric().control()))?;
+        match watch.next() {
+            Some(Ok(event)) => {
+                let here =
+                    event.wwpn == Some(wwpn) && event.link.as_deref() == Some(node);
+                if event.event == What::Login && here {
+                    return Ok(event);
+                }
+            }
+            Some(Err(_)) if left.is_zero() => {
+                let what = format!("{} logs in on {node}", group.name);
+                return Err(Error::Timeout { what, after: time });
+            }
+            Some(Err(_)) => {}
+            None => return Err(Error::other("the fabric has ended")),
+        }
+    }
+}
+
+/// The wall clock, in milliseconds since 1970.
+#[must_use]
+pub fn wall() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
