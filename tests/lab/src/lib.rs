@@ -7,6 +7,7 @@
 pub mod accel;
 pub mod bmc;
 pub mod channel;
+pub mod chart;
 pub mod child;
 pub mod cluster;
 pub mod error;
@@ -29,6 +30,7 @@ pub mod scenario;
 pub mod share;
 pub mod shelf;
 pub mod supervise;
+pub mod timeline;
 pub mod wire;
 
 pub use error::{Error, Result};

@@ -150,7 +150,7 @@ fn read(folder: &Path) -> Result<Outcome> {
                 text.find('{').and_then(|at| text.get(at..)).unwrap_or_default();
             let json: Value = serde_json::from_str(document)
                 .map_err(|error| Error::other(format!("{}: {error}", path.display())))?;
-            match json["jobs"][0]["error"].as_u64() {
+            match json.pointer("/jobs/0/error").and_then(Value::as_u64) {
                 Some(0) => outcome.rounds += 1,
                 Some(NOT_WHAT_WAS_WRITTEN) => outcome.lost_writes += 1,
                 _ => outcome.io_errors += 1,

@@ -30,7 +30,8 @@ pub fn step(name: impl Into<String>) -> Step {
 
 /// A line of its own.
 pub fn note(text: &str) {
-    eprintln!("{}", fit(text, COLUMNS));
+    let clear = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
+    eprintln!("{clear}{}", fit(text, COLUMNS));
 }
 
 /// Runs `work` as one step.

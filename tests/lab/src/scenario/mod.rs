@@ -18,6 +18,7 @@ use crate::progress;
 use crate::report::Row;
 pub use power_cut::{Story, play};
 pub use world::World;
+use world::Mark;
 
 /// A scenario.
 #[derive(Clone, Copy)]
@@ -52,12 +53,16 @@ pub const SCENARIOS: [Scenario; 8] = [
 pub fn run(world: &World, scenario: Scenario) -> Row {
     progress::note(&format!("-- {}", scenario.name));
     let began = Instant::now();
-    let result = judged(world, scenario);
-    let seconds = began.elapsed().as_secs_f64();
-    let (seen, error) = match result {
-        Ok(seen) => (seen, None),
-        Err((seen, error)) => (seen, Some(error.to_string())),
+    let played = world.mark().and_then(|mark| Ok((mark, (scenario.run)(world)?)));
+    let (seen, verdict) = match played {
+        Ok((mark, seen)) => {
+            let verdict = judge(world, mark, &seen.load);
+            (seen, verdict)
+        }
+        Err(error) => (Seen::default(), Err(error)),
     };
+    let seconds = began.elapsed().as_secs_f64();
+    let error = verdict.err().map(|error| error.to_string());
     if let Some(error) = &error {
         eprintln!("{}: {error}", scenario.name);
     }
@@ -72,19 +77,13 @@ pub fn run(world: &World, scenario: Scenario) -> Row {
     }
 }
 
-fn judged(world: &World, scenario: Scenario) -> std::result::Result<Seen, (Seen, Error)> {
-    let none = |error| (Seen::default(), error);
-    let mark = world.mark().map_err(none)?;
-    let seen = (scenario.run)(world).map_err(none)?;
-    let Outcome { io_errors, lost_writes, .. } = seen.load;
+fn judge(world: &World, since: Mark, load: &Outcome) -> Result<()> {
+    let Outcome { io_errors, lost_writes, .. } = load;
     if io_errors + lost_writes > 0 {
         let error = format!("fio: {io_errors} I/O errors, {lost_writes} lost writes");
-        return Err((seen, Error::other(error)));
+        return Err(Error::other(error));
     }
-    match world.check_invariants(mark) {
-        Ok(()) => Ok(seen),
-        Err(error) => Err((seen, error)),
-    }
+    world.check_invariants(since)
 }
 
 /// Runs `act` under load on every LUN, lets the load end and be checked, and takes the

@@ -1,6 +1,7 @@
 //! What the lab can be told to do.
 
 mod client;
+mod demo;
 mod down;
 mod image;
 mod link;
@@ -23,6 +24,7 @@ const USAGE: &str = "\
 usage: understudy-lab VERB
   setup                       install the Debian packages that the lab needs
   image                       build the guests' image, if it is not cached
+  demo                        a node loses its power, for people
   test [SCENARIO...]          run the scenarios, all of them or these
   up                          start the lab and wait until it is ready
   down                        end it
@@ -51,6 +53,7 @@ pub fn run() -> Result<ExitCode> {
     match (verb.to_string_lossy().as_ref(), words.as_slice()) {
         ("setup", []) => setup::run(),
         ("image", []) => image::run(),
+        ("demo", []) => demo::run(),
         ("test", names) => test::run(names),
         ("up", []) => up::run(),
         ("supervise", []) => supervise::run(),

@@ -1,0 +1,156 @@
+//! `demo`: a node loses its power under load, for somebody who has never seen it.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde::Serialize;
+use understudy_lab::accel::Accel;
+use understudy_lab::scenario::world::{COMMAND, wall};
+use understudy_lab::scenario::{Seen, Story, World, play};
+use understudy_lab::{Error, Result, chart, paths, progress, report, timeline};
+
+const OPENING: &str = "
+Two storage nodes, array-a and array-b, each serve a group of four disks over Fibre
+Channel; a host writes and reads all eight, and checks every block. Then array-a
+loses its power.
+";
+
+#[derive(Debug, Serialize)]
+struct Report {
+    scenario: &'static str,
+    pause_s: f64,
+    io_errors: u64,
+    lost_writes: u64,
+    node_before: String,
+    node_after: String,
+    fcid_before: String,
+    fcid_after: String,
+    agent_start_ms: Option<u64>,
+    agent_stop_ms: Option<u64>,
+    kvm: bool,
+}
+
+/// Runs it.
+pub fn run() -> Result<ExitCode> {
+    println!("{OPENING}");
+    let world = World::start()?;
+    println!("\nbefore:\n{}", owners(&world)?);
+    let over = AtomicBool::new(false);
+    let played = thread::scope(|scope| {
+        let host = world.lab.host()?;
+        chart::draw(scope, host, &world.luns, &over);
+        let played = play(&world, |story| {
+            if let Some((_, what)) = story.events.last() {
+                progress::note(&format!("        ▶ {what}"));
+                if *what == "taken over" {
+                    // The table is worth more than a moment of the picture.
+                    let table = owners(&world).unwrap_or_default();
+                    table.lines().for_each(progress::note);
+                }
+            }
+        });
+        over.store(true, Ordering::SeqCst);
+        played
+    });
+    if played.is_err() {
+        world.lab.collect_logs();
+        eprintln!("the logs are in {}", world.lab.folders().logs.display());
+    }
+    let (seen, story) = played?;
+    println!("\nafter:\n{}", owners(&world)?);
+    conclude(&world, &seen, &story)
+}
+
+/// Who serves what, from the fabric, and who owns the disks, from the disks.
+fn owners(world: &World) -> Result<String> {
+    let mut table = format!(
+        "  {:<8} {:<24} {:<9} {:<9} {}\n",
+        "group", "port name", "served by", "address", "disks reserved by"
+    );
+    for group in &world.groups {
+        let (node, fcid) = world.serving(group)?;
+        let disks: Vec<_> = group.disks().into_iter().map(|disk| disk.name).collect();
+        let script = format!(
+            "cd /sys/kernel/config/target/core/iblock_0
+             for d in {}; do grep -o 'iqn[^ ,]*' $d/pr/res_holder; done | sort | uniq -c",
+            disks.join(" ")
+        );
+        let holders = world.lab.host()?.run(&script, COMMAND)?;
+        let holders = holders.lines().filter_map(|line| {
+            let (count, name) = line.trim().split_once(' ')?;
+            Some(format!("{} ({count})", name.rsplit(':').next()?))
+        });
+        let holders: Vec<_> = holders.collect();
+        let (name, wwpn) = (group.name, group.wwpn());
+        table += &format!(
+            "  {name:<8} {wwpn:<24} {node:<9} {fcid:<9} {}\n",
+            holders.join(", ")
+        );
+    }
+    Ok(table)
+}
+
+fn conclude(world: &World, seen: &Seen, story: &Story) -> Result<ExitCode> {
+    let [group, _] = &world.groups;
+    let pause = seen.pause.ok_or_else(|| Error::other("nothing moved"))?;
+    let took = |node: &str, what: &str| -> Option<u64> {
+        let script = format!(
+            "grep -o 'vport({}) [a-z]*: INFO: {what} in [0-9]* ms' \
+             /var/log/pacemaker/pacemaker.log | tail -n 1",
+            group.name
+        );
+        let said = world.node(node).ok()?.run(&script, COMMAND).ok()?;
+        said.trim().strip_suffix(" ms")?.rsplit(' ').next()?.parse().ok()
+    };
+    let report = Report {
+        scenario: "power-cut",
+        pause_s: pause,
+        io_errors: seen.load.io_errors,
+        lost_writes: seen.load.lost_writes,
+        node_before: story.before.0.clone(),
+        node_after: story.after.0.clone(),
+        fcid_before: story.before.1.clone(),
+        fcid_after: story.after.1.clone(),
+        agent_start_ms: took(group.partner, "taken over"),
+        agent_stop_ms: took(group.partner, "released"),
+        kvm: world.lab.accel() == Accel::Kvm,
+    };
+    let folder = paths::workspace().join("target/demo");
+    report::write(&folder.join("report.json"), &report)?;
+    let events: Vec<_> = on_hosts_clock(world, story)?;
+    paths::write(
+        &folder.join("timeline.svg"),
+        timeline::svg(&seen.load.completions, &events),
+    )?;
+    println!("{}", table(&report));
+    println!("picture: target/demo/timeline.svg   figures: target/demo/report.json");
+    let clean = report.io_errors + report.lost_writes == 0;
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The events by the clock of the guest that timed the requests.
+fn on_hosts_clock(world: &World, story: &Story) -> Result<Vec<(u64, &'static str)>> {
+    let before = wall();
+    let theirs = world.lab.host()?.run("date +%s%3N", Duration::from_secs(20))?;
+    let ours = u64::midpoint(before, wall());
+    let theirs: u64 =
+        theirs.trim().parse().map_err(|_| Error::other("date printed no number"))?;
+    let shift = |at: u64| (at + theirs).saturating_sub(ours);
+    Ok(story.events.iter().map(|(at, what)| (shift(*at), *what)).collect())
+}
+
+fn table(report: &Report) -> String {
+    let ms = |ms: Option<u64>| ms.map_or("-".into(), |ms| format!("{ms} ms"));
+    let rows = [
+        ("longest pause at the initiator", format!("{:.1} s", report.pause_s)),
+        ("I/O errors", report.io_errors.to_string()),
+        ("lost writes", report.lost_writes.to_string()),
+        ("served by", format!("{} -> {}", report.node_before, report.node_after)),
+        ("address (FCID)", format!("{} -> {}", report.fcid_before, report.fcid_after)),
+        ("the agent's takeover", ms(report.agent_start_ms)),
+        ("the agent's release (giveback)", ms(report.agent_stop_ms)),
+    ];
+    rows.iter().map(|(what, value)| format!("  {what:<32} {value}\n")).collect()
+}
