@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Failure, Kind};
 use crate::group::PortSpec;
 use crate::kernel::{Kernel, Op, paths};
-use crate::target::Driver;
+use crate::lio::Driver;
 use crate::wwn::{Wwn, from_sysfs};
 
 /// A physical port: an fc_host that can carry virtual ones.

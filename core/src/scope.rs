@@ -9,8 +9,8 @@ use crate::disk;
 use crate::fabric::{self, VirtualPort};
 use crate::group::{DeviceName, Group, GroupError, Ownership};
 use crate::kernel::{Kernel, KernelError, paths};
+use crate::lio::{self, Export};
 use crate::registry::{self, Entry};
-use crate::target::{self, Export};
 use crate::wwn::Wwn;
 
 /// Names and disks to look for.
@@ -75,7 +75,7 @@ impl Scope {
     pub fn look(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
         let mut vports = fabric::virtual_ports(kernel);
         vports.retain(|port| self.wwpns.contains(&port.wwpn));
-        let export = target::observe(kernel, &self.wwnns, &self.wwpns)?;
+        let export = lio::observe(kernel, &self.wwnns, &self.wwpns)?;
         Ok(Found { vports, export })
     }
 

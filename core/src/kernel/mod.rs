@@ -6,6 +6,7 @@
 
 mod op;
 pub mod paths;
+mod perform;
 mod real;
 pub mod reservation;
 mod scsi;

@@ -22,7 +22,7 @@ use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, fork, p
 use serde::{Deserialize, Serialize};
 
 use super::op::{Chain, ChainResult, Done};
-use super::real::{monotonic, perform};
+use super::perform::{monotonic, perform};
 use super::{Cause, Instant, KernelError, LANES};
 
 /// How long past the deadline an answer that is under way is waited for.

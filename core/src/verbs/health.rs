@@ -7,9 +7,9 @@ use crate::disk::{self, Disk};
 use crate::fabric;
 use crate::group::{Group, Ownership};
 use crate::kernel::{Chain, Kernel, Op};
+use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
 use crate::ownership;
 use crate::scope::{Found, Scope};
-use crate::target::{self, ALUA_ACTIVE_OPTIMIZED};
 
 /// How closely to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,7 +97,7 @@ fn exports(group: &Group, found: &Found) -> Vec<String> {
     let mut faults = Vec::new();
     for spec in &group.disks {
         let lun = spec.lun;
-        let path = target::backstore_path(group.wwnn, lun);
+        let path = lio::backstore_path(group.wwnn, lun);
         match found.export.backstore(&path) {
             Some(b) if b.enabled && b.alua == ALUA_ACTIVE_OPTIMIZED => {}
             Some(b) if b.enabled => {
@@ -108,7 +108,7 @@ fn exports(group: &Group, found: &Found) -> Vec<String> {
         }
         for port in &group.ports {
             let Some(tree) = found.export.tree(port.wwpn) else { continue };
-            let leads_to = |luns: &[target::Lun], to: &PathBuf| {
+            let leads_to = |luns: &[lio::Lun], to: &PathBuf| {
                 let lun = luns.iter().find(|l| l.number == lun);
                 lun.and_then(|l| l.link.as_ref()).is_some_and(|(_, target)| target == to)
             };

@@ -10,11 +10,11 @@ use crate::budget::Budget;
 use crate::fabric;
 use crate::failure::{Failure, Kind};
 use crate::kernel::{Kernel, paths};
+use crate::lio::{self, Export};
 use crate::ownership;
 use crate::registry;
 use crate::scope::{Found, Scope};
 use crate::step::Step;
-use crate::target::{self, Export};
 
 /// How long nothing may be in flight before a port logs out. A WRITE that still waits
 /// for its data is in no counter that the kernel shows.
@@ -46,9 +46,8 @@ pub fn release(
 
     // From here on nothing is skipped because something before it failed.
     let mut left: Vec<Failure> = Vec::new();
-    let steps = target::remove_ports(&found.export)
-        .into_iter()
-        .chain(target::remove(&found.export));
+    let steps =
+        lio::remove_ports(&found.export).into_iter().chain(lio::remove(&found.export));
     for (title, chains) in steps {
         if let Err(errors) = Step::new(title, chains).apply(kernel, budget) {
             left.push(Failure::kernel(title, &errors));
@@ -83,7 +82,7 @@ pub fn release(
 
 /// Turns new commands away and waits until none is in flight.
 fn drain(kernel: &dyn Kernel, export: &Export, budget: Budget) -> Result<(), Failure> {
-    let quiesce = Step::new("quiesce the LUNs", target::quiesce(&export.backstores));
+    let quiesce = Step::new("quiesce the LUNs", lio::quiesce(&export.backstores));
     quiesce.apply(kernel, budget).map_err(|errors| {
         Failure::kernel(quiesce.title, &errors)
             .advise("The port was not logged out: it would hang the kernel")

@@ -12,11 +12,11 @@ use crate::failure::{Failure, Kind};
 use crate::group::{DriverChoice, Group, Ownership, PortSpec};
 use crate::kernel::reservation::Reservation;
 use crate::kernel::{Chain, Kernel, KernelError, Op, paths};
+use crate::lio::{self, Driver, Export, TCM_FC};
 use crate::ownership;
 use crate::registry::{self, Entry};
 use crate::scope::{Found, Scope};
 use crate::step::Step;
-use crate::target::{self, Driver, Export, TCM_FC};
 use crate::verbs::release;
 
 /// How much of the time a takeover may use before it gives up; the rest is for undoing.
@@ -148,7 +148,7 @@ fn driver(group: &Group) -> Result<&'static dyn Driver, Failure> {
 /// under a wrong identity.
 fn same_disks(group: &Group, disks: &[Disk], export: &Export) -> Result<(), Failure> {
     for disk in disks {
-        let path = target::backstore_path(group.wwnn, disk.lun);
+        let path = lio::backstore_path(group.wwnn, disk.lun);
         let Some(there) = export.backstore(&path).filter(|b| b.enabled) else { continue };
         if there.device != disk.node || there.serial != disk.unit_serial(group.wwnn) {
             let cause = format!(
@@ -200,13 +200,13 @@ fn build(
 /// The steps that export the group, disks first.
 fn export(kernel: &dyn Kernel, group: &Group, here: &Here) -> Vec<Step> {
     let (driver, now) = (here.driver, &here.found.export);
-    let mut frame = target::frame(group, driver);
+    let mut frame = lio::frame(group, driver);
     frame.extend(state_directory(kernel));
     vec![
         Step::new("make the target's directories", frame),
-        Step::new("make the backstores", target::build(group, &here.disks, now)),
-        Step::new("make the LUNs", target::luns(group, driver, now)),
-        Step::new("map the LUNs", target::mapped_luns(group, driver, now)),
+        Step::new("make the backstores", lio::build(group, &here.disks, now)),
+        Step::new("make the LUNs", lio::luns(group, driver, now)),
+        Step::new("map the LUNs", lio::mapped_luns(group, driver, now)),
     ]
 }
 

@@ -12,7 +12,7 @@ use crate::plan::{ARRAYS, MACHINE, cluster_address};
 pub const TOKEN_MS: u32 = 3000;
 
 /// In a split both nodes fence; this one is shot later, so that one survives.
-const SHOT_LATER: (&str, &str) = ("array-a", "4s");
+const SHOT_LATER: (&str, &str) = ("array-a", "8s");
 
 /// `corosync.conf`.
 #[must_use]

@@ -1,9 +1,12 @@
 //! The whole lab, owned by the process that starts it: when this value goes, everything
 //! that it has started is gone.
 
+use std::fs::File;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::accel::Accel;
 use crate::bmc::Bmc;
@@ -28,6 +31,7 @@ pub struct Lab {
     fabric: Fabric,
     folders: Folders,
     accel: Accel,
+    _only_one: Flock<File>,
 }
 
 impl Lab {
@@ -36,6 +40,7 @@ impl Lab {
     /// # Errors
     /// Something does not start. What had been started is stopped again.
     pub fn start() -> Result<Self> {
+        let only_one = lock()?;
         let image = Image::get()?;
         let folders = make_folders()?;
         let step = progress::step("start: fabric, BMCs, guests");
@@ -64,7 +69,7 @@ impl Lab {
             guest.power_on()?;
         }
         step.done(if accel == Accel::Kvm { "KVM" } else { "emulation: no KVM" });
-        Ok(Self { guests, _bmcs: bmcs, fabric, folders, accel })
+        Ok(Self { guests, _bmcs: bmcs, fabric, folders, accel, _only_one: only_one })
     }
 
     /// Waits until all guests take commands, the physical ports are Online, the disks are
@@ -197,10 +202,24 @@ impl Lab {
     }
 }
 
+/// One lab a workspace.
+fn lock() -> Result<Flock<File>> {
+    paths::make(&paths::lab())?;
+    let path = paths::lab().join("lock");
+    let file = File::create(&path).map_err(Error::io("create", &path))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+        Error::other("a lab runs in this workspace already: understudy-lab down")
+    })
+}
+
 fn make_folders() -> Result<Folders> {
     let state = paths::lab();
     paths::make(&state)?;
     let logs = state.join("logs");
+    // A lab that was killed could not remove its sockets.
+    if let Ok(stale) = std::fs::read_link(state.join("run")) {
+        paths::remove(&stale)?;
+    }
     for old in [&logs, &state.join("run")] {
         paths::remove(old)?;
     }

@@ -103,7 +103,7 @@ impl Machine {
             "root=/dev/vda rw console=ttyS0 loglevel=5 net.ifnames=0 \
              sysctl.kernel.hung_task_timeout_secs=15 \
              sysctl.kernel.hung_task_warnings=-1 \
-             apparmor=0 audit=0 mitigations=off nokaslr no5lvl \
+             lsm=capability audit=0 mitigations=off nokaslr \
              systemd.show_status=0 lab.guest={}",
             self.spec.name
         )

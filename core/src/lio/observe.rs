@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::kernel::{Kernel, KernelError, paths};
-use crate::target::{DRIVERS, hba};
+use crate::lio::{DRIVERS, hba};
 use crate::wwn::Wwn;
 
 /// All that LIO holds of a group.

@@ -1,0 +1,85 @@
+//! Carrying out one operation on a tree of files: what the worker process does.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::libc;
+use nix::time::{ClockId, clock_gettime};
+
+use super::op::{Done, Op};
+use super::reservation::Key;
+use super::{Cause, Instant, KernelError, scsi};
+
+/// Since boot, suspended time left out: the same in parent and child.
+pub fn monotonic() -> Instant {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}
+
+/// Where a path of the kernel's is below a root.
+pub fn under(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// Carries out one operation below a root.
+pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
+    let at = |path: &Path| under(root, path);
+    let outcome = |result: std::io::Result<()>, settled: ErrorKind| match result {
+        Ok(()) => Ok(Done::Changed),
+        Err(e) if e.kind() == settled => Ok(Done::Unchanged),
+        Err(e) => Err(op.failed(Cause::Errno(e.raw_os_error().unwrap_or(libc::EIO)))),
+    };
+    match op {
+        Op::MakeDir(path) => outcome(fs::create_dir(at(path)), ErrorKind::AlreadyExists),
+        Op::RemoveDir(path) => outcome(fs::remove_dir(at(path)), ErrorKind::NotFound),
+        Op::Unlink(path) => outcome(fs::remove_file(at(path)), ErrorKind::NotFound),
+        Op::Link { at: link, to } => {
+            let done = outcome(symlink(at(to), at(link)), ErrorKind::AlreadyExists)?;
+            if done == Done::Unchanged {
+                let found = fs::canonicalize(at(link)).unwrap_or_default();
+                if fs::canonicalize(at(to)).ok().as_ref() != Some(&found) {
+                    return Err(op.failed(Cause::LeadsTo(found)));
+                }
+            }
+            Ok(done)
+        }
+        Op::Write { path, text } => write_once(&at(path), text).map_err(|c| op.failed(c)),
+        Op::ReadReservation(disk) => scsi::read_reservation(&at(disk)),
+        Op::Register { disk, key } => scsi::register(&at(disk), None, *key),
+        Op::Unregister { disk, key } => scsi::register(&at(disk), Some(*key), Key(0)),
+        Op::Reserve { disk, key } => scsi::reserve(&at(disk), *key),
+        Op::PreemptAndAbort { disk, key, other } => {
+            scsi::preempt_and_abort(&at(disk), *key, *other)
+        }
+        Op::Release { disk, key } => scsi::release(&at(disk), *key),
+        Op::ReadDisk(disk) => read_disk(&at(disk))
+            .map_err(|e| op.failed(Cause::Errno(e.raw_os_error().unwrap_or(libc::EIO)))),
+    }
+}
+
+fn write_once(path: &Path, text: &str) -> Result<Done, Cause> {
+    let errno = |e: std::io::Error| Cause::Errno(e.raw_os_error().unwrap_or(libc::EIO));
+    let mut file = fs::OpenOptions::new().write(true).open(path).map_err(errno)?;
+    match file.write(text.as_bytes()) {
+        Ok(taken) if taken == text.len() => Ok(Done::Changed),
+        Ok(taken) => Err(Cause::Short(taken)),
+        Err(e) => Err(errno(e)),
+    }
+}
+
+/// One read of a page from the start of the disk, past the page cache.
+fn read_disk(disk: &Path) -> std::io::Result<Done> {
+    const PAGE: usize = 4096;
+    let mut file =
+        fs::OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(disk)?;
+    let mut room = vec![0u8; 2 * PAGE];
+    // O_DIRECT wants the memory aligned as the device's blocks are.
+    let skip = room.as_ptr().align_offset(PAGE);
+    let page = room.get_mut(skip..skip + PAGE).ok_or(ErrorKind::OutOfMemory)?;
+    match file.read(page)? {
+        0 => Err(ErrorKind::UnexpectedEof.into()),
+        _ => Ok(Done::Unchanged),
+    }
+}
