@@ -35,9 +35,11 @@ pub fn draw<'scope>(
                 let sums: Vec<u64> =
                     line.split_whitespace().filter_map(|n| n.parse().ok()).collect();
                 rest = after.to_owned();
-                if let (Some(old), [a, b]) = (before.replace(sums.clone()), sums.as_slice())
+                if let (Some(old), [a, b]) =
+                    (before.replace(sums.clone()), sums.as_slice())
                 {
-                    let rate = |now: u64, i: usize| now - old.get(i).copied().unwrap_or(now);
+                    let rate =
+                        |now: u64, i: usize| now - old.get(i).copied().unwrap_or(now);
                     let rates = [rate(*a, 0), rate(*b, 1)];
                     highest = highest.max(rates.into_iter().max().unwrap_or(0));
                     progress::note(&line_of(began.elapsed(), rates, highest));

@@ -101,7 +101,7 @@ impl Group {
         let id = self.name;
         let mut attributes = String::new();
         for (name, value) in self.parameters() {
-            property(&mut attributes, id, name, &value);
+            property(&mut attributes, &format!("{id}-attributes"), name, &value);
         }
         let mut operations = String::new();
         for (name, interval, timeout, level) in [
@@ -142,19 +142,29 @@ impl Group {
 /// # Errors
 /// The cluster refuses.
 pub fn configure(node: &Guest) -> Result<()> {
+    node.run(&configuration(), Duration::from_secs(60)).map(drop)
+}
+
+/// The commands of [`configure`].
+#[must_use]
+pub fn configuration() -> String {
     let mut script = String::from(
         "set -e\ncrm_attribute -q -t rsc_defaults -n resource-stickiness -v 1000\n",
     );
-    let mut create = |scope: &str, xml: &str| {
-        let _ = writeln!(script, "cibadmin -C -o {scope} -X '{xml}'");
-    };
+    let (mut resources, mut places) = (String::new(), String::new());
     for group in groups() {
         let (resource, place) = group.cib();
-        // The place first: a resource must not start where it does not belong.
-        create("constraints", &place);
-        create("resources", &resource);
+        resources += &resource;
+        places += &place;
     }
-    node.run(&script, Duration::from_secs(60)).map(drop)
+    // At once: a resource must not start where it does not belong.
+    let _ = write!(
+        script,
+        "cibadmin -M --allow-create -o configuration -X '<configuration>\
+         <resources>{resources}</resources><constraints>{places}</constraints>\
+         </configuration>'"
+    );
+    script
 }
 
 /// A disk of a group as the initiator sees it.

@@ -134,7 +134,7 @@ impl Server {
                 return self.report(&Report::Ended { id, end });
             }
         };
-        let group = Pid::from_raw(child.id().cast_signed());
+        let group = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
         let input = child.stdin.take().map(feed);
         lock(&self.running).insert(id, Running { group, input });
         let server = self.clone();

@@ -43,6 +43,14 @@ impl Lab {
         let only_one = lock()?;
         let image = Image::get()?;
         let folders = make_folders()?;
+        let lab = Self::start_in(folders.clone(), image, only_one);
+        if lab.is_err() {
+            let _ = paths::remove(&folders.run);
+        }
+        lab
+    }
+
+    fn start_in(folders: Folders, image: Image, only_one: Flock<File>) -> Result<Self> {
         let step = progress::step("start: fabric, BMCs, guests");
         let accel = Accel::probe();
         let specs = guests();
@@ -257,14 +265,12 @@ pub fn wait_port(guest: &Guest, time: Duration) -> Result<()> {
 /// # Errors
 /// It fails, or is not active in that time.
 pub fn wait_unit(guest: &Guest, unit: &str, time: Duration) -> Result<()> {
+    // The job is queued since the boot began: the start only waits for its end.
     let script = format!(
-        "while :; do
-            case $(systemctl is-active {unit}) in
-            active) exit 0 ;;
-            failed) systemctl status --no-pager {unit}; exit 1 ;;
-            esac
-            sleep 0.3
-        done"
+        "if systemctl is-failed -q {unit} || ! systemctl start {unit}; then
+            systemctl status --no-pager {unit}
+            exit 1
+        fi"
     );
     guest.run(&script, time).map(drop)
 }

@@ -29,9 +29,12 @@ pub fn svg(completions: &Completions, events: &[(u64, &str)]) -> String {
          completed a second, by takeover group</text>\n",
         bottom + 40.0
     );
-    let rates = groups().map(|group| completions.rate(group.name, span.from, span.to, STEP));
+    let rates =
+        groups().map(|group| completions.rate(group.name, span.from, span.to, STEP));
     let highest = rates.iter().flatten().fold(1.0_f64, |high, rate| high.max(*rate));
-    for (((group, rate), colour), row) in groups().iter().zip(&rates).zip(COLOURS).zip(0..) {
+    for (((group, rate), colour), row) in
+        groups().iter().zip(&rates).zip(COLOURS).zip(0..)
+    {
         let base = TOP + f64::from(row) * (HEIGHT + BETWEEN) + HEIGHT;
         let mut points = format!("{LEFT},{base}");
         for (value, i) in rate.iter().zip(0_u64..) {

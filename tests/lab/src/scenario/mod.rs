@@ -17,8 +17,8 @@ use crate::load::{Load, Outcome};
 use crate::progress;
 use crate::report::Row;
 pub use power_cut::{Story, play};
-pub use world::World;
 use world::Mark;
+pub use world::World;
 
 /// A scenario.
 #[derive(Clone, Copy)]
