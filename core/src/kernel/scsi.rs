@@ -42,7 +42,9 @@ pub struct PrReservation {
     flags: u32,
 }
 
-/// `struct pr_preempt`.
+/// `struct pr_preempt`. What the names do not say: `old_key` is the key of the one who
+/// preempts, `new_key` the one that is taken away (`sd_pr_preempt` in drivers/scsi/sd.c
+/// puts them into RESERVATION KEY and SERVICE ACTION RESERVATION KEY in this order).
 #[repr(C)]
 pub struct PrPreempt {
     old_key: u64,
@@ -123,8 +125,8 @@ pub fn preempt_and_abort(disk: &Path, key: Key, other: Key) -> Result<Done, Kern
     let action = "preempt-and-abort";
     let file = open(disk, action)?;
     let request = PrPreempt {
-        old_key: other.0,
-        new_key: key.0,
+        old_key: key.0,
+        new_key: other.0,
         kind: PR_WRITE_EXCLUSIVE_REG_ONLY,
         flags: 0,
     };

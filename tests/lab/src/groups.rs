@@ -83,11 +83,11 @@ impl Group {
         ]
     }
 
-    /// The agent's environment, as assignments for a shell; `changes` replace parameters.
+    /// The agent's environment for a resource like this one, as assignments for a shell;
+    /// `changes` replace parameters, the first of a name counts.
     #[must_use]
-    pub fn environment(&self, changes: &[(&str, &str)]) -> String {
-        let mut text =
-            format!("OCF_ROOT=/usr/lib/ocf OCF_RESOURCE_INSTANCE={}", self.name);
+    pub fn environment(&self, instance: &str, changes: &[(&str, &str)]) -> String {
+        let mut text = format!("OCF_ROOT=/usr/lib/ocf OCF_RESOURCE_INSTANCE={instance}");
         for (name, value) in self.parameters() {
             let changed = changes.iter().find(|(changed, _)| *changed == name);
             let value = changed.map_or(value.as_str(), |(_, value)| value);

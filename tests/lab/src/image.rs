@@ -55,8 +55,13 @@ impl Image {
         let step = progress::step("image: Debian 13 with its kernel");
         let building = cache.join(format!("building-{}", std::process::id()));
         paths::make(&building)?;
-        let mut command = Command::new(recipe.join("build"));
-        command.arg(&building);
+        // Namespaces of its own: mmdebstrap binds the machine's /dev and /sys into the new
+        // root, and a build that is killed must leave neither mounts nor processes.
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--pid", "--fork", "--kill-child"])
+            .arg(recipe.join("build"))
+            .arg(&building);
         let log = paths::lab().join("logs/image");
         if let Err(error) = program::run(command, &log) {
             paths::remove(&building)?;

@@ -6,6 +6,7 @@
 //! an older, valid block stands in its place. The rounds are finite because fio checks
 //! nothing of a round that is cut short.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use crate::pause::Completions;
 use crate::wire::End;
 
 /// MiB of a round; a LUN has several such parts, taken in turn.
-const ROUND: u32 = 8;
+const ROUND: u32 = 16;
 /// How long a round may take to end.
 const END: Duration = Duration::from_secs(180);
 /// fio's error for data that is not what was written (EILSEQ).
@@ -56,27 +57,7 @@ impl<'a> Load<'a> {
     /// It does not get going.
     pub fn start(lab: &'a Lab, luns: &[Lun]) -> Result<Self> {
         let host = lab.host()?;
-        let mut script = String::from(
-            "d=/tmp/load; rm -rf $d; mkdir -p $d; cd $d
-             rounds() {
-                 n=0
-                 while [ ! -e stop ]; do
-                     n=$((n + 1)); name=$1.$2.$n
-                     fio --name=$name --filename=/dev/$3 --ioengine=libaio --direct=1 \\
-                         --rw=randrw --rwmixread=50 --bs=64k --iodepth=16 \\
-                         --size=${4}m --offset=$((n % 6 * $4))m \\
-                         --verify=crc32c --do_verify=1 --randrepeat=0 \\
-                         --write_iops_log=$name --log_unix_epoch=1 \\
-                         --output-format=json --output=$name.json 2> $name.err || break
-                 done
-             }
-            ",
-        );
-        for Lun { group, number, device } in luns {
-            script += &format!("rounds {group} {number} {device} {ROUND} &\n");
-        }
-        script += "wait\n";
-        let running = host.spawn(&script, None);
+        let running = host.spawn(&script(luns), None);
         let load = Self { lab, running, luns: luns.to_vec() };
         load.wait_flow(host)?;
         Ok(load)
@@ -136,6 +117,43 @@ impl<'a> Load<'a> {
     }
 }
 
+/// The rounds of all LUNs, as a shell script that ends when it finds a file `stop`.
+///
+/// A start of fio costs seconds of an emulated processor, so that one process serves
+/// more than one LUN; but two of them serve each group, so that the gap between the
+/// rounds of one is covered by the other.
+fn script(luns: &[Lun]) -> String {
+    let mut script = format!(
+        "d=/tmp/load; rm -rf $d; mkdir -p $d; cd $d
+         rounds() {{
+             name=$1; shift; n=0
+             while [ ! -e stop ]; do
+                 n=$((n + 1)); jobs=
+                 for device; do
+                     jobs=\"$jobs --name=$device --filename=/dev/$device
+                         --write_iops_log=$name.$n.$device\"
+                 done
+                 fio --thread --ioengine=libaio --direct=1 \\
+                     --rw=randrw --rwmixread=50 --bs=64k --iodepth=16 \\
+                     --size={ROUND}m --offset=$((n % 3 * {ROUND}))m \\
+                     --verify=crc32c --do_verify=1 --randrepeat=0 --log_unix_epoch=1 \\
+                     --output-format=json --output=$name.$n.json $jobs \\
+                     2> $name.$n.err || break
+             done
+         }}
+        "
+    );
+    let mut sets: BTreeMap<(&str, u16), String> = BTreeMap::new();
+    for Lun { group, number, device } in luns {
+        let set = sets.entry((group, number % 2)).or_default();
+        *set += &format!(" {device}");
+    }
+    for ((group, half), devices) in sets {
+        script += &format!("rounds {group}.{half}{devices} &\n");
+    }
+    script + "wait\n"
+}
+
 /// Reads the results of all rounds.
 fn read(folder: &Path) -> Result<Outcome> {
     let mut outcome = Outcome::default();
@@ -150,10 +168,13 @@ fn read(folder: &Path) -> Result<Outcome> {
                 text.find('{').and_then(|at| text.get(at..)).unwrap_or_default();
             let json: Value = serde_json::from_str(document)
                 .map_err(|error| Error::other(format!("{}: {error}", path.display())))?;
-            match json.pointer("/jobs/0/error").and_then(Value::as_u64) {
-                Some(0) => outcome.rounds += 1,
-                Some(NOT_WHAT_WAS_WRITTEN) => outcome.lost_writes += 1,
-                _ => outcome.io_errors += 1,
+            let jobs = json.pointer("/jobs").and_then(Value::as_array);
+            for job in jobs.into_iter().flatten() {
+                match job.get("error").and_then(Value::as_u64) {
+                    Some(0) => outcome.rounds += 1,
+                    Some(NOT_WHAT_WAS_WRITTEN) => outcome.lost_writes += 1,
+                    _ => outcome.io_errors += 1,
+                }
             }
         } else if name.ends_with(".log") {
             outcome.completions.add(&group, &paths::read(&path)?);

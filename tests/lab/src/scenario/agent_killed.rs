@@ -34,7 +34,7 @@ fn in_a_start(world: &World, load: &Load) -> Result<()> {
     sprung(&trap)?;
     // Not there, so at home again; which the rule of the move must not forbid.
     world.any_node()?.run(&format!("crm_resource -r {} --clear", group.name), COMMAND)?;
-    world.wait_login(mark, group, group.home)?;
+    world.wait_served(mark, group, group.home)?;
     load.wait_flow(world.lab.host()?)?;
     step.done("");
     world.wait_whole()
@@ -53,7 +53,7 @@ fn in_a_stop(world: &World, load: &Load) -> Result<()> {
     move_and_forget(world, group.name, group.partner)?;
     sprung(&trap)?;
     world.wait_fenced(group.home, boots)?;
-    world.wait_login(mark, group, group.partner)?;
+    world.wait_served(mark, group, group.partner)?;
     load.wait_flow(world.lab.host()?)?;
     step.done("");
     let step = progress::step(format!("{}: boots, joins, gets it back", group.home));

@@ -2,7 +2,6 @@
 //! code that has Pacemaker do the right thing, and nothing of it stays in the kernel.
 
 use understudy_fabric::client::Client;
-use understudy_fabric::control::What;
 
 use super::world::{COMMAND, fabric};
 use super::{Seen, World, under_load};
@@ -20,28 +19,48 @@ struct Mistake {
     reason: &'static str,
 }
 
+/// An identity of its own and a disk that nobody uses: a mistake must hurt nobody.
+struct Stranger {
+    wwnn: &'static str,
+    wwpn: &'static str,
+    disk: String,
+}
+
 /// The scenario.
 pub fn run(world: &World) -> Result<Seen> {
-    let [group, other] = &world.groups;
+    let [_, other] = &world.groups;
+    let spare = shelf::disks().into_iter().find(|disk| disk.name == "spare");
+    let stranger = Stranger {
+        wwnn: "20:00:75:64:00:00:00:0c",
+        wwpn: "20:01:75:64:00:00:00:0c",
+        disk: spare.map(|disk| disk.device().display().to_string()).unwrap_or_default(),
+    };
     under_load(world, |_| {
         let node = world.node(other.home)?;
-        for mistake in mistakes(group) {
-            progress::during(mistake.what, || refused(node, group, &mistake))?;
+        for mistake in mistakes(&stranger) {
+            let step = progress::step(mistake.what);
+            let (name, value) = &mistake.change;
+            let environment = stranger.environment(other, Some((name, value)));
+            refused(node, &environment, mistake.code, mistake.reason)?;
+            stranger.left_nothing(node)?;
+            step.done(&format!("exit code {}", mistake.code));
         }
         // Without virtual ports on the link: a new login of the node's port must not
         // touch the group that it serves.
         world.move_to(other, other.partner)?;
-        progress::during("no NPIV on the port", || no_npiv(world, node, group))?;
+        let step = progress::step("no NPIV on the port");
+        without_npiv(world, node, || {
+            refused(node, &stranger.environment(other, None), 5, "Turn NPIV on")
+        })?;
+        stranger.left_nothing(node)?;
+        step.done("exit code 5");
         world.giveback()?;
         Ok(vec![other.clone()])
     })
 }
 
-fn mistakes(group: &Group) -> Vec<Mistake> {
-    let disks = group.disks();
-    let device = |i: usize| {
-        disks.get(i).map(|disk| disk.device().display().to_string()).unwrap_or_default()
-    };
+fn mistakes(stranger: &Stranger) -> Vec<Mistake> {
+    let disk = &stranger.disk;
     let nopr = shelf::disks().into_iter().find(|disk| !disk.reservations);
     let nopr = nopr.map(|disk| disk.device().display().to_string()).unwrap_or_default();
     vec![
@@ -59,13 +78,13 @@ fn mistakes(group: &Group) -> Vec<Mistake> {
         },
         Mistake {
             what: "one LUN number twice",
-            change: ("disks", format!("0={} 0={}", device(0), device(1))),
+            change: ("disks", format!("0={disk} 0={nopr}")),
             code: 6,
             reason: "LUN 0 is given twice",
         },
         Mistake {
             what: "an unknown fabric",
-            change: ("ports", format!("{}@10:00:00:00:00:00:ab:cd", group.wwpn())),
+            change: ("ports", format!("{}@10:00:00:00:00:00:ab:cd", stranger.wwpn)),
             code: 5,
             reason: "in fabric 10:00:00:00:00:00:ab:cd",
         },
@@ -78,19 +97,9 @@ fn mistakes(group: &Group) -> Vec<Mistake> {
     ]
 }
 
-fn refused(node: &Guest, group: &Group, mistake: &Mistake) -> Result<()> {
-    let (name, value) = &mistake.change;
-    let environment = group.environment(&[(name, value)]);
-    starts_not(node, &environment, mistake.code, mistake.reason)?;
-    nothing_left(node, group)
-}
-
-fn starts_not(node: &Guest, environment: &str, code: i32, reason: &str) -> Result<()> {
-    // A name of its own: the cluster's resource is running elsewhere.
-    let script = format!(
-        "env {environment} OCF_RESOURCE_INSTANCE=mistake \
-         /usr/lib/ocf/resource.d/understudy/vport start"
-    );
+fn refused(node: &Guest, environment: &str, code: i32, reason: &str) -> Result<()> {
+    let script =
+        format!("env {environment} /usr/lib/ocf/resource.d/understudy/vport start");
     let output = node.try_run(&script, COMMAND);
     let line = output.stderr.lines().find(|line| line.starts_with("ocf-exit-reason:"));
     if output.code() == Some(code) && line.is_some_and(|line| line.contains(reason)) {
@@ -99,51 +108,52 @@ fn starts_not(node: &Guest, environment: &str, code: i32, reason: &str) -> Resul
     Err(Error::other(format!("not {code} for \"{reason}\": {}", output.explain())))
 }
 
-/// No port, no target, no backstore, no database entry, and no key on the disks.
-fn nothing_left(node: &Guest, group: &Group) -> Result<()> {
-    let wwpn = group.wwpn();
-    let script = format!(
-        "ls -d /sys/kernel/config/target/fc/{wwpn} \
-             /run/understudy/ports/{}.json 2>/dev/null
-         grep -l 0x{} /sys/class/fc_vports/*/port_name 2>/dev/null
-         for d in {}; do
-             sg_persist --in --read-keys $d | grep 0x7573 | sort -u | wc -l | grep -v '^[01]$'
-         done; :",
-        wwpn.replace(':', ""),
-        wwpn.replace(':', ""),
-        group.disks().iter().map(|d| d.device().display().to_string()).collect::<Vec<_>>().join(" "),
-    );
-    let left = node.run(&script, COMMAND)?;
-    if left.trim().is_empty() {
-        return Ok(());
+impl Stranger {
+    /// The agent's environment for it, with one mistake.
+    fn environment(&self, like: &Group, change: Option<(&str, &str)>) -> String {
+        let disks = format!("0={}", self.disk);
+        let own = [("wwnn", self.wwnn), ("ports", self.wwpn), ("disks", disks.as_str())];
+        let changes: Vec<_> = change.into_iter().chain(own).collect();
+        like.environment("stranger", &changes)
     }
-    Err(Error::other(format!("{}: left behind: {left}", node.name())))
+
+    /// No port, no target, no database entry, and no key on the disk.
+    fn left_nothing(&self, node: &Guest) -> Result<()> {
+        let name = self.wwpn.replace(':', "");
+        let script = format!(
+            "ls -d /sys/kernel/config/target/fc/{} /run/understudy/ports/{name}.json
+             grep -l 0x{name} /sys/class/fc_vports/*/port_name
+             sg_persist --in --no-inquiry --read-keys {} | grep 0x",
+            self.wwpn, self.disk,
+        );
+        let left = node.run(&format!("{{ {script}\n}} 2> /dev/null || :"), COMMAND)?;
+        if left.trim().is_empty() {
+            return Ok(());
+        }
+        Err(Error::other(format!("{}: left behind: {left}", node.name())))
+    }
 }
 
-fn no_npiv(world: &World, node: &Guest, group: &Group) -> Result<()> {
+/// Runs `look` while a node's physical port is logged in without leave for virtual ones.
+fn without_npiv(
+    world: &World,
+    node: &Guest,
+    look: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     let mut client = Client::connect(world.lab.fabric().control()).map_err(fabric)?;
     let link = node.name();
-    let physical = client.ports().map_err(fabric)?;
-    let physical = physical.into_iter().find(|port| port.link == link);
-    let physical = physical.ok_or_else(|| Error::other("no port on the link"))?.wwpn;
-    let mut new_login = |on: bool| -> Result<()> {
+    let ports = client.ports().map_err(fabric)?;
+    let port = ports.into_iter().find(|port| port.link == link);
+    let wwpn = port.ok_or_else(|| Error::other("no port on the link"))?.wwpn;
+    let mut log_in_again = |npiv: bool| -> Result<()> {
         let mark = world.mark()?;
-        client.set_npiv(Some(link), on).map_err(fabric)?;
-        client.drop(physical).map_err(fabric)?;
-        crate::lab::wait_port(node, COMMAND)?;
-        // The kernel's port is Online a moment before it has asked the fabric.
-        while !world
-            .events(mark)?
-            .iter()
-            .any(|event| event.event == What::Login && event.wwpn == Some(physical))
-        {
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
+        client.set_npiv(Some(link), npiv).map_err(fabric)?;
+        client.drop(wwpn).map_err(fabric)?;
+        world.wait_login(mark, wwpn, link)?;
         crate::lab::wait_port(node, COMMAND)
     };
-    new_login(false)?;
-    let said = starts_not(node, &group.environment(&[]), 5, "Turn NPIV on");
-    new_login(true)?;
-    said?;
-    nothing_left(node, group)
+    log_in_again(false)?;
+    let said = look();
+    log_in_again(true)?;
+    said
 }

@@ -89,7 +89,7 @@ fn tester(world: &World, group: &Group) -> Result<()> {
         options.join(" ")
     );
     let said = node.run(&script, TESTER)?;
-    world.wait_login(mark, group, group.home)?;
+    world.wait_served(mark, group, group.home)?;
     let complaints: Vec<_> = said
         .lines()
         .filter(|line| line.starts_with("* ") && !line.contains("passed"))

@@ -36,7 +36,7 @@ pub fn run(world: &World) -> Result<Seen> {
         let group = world.groups.iter().find(|group| group.home == loser);
         let group = group.ok_or_else(|| Error::other("no group of the loser"))?;
         let step = progress::step(format!("{winner}: takes {} over", group.name));
-        world.wait_login(mark, group, winner)?;
+        world.wait_served(mark, group, winner)?;
         load.wait_flow(world.lab.host()?)?;
         step.done("");
         judge(&before, &registrants.to_the_end(), winner)?;

@@ -30,7 +30,8 @@ pub fn run(world: &World) -> Result<Seen> {
 /// # Errors
 /// It does not come out as it must.
 pub fn play(world: &World, tell: impl Fn(&Story)) -> Result<(Seen, Story)> {
-    let [group, other] = &world.groups;
+    // The node whose fence strikes at once; the other's waits, for the case of a split.
+    let [other, group] = &world.groups;
     let mut story = Story { before: world.serving(group)?, ..Story::default() };
     let seen = under_load(world, |load| {
         let event = |story: &mut Story, at, what| {
@@ -50,7 +51,7 @@ pub fn play(world: &World, tell: impl Fn(&Story)) -> Result<(Seen, Story)> {
 
         let step =
             progress::step(format!("{}: takes {} over", group.partner, group.name));
-        let login = world.wait_login(mark, group, group.partner)?;
+        let login = world.wait_served(mark, group, group.partner)?;
         event(&mut story, (login.t * 1000.0) as u64, "taken over");
         load.wait_flow(world.lab.host()?)?;
         step.done("");

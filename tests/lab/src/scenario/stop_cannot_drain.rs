@@ -28,7 +28,7 @@ pub fn run(world: &World) -> Result<Seen> {
         step.done("");
 
         let step = progress::step(format!("{}: takes {name} over", group.partner));
-        world.wait_login(mark, group, group.partner)?;
+        world.wait_served(mark, group, group.partner)?;
         load.wait_flow(host)?;
         step.done("");
         reason(world, group.name)?;
@@ -46,8 +46,8 @@ pub fn run(world: &World) -> Result<Seen> {
 /// The survivor's log has the agent's reason for the failed stop.
 fn reason(world: &World, group: &str) -> Result<()> {
     let script = format!(
-        "grep -h 'drain the LUNs: commands are still in flight' \
-         /var/log/pacemaker/pacemaker.log | grep {group} | tail -n 1"
+        "grep -ah 'drain the LUNs: commands are still in flight' \
+         /var/log/pacemaker/pacemaker.log | grep -a {group} | tail -n 1"
     );
     let [first, _] = &world.groups;
     let said = world.node(first.partner)?.run(&script, COMMAND)?;

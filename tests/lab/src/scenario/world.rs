@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use understudy_fabric::client::Client;
 use understudy_fabric::control::{Event, What, contests, overlaps};
+use understudy_fabric::wwn::Wwn;
 
 use crate::cluster;
 use crate::error::{Error, Result};
@@ -46,13 +47,17 @@ impl World {
     /// Something of this fails.
     pub fn start() -> Result<Self> {
         let lab = Lab::start()?;
+        // fio brings dozens of libraries along; found here, they wait in memory.
+        lab.host()?.wait_up(COME_BACK)?;
+        let warm = lab.host()?.spawn("fio --version", None);
         lab.wait_ready()?;
+        drop(warm);
         progress::during("agent: package installed on both nodes", || install(&lab))?;
         progress::during("groups: each served by its home", || {
             let mark = Mark(0);
             groups::configure(lab.guest(ARRAYS[0])?)?;
             for group in groups() {
-                wait_login(&lab, mark, &group, group.home, TAKEOVER)?;
+                wait_login(&lab, mark, group.port()?, group.home)?;
             }
             Ok::<_, Error>(())
         })?;
@@ -87,12 +92,20 @@ impl World {
         client(&self.lab)?.events(since.0).map_err(fabric)
     }
 
+    /// Waits until a port logs in on a node's link; gives back the event.
+    ///
+    /// # Errors
+    /// It does not in that time.
+    pub fn wait_login(&self, since: Mark, wwpn: Wwn, node: &str) -> Result<Event> {
+        wait_login(&self.lab, since, wwpn, node)
+    }
+
     /// Waits until a group's port logs in on a node's link; gives back the event.
     ///
     /// # Errors
     /// It does not in that time.
-    pub fn wait_login(&self, since: Mark, group: &Group, node: &str) -> Result<Event> {
-        wait_login(&self.lab, since, group, node, TAKEOVER)
+    pub fn wait_served(&self, since: Mark, group: &Group, node: &str) -> Result<Event> {
+        self.wait_login(since, group.port()?, node)
     }
 
     /// The link and the address under which a group's port is logged in now.
@@ -119,7 +132,7 @@ impl World {
         let any = self.any_node()?;
         let name = group.name;
         any.run(&format!("crm_resource -r {name} --move -N {node}"), COMMAND)?;
-        let login = self.wait_login(mark, group, node)?;
+        let login = self.wait_served(mark, group, node)?;
         any.run(
             &format!("crm_resource --wait && crm_resource -r {name} --clear"),
             COMMAND,
@@ -243,15 +256,8 @@ pub fn fabric(error: understudy_fabric::client::ClientError) -> Error {
     Error::other(error.to_string())
 }
 
-fn wait_login(
-    lab: &Lab,
-    since: Mark,
-    group: &Group,
-    node: &str,
-    time: Duration,
-) -> Result<Event> {
-    let wwpn = group.port()?;
-    let deadline = Instant::now() + time;
+fn wait_login(lab: &Lab, since: Mark, wwpn: Wwn, node: &str) -> Result<Event> {
+    let deadline = Instant::now() + TAKEOVER;
     let mut watch = client(lab)?.watch(Some(since.0)).map_err(fabric)?;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -266,8 +272,8 @@ fn wait_login(
                 }
             }
             Some(Err(_)) if left.is_zero() => {
-                let what = format!("{} logs in on {node}", group.name);
-                return Err(Error::Timeout { what, after: time });
+                let what = format!("{wwpn} logs in on {node}");
+                return Err(Error::Timeout { what, after: TAKEOVER });
             }
             Some(Err(_)) => {}
             None => return Err(Error::other("the fabric has ended")),

@@ -13,7 +13,7 @@ use understudy_lab::{Error, Result, chart, paths, progress, report, timeline};
 
 const OPENING: &str = "
 Two storage nodes, array-a and array-b, each serve a group of four disks over Fibre
-Channel; a host writes and reads all eight, and checks every block. Then array-a
+Channel; a host writes and reads all eight, and checks every block. Then array-b
 loses its power.
 ";
 
@@ -93,11 +93,11 @@ fn owners(world: &World) -> Result<String> {
 }
 
 fn conclude(world: &World, seen: &Seen, story: &Story) -> Result<ExitCode> {
-    let [group, _] = &world.groups;
+    let [_, group] = &world.groups;
     let pause = seen.pause.ok_or_else(|| Error::other("nothing moved"))?;
     let took = |node: &str, what: &str| -> Option<u64> {
         let script = format!(
-            "grep -o 'vport({}) [a-z]*: INFO: {what} in [0-9]* ms' \
+            "grep -ao 'vport({}) [a-z]*: INFO: {what} in [0-9]* ms' \
              /var/log/pacemaker/pacemaker.log | tail -n 1",
             group.name
         );
