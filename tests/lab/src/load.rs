@@ -4,11 +4,11 @@
 //! time, reads and writes mixed, and then reads back every block that it wrote. fio keeps
 //! the seed of each write, so that an acknowledged write that is gone is found even where
 //! an older, valid block stands in its place. The rounds are finite because fio checks
-//! nothing of a round that is cut short.
+//! nothing of a round that is cut short. They follow one another within one fio, whose
+//! start costs seconds of an emulated processor; each asks first whether it is wanted.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -23,7 +23,9 @@ use crate::pause::Completions;
 use crate::wire::End;
 
 /// MiB of a round; a LUN has several such parts, taken in turn.
-const ROUND: u32 = 16;
+const ROUND: u32 = 8;
+/// Rounds of one fio; after the last it is started anew.
+const ROUNDS: u32 = 24;
 /// How long a round may take to end.
 const END: Duration = Duration::from_secs(180);
 /// fio's error for data that is not what was written (EILSEQ).
@@ -57,7 +59,15 @@ impl<'a> Load<'a> {
     /// It does not get going.
     pub fn start(lab: &'a Lab, luns: &[Lun]) -> Result<Self> {
         let host = lab.host()?;
-        let running = host.spawn(&script(luns), None);
+        paths::write(&lab.folders().share().join("load.fio"), jobs(luns))?;
+        let script = "rm -rf /tmp/load; mkdir -p /tmp/load; cd /tmp/load; n=0
+                      while [ ! -e stop ]; do
+                          n=$((n + 1)); mkdir $n; cd $n
+                          fio --output-format=json --output=result.json /lab/load.fio \
+                              2> errors || exit
+                          cd ..
+                      done";
+        let running = host.spawn(script, None);
         let load = Self { lab, running, luns: luns.to_vec() };
         load.wait_flow(host)?;
         Ok(load)
@@ -117,69 +127,70 @@ impl<'a> Load<'a> {
     }
 }
 
-/// The rounds of all LUNs, as a shell script that ends when it finds a file `stop`.
-///
-/// A start of fio costs seconds of an emulated processor, so that one process serves
-/// more than one LUN; but two of them serve each group, so that the gap between the
-/// rounds of one is covered by the other.
-fn script(luns: &[Lun]) -> String {
-    let mut script = format!(
-        "d=/tmp/load; rm -rf $d; mkdir -p $d; cd $d
-         rounds() {{
-             name=$1; shift; n=0
-             while [ ! -e stop ]; do
-                 n=$((n + 1)); jobs=
-                 for device; do
-                     jobs=\"$jobs --name=$device --filename=/dev/$device
-                         --write_iops_log=$name.$n.$device\"
-                 done
-                 fio --thread --ioengine=libaio --direct=1 \\
-                     --rw=randrw --rwmixread=50 --bs=64k --iodepth=16 \\
-                     --size={ROUND}m --offset=$((n % 3 * {ROUND}))m \\
-                     --verify=crc32c --do_verify=1 --randrepeat=0 --log_unix_epoch=1 \\
-                     --output-format=json --output=$name.$n.json $jobs \\
-                     2> $name.$n.err || break
-             done
-         }}
-        "
+/// fio's job file: for each LUN a chain of rounds, each of which waits for the one before.
+fn jobs(luns: &[Lun]) -> String {
+    let mut jobs = format!(
+        "[global]\nthread\nioengine=libaio\ndirect=1\nrw=randrw\nrwmixread=50\nbs=64k\n\
+         iodepth=16\nsize={ROUND}m\nverify=crc32c\ndo_verify=1\nrandrepeat=0\n\
+         log_unix_epoch=1\nexec_prerun=test ! -e /tmp/load/stop\n"
     );
-    let mut sets: BTreeMap<(&str, u16), String> = BTreeMap::new();
-    for Lun { group, number, device } in luns {
-        let set = sets.entry((group, number % 2)).or_default();
-        *set += &format!(" {device}");
+    for round in 0..ROUNDS {
+        for Lun { group, device, .. } in luns {
+            let name = |round| format!("{group}.{device}.{round}");
+            let offset = round % 6 * ROUND;
+            jobs += &format!(
+                "[{}]\nfilename=/dev/{device}\noffset={offset}m\nwrite_iops_log={}\n",
+                name(round),
+                name(round)
+            );
+            if round > 0 {
+                jobs += &format!("wait_for={}\n", name(round - 1));
+            }
+        }
     }
-    for ((group, half), devices) in sets {
-        script += &format!("rounds {group}.{half}{devices} &\n");
-    }
-    script + "wait\n"
+    jobs
 }
 
-/// Reads the results of all rounds.
+/// Reads the results of every fio.
 fn read(folder: &Path) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
-        let path = entry.map_err(Error::io("list", folder))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let group = name.split('.').next().unwrap_or_default().to_owned();
-        if name.ends_with(".json") {
-            let text = paths::read(&path)?;
-            // fio may put a line of its own before the document.
-            let document =
-                text.find('{').and_then(|at| text.get(at..)).unwrap_or_default();
-            let json: Value = serde_json::from_str(document)
-                .map_err(|error| Error::other(format!("{}: {error}", path.display())))?;
-            let jobs = json.pointer("/jobs").and_then(Value::as_array);
-            for job in jobs.into_iter().flatten() {
-                match job.get("error").and_then(Value::as_u64) {
-                    Some(0) => outcome.rounds += 1,
-                    Some(NOT_WHAT_WAS_WRITTEN) => outcome.lost_writes += 1,
-                    _ => outcome.io_errors += 1,
-                }
+    let list = |folder: &Path| -> Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(folder).map_err(Error::io("list", folder))?;
+        Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
+    };
+    for run in list(folder)?.into_iter().filter(|path| path.is_dir()) {
+        for path in list(&run)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name == "result.json" {
+                outcome.judge(&path)?;
+            } else if name.ends_with(".log") {
+                let group = name.split('.').next().unwrap_or_default();
+                outcome.completions.add(group, &paths::read(&path)?);
             }
-        } else if name.ends_with(".log") {
-            outcome.completions.add(&group, &paths::read(&path)?);
         }
     }
     outcome.completions.sort();
     Ok(outcome)
+}
+
+impl Outcome {
+    /// Adds what fio says of its rounds.
+    fn judge(&mut self, result: &Path) -> Result<()> {
+        let text = paths::read(result)?;
+        // fio may put lines of its own before the document.
+        let document = text.find('{').and_then(|at| text.get(at..)).unwrap_or_default();
+        let json: Value = serde_json::from_str(document)
+            .map_err(|error| Error::other(format!("{}: {error}", result.display())))?;
+        let number = |job: &Value, at| job.pointer(at).and_then(Value::as_u64);
+        for job in json.pointer("/jobs").and_then(Value::as_array).into_iter().flatten() {
+            match number(job, "/error") {
+                // A round that was not wanted any more has done nothing.
+                Some(0) if number(job, "/write/total_ios") == Some(0) => {}
+                Some(0) => self.rounds += 1,
+                Some(NOT_WHAT_WAS_WRITTEN) => self.lost_writes += 1,
+                _ => self.io_errors += 1,
+            }
+        }
+        Ok(())
+    }
 }

@@ -123,7 +123,7 @@ impl Stranger {
         let script = format!(
             "ls -d /sys/kernel/config/target/fc/{} /run/understudy/ports/{name}.json
              grep -l 0x{name} /sys/class/fc_vports/*/port_name
-             sg_persist --in --no-inquiry --read-keys {} | grep 0x",
+             sg_persist --in --no-inquiry --read-keys {} | grep '^ *0x'",
             self.wwpn, self.disk,
         );
         let left = node.run(&format!("{{ {script}\n}} 2> /dev/null || :"), COMMAND)?;
