@@ -95,16 +95,44 @@ pub fn virtual_ports(kernel: &dyn Kernel) -> Vec<VirtualPort> {
     vports.into_iter().filter_map(port).collect()
 }
 
-/// The state of the fc_host that a virtual port is to the rest of the kernel, and its
-/// address on the fabric: `("Online", "0x010203")`.
-pub fn host_of(kernel: &dyn Kernel, wwpn: Wwn) -> Option<(String, String)> {
+/// A virtual port as the rest of the kernel has it: a host of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortHost {
+    /// The kernel's name: `host3`.
+    pub host: String,
+    /// `Online` when it is logged in.
+    pub state: String,
+    /// Its address on the fabric: `0x010203`.
+    pub fcid: String,
+}
+
+/// The host of a virtual port.
+pub fn host_of(kernel: &dyn Kernel, wwpn: Wwn) -> Option<PortHost> {
     let hosts = kernel.list(Path::new(paths::FC_HOSTS)).ok()?;
     let get = |host: &str, name| attribute(kernel, paths::fc_host(host, name));
-    let host = hosts.iter().find(|host| {
+    let host = hosts.into_iter().find(|host| {
         from_sysfs(&get(host, "port_name")) == Some(wwpn)
             && !kernel.exists(&paths::fc_host(host, "vport_create"))
     })?;
-    Some((get(host, "port_state"), get(host, "port_id")))
+    let (state, fcid) = (get(&host, "port_state"), get(&host, "port_id"));
+    Some(PortHost { host, state, fcid })
+}
+
+/// The remote ports that a virtual port is logged in with, of these names: each as the
+/// operation that asks it for an echo.
+pub fn echoes(kernel: &dyn Kernel, wwpn: Wwn, initiators: &[Wwn]) -> Vec<Op> {
+    let Some(port) = host_of(kernel, wwpn) else { return Vec::new() };
+    let number = port.host.strip_prefix("host").unwrap_or_default();
+    let ours = format!("rport-{number}:");
+    let remote = Path::new(paths::FC_REMOTE_PORTS);
+    let mut ports = kernel.list(remote).unwrap_or_default();
+    ports.retain(|port| {
+        let get = |name: &str| attribute(kernel, remote.join(port).join(name));
+        port.starts_with(&ours)
+            && get("port_state") == "Online"
+            && from_sysfs(&get("port_name")).is_some_and(|n| initiators.contains(&n))
+    });
+    ports.iter().map(|port| Op::Echo(Path::new(paths::BSG).join(port))).collect()
 }
 
 /// The remote port under which this node sees a WWPN logged in, if it does. One that is

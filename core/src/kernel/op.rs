@@ -76,6 +76,8 @@ pub enum Op {
     },
     /// Read the first bytes of a disk, past every cache.
     ReadDisk(PathBuf),
+    /// Send an ECHO to a remote port, by its bsg device, and wait for the answer.
+    Echo(PathBuf),
 }
 
 impl Op {
@@ -98,6 +100,7 @@ impl Op {
             }
             Self::Release { disk, key } => ("release", disk, Some(key.to_string())),
             Self::ReadDisk(disk) => ("read disk", disk, None),
+            Self::Echo(port) => ("echo", port, None),
         }
     }
 

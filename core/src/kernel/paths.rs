@@ -25,6 +25,8 @@ pub const TARGET: &str = "/sys/kernel/config/target";
 pub const REGISTRY: &str = "/run/understudy/ports";
 /// Device nodes.
 pub const DEV: &str = "/dev";
+/// Pass-through to remote ports, by the kernel's names for them.
+pub const BSG: &str = "/dev/bsg";
 /// Where the persistent names of disks are kept by udev.
 pub const DISK_BY_ID: &str = "/dev/disk/by-id";
 

@@ -143,12 +143,7 @@ pub fn read_reservation(disk: &Path) -> Result<Done, KernelError> {
     const READ_KEYS: u8 = 0;
     const READ_RESERVATION: u8 = 1;
     let action = "read reservation";
-    // A plain read-only open asks nothing of the disk and needs no medium.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(disk)
-        .map_err(|e| KernelError::io("open", disk, &e))?;
+    let file = open(disk, action)?;
     let failed = |cause| KernelError::new(action, disk, cause);
     let words = |why| failed(Cause::Device(why));
     let keys = persistent_reserve_in(&file, READ_KEYS).map_err(failed)?;
@@ -158,10 +153,11 @@ pub fn read_reservation(disk: &Path) -> Result<Done, KernelError> {
     Ok(Done::Reservation(Reservation { keys, holder }))
 }
 
+/// Read-only: root needs no more for these ioctls (`blkdev_pr_allowed` in block/ioctl.c),
+/// and closing a disk that was open for writing has udev probe it anew each time.
 fn open(disk: &Path, action: &str) -> Result<File, KernelError> {
     OpenOptions::new()
         .read(true)
-        .write(true)
         .custom_flags(libc::O_NONBLOCK)
         .open(disk)
         .map_err(|e| KernelError::io(&format!("open to {action}"), disk, &e))

@@ -84,6 +84,13 @@ impl Export {
     }
 }
 
+impl Acl {
+    /// The initiator's port name, which names its directory.
+    pub fn initiator(&self) -> Option<Wwn> {
+        self.path.file_name()?.to_str()?.parse().ok()
+    }
+}
+
 impl Tree {
     /// The directory of the portal group.
     pub fn tpg(&self) -> PathBuf {

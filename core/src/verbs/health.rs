@@ -83,8 +83,8 @@ fn ports(kernel: &dyn Kernel, group: &Group, found: &Found) -> Vec<String> {
             return Some(format!("port {wwpn} is {} ({})", vport.state, vport.vport));
         }
         match fabric::host_of(kernel, wwpn) {
-            Some((state, _)) if state == "Online" => None,
-            Some((state, _)) => Some(format!("port {wwpn} is Active and {state}")),
+            Some(host) if host.state == "Online" => None,
+            Some(host) => Some(format!("port {wwpn} is Active and {}", host.state)),
             None => Some(format!("port {wwpn} has no fc_host")),
         }
     };

@@ -16,9 +16,12 @@ use crate::registry;
 use crate::scope::{Found, Scope};
 use crate::step::Step;
 
-/// How long nothing may be in flight before a port logs out. A WRITE that still waits
-/// for its data is in no counter that the kernel shows.
-const SETTLED: Duration = Duration::from_millis(200);
+/// How long nothing may be in flight before a port logs out: what has arrived and is on
+/// its way to the disk is in no counter that the kernel shows.
+const SETTLED: Duration = Duration::from_millis(150);
+/// The same where an initiator gave no echo: a WRITE whose data it still has to send is
+/// in no counter either.
+const SETTLED_UNHEARD: Duration = Duration::from_millis(1500);
 /// Between two looks at the counters.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How much of the time the drain may use; logging out and unmapping need the rest.
@@ -40,7 +43,7 @@ pub fn release(
     let found = look()?;
     let disks = scope.disks(kernel, &found.export);
     if !found.vports.is_empty() {
-        drain(kernel, &found.export, budget)?;
+        drain(kernel, &found, budget)?;
         log_out(kernel, scope, &found, budget)?;
     }
 
@@ -81,20 +84,22 @@ pub fn release(
 }
 
 /// Turns new commands away and waits until none is in flight.
-fn drain(kernel: &dyn Kernel, export: &Export, budget: Budget) -> Result<(), Failure> {
+fn drain(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failure> {
+    let export = &found.export;
     let quiesce = Step::new("quiesce the LUNs", lio::quiesce(&export.backstores));
     quiesce.apply(kernel, budget).map_err(|errors| {
         Failure::kernel(quiesce.title, &errors)
             .advise("The port was not logged out: it would hang the kernel")
     })?;
     let end = budget.first(PERCENT_TO_DRAIN).end;
+    let settled = if heard(kernel, found, budget) { SETTLED } else { SETTLED_UNHEARD };
     let mut quiet_since = kernel.now();
     loop {
         let busy = in_flight(kernel, export);
         let now = kernel.now();
         if !busy.is_empty() {
             quiet_since = now;
-        } else if now.saturating_sub(quiet_since) >= SETTLED {
+        } else if now.saturating_sub(quiet_since) >= settled {
             return Ok(());
         }
         if now >= end {
@@ -111,6 +116,26 @@ fn drain(kernel: &dyn Kernel, export: &Export, budget: Budget) -> Result<(), Fai
             ));
         }
         kernel.sleep(LOOK_AGAIN);
+    }
+}
+
+/// Asks every initiator for an echo. Frames between two ports keep their order: with the
+/// answer everything is here that an initiator had to send for commands that were
+/// accepted before, above all the data of its WRITEs, however slow it may be.
+fn heard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> bool {
+    let echoes = found.export.trees.iter().flat_map(|tree| {
+        let initiators: Vec<_> =
+            tree.acls.iter().filter_map(lio::Acl::initiator).collect();
+        fabric::echoes(kernel, tree.wwpn, &initiators)
+    });
+    let step = Step::new("hear every initiator", echoes.map(|echo| vec![echo]).collect());
+    match step.apply(kernel, budget.first(PERCENT_TO_DRAIN)) {
+        Ok(()) => true,
+        Err(errors) => {
+            let unheard = errors.iter().map(ToString::to_string).collect::<Vec<_>>();
+            log::warn!("no echo: {}; waiting longer instead", unheard.join("; "));
+            false
+        }
     }
 }
 

@@ -258,9 +258,9 @@ fn active(kernel: &dyn Kernel, port: &PortSpec, budget: Budget) -> Result<(), Fa
         let vport = ports.into_iter().find(|vport| vport.wwpn == port.wwpn);
         let state = vport.as_ref().map_or("gone", |vport| &vport.state);
         let host = fabric::host_of(kernel, port.wwpn);
-        let online = host.as_ref().filter(|(state, _)| state == "Online");
-        if let ("Active", Some((_, fcid)), Some(vport)) = (state, online, &vport) {
-            log::info!("{} is Active on {} as {fcid}", port.wwpn, vport.parent);
+        let online = host.as_ref().filter(|host| host.state == "Online");
+        if let ("Active", Some(host), Some(vport)) = (state, online, &vport) {
+            log::info!("{} is Active on {} as {}", port.wwpn, vport.parent, host.fcid);
             return Ok(());
         }
         let wwpn = port.wwpn;

@@ -96,10 +96,9 @@ pub fn socket() -> PathBuf {
 ///
 /// # Errors
 /// The socket cannot be made.
-pub fn serve(lab: Lab) -> Result<()> {
+pub fn serve(lab: Arc<Lab>) -> Result<()> {
     let path = socket();
     let listener = UnixListener::bind(&path).map_err(Error::io("listen on", &path))?;
-    let lab = Arc::new(lab);
     let (down, wait) = mpsc::channel();
     let server = Arc::clone(&lab);
     thread::spawn(move || {

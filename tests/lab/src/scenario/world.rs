@@ -1,6 +1,7 @@
 //! What scenarios stand on: the running lab with both groups served at home, and the
 //! things that are done to it.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +16,7 @@ use crate::guest::Guest;
 use crate::lab::Lab;
 use crate::paths;
 use crate::plan::ARRAYS;
-use crate::progress;
+use crate::{progress, supervise};
 
 /// How long a takeover may take, from the cut of the power to the login: emulated nodes
 /// boot their fence agent slowly.
@@ -29,7 +30,7 @@ pub const COMMAND: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct World {
     /// The lab.
-    pub lab: Lab,
+    pub lab: Arc<Lab>,
     /// Both groups.
     pub groups: [Group; 2],
     /// Every LUN at the initiator.
@@ -40,13 +41,23 @@ pub struct World {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark(u64);
 
+impl Drop for World {
+    fn drop(&mut self) {
+        // The server holds the lab too.
+        self.lab.stop();
+    }
+}
+
 impl World {
     /// Boots the lab, installs the agent's package and has both groups served.
     ///
     /// # Errors
     /// Something of this fails.
     pub fn start() -> Result<Self> {
-        let lab = Lab::start()?;
+        let lab = Arc::new(Lab::start()?);
+        // So that a shell in a guest is to be had while a scenario runs.
+        let served = Arc::clone(&lab);
+        thread::spawn(move || supervise::serve(served));
         // fio brings dozens of libraries along; found here, they wait in memory.
         lab.host()?.wait_up(COME_BACK)?;
         let warm = lab.host()?.spawn("fio --version", None);

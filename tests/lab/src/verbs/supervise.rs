@@ -44,6 +44,6 @@ pub fn run() -> Result<ExitCode> {
     dup2_stdout(&file)
         .and_then(|()| dup2_stderr(&file))
         .map_err(|error| Error::other(format!("{}: {error}", log.display())))?;
-    supervise::serve(lab)?;
+    supervise::serve(Arc::new(lab))?;
     Ok(ExitCode::SUCCESS)
 }
