@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::Disk;
-use crate::fabric::PhysicalPort;
+use crate::fabric::{PhysicalPort, SoftwareLink};
 use crate::failure::{Failure, Kind};
 use crate::group::{DiskSpec, Group, Ownership, PortSpec};
 use crate::kernel::{Kernel, KernelError, paths};
@@ -45,6 +45,9 @@ pub struct Entry {
     pub since: u64,
     /// Whether the group's disks carry reservations of ours.
     pub ownership: Ownership,
+    /// Where its commands are barred while it logs out, once it has logged in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software_link: Option<SoftwareLink>,
     /// The disks as they were found: LUN number and device node.
     pub disks: Vec<EntryDisk>,
 }
@@ -82,6 +85,7 @@ impl Entry {
             role: if group.is_native(node) { Role::Native } else { Role::Guest },
             since: kernel.wall(),
             ownership: group.ownership,
+            software_link: None,
             disks: disks.iter().map(disk).collect(),
         }
     }

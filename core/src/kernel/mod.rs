@@ -4,6 +4,7 @@
 //! Reading is direct. Changing is done by [`Kernel::run`], which takes the work as plain
 //! values ([`Op`]), does what can be done side by side, and always comes back in time.
 
+mod bar;
 mod bsg;
 mod op;
 pub mod paths;

@@ -76,6 +76,20 @@ pub enum Op {
     },
     /// Read the first bytes of a disk, past every cache.
     ReadDisk(PathBuf),
+    /// Drop commands to an address on a software FCoE link.
+    Bar {
+        /// The network interface.
+        link: String,
+        /// The port's address.
+        fcid: u32,
+    },
+    /// End that.
+    LiftBar {
+        /// The network interface.
+        link: String,
+        /// The port's address.
+        fcid: u32,
+    },
     /// Send an ECHO to a remote port, by its bsg device, and wait for the answer.
     Echo(PathBuf),
 }
@@ -101,6 +115,12 @@ impl Op {
             Self::Release { disk, key } => ("release", disk, Some(key.to_string())),
             Self::ReadDisk(disk) => ("read disk", disk, None),
             Self::Echo(port) => ("echo", port, None),
+            Self::Bar { link, fcid } => {
+                ("bar commands on", Path::new(link), Some(format!("{fcid:#08x}")))
+            }
+            Self::LiftBar { link, fcid } => {
+                ("lift the bar on", Path::new(link), Some(format!("{fcid:#08x}")))
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::op::{Done, Op};
 use super::reservation::Key;
-use super::{Cause, Instant, KernelError, bsg, scsi};
+use super::{Cause, Instant, KernelError, bar, bsg, scsi};
 
 /// Since boot, suspended time left out: the same in parent and child.
 pub fn monotonic() -> Instant {
@@ -54,6 +54,8 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
             scsi::preempt_and_abort(&at(disk), *key, *other)
         }
         Op::Release { disk, key } => scsi::release(&at(disk), *key),
+        Op::Bar { link, fcid } => bar::set(link, *fcid, op),
+        Op::LiftBar { link, fcid } => bar::lift(link, *fcid, op),
         Op::Echo(port) => bsg::echo(&at(port), op),
         Op::ReadDisk(disk) => read_disk(&at(disk))
             .map_err(|e| op.failed(Cause::Errno(e.raw_os_error().unwrap_or(libc::EIO)))),

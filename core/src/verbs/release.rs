@@ -9,21 +9,22 @@ use std::time::Duration;
 use crate::budget::Budget;
 use crate::fabric;
 use crate::failure::{Failure, Kind};
-use crate::kernel::{Kernel, paths};
+use crate::kernel::{Chain, Kernel, paths};
 use crate::lio::{self, Export};
 use crate::ownership;
 use crate::registry;
 use crate::scope::{Found, Scope};
 use crate::step::Step;
 
-/// How long nothing may be in flight before a port logs out: what has arrived and is on
-/// its way to the disk is in no counter that the kernel shows.
-const SETTLED: Duration = Duration::from_millis(150);
+/// How long nothing may be in flight, and no frame arrive, before a port logs out. What
+/// has arrived and is not yet with the disk is in no counter that the kernel shows; even a
+/// command that is just being turned away hangs a logout.
+const SETTLED: Duration = Duration::from_millis(100);
 /// The same where an initiator gave no echo: a WRITE whose data it still has to send is
 /// in no counter either.
 const SETTLED_UNHEARD: Duration = Duration::from_millis(1500);
 /// Between two looks at the counters.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How much of the time the drain may use; logging out and unmapping need the rest.
 const PERCENT_TO_DRAIN: u32 = 60;
 
@@ -49,8 +50,12 @@ pub fn release(
 
     // From here on nothing is skipped because something before it failed.
     let mut left: Vec<Failure> = Vec::new();
-    let steps =
-        lio::remove_ports(&found.export).into_iter().chain(lio::remove(&found.export));
+    let links = scope.entries.iter().filter_map(|entry| entry.software_link.as_ref());
+    let lift: Vec<Chain> = links.map(|link| vec![link.lift_bar()]).collect();
+    let steps = lio::remove_ports(&found.export)
+        .into_iter()
+        .chain(lio::remove(&found.export))
+        .chain([("lift the bar", lift)]);
     for (title, chains) in steps {
         if let Err(errors) = Step::new(title, chains).apply(kernel, budget) {
             left.push(Failure::kernel(title, &errors));
@@ -91,32 +96,61 @@ fn drain(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
         Failure::kernel(quiesce.title, &errors)
             .advise("The port was not logged out: it would hang the kernel")
     })?;
+    bar(kernel, found, budget);
     let end = budget.first(PERCENT_TO_DRAIN).end;
     let settled = if heard(kernel, found, budget) { SETTLED } else { SETTLED_UNHEARD };
-    let mut quiet_since = kernel.now();
+    let (mut quiet_since, mut frames) = (kernel.now(), received(kernel, found));
     loop {
-        let busy = in_flight(kernel, export);
+        kernel.sleep(LOOK_AGAIN);
+        let (busy, before) = (in_flight(kernel, export), frames);
+        frames = received(kernel, found);
         let now = kernel.now();
-        if !busy.is_empty() {
+        if !busy.is_empty() || frames != before {
             quiet_since = now;
         } else if now.saturating_sub(quiet_since) >= settled {
             return Ok(());
         }
         if now >= end {
-            let spent = budget.spent(kernel).as_secs_f32();
-            let mut failure = Failure::new(
-                Kind::Failed,
-                "drain the LUNs",
-                format!("commands are still in flight after {spent:.1} s"),
-            );
-            failure.causes.extend(busy);
-            return Err(failure.advise(
-                "The port was not logged out: it would hang the kernel. The node has \
-                 to be fenced; see why the disk does not answer",
-            ));
+            return undrained(busy, budget.spent(kernel));
         }
-        kernel.sleep(LOOK_AGAIN);
     }
+}
+
+/// Lets no further command in, where that can be done. Where it cannot, what follows
+/// waits for a quiet moment.
+fn bar(kernel: &dyn Kernel, found: &Found, budget: Budget) {
+    let ports = found.vports.iter();
+    let links = ports.filter_map(|port| fabric::software_link(kernel, port.wwpn));
+    let step =
+        Step::new("bar new commands", links.map(|link| vec![link.bar()]).collect());
+    if let Err(errors) = step.apply(kernel, budget.first(PERCENT_TO_DRAIN)) {
+        let why = errors.iter().map(ToString::to_string).collect::<Vec<_>>();
+        log::warn!("new commands cannot be barred: {}", why.join("; "));
+    }
+}
+
+/// An initiator that was turned away tries again: a Linux one after a second, so that
+/// there is a quiet moment in between; another one may never rest. Then the port is
+/// logged out as it is, which is no more of a risk than to have the node fenced.
+fn undrained(busy: Vec<String>, spent: Duration) -> Result<(), Failure> {
+    if busy.is_empty() {
+        log::warn!("initiators still send commands; the port is logged out regardless");
+        return Ok(());
+    }
+    let spent = spent.as_secs_f32();
+    let cause = format!("commands are still in flight after {spent:.1} s");
+    let mut failure = Failure::new(Kind::Failed, "drain the LUNs", cause);
+    failure.causes.extend(busy);
+    Err(failure.advise(
+        "The port was not logged out: it would hang the kernel. The node has to be \
+         fenced; see why the disk does not answer",
+    ))
+}
+
+/// How many frames the group's ports have received.
+fn received(kernel: &dyn Kernel, found: &Found) -> u64 {
+    let ports = found.vports.iter();
+    ports.filter_map(|port| fabric::frames_received(kernel, port.wwpn)).sum()
 }
 
 /// Asks every initiator for an echo. Frames between two ports keep their order: with the

@@ -55,10 +55,9 @@ pub fn takeover(
         let entry = Entry::new(kernel, node, group, &here.disks, port, physical);
         registry::record(kernel, &entry)?;
     }
-    let failure = match build(kernel, node, group, &here, budget.first(PERCENT_TO_BUILD))
-    {
-        Ok(()) => return Ok(()),
-        Err(failure) => failure,
+    let built = build(kernel, node, group, &here, budget.first(PERCENT_TO_BUILD));
+    let Err(failure) = built.and_then(|()| logged_in(kernel, group, budget)) else {
+        return Ok(());
     };
     log::warn!("{failure}; undoing");
     // Gathered anew: it knows the database entries of a moment ago.
@@ -68,6 +67,23 @@ pub fn takeover(
         Ok(()) => Err(failure),
         Err(left) => Err(failure.and(format!("and undoing it failed: {left}"))),
     }
+}
+
+/// Records where the ports have logged in, for the release; and lifts the bars that one
+/// may have left that did not come to its end.
+fn logged_in(kernel: &dyn Kernel, group: &Group, budget: Budget) -> Result<(), Failure> {
+    let mut lift = Vec::new();
+    for mut entry in registry::of_group(kernel, &group.name) {
+        let now = fabric::software_link(kernel, entry.wwpn);
+        if now == entry.software_link {
+            lift.extend(now.map(|link| vec![link.lift_bar()]));
+        } else {
+            entry.software_link = now;
+            registry::record(kernel, &entry)?;
+        }
+    }
+    let step = Step::new("lift the bar", lift);
+    step.apply(kernel, budget).map_err(|errors| Failure::kernel(step.title, &errors))
 }
 
 /// Whether this node has what the group needs: modules, disks and ports.

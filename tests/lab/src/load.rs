@@ -63,7 +63,7 @@ impl<'a> Load<'a> {
         let script = "rm -rf /tmp/load; mkdir -p /tmp/load; cd /tmp/load; n=0
                       while [ ! -e stop ]; do
                           n=$((n + 1)); mkdir $n; cd $n
-                          fio --output-format=json --output=result.json /lab/load.fio \
+                          nice -n 15 fio --output-format=json --output=result.json /lab/load.fio \
                               2> errors || exit
                           cd ..
                       done";
@@ -85,12 +85,20 @@ impl<'a> Load<'a> {
     /// One does not: it hangs, or its load has ended.
     pub fn wait_flow(&self, host: &Guest) -> Result<()> {
         let devices: Vec<_> = self.luns.iter().map(|lun| lun.device.as_str()).collect();
+        // Requests that completed, of every LUN, are more by 16 than at first.
         let script = format!(
-            "for d in {}; do
-                 read -r r1 a b c w1 rest < /sys/block/$d/stat
-                 while read -r r2 a b c w2 rest < /sys/block/$d/stat &&
-                       [ $((r2 + w2 - r1 - w1)) -lt 16 ]; do sleep 0.2; done
+            "counts() {{
+                 for d in {}; do
+                     read -r r a b c w rest < /sys/block/$d/stat; echo $((r + w + $1))
+                 done
+             }}
+             set -- $(counts 16)
+             for d in {}; do
+                 while read -r r a b c w rest < /sys/block/$d/stat &&
+                       [ $((r + w)) -lt $1 ]; do sleep 0.2; done
+                 shift
              done",
+            devices.join(" "),
             devices.join(" ")
         );
         host.run(&script, Duration::from_secs(90)).map(drop)

@@ -123,7 +123,9 @@ impl SimKernel {
                 let state = if self.npiv.get() { "Active" } else { "No Fabric Support" };
                 tree.write(path, text, state).map_err(errno)
             }
-            Op::ReadDisk(_) | Op::Echo(_) => Ok(Done::Unchanged),
+            Op::ReadDisk(_) | Op::Echo(_) | Op::Bar { .. } | Op::LiftBar { .. } => {
+                Ok(Done::Unchanged)
+            }
             _ => self.disks.borrow_mut().perform(self.nexus, op),
         }
     }
