@@ -153,11 +153,15 @@ pub fn software_link(kernel: &dyn Kernel, wwpn: Wwn) -> Option<SoftwareLink> {
     Some(SoftwareLink { link, fcid })
 }
 
-/// How many frames a virtual port has received; it only ever grows.
-pub fn frames_received(kernel: &dyn Kernel, wwpn: Wwn) -> Option<u64> {
+/// How many frames a virtual port has received and sent; it only ever grows. As long as
+/// it does, commands are being taken in, answered or turned away.
+pub fn frames(kernel: &dyn Kernel, wwpn: Wwn) -> Option<u64> {
     let port = host_of(kernel, wwpn)?;
-    let text = attribute(kernel, paths::fc_host(&port.host, "statistics/rx_frames"));
-    u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+    let count = |name| {
+        let text = attribute(kernel, paths::fc_host(&port.host, name));
+        u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+    };
+    Some(count("statistics/rx_frames")? + count("statistics/tx_frames")?)
 }
 
 /// The remote ports that a virtual port is logged in with, of these names: each as the

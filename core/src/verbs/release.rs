@@ -16,10 +16,10 @@ use crate::registry;
 use crate::scope::{Found, Scope};
 use crate::step::Step;
 
-/// How long nothing may be in flight, and no frame arrive, before a port logs out. What
-/// has arrived and is not yet with the disk is in no counter that the kernel shows; even a
-/// command that is just being turned away hangs a logout.
-const SETTLED: Duration = Duration::from_millis(100);
+/// How long nothing may be in flight, and no frame come or go, before a port logs out.
+/// What has arrived and is not yet with the disk is in no counter that the kernel shows;
+/// even a command that is just being turned away hangs a logout.
+const SETTLED: Duration = Duration::from_millis(250);
 /// The same where an initiator gave no echo: a WRITE whose data it still has to send is
 /// in no counter either.
 const SETTLED_UNHEARD: Duration = Duration::from_millis(1500);
@@ -99,11 +99,11 @@ fn drain(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
     bar(kernel, found, budget);
     let end = budget.first(PERCENT_TO_DRAIN).end;
     let settled = if heard(kernel, found, budget) { SETTLED } else { SETTLED_UNHEARD };
-    let (mut quiet_since, mut frames) = (kernel.now(), received(kernel, found));
+    let (mut quiet_since, mut frames) = (kernel.now(), exchanged(kernel, found));
     loop {
         kernel.sleep(LOOK_AGAIN);
         let (busy, before) = (in_flight(kernel, export), frames);
-        frames = received(kernel, found);
+        frames = exchanged(kernel, found);
         let now = kernel.now();
         if !busy.is_empty() || frames != before {
             quiet_since = now;
@@ -147,10 +147,10 @@ fn undrained(busy: Vec<String>, spent: Duration) -> Result<(), Failure> {
     ))
 }
 
-/// How many frames the group's ports have received.
-fn received(kernel: &dyn Kernel, found: &Found) -> u64 {
+/// How many frames the group's ports have received and sent.
+fn exchanged(kernel: &dyn Kernel, found: &Found) -> u64 {
     let ports = found.vports.iter();
-    ports.filter_map(|port| fabric::frames_received(kernel, port.wwpn)).sum()
+    ports.filter_map(|port| fabric::frames(kernel, port.wwpn)).sum()
 }
 
 /// Asks every initiator for an echo. Frames between two ports keep their order: with the
