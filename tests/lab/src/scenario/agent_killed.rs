@@ -72,8 +72,9 @@ fn move_and_forget(world: &World, group: &str, node: &str) -> Result<()> {
 
 /// Kills the agent's `action` in a node as soon as a condition holds.
 fn kill_when(node: &Guest, condition: &str, action: &str) -> Running {
+    // The brackets keep the pattern from matching this script.
     let script = format!(
-        "until {condition}; do :; done; pkill -KILL -f 'understudy/vport {action}'"
+        "until {condition}; do :; done; pkill -KILL -f '[u]nderstudy/vport {action}'"
     );
     node.spawn(&script, Some(COMMAND))
 }
