@@ -26,6 +26,11 @@ use crate::wire::End;
 const ROUND: u32 = 8;
 /// Rounds of one fio; after the last it is started anew.
 const ROUNDS: u32 = 24;
+/// Requests of each LUN that show that it is served.
+const FLOW: u32 = 16;
+/// Requests of each LUN before anything is done to it: a pause has to begin and to end
+/// within what fio has logged.
+const STEADY: u32 = 150;
 /// How long a round may take to end.
 const END: Duration = Duration::from_secs(180);
 /// fio's error for data that is not what was written (EILSEQ).
@@ -69,7 +74,7 @@ impl<'a> Load<'a> {
                       done";
         let running = host.spawn(script, None);
         let load = Self { lab, running, luns: luns.to_vec() };
-        load.wait_flow(host)?;
+        load.wait_for(host, STEADY)?;
         Ok(load)
     }
 
@@ -79,20 +84,23 @@ impl<'a> Load<'a> {
         &self.luns
     }
 
-    /// Waits until every LUN has completed a number of further requests.
+    /// Waits until requests complete on every LUN (again).
     ///
     /// # Errors
-    /// One does not: it hangs, or its load has ended.
+    /// One hangs, or its load has ended.
     pub fn wait_flow(&self, host: &Guest) -> Result<()> {
+        self.wait_for(host, FLOW)
+    }
+
+    fn wait_for(&self, host: &Guest, requests: u32) -> Result<()> {
         let devices: Vec<_> = self.luns.iter().map(|lun| lun.device.as_str()).collect();
-        // Requests that completed, of every LUN, are more by 16 than at first.
         let script = format!(
             "counts() {{
                  for d in {}; do
                      read -r r a b c w rest < /sys/block/$d/stat; echo $((r + w + $1))
                  done
              }}
-             set -- $(counts 16)
+             set -- $(counts {requests})
              for d in {}; do
                  while read -r r a b c w rest < /sys/block/$d/stat &&
                        [ $((r + w)) -lt $1 ]; do sleep 0.2; done

@@ -25,6 +25,8 @@ pub use world::World;
 pub struct Scenario {
     /// Its name, in reports and on the command line.
     pub name: &'static str,
+    /// Whether it is run only when it is named, because it takes long.
+    pub long: bool,
     run: fn(&World) -> Result<Seen>,
 }
 
@@ -39,14 +41,14 @@ pub struct Seen {
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
 pub const SCENARIOS: [Scenario; 8] = [
-    Scenario { name: "bad-configuration", run: bad_configuration::run },
-    Scenario { name: "agent-contract", run: contract::run },
-    Scenario { name: "move-and-giveback", run: moves::three_rounds },
-    Scenario { name: "twenty-moves", run: moves::twenty },
-    Scenario { name: "power-cut", run: power_cut::run },
-    Scenario { name: "heartbeat-cut", run: heartbeat_cut::run },
-    Scenario { name: "agent-killed", run: agent_killed::run },
-    Scenario { name: "stop-cannot-drain", run: stop_cannot_drain::run },
+    Scenario { name: "bad-configuration", long: false, run: bad_configuration::run },
+    Scenario { name: "agent-contract", long: false, run: contract::run },
+    Scenario { name: "move-and-giveback", long: false, run: moves::three_rounds },
+    Scenario { name: "twenty-moves", long: true, run: moves::twenty },
+    Scenario { name: "power-cut", long: false, run: power_cut::run },
+    Scenario { name: "heartbeat-cut", long: false, run: heartbeat_cut::run },
+    Scenario { name: "agent-killed", long: false, run: agent_killed::run },
+    Scenario { name: "stop-cannot-drain", long: false, run: stop_cannot_drain::run },
 ];
 
 /// Runs one scenario from a whole lab to a whole lab, and judges it.

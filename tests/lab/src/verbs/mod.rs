@@ -25,7 +25,7 @@ usage: understudy-lab VERB
   setup                       install the Debian packages that the lab needs
   image                       build the guests' image, if it is not cached
   demo                        a node loses its power, for people
-  test [SCENARIO...]          run the scenarios, all of them or these
+  test [SCENARIO...]          run the scenarios, all short ones or these
   up                          start the lab and wait until it is ready
   down                        end it
   status                      what is there now

@@ -1,4 +1,4 @@
-//! `test`: the scenarios, all of them or those that are named.
+//! `test`: the scenarios, all but the long ones, or those that are named.
 
 use std::process::ExitCode;
 
@@ -16,7 +16,12 @@ pub fn run(names: &[&str]) -> Result<ExitCode> {
     let world = World::start()?;
     let mut rows = Vec::new();
     for scenario in SCENARIOS {
-        if names.is_empty() || names.contains(&scenario.name) {
+        let wanted = if names.is_empty() {
+            !scenario.long
+        } else {
+            names.contains(&scenario.name)
+        };
+        if wanted {
             let row = scenario::run(&world, scenario);
             let ok = row.ok;
             rows.push(row);
