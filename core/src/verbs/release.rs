@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::budget::Budget;
 use crate::fabric;
 use crate::failure::{Failure, Kind};
-use crate::kernel::{Chain, Kernel, paths};
+use crate::kernel::{Chain, Instant, Kernel, paths};
 use crate::lio::{self, Export};
 use crate::ownership;
 use crate::registry;
@@ -23,6 +23,8 @@ const SETTLED: Duration = Duration::from_millis(250);
 /// The same where an initiator gave no echo: a WRITE whose data it still has to send is
 /// in no counter either.
 const SETTLED_UNHEARD: Duration = Duration::from_millis(1500);
+/// How long commands may be barred before the port logs out.
+const BARRED: Duration = Duration::from_secs(3);
 /// Between two looks at the counters.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How much of the time the drain may use; logging out and unmapping need the rest.
@@ -96,23 +98,43 @@ fn drain(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
         Failure::kernel(quiesce.title, &errors)
             .advise("The port was not logged out: it would hang the kernel")
     })?;
-    bar(kernel, found, budget);
     let end = budget.first(PERCENT_TO_DRAIN).end;
     let settled = if heard(kernel, found, budget) { SETTLED } else { SETTLED_UNHEARD };
+    wait_until(kernel, end, || in_flight(kernel, export).is_empty());
+    let busy = in_flight(kernel, export);
+    if !busy.is_empty() {
+        return Err(undrained(busy, budget.spent(kernel)));
+    }
+    // The bar last, and for a moment only: an initiator whose command is not answered
+    // takes it for lost after some seconds.
+    bar(kernel, found, budget);
     let (mut quiet_since, mut frames) = (kernel.now(), exchanged(kernel, found));
-    loop {
-        kernel.sleep(LOOK_AGAIN);
-        let (busy, before) = (in_flight(kernel, export), frames);
+    let quiet = wait_until(kernel, end.min(kernel.now() + BARRED), || {
+        let (before, now) = (frames, kernel.now());
         frames = exchanged(kernel, found);
-        let now = kernel.now();
-        if !busy.is_empty() || frames != before {
+        if frames != before || !in_flight(kernel, export).is_empty() {
             quiet_since = now;
-        } else if now.saturating_sub(quiet_since) >= settled {
-            return Ok(());
         }
-        if now >= end {
-            return undrained(busy, budget.spent(kernel));
+        now.saturating_sub(quiet_since) >= settled
+    });
+    if !quiet {
+        // An initiator that never rests, and no bar: it is no more of a risk to log out
+        // than to have the node fenced.
+        log::warn!("commands still come; the port is logged out regardless");
+    }
+    Ok(())
+}
+
+/// Looks again and again until `done`, or `end`; says which it was.
+fn wait_until(kernel: &dyn Kernel, end: Instant, mut done: impl FnMut() -> bool) -> bool {
+    loop {
+        if done() {
+            return true;
         }
+        if kernel.now() >= end {
+            return false;
+        }
+        kernel.sleep(LOOK_AGAIN);
     }
 }
 
@@ -129,22 +151,16 @@ fn bar(kernel: &dyn Kernel, found: &Found, budget: Budget) {
     }
 }
 
-/// An initiator that was turned away tries again: a Linux one after a second, so that
-/// there is a quiet moment in between; another one may never rest. Then the port is
-/// logged out as it is, which is no more of a risk than to have the node fenced.
-fn undrained(busy: Vec<String>, spent: Duration) -> Result<(), Failure> {
-    if busy.is_empty() {
-        log::warn!("initiators still send commands; the port is logged out regardless");
-        return Ok(());
-    }
+/// The failure to drain.
+fn undrained(busy: Vec<String>, spent: Duration) -> Failure {
     let spent = spent.as_secs_f32();
     let cause = format!("commands are still in flight after {spent:.1} s");
     let mut failure = Failure::new(Kind::Failed, "drain the LUNs", cause);
     failure.causes.extend(busy);
-    Err(failure.advise(
+    failure.advise(
         "The port was not logged out: it would hang the kernel. The node has to be \
          fenced; see why the disk does not answer",
-    ))
+    )
 }
 
 /// How many frames the group's ports have received and sent.

@@ -26,10 +26,9 @@ fn in_a_start(world: &World, load: &Load) -> Result<()> {
     let [group, _] = &world.groups;
     let step = progress::step("start killed: the group is served again");
     let mark = world.mark()?;
-    let wwpn = group.wwpn();
-    let tree = format!("/sys/kernel/config/target/fc/{wwpn}");
-    // Once the tree is begun and before the port is there.
-    let trap = kill_when(world.node(group.partner)?, &format!("[ -d {tree} ]"), "start");
+    // The entry is written before the first step; the port comes with the last.
+    let entry = format!("/run/understudy/ports/{}.json", group.wwpn().replace(':', ""));
+    let trap = kill_when(world.node(group.partner)?, &format!("[ -e {entry} ]"), "start");
     move_and_forget(world, group.name, group.partner)?;
     sprung(&trap)?;
     // Not there, so at home again; which the rule of the move must not forbid.
@@ -49,7 +48,8 @@ fn in_a_stop(world: &World, load: &Load) -> Result<()> {
     // Once the LUNs are in transition.
     let state = "/sys/kernel/config/target/core/*/lun_0/alua/default_tg_pt_gp/\
                  alua_access_state";
-    let trap = kill_when(home, &format!("grep -q 15 {state}"), "stop");
+    let turned = format!("read -r s < $(echo {state}) && [ $s = 15 ]");
+    let trap = kill_when(home, &turned, "stop");
     move_and_forget(world, group.name, group.partner)?;
     sprung(&trap)?;
     world.wait_fenced(group.home, boots)?;

@@ -47,8 +47,8 @@ pub const SCENARIOS: [Scenario; 8] = [
     Scenario { name: "twenty-moves", long: true, run: moves::twenty },
     Scenario { name: "power-cut", long: false, run: power_cut::run },
     Scenario { name: "heartbeat-cut", long: false, run: heartbeat_cut::run },
-    Scenario { name: "agent-killed", long: false, run: agent_killed::run },
-    Scenario { name: "stop-cannot-drain", long: false, run: stop_cannot_drain::run },
+    Scenario { name: "agent-killed", long: true, run: agent_killed::run },
+    Scenario { name: "stop-cannot-drain", long: true, run: stop_cannot_drain::run },
 ];
 
 /// Runs one scenario from a whole lab to a whole lab, and judges it.
