@@ -15,7 +15,7 @@ help: ## this list
 demo: ready ## see a node lose its power and its partner serve the same port
 	@$(LAB) demo
 
-test: lint test-fast ready ## check everything, in the lab too; under 30 minutes
+test: lint test-fast ready ## lint, tests and the lab's scenarios, but those run by name
 	@$(LAB) test
 
 test-fast: ## all that needs no guest; under 3 minutes
