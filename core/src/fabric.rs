@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use crate::failure::{Failure, Kind};
 use crate::group::PortSpec;
 use crate::kernel::{Kernel, Op, paths};
@@ -120,37 +118,21 @@ pub fn host_of(kernel: &dyn Kernel, wwpn: Wwn) -> Option<PortHost> {
     Some(PortHost { host, state, fcid })
 }
 
-/// A port of software FCoE: its network interface and its address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SoftwareLink {
-    /// The network interface: `eth1`.
-    pub link: String,
-    /// The port's address on the fabric.
-    pub fcid: u32,
-}
-
-impl SoftwareLink {
-    /// Drops commands to the port from now on.
-    pub fn bar(&self) -> Op {
-        Op::Bar { link: self.link.clone(), fcid: self.fcid }
-    }
-
-    /// Ends that.
-    pub fn lift_bar(&self) -> Op {
-        Op::LiftBar { link: self.link.clone(), fcid: self.fcid }
-    }
-}
-
-/// The network interface that a virtual port's frames come through, where its host is
-/// one of software FCoE: .../net/eth1/ctlr_0/host2/...
-pub fn software_link(kernel: &dyn Kernel, wwpn: Wwn) -> Option<SoftwareLink> {
-    let port = host_of(kernel, wwpn)?;
-    let device = kernel.resolve(&paths::fc_host(&port.host, "device")).ok()?;
+/// The network interface that a port's frames come through, where its host is one of
+/// software FCoE: .../net/eth1/ctlr_0/host2/...
+pub fn software_link(kernel: &dyn Kernel, host: &str) -> Option<String> {
+    let device = kernel.resolve(&paths::fc_host(host, "device")).ok()?;
     let mut parts = device.iter().map(|part| part.to_string_lossy().into_owned());
     parts.find(|part| part == "net")?;
-    let link = parts.next()?;
+    parts.next()
+}
+
+/// Drops commands to a virtual port of software FCoE for the next moment.
+pub fn bar(kernel: &dyn Kernel, wwpn: Wwn) -> Option<Op> {
+    let port = host_of(kernel, wwpn)?;
+    let link = software_link(kernel, &port.host)?;
     let fcid = u32::from_str_radix(port.fcid.strip_prefix("0x")?, 16).ok()?;
-    Some(SoftwareLink { link, fcid })
+    Some(Op::Bar { link, wwpn, fcid })
 }
 
 /// How many frames a virtual port has received and sent; it only ever grows. As long as

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::Disk;
-use crate::fabric::{PhysicalPort, SoftwareLink};
+use crate::fabric::{self, PhysicalPort};
 use crate::failure::{Failure, Kind};
 use crate::group::{DiskSpec, Group, Ownership, PortSpec};
 use crate::kernel::{Kernel, KernelError, paths};
@@ -45,9 +45,10 @@ pub struct Entry {
     pub since: u64,
     /// Whether the group's disks carry reservations of ours.
     pub ownership: Ownership,
-    /// Where its commands are barred while it logs out, once it has logged in.
+    /// The network interface that it runs over, on software FCoE: there its commands
+    /// are barred before it logs out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub software_link: Option<SoftwareLink>,
+    pub link: Option<String>,
     /// The disks as they were found: LUN number and device node.
     pub disks: Vec<EntryDisk>,
 }
@@ -85,7 +86,7 @@ impl Entry {
             role: if group.is_native(node) { Role::Native } else { Role::Guest },
             since: kernel.wall(),
             ownership: group.ownership,
-            software_link: None,
+            link: fabric::software_link(kernel, &physical.host),
             disks: disks.iter().map(disk).collect(),
         }
     }

@@ -6,63 +6,87 @@
 //! drivers/target/tcm_fc/tfc_cmd.c returns early for an aborted exchange and keeps the
 //! reference). To the initiator a dropped command is one that the logout, which follows
 //! at once, has overtaken: it sends it again when the port is back.
+//!
+//! A bar that stayed would be an I/O error there, so the kernel lifts it by itself, also
+//! for an agent that was killed: it is an element with a timeout of an nftables set.
 
+use std::io::Write;
 use std::process::{Command, Stdio};
 
 use nix::libc;
 
 use super::op::{Done, Op};
 use super::{Cause, KernelError};
+use crate::wwn::Wwn;
 
-/// The EtherType of FCoE (FC-BB-5 7.7).
-const FCOE: &str = "0x8906";
+/// After how many seconds the kernel lifts a bar. An initiator of Linux takes a command
+/// that was dropped for lost after some ten.
+const EXPIRES: u32 = 5;
 
-/// Sets the bar.
-pub fn set(link: &str, fcid: u32, op: &Op) -> Result<Done, KernelError> {
-    // There already, it is refused; what counts is whether the filter goes in.
-    let _ = tc(&["qdisc", "add", "dev", link, "clsact"], op);
-    let (first, second) = matches(fcid);
-    let preference = preference(fcid);
-    let mut words =
-        vec!["filter", "replace", "dev", link, "ingress", "pref", &preference];
-    words.extend(["handle", "800::1", "protocol", FCOE, "u32"]);
-    words.extend(["match", "u32", &first, "0x0000ffff", "at", "12"]);
-    words.extend(["match", "u32", &second, "0xffff0000", "at", "16"]);
-    words.extend(["action", "drop"]);
-    tc(&words, op)
+/// Sets the bar, or sets it anew.
+pub fn set(link: &str, wwpn: Wwn, fcid: u32, op: &Op) -> Result<Done, KernelError> {
+    let (table, frame) = (table(wwpn), command_to(fcid));
+    // The 32 bits at byte 28 of what follows the link's header: R_CTL and D_ID. In front
+    // of them are the FCoE header (14 bytes, of FC-BB-5 7.7) and Ethernet's.
+    nft(
+        &format!(
+            "table netdev {table}
+             delete table netdev {table}
+             table netdev {table} {{
+                 set barred {{
+                     typeof @ll,224,32; flags timeout
+                     elements = {{ {frame:#010x} timeout {EXPIRES}s }}
+                 }}
+                 chain arriving {{
+                     type filter hook ingress device \"{link}\" priority -500
+                     @ll,224,32 @barred drop
+                 }}
+             }}"
+        ),
+        op,
+    )
 }
 
-/// Takes it away; one that is not there is well taken away.
-pub fn lift(link: &str, fcid: u32, op: &Op) -> Result<Done, KernelError> {
-    let preference = preference(fcid);
-    let words = ["filter", "del", "dev", link, "ingress", "pref", &preference];
-    Ok(tc(&words, op).unwrap_or(Done::Unchanged))
+/// Takes away what is left of it; one that is not there is well taken away.
+pub fn lift(wwpn: Wwn, op: &Op) -> Result<Done, KernelError> {
+    let table = table(wwpn);
+    nft(&format!("table netdev {table}\ndelete table netdev {table}"), op)
 }
 
-/// Bytes 12 to 19 after the Ethernet header: a reserved one, SOF, then the FC header's
-/// R_CTL (6: unsolicited command) and D_ID.
-fn matches(fcid: u32) -> (String, String) {
+/// One for each port, so that two groups' bars do not touch each other.
+fn table(wwpn: Wwn) -> String {
+    format!("understudy_{}", wwpn.hex())
+}
+
+/// How the header of a frame begins that carries a command: R_CTL, D_ID.
+fn command_to(fcid: u32) -> u32 {
     const UNSOLICITED_COMMAND: u32 = 0x06;
-    let first = UNSOLICITED_COMMAND << 8 | fcid >> 16 & 0xff;
-    (format!("{first:#010x}"), format!("{:#010x}", fcid << 16))
+    UNSOLICITED_COMMAND << 24 | fcid & 0x00ff_ffff
 }
 
-/// One for each address, so that two groups' bars do not touch each other.
-fn preference(fcid: u32) -> String {
-    (fcid & 0xffff).max(1).to_string()
-}
-
-fn tc(words: &[&str], op: &Op) -> Result<Done, KernelError> {
-    let output =
-        Command::new("tc").args(words).stdin(Stdio::null()).output().map_err(|e| {
-            op.failed(Cause::Errno(e.raw_os_error().unwrap_or(libc::EIO)))
-        })?;
+/// Hands a script over, to be carried out as a whole or not at all.
+fn nft(script: &str, op: &Op) -> Result<Done, KernelError> {
+    let errno = |e: std::io::Error| {
+        op.failed(Cause::Errno(e.raw_os_error().unwrap_or(libc::EIO)))
+    };
+    let mut nft = Command::new("nft")
+        .args(["-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(errno)?;
+    // Dropped, and so closed, before nft is waited for.
+    if let Some(mut input) = nft.stdin.take() {
+        input.write_all(script.as_bytes()).map_err(errno)?;
+    }
+    let output = nft.wait_with_output().map_err(errno)?;
     if output.status.success() {
         return Ok(Done::Changed);
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().next().unwrap_or("no reason given");
-    Err(op.failed(Cause::Device(format!("tc: {said}"))))
+    Err(op.failed(Cause::Device(format!("nft: {said}"))))
 }
 
 #[cfg(test)]
@@ -71,9 +95,6 @@ mod tests {
 
     #[test]
     fn a_command_to_the_address_matches_and_nothing_else() {
-        let (first, second) = matches(0x0a_bb_cc);
-        // ver, SOF, R_CTL, D_ID high; D_ID middle and low.
-        assert_eq!(first, "0x0000060a");
-        assert_eq!(second, "0xbbcc0000");
+        assert_eq!(command_to(0x0a_bb_cc), 0x060a_bbcc);
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reservation::{Key, Reservation};
 use super::{Cause, KernelError, value_part};
+use crate::wwn::Wwn;
 
 /// One operation. Each is idempotent: done already, it succeeds as [`Done::Unchanged`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,20 +77,17 @@ pub enum Op {
     },
     /// Read the first bytes of a disk, past every cache.
     ReadDisk(PathBuf),
-    /// Drop commands to an address on a software FCoE link.
+    /// Drop commands to a port of software FCoE for the next moment.
     Bar {
         /// The network interface.
         link: String,
+        /// The port's name.
+        wwpn: Wwn,
         /// The port's address.
         fcid: u32,
     },
-    /// End that.
-    LiftBar {
-        /// The network interface.
-        link: String,
-        /// The port's address.
-        fcid: u32,
-    },
+    /// End that, and take away what it needed.
+    LiftBar(Wwn),
     /// Send an ECHO to a remote port, by its bsg device, and wait for the answer.
     Echo(PathBuf),
 }
@@ -115,11 +113,12 @@ impl Op {
             Self::Release { disk, key } => ("release", disk, Some(key.to_string())),
             Self::ReadDisk(disk) => ("read disk", disk, None),
             Self::Echo(port) => ("echo", port, None),
-            Self::Bar { link, fcid } => {
-                ("bar commands on", Path::new(link), Some(format!("{fcid:#08x}")))
+            Self::Bar { link, wwpn, fcid } => {
+                let port = format!("{wwpn} at {fcid:#08x}");
+                ("bar commands on", Path::new(link), Some(port))
             }
-            Self::LiftBar { link, fcid } => {
-                ("lift the bar on", Path::new(link), Some(format!("{fcid:#08x}")))
+            Self::LiftBar(wwpn) => {
+                ("lift the bar in", Path::new("nftables"), Some(wwpn.to_string()))
             }
         }
     }

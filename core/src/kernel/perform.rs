@@ -54,8 +54,8 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
             scsi::preempt_and_abort(&at(disk), *key, *other)
         }
         Op::Release { disk, key } => scsi::release(&at(disk), *key),
-        Op::Bar { link, fcid } => bar::set(link, *fcid, op),
-        Op::LiftBar { link, fcid } => bar::lift(link, *fcid, op),
+        Op::Bar { link, wwpn, fcid } => bar::set(link, *wwpn, *fcid, op),
+        Op::LiftBar(wwpn) => bar::lift(*wwpn, op),
         Op::Echo(port) => bsg::echo(&at(port), op),
         Op::ReadDisk(disk) => read_disk(&at(disk))
             .map_err(|e| op.failed(Cause::Errno(e.raw_os_error().unwrap_or(libc::EIO)))),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::budget::Budget;
 use crate::fabric;
 use crate::failure::{Failure, Kind};
-use crate::kernel::{Chain, Instant, Kernel, paths};
+use crate::kernel::{Chain, Instant, Kernel, Op, paths};
 use crate::lio::{self, Export};
 use crate::ownership;
 use crate::registry;
@@ -52,8 +52,8 @@ pub fn release(
 
     // From here on nothing is skipped because something before it failed.
     let mut left: Vec<Failure> = Vec::new();
-    let links = scope.entries.iter().filter_map(|entry| entry.software_link.as_ref());
-    let lift: Vec<Chain> = links.map(|link| vec![link.lift_bar()]).collect();
+    let barred = scope.entries.iter().filter(|entry| entry.link.is_some());
+    let lift: Vec<Chain> = barred.map(|entry| vec![Op::LiftBar(entry.wwpn)]).collect();
     let steps = lio::remove_ports(&found.export)
         .into_iter()
         .chain(lio::remove(&found.export))
@@ -105,8 +105,8 @@ fn drain(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
     if !busy.is_empty() {
         return Err(undrained(busy, budget.spent(kernel)));
     }
-    // The bar last, and for a moment only: an initiator whose command is not answered
-    // takes it for lost after some seconds.
+    // The bar last, and for a moment only: the kernel lifts it by itself after some
+    // seconds, before an initiator takes a command that it sent for lost.
     bar(kernel, found, budget);
     let (mut quiet_since, mut frames) = (kernel.now(), exchanged(kernel, found));
     let quiet = wait_until(kernel, end.min(kernel.now() + BARRED), || {
@@ -142,9 +142,8 @@ fn wait_until(kernel: &dyn Kernel, end: Instant, mut done: impl FnMut() -> bool)
 /// waits for a quiet moment.
 fn bar(kernel: &dyn Kernel, found: &Found, budget: Budget) {
     let ports = found.vports.iter();
-    let links = ports.filter_map(|port| fabric::software_link(kernel, port.wwpn));
-    let step =
-        Step::new("bar new commands", links.map(|link| vec![link.bar()]).collect());
+    let bars = ports.filter_map(|port| fabric::bar(kernel, port.wwpn));
+    let step = Step::new("bar new commands", bars.map(|bar| vec![bar]).collect());
     if let Err(errors) = step.apply(kernel, budget.first(PERCENT_TO_DRAIN)) {
         let why = errors.iter().map(ToString::to_string).collect::<Vec<_>>();
         log::warn!("new commands cannot be barred: {}", why.join("; "));

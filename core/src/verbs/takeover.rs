@@ -56,9 +56,7 @@ pub fn takeover(
         registry::record(kernel, &entry)?;
     }
     let built = build(kernel, node, group, &here, budget.first(PERCENT_TO_BUILD));
-    let Err(failure) = built.and_then(|()| logged_in(kernel, group, budget)) else {
-        return Ok(());
-    };
+    let Err(failure) = built else { return Ok(()) };
     log::warn!("{failure}; undoing");
     // Gathered anew: it knows the database entries of a moment ago.
     let undo =
@@ -67,23 +65,6 @@ pub fn takeover(
         Ok(()) => Err(failure),
         Err(left) => Err(failure.and(format!("and undoing it failed: {left}"))),
     }
-}
-
-/// Records where the ports have logged in, for the release; and lifts the bars that one
-/// may have left that did not come to its end.
-fn logged_in(kernel: &dyn Kernel, group: &Group, budget: Budget) -> Result<(), Failure> {
-    let mut lift = Vec::new();
-    for mut entry in registry::of_group(kernel, &group.name) {
-        let now = fabric::software_link(kernel, entry.wwpn);
-        if now == entry.software_link {
-            lift.extend(now.map(|link| vec![link.lift_bar()]));
-        } else {
-            entry.software_link = now;
-            registry::record(kernel, &entry)?;
-        }
-    }
-    let step = Step::new("lift the bar", lift);
-    step.apply(kernel, budget).map_err(|errors| Failure::kernel(step.title, &errors))
 }
 
 /// Whether this node has what the group needs: modules, disks and ports.

@@ -12,9 +12,9 @@ use crate::guest::Guest;
 use crate::plan::{ARRAYS, HOST, guests};
 use crate::shelf::{self, Disk};
 
-/// Seconds that a stop may take: long for a machine, short for a command that hangs at
-/// the initiator, whose own limit is 30.
-const STOP_TIMEOUT: u32 = 40;
+/// Seconds that a stop may take: long for a machine, and with the fence after it short
+/// of the 60 after which an initiator gives a port up.
+const STOP_TIMEOUT: u32 = 25;
 
 /// A takeover group.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@ pub mod channel;
 pub mod chart;
 pub mod child;
 pub mod cluster;
+pub mod console;
 pub mod error;
 pub mod fabric;
 pub mod groups;

@@ -123,7 +123,7 @@ impl SimKernel {
                 let state = if self.npiv.get() { "Active" } else { "No Fabric Support" };
                 tree.write(path, text, state).map_err(errno)
             }
-            Op::ReadDisk(_) | Op::Echo(_) | Op::Bar { .. } | Op::LiftBar { .. } => {
+            Op::ReadDisk(_) | Op::Echo(_) | Op::Bar { .. } | Op::LiftBar(_) => {
                 Ok(Done::Unchanged)
             }
             _ => self.disks.borrow_mut().perform(self.nexus, op),

@@ -10,6 +10,7 @@ use understudy_fabric::control::{Event, What, contests, overlaps};
 use understudy_fabric::wwn::Wwn;
 
 use crate::cluster;
+use crate::console;
 use crate::error::{Error, Result};
 use crate::groups::{self, Group, Lun, groups};
 use crate::guest::Guest;
@@ -227,12 +228,8 @@ impl World {
             for boot in 1..=guest.boots() {
                 let name = format!("{}.{boot}.console", guest.name());
                 let console = paths::read(&self.lab.folders().log(&name))?;
-                let hung = console.lines().find(|line| {
-                    line.contains("blocked for more than")
-                        || line.contains("Kernel panic")
-                });
-                if let Some(line) = hung {
-                    return Err(Error::other(format!("{name}: {}", line.trim())));
+                if let Some(trouble) = console::trouble(&console) {
+                    return Err(Error::other(format!("{name}:\n{trouble}")));
                 }
             }
         }

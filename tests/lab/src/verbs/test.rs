@@ -1,4 +1,5 @@
-//! `test`: the scenarios, all but the long ones, or those that are named.
+//! `test`: the scenarios, all but the long ones, or those that are named, in that order
+//! and as often.
 
 use std::process::ExitCode;
 
@@ -7,31 +8,30 @@ use understudy_lab::{Error, Result, paths, report};
 
 /// Runs them; fails when one of them does.
 pub fn run(names: &[&str]) -> Result<ExitCode> {
-    let known = |name: &&str| SCENARIOS.iter().any(|scenario| scenario.name == *name);
-    if let Some(name) = names.iter().find(|name| !known(name)) {
-        let all: Vec<_> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
-        let all = all.join(", ");
-        return Err(Error::other(format!("no scenario {name}; there are: {all}")));
+    let named = |name: &&str| {
+        let found = SCENARIOS.iter().find(|scenario| scenario.name == *name);
+        found.copied().ok_or_else(|| {
+            let all: Vec<_> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+            let all = all.join(", ");
+            Error::other(format!("no scenario {name}; there are: {all}"))
+        })
+    };
+    let mut wanted = names.iter().map(named).collect::<Result<Vec<_>>>()?;
+    if wanted.is_empty() {
+        wanted = SCENARIOS.into_iter().filter(|scenario| !scenario.long).collect();
     }
     let world = World::start()?;
     let mut rows = Vec::new();
-    for scenario in SCENARIOS {
-        let wanted = if names.is_empty() {
-            !scenario.long
-        } else {
-            names.contains(&scenario.name)
-        };
-        if wanted {
-            let row = scenario::run(&world, scenario);
-            let ok = row.ok;
-            rows.push(row);
-            if !ok {
-                world.lab.collect_logs();
-                let logs = &world.lab.folders().logs;
-                eprintln!("the rest is in {}", logs.display());
-                // A lab that is not whole would fail the next one for no fault of its.
-                break;
-            }
+    for scenario in wanted {
+        let row = scenario::run(&world, scenario);
+        let ok = row.ok;
+        rows.push(row);
+        if !ok {
+            world.lab.collect_logs();
+            let logs = &world.lab.folders().logs;
+            eprintln!("the rest is in {}", logs.display());
+            // A lab that is not whole would fail the next one for no fault of its.
+            break;
         }
     }
     let all = rows.iter().all(|row| row.ok);
