@@ -54,7 +54,9 @@ pub fn document() -> String {
 }
 
 fn write(xml: &mut Xml) -> std::io::Result<()> {
-    xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("utf-8"), None)))?;
+    // No encoding: crmsh has read it as text by then, and its parser refuses a text that
+    // declares one.
+    xml.write_event(Event::Decl(BytesDecl::new("1.0", None, None)))?;
     let doctype = BytesText::from_escaped("resource-agent SYSTEM \"ra-api-1.dtd\"");
     xml.write_event(Event::DocType(doctype))?;
     xml.create_element("resource-agent")

@@ -78,12 +78,6 @@ impl<'a> Load<'a> {
         Ok(load)
     }
 
-    /// The devices under load.
-    #[must_use]
-    pub fn luns(&self) -> &[Lun] {
-        &self.luns
-    }
-
     /// Waits until requests complete on every LUN (again).
     ///
     /// # Errors

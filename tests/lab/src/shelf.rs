@@ -94,16 +94,6 @@ pub fn resume(shelf: &Guest, disk: &Disk) -> Result<()> {
     shelf.run(&format!("dmsetup resume {}", disk.name), Duration::from_secs(20)).map(drop)
 }
 
-/// The reservation keys that are registered on a disk, as the shelf itself keeps them.
-///
-/// # Errors
-/// The shelf does not say.
-pub fn registrations(shelf: &Guest, disk: &Disk) -> Result<String> {
-    let name = &disk.name;
-    let script = format!("cat /sys/kernel/config/target/core/iblock_0/{name}/pr/res_*");
-    shelf.run(&script, Duration::from_secs(20))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -70,11 +70,19 @@ fn move_and_forget(world: &World, group: &str, node: &str) -> Result<()> {
     world.any_node()?.run(&script, COMMAND).map(drop)
 }
 
-/// Kills the agent's `action` in a node as soon as a condition holds.
+/// Kills the agent's `action` in a node as soon as a condition holds: it and its worker,
+/// as Pacemaker would. The shell does it all by itself, since the agent is done before
+/// another program has been loaded: it looks at the youngest processes.
 fn kill_when(node: &Guest, condition: &str, action: &str) -> Running {
-    // The brackets keep the pattern from matching this script.
     let script = format!(
-        "until {condition}; do :; done; pkill -KILL -f '[u]nderstudy/vport {action}'"
+        "until {condition}; do :; done
+         read -r a b c d pid < /proc/loadavg; end=$((pid - 100)); killed=1
+         while [ $pid -gt $end ]; do
+             line=; [ ! -e /proc/$pid/cmdline ] || read -r line < /proc/$pid/cmdline
+             case $line in */understudy/vport{action}) kill -9 $pid && killed=0;; esac
+             pid=$((pid - 1))
+         done 2> /dev/null
+         exit $killed"
     );
     node.spawn(&script, Some(COMMAND))
 }

@@ -22,6 +22,9 @@ pub fn run(world: &World) -> Result<Seen> {
         progress::during("crm_resource --validate, --show-metadata", || {
             validate(node, group)
         })?;
+        progress::during("every level of monitor and validate-all", || {
+            levels(node, group)
+        })?;
         progress::during("crm_resource --force-check, -stop, -start", || {
             forced(world, node, group)
         })?;
@@ -47,6 +50,26 @@ fn validate(node: &Guest, group: &Group) -> Result<()> {
     let script = "crm_resource --show-metadata ocf:understudy:vport > /tmp/meta.xml
                   xmllint --noout --relaxng /usr/share/pacemaker/api/ocf-ra-1.1.rng /tmp/meta.xml";
     node.run(script, COMMAND).map(drop)
+}
+
+/// On the group as it is served, under load.
+fn levels(node: &Guest, group: &Group) -> Result<()> {
+    let environment = group.environment(group.name, &[]);
+    let calls = [
+        ("monitor", 0),
+        ("monitor", 10),
+        ("monitor", 20),
+        ("validate-all", 0),
+        ("validate-all", 10),
+    ];
+    for (action, level) in calls {
+        let script = format!(
+            "OCF_CHECK_LEVEL={level} {environment} \
+             /usr/lib/ocf/resource.d/understudy/vport {action}"
+        );
+        node.run(&script, COMMAND)?;
+    }
+    Ok(())
 }
 
 /// Out of the cluster's sight, as the tool demands; what it leaves is as it was.

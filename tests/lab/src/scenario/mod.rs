@@ -6,6 +6,7 @@ mod contract;
 mod heartbeat_cut;
 mod moves;
 mod power_cut;
+mod readme;
 mod stop_cannot_drain;
 pub mod world;
 
@@ -40,9 +41,10 @@ pub struct Seen {
 }
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 8] = [
+pub const SCENARIOS: [Scenario; 9] = [
     Scenario { name: "bad-configuration", long: false, run: bad_configuration::run },
     Scenario { name: "agent-contract", long: false, run: contract::run },
+    Scenario { name: "readme-examples", long: false, run: readme::run },
     Scenario { name: "move-and-giveback", long: false, run: moves::three_rounds },
     Scenario { name: "twenty-moves", long: true, run: moves::twenty },
     Scenario { name: "power-cut", long: false, run: power_cut::run },
@@ -95,7 +97,7 @@ fn under_load(
     act: impl FnOnce(&Load) -> Result<Vec<Group>>,
 ) -> Result<Seen> {
     let load = progress::during("load: requests complete on every LUN", || {
-        Load::start(&world.lab, &world.luns)
+        Load::start(&world.lab, &world.luns()?)
     })?;
     let moved = act(&load)?;
     let outcome = progress::during("load: every write read back", || {

@@ -34,8 +34,6 @@ pub struct World {
     pub lab: Arc<Lab>,
     /// Both groups.
     pub groups: [Group; 2],
-    /// Every LUN at the initiator.
-    pub luns: Vec<Lun>,
 }
 
 /// A point in the fabric's event log.
@@ -73,10 +71,17 @@ impl World {
             }
             Ok::<_, Error>(())
         })?;
-        let luns = progress::during("initiator: eight LUNs found", || {
-            groups::luns(lab.host()?, COMMAND)
-        })?;
-        Ok(Self { lab, groups: groups(), luns })
+        let world = Self { lab, groups: groups() };
+        progress::during("initiator: eight LUNs found", || world.luns())?;
+        Ok(world)
+    }
+
+    /// Every LUN, under the name that it has at the initiator now.
+    ///
+    /// # Errors
+    /// The initiator does not find them all.
+    pub fn luns(&self) -> Result<Vec<Lun>> {
+        groups::luns(self.lab.host()?, COMMAND)
     }
 
     /// A storage node.

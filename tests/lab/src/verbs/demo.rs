@@ -40,7 +40,7 @@ pub fn run() -> Result<ExitCode> {
     let over = AtomicBool::new(false);
     let played = thread::scope(|scope| {
         let host = world.lab.host()?;
-        chart::draw(scope, host, &world.luns, &over);
+        chart::draw(scope, host, &world.luns()?, &over);
         let played = play(&world, |story| {
             if let Some((_, what)) = story.events.last() {
                 progress::note(&format!("        ▶ {what}"));

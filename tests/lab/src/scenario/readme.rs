@@ -1,0 +1,80 @@
+//! readme-examples: the configurations that the README shows, as they are printed there.
+
+use std::time::Duration;
+
+use super::world::COMMAND;
+use super::{Seen, World};
+use crate::error::{Error, Result};
+use crate::guest::Guest;
+use crate::{groups, paths, progress};
+
+/// The shells: the words after `sh` in the README's fences.
+const SHELLS: [&str; 2] = ["pcs", "crm"];
+/// Four commands of an interpreted language on an emulated processor.
+const EXAMPLE: Duration = Duration::from_secs(240);
+
+/// The scenario. Nothing is under load: the groups end, and begin anew.
+pub fn run(world: &World) -> Result<Seen> {
+    let readme = paths::read(&paths::workspace().join("README.md"))?;
+    let node = world.any_node()?;
+    for shell in SHELLS {
+        let example = block(&readme, shell)
+            .ok_or_else(|| Error::other(format!("no {shell} block in README.md")))?;
+        progress::during(format!("{shell}: both groups served as printed"), || {
+            forget(world, node)?;
+            configured(world, || {
+                node.run(&format!("set -e\n{example}"), EXAMPLE).map(drop)
+            })
+        })?;
+    }
+    progress::during("both groups as they were", || {
+        forget(world, node)?;
+        configured(world, || groups::configure(node))?;
+        world.luns().map(drop)
+    })?;
+    Ok(Seen::default())
+}
+
+fn configured(world: &World, configure: impl FnOnce() -> Result<()>) -> Result<()> {
+    let mark = world.mark()?;
+    configure()?;
+    for group in &world.groups {
+        world.wait_served(mark, group, group.home)?;
+    }
+    world.any_node()?.run("crm_resource --wait", COMMAND).map(drop)
+}
+
+/// Stops both groups and takes them out of the configuration.
+fn forget(world: &World, node: &Guest) -> Result<()> {
+    let names = world.groups.each_ref().map(|group| group.name).join(" ");
+    let script = format!(
+        "set -e
+         for g in {names}; do crm_resource -r $g --meta -p target-role -v Stopped; done
+         crm_resource --wait
+         for g in {names}; do
+             cibadmin --delete --force --xpath \"//rsc_location[@rsc='$g']\"
+             cibadmin --delete --xpath \"//primitive[@id='$g']\"
+         done
+         crm_resource --wait"
+    );
+    node.run(&script, COMMAND * 2).map(drop)
+}
+
+/// What is within a fence that begins with "```sh NAME".
+fn block<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, after) = text.split_once(&format!("```sh {name}\n"))?;
+    after.split_once("```").map(|(block, _)| block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_found_by_its_name() {
+        let text = "x\n```sh one\na\nb\n```\n```sh two\nc\n```\n";
+        assert_eq!(block(text, "one"), Some("a\nb\n"));
+        assert_eq!(block(text, "two"), Some("c\n"));
+        assert_eq!(block(text, "three"), None);
+    }
+}
