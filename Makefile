@@ -3,9 +3,10 @@
 
 LAB := target/release/understudy-lab
 GUEST ?= array-a
+FAULTS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint lab-up lab-down lab-shell deb man \
+.PHONY: help demo test soak test-fast lint lab-up lab-down lab-shell deb man \
 	setup build image
 
 help: ## this list
@@ -15,8 +16,11 @@ help: ## this list
 demo: ready ## see a node lose its power and its partner serve the same port
 	@$(LAB) demo
 
-test: lint test-fast ready ## lint, tests and the lab's scenarios, but those run by name
+test: lint test-fast ready ## everything: lint, tests and the lab's scenarios
 	@$(LAB) test
+
+soak: ready ## mixed faults under load: FAULTS=100, SEED=...
+	@$(LAB) soak $(FAULTS) $(SEED)
 
 test-fast: ## all that needs no guest; under 3 minutes
 	@tests/lab/setup tshark

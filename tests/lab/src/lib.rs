@@ -30,6 +30,7 @@ pub mod report;
 pub mod scenario;
 pub mod share;
 pub mod shelf;
+pub mod soak;
 pub mod supervise;
 pub mod timeline;
 pub mod wire;

@@ -39,12 +39,19 @@ impl Completions {
     /// The longest time in which none of a group's LUNs completed a request.
     #[must_use]
     pub fn longest_gap(&self, group: &str) -> Gap {
+        self.gap_within(group, Gap { from: 0, to: u64::MAX })
+    }
+
+    /// The longest such time of those that ended within a time.
+    #[must_use]
+    pub fn gap_within(&self, group: &str, time: Gap) -> Gap {
         let times = self.0.get(group).map_or([].as_slice(), Vec::as_slice);
         let gaps = times.windows(2).filter_map(|pair| match pair {
             [from, to] => Some(Gap { from: *from, to: *to }),
             _ => None,
         });
-        gaps.max_by_key(|gap| gap.to - gap.from).unwrap_or_default()
+        let within = gaps.filter(|gap| (time.from..=time.to).contains(&gap.to));
+        within.max_by_key(|gap| gap.to - gap.from).unwrap_or_default()
     }
 
     /// Completions a second, in steps of `step` milliseconds from `from` to `to`.

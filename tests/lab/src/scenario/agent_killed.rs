@@ -8,6 +8,7 @@ use super::world::COMMAND;
 use super::{Seen, World, under_load};
 use crate::channel::{Event, Running};
 use crate::error::{Error, Result};
+use crate::groups::Group;
 use crate::guest::Guest;
 use crate::load::Load;
 use crate::progress;
@@ -15,32 +16,33 @@ use crate::wire::End;
 
 /// The scenario.
 pub fn run(world: &World) -> Result<Seen> {
+    let [group, _] = &world.groups;
     under_load(world, |load| {
-        in_a_start(world, load)?;
-        in_a_stop(world, load)?;
-        Ok(vec![world.groups[0].clone()])
+        in_a_start(world, load, group)?;
+        in_a_stop(world, load, group)
     })
 }
 
-fn in_a_start(world: &World, load: &Load) -> Result<()> {
-    let [group, _] = &world.groups;
+/// Kills a start on the partner: the group is served at home again.
+pub fn in_a_start(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
     let step = progress::step("start killed: the group is served again");
     let mark = world.mark()?;
     // The entry is written before the first step; the port comes with the last.
     let entry = format!("/run/understudy/ports/{}.json", group.wwpn().replace(':', ""));
     let trap = kill_when(world.node(group.partner)?, &format!("[ -e {entry} ]"), "start");
-    move_and_forget(world, group.name, group.partner)?;
+    world.order_move(group, group.partner)?;
     sprung(&trap)?;
     // Not there, so at home again; which the rule of the move must not forbid.
-    world.any_node()?.run(&format!("crm_resource -r {} --clear", group.name), COMMAND)?;
+    world.forget_move(group)?;
     world.wait_served(mark, group, group.home)?;
     load.wait_flow(world.lab.host()?)?;
     step.done("");
-    world.wait_whole()
+    world.wait_whole()?;
+    Ok(vec![group.clone()])
 }
 
-fn in_a_stop(world: &World, load: &Load) -> Result<()> {
-    let [group, _] = &world.groups;
+/// Kills a stop at home: the node is fenced, the partner takes over.
+pub fn in_a_stop(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
     let step = progress::step("stop killed: fenced, the partner takes over");
     let mark = world.mark()?;
     let home = world.node(group.home)?;
@@ -50,24 +52,14 @@ fn in_a_stop(world: &World, load: &Load) -> Result<()> {
                  alua_access_state";
     let turned = format!("read -r s < $(echo {state}) && [ $s = 15 ]");
     let trap = kill_when(home, &turned, "stop");
-    move_and_forget(world, group.name, group.partner)?;
+    world.order_move(group, group.partner)?;
     sprung(&trap)?;
     world.wait_fenced(group.home, boots)?;
     world.wait_served(mark, group, group.partner)?;
     load.wait_flow(world.lab.host()?)?;
     step.done("");
-    let step = progress::step(format!("{}: boots, joins, gets it back", group.home));
-    let any = world.any_node()?;
-    any.run(&format!("crm_resource -r {} --clear", group.name), COMMAND)?;
-    world.wait_whole()?;
-    world.giveback()?;
-    step.done("");
-    Ok(())
-}
-
-fn move_and_forget(world: &World, group: &str, node: &str) -> Result<()> {
-    let script = format!("crm_resource -r {group} --move -N {node}");
-    world.any_node()?.run(&script, COMMAND).map(drop)
+    world.back_home(group)?;
+    Ok(vec![group.clone()])
 }
 
 /// Kills the agent's `action` in a node as soon as a condition holds: it and its worker,

@@ -11,6 +11,7 @@ use super::{Seen, World, under_load};
 use crate::channel::{Event, Running};
 use crate::error::{Error, Result};
 use crate::groups::Group;
+use crate::load::Load;
 use crate::plan::ARRAYS;
 use crate::progress;
 
@@ -19,38 +20,38 @@ const CABLE: &str = "cluster0";
 
 /// The scenario.
 pub fn run(world: &World) -> Result<Seen> {
-    under_load(world, |load| {
-        let mark = world.mark()?;
-        let [a, b] = ARRAYS;
-        let boots = [world.node(a)?.boots(), world.node(b)?.boots()];
-        let registrants = Registrants::watch(world)?;
-        plug(world, false)?;
-        let step = progress::step("heartbeat cut: one node fenced");
-        let loser = first_fenced(world, boots)?;
-        let before = registrants.so_far();
-        // The fence has struck: with the cable back, the loser can join when it boots.
-        plug(world, true)?;
-        step.done(&format!("it was {loser}"));
+    under_load(world, |load| strike(world, load))
+}
 
-        let winner = if loser == a { b } else { a };
-        let group = world.groups.iter().find(|group| group.home == loser);
-        let group = group.ok_or_else(|| Error::other("no group of the loser"))?;
-        let step = progress::step(format!("{winner}: takes {} over", group.name));
-        world.wait_served(mark, group, winner)?;
-        load.wait_flow(world.lab.host()?)?;
-        step.done("");
-        judge(&before, &registrants.to_the_end(), winner)?;
+/// Pulls the cable between the nodes.
+pub fn strike(world: &World, load: &Load) -> Result<Vec<Group>> {
+    let mark = world.mark()?;
+    let [a, b] = ARRAYS;
+    let boots = [world.node(a)?.boots(), world.node(b)?.boots()];
+    let registrants = Registrants::watch(world)?;
+    plug(world, false)?;
+    let step = progress::step("heartbeat cut: one node fenced");
+    let loser = first_fenced(world, boots)?;
+    let before = registrants.so_far();
+    // The fence has struck: with the cable back, the loser can join when it boots.
+    plug(world, true)?;
+    step.done(&format!("it was {loser}"));
 
-        let step = progress::step(format!("{loser}: boots, joins, gets its group back"));
-        let survivor = world.node(winner)?.boots();
-        world.wait_whole()?;
-        world.giveback()?;
-        step.done("");
-        if world.node(winner)?.boots() > survivor {
-            return Err(Error::other("both nodes were fenced"));
-        }
-        Ok(vec![group.clone()])
-    })
+    let winner = if loser == a { b } else { a };
+    let group = world.groups.iter().find(|group| group.home == loser);
+    let group = group.ok_or_else(|| Error::other("no group of the loser"))?;
+    let step = progress::step(format!("{winner}: takes {} over", group.name));
+    world.wait_served(mark, group, winner)?;
+    load.wait_flow(world.lab.host()?)?;
+    step.done("");
+    judge(&before, &registrants.to_the_end(), winner)?;
+
+    let survivor = world.node(winner)?.boots();
+    world.back_home(group)?;
+    if world.node(winner)?.boots() > survivor {
+        return Err(Error::other("both nodes were fenced"));
+    }
+    Ok(vec![group.clone()])
 }
 
 fn plug(world: &World, up: bool) -> Result<()> {

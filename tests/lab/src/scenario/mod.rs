@@ -3,6 +3,7 @@
 mod agent_killed;
 mod bad_configuration;
 mod contract;
+mod fabric_link;
 mod heartbeat_cut;
 mod moves;
 mod power_cut;
@@ -26,8 +27,6 @@ pub use world::World;
 pub struct Scenario {
     /// Its name, in reports and on the command line.
     pub name: &'static str,
-    /// Whether it is run only when it is named, because it takes long.
-    pub long: bool,
     run: fn(&World) -> Result<Seen>,
 }
 
@@ -42,15 +41,31 @@ pub struct Seen {
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
 pub const SCENARIOS: [Scenario; 9] = [
-    Scenario { name: "bad-configuration", long: false, run: bad_configuration::run },
-    Scenario { name: "agent-contract", long: false, run: contract::run },
-    Scenario { name: "readme-examples", long: false, run: readme::run },
-    Scenario { name: "move-and-giveback", long: false, run: moves::three_rounds },
-    Scenario { name: "twenty-moves", long: true, run: moves::twenty },
-    Scenario { name: "power-cut", long: false, run: power_cut::run },
-    Scenario { name: "heartbeat-cut", long: false, run: heartbeat_cut::run },
-    Scenario { name: "agent-killed", long: true, run: agent_killed::run },
-    Scenario { name: "stop-cannot-drain", long: true, run: stop_cannot_drain::run },
+    Scenario { name: "bad-configuration", run: bad_configuration::run },
+    Scenario { name: "agent-contract", run: contract::run },
+    Scenario { name: "readme-examples", run: readme::run },
+    Scenario { name: "move-and-giveback", run: moves::three_rounds },
+    Scenario { name: "twenty-moves", run: moves::twenty },
+    Scenario { name: "power-cut", run: power_cut::run },
+    Scenario { name: "heartbeat-cut", run: heartbeat_cut::run },
+    Scenario { name: "agent-killed", run: agent_killed::run },
+    Scenario { name: "stop-cannot-drain", run: stop_cannot_drain::run },
+];
+
+/// What goes wrong, or is commanded, under load; the lab is whole again at its end. Gives
+/// back the groups that moved.
+pub type Fault = fn(&World, &Load, &Group) -> Result<Vec<Group>>;
+
+/// Every fault by its name.
+pub const FAULTS: [(&str, Fault); 8] = [
+    ("commanded-move", moves::there_and_back),
+    ("power-cut", power_cut::strike),
+    ("heartbeat-cut", |world, load, _| heartbeat_cut::strike(world, load)),
+    ("start-killed", agent_killed::in_a_start),
+    ("stop-killed", agent_killed::in_a_stop),
+    ("disk-hang", stop_cannot_drain::strike),
+    ("link-cut", fabric_link::cut),
+    ("link-flap", fabric_link::flap),
 ];
 
 /// Runs one scenario from a whole lab to a whole lab, and judges it.

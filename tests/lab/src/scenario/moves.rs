@@ -2,6 +2,8 @@
 
 use super::{Seen, World, under_load};
 use crate::error::Result;
+use crate::groups::Group;
+use crate::load::Load;
 use crate::progress;
 
 /// move-and-giveback: three rounds there and back.
@@ -19,12 +21,18 @@ fn rounds(world: &World, rounds: u32) -> Result<Seen> {
     under_load(world, |load| {
         for round in 1..=rounds {
             let step = progress::step(format!("move {round}: to the partner and home"));
-            for node in [group.partner, group.home] {
-                world.move_to(group, node)?;
-                load.wait_flow(world.lab.host()?)?;
-            }
+            there_and_back(world, load, group)?;
             step.done("");
         }
         Ok(vec![group.clone()])
     })
+}
+
+/// One round.
+pub fn there_and_back(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
+    for node in [group.partner, group.home] {
+        world.move_to(group, node)?;
+        load.wait_flow(world.lab.host()?)?;
+    }
+    Ok(vec![group.clone()])
 }

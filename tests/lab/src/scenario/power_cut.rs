@@ -5,6 +5,8 @@
 use super::world::wall;
 use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
+use crate::groups::Group;
+use crate::load::Load;
 use crate::progress;
 
 /// The moments and places of a power cut, for people.
@@ -25,55 +27,74 @@ pub fn run(world: &World) -> Result<Seen> {
     play(world, |_| {}).map(|(seen, _)| seen)
 }
 
+/// Cuts the power of a group's home.
+pub fn strike(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
+    act(world, load, group, &mut Story::default(), &|_| {})?;
+    Ok(vec![group.clone()])
+}
+
 /// Plays it, and tells `tell` of every event as it happens.
 ///
 /// # Errors
 /// It does not come out as it must.
 pub fn play(world: &World, tell: impl Fn(&Story)) -> Result<(Seen, Story)> {
     // The node whose fence strikes at once; the other's waits, for the case of a split.
-    let [other, group] = &world.groups;
+    let [_, group] = &world.groups;
     let mut story = Story { before: world.serving(group)?, ..Story::default() };
     let seen = under_load(world, |load| {
-        let event = |story: &mut Story, at, what| {
-            story.events.push((at, what));
-            tell(story);
-        };
-        let mark = world.mark()?;
-        let victim = world.node(group.home)?;
-        let boots = victim.boots();
-        victim.power_off();
-        event(&mut story, wall(), "power cut");
-
-        let step = progress::step(format!("{}: power cut, fenced", group.home));
-        world.wait_fenced(group.home, boots)?;
-        event(&mut story, wall(), "fenced");
-        step.done("");
-
-        let step =
-            progress::step(format!("{}: takes {} over", group.partner, group.name));
-        let login = world.wait_served(mark, group, group.partner)?;
-        event(&mut story, (login.t * 1000.0) as u64, "taken over");
-        load.wait_flow(world.lab.host()?)?;
-        step.done("");
-        both_on_one_port(world, group.partner)?;
-        story.after = world.serving(group)?;
-        if world.serving(other)?.0 != group.partner {
-            return Err(Error::other("the survivor lost its own group"));
-        }
-
-        let step = progress::step(format!("{}: boots and joins again", group.home));
-        world.wait_whole()?;
-        event(&mut story, wall(), "node back");
-        step.done("");
-
-        let step = progress::step(format!("{}: {} given back", group.home, group.name));
-        let login = world.move_to(group, group.home)?;
-        event(&mut story, (login.t * 1000.0) as u64, "given back");
-        step.done("");
-        story.home_again = world.serving(group)?.1;
+        act(world, load, group, &mut story, &tell)?;
         Ok(vec![group.clone()])
     })?;
     Ok((seen, story))
+}
+
+fn act(
+    world: &World,
+    load: &Load,
+    group: &Group,
+    story: &mut Story,
+    tell: &dyn Fn(&Story),
+) -> Result<()> {
+    let event = |story: &mut Story, at, what| {
+        story.events.push((at, what));
+        tell(story);
+    };
+    let mark = world.mark()?;
+    let victim = world.node(group.home)?;
+    let boots = victim.boots();
+    victim.power_off();
+    event(story, wall(), "power cut");
+
+    let step = progress::step(format!("{}: power cut, fenced", group.home));
+    world.wait_fenced(group.home, boots)?;
+    event(story, wall(), "fenced");
+    step.done("");
+
+    let step = progress::step(format!("{}: takes {} over", group.partner, group.name));
+    let login = world.wait_served(mark, group, group.partner)?;
+    event(story, (login.t * 1000.0) as u64, "taken over");
+    load.wait_flow(world.lab.host()?)?;
+    step.done("");
+    both_on_one_port(world, group.partner)?;
+    story.after = world.serving(group)?;
+    for other in &world.groups {
+        if world.serving(other)?.0 != group.partner {
+            let error = format!("{} is not on {}", other.name, group.partner);
+            return Err(Error::other(error));
+        }
+    }
+
+    let step = progress::step(format!("{}: boots and joins again", group.home));
+    world.wait_whole()?;
+    event(story, wall(), "node back");
+    step.done("");
+
+    let step = progress::step(format!("{}: {} given back", group.home, group.name));
+    let login = world.move_to(group, group.home)?;
+    event(story, (login.t * 1000.0) as u64, "given back");
+    step.done("");
+    story.home_again = world.serving(group)?.1;
+    Ok(())
 }
 
 /// Both virtual ports hang from the same physical port of a node.

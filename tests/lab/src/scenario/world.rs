@@ -146,15 +146,42 @@ impl World {
     /// The group does not get there.
     pub fn move_to(&self, group: &Group, node: &str) -> Result<Event> {
         let mark = self.mark()?;
-        let any = self.any_node()?;
-        let name = group.name;
-        any.run(&format!("crm_resource -r {name} --move -N {node}"), COMMAND)?;
+        self.order_move(group, node)?;
         let login = self.wait_served(mark, group, node)?;
-        any.run(
-            &format!("crm_resource --wait && crm_resource -r {name} --clear"),
-            COMMAND,
-        )?;
+        self.node(group.partner)?.run("crm_resource --wait", COMMAND)?;
+        self.forget_move(group)?;
         Ok(login)
+    }
+
+    /// Commands a move and waits for nothing. Its rule stays, until [`Self::forget_move`].
+    ///
+    /// # Errors
+    /// The cluster refuses.
+    pub fn order_move(&self, group: &Group, node: &str) -> Result<()> {
+        let command = format!("crm_resource -r {} --move -N {node}", group.name);
+        self.node(group.partner)?.run(&command, COMMAND).map(drop)
+    }
+
+    /// Takes the rule of a move away. The partner is asked: a fault strikes the home.
+    ///
+    /// # Errors
+    /// The cluster refuses.
+    pub fn forget_move(&self, group: &Group) -> Result<()> {
+        let command = format!("crm_resource -r {} --clear", group.name);
+        self.node(group.partner)?.run(&command, COMMAND).map(drop)
+    }
+
+    /// Waits until a group's home is back, and brings the group there.
+    ///
+    /// # Errors
+    /// It does not come back, or the group does not get there.
+    pub fn back_home(&self, group: &Group) -> Result<()> {
+        let step = progress::step(format!("{}: boots, joins, gets it back", group.home));
+        self.forget_move(group)?;
+        self.wait_whole()?;
+        self.giveback()?;
+        step.done("");
+        Ok(())
     }
 
     /// A storage node that takes commands.

@@ -8,6 +8,7 @@ mod link;
 mod power;
 mod setup;
 mod shell;
+mod soak;
 mod status;
 mod supervise;
 mod test;
@@ -25,7 +26,8 @@ usage: understudy-lab VERB
   setup                       install the Debian packages that the lab needs
   image                       build the guests' image, if it is not cached
   demo                        a node loses its power, for people
-  test [SCENARIO...]          run the scenarios, all short ones or these
+  test [SCENARIO...]          run the scenarios, all or these
+  soak FAULTS [SEED]          mixed faults, in the order that the seed decides
   up                          start the lab and wait until it is ready
   down                        end it
   status                      what is there now
@@ -55,6 +57,8 @@ pub fn run() -> Result<ExitCode> {
         ("image", []) => image::run(),
         ("demo", []) => demo::run(),
         ("test", names) => test::run(names),
+        ("soak", [faults]) => soak::run(faults, None),
+        ("soak", [faults, seed]) => soak::run(faults, Some(seed)),
         ("up", []) => up::run(),
         ("supervise", []) => supervise::run(),
         ("down", []) => down::run(),

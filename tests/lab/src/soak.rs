@@ -1,0 +1,196 @@
+//! The long run: faults of every kind, in an order that a seed decides, under verified
+//! load.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::load::{Load, Outcome};
+use crate::pause::Gap;
+use crate::plan::ARRAYS;
+use crate::progress;
+use crate::scenario::{FAULTS, World, world::wall};
+
+/// Faults under one load. What it wrote is read back at its end, and all the time.
+const EPISODE: u32 = 5;
+
+/// What came of it.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// What decided the order.
+    pub seed: u64,
+    /// Faults from which the lab recovered.
+    pub faults: u32,
+    /// The same by their kind.
+    pub by_kind: BTreeMap<&'static str, Kind>,
+    /// Of the longest pause of each fault, at the initiator.
+    pub pause_median_s: f64,
+    /// The longest.
+    pub pause_worst_s: f64,
+    /// Rounds of the load that ended with an I/O error.
+    pub io_errors: u64,
+    /// Rounds in which an acknowledged write was not found.
+    pub lost_writes: u64,
+    /// How often the lab did not get over a fault by itself: the run ends there.
+    pub helped_by_hand: u32,
+    /// Why it ended early.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    #[serde(skip)]
+    pauses: Vec<f64>,
+}
+
+/// Faults of one kind.
+#[derive(Debug, Default, Serialize)]
+pub struct Kind {
+    /// How many.
+    pub faults: u32,
+    /// Nodes that were fenced for it.
+    pub fenced: u32,
+    /// The longest pause.
+    pub pause_worst_s: f64,
+}
+
+/// A fault that was got over.
+struct Struck {
+    kind: &'static str,
+    groups: Vec<&'static str>,
+    when: Gap,
+    fenced: u32,
+}
+
+/// Strikes `faults` times, and stops at the first thing that must not be.
+///
+/// # Errors
+/// The load cannot be started or read.
+pub fn run(world: &World, seed: u64, faults: u32) -> Result<Report> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut report = Report { seed, ..Report::default() };
+    while report.faults < faults && report.error.is_none() {
+        let mark = world.mark()?;
+        let load = Load::start(&world.lab, &world.luns()?)?;
+        let mut episode = Vec::new();
+        let mut error = None;
+        for number in 1..=EPISODE.min(faults - report.faults) {
+            match strike(world, &load, &mut random, report.faults + number) {
+                Ok(struck) => episode.push(struck),
+                Err(why) => {
+                    error = Some(why);
+                    report.helped_by_hand += 1;
+                    break;
+                }
+            }
+        }
+        let outcome = load.stop();
+        let held = world.check_invariants(mark);
+        report.error = error.or(held.err()).map(|error| error.to_string());
+        match outcome {
+            Ok(outcome) => report.add(&episode, &outcome),
+            Err(error) => report.error = report.error.or(Some(error.to_string())),
+        }
+        if report.io_errors + report.lost_writes > 0 {
+            report.error.get_or_insert_with(|| "the load has found errors".into());
+        }
+    }
+    Ok(report)
+}
+
+fn strike(
+    world: &World,
+    load: &Load,
+    random: &mut fastrand::Rng,
+    number: u32,
+) -> Result<Struck> {
+    let (kind, fault) = FAULTS
+        .get(random.usize(..FAULTS.len()))
+        .ok_or_else(|| Error::other("there are no faults"))?;
+    let [a, b] = &world.groups;
+    let group = if random.bool() { a } else { b };
+    progress::note(&format!("-- fault {number}: {kind}, {}", group.name));
+    let began = Instant::now();
+    let (from, boots) = (wall(), boots(world)?);
+    let moved = fault(world, load, group)?;
+    load.wait_flow(world.lab.host()?)?;
+    let fenced = self::boots(world)? - boots;
+    progress::note(&format!("   over after {:.0} s", began.elapsed().as_secs_f64()));
+    let groups = moved.iter().map(|group| group.name).collect();
+    Ok(Struck { kind, groups, when: Gap { from, to: wall() }, fenced })
+}
+
+fn boots(world: &World) -> Result<u32> {
+    ARRAYS.iter().map(|name| Ok(world.node(name)?.boots())).sum()
+}
+
+impl Report {
+    fn add(&mut self, episode: &[Struck], outcome: &Outcome) {
+        self.io_errors += outcome.io_errors;
+        self.lost_writes += outcome.lost_writes;
+        for struck in episode {
+            let pause = |group: &&str| outcome.completions.gap_within(group, struck.when);
+            let gaps = struck.groups.iter().map(pause);
+            let longest = gaps.map(|gap| gap.seconds()).fold(0.0, f64::max);
+            self.faults += 1;
+            self.pauses.push(longest);
+            let kind = self.by_kind.entry(struck.kind).or_default();
+            kind.faults += 1;
+            kind.fenced += struck.fenced;
+            kind.pause_worst_s = kind.pause_worst_s.max(longest);
+        }
+        self.pauses.sort_unstable_by(f64::total_cmp);
+        self.pause_median_s =
+            self.pauses.get(self.pauses.len() / 2).copied().unwrap_or(0.0);
+        self.pause_worst_s = self.pauses.last().copied().unwrap_or(0.0);
+    }
+
+    /// For people, 80 columns at most.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut text = format!(
+            "{:<24} {:>8} {:>8} {:>14}\n",
+            "fault", "times", "fenced", "worst pause s"
+        );
+        for (name, kind) in &self.by_kind {
+            text += &format!(
+                "{name:<24} {:>8} {:>8} {:>14.1}\n",
+                kind.faults, kind.fenced, kind.pause_worst_s
+            );
+        }
+        text += &format!(
+            "\nseed {}: {} faults, pause {:.1} s (median), {:.1} s (worst),\n\
+             {} I/O errors, {} lost writes, helped by hand {} times\n",
+            self.seed,
+            self.faults,
+            self.pause_median_s,
+            self.pause_worst_s,
+            self.io_errors,
+            self.lost_writes,
+            self.helped_by_hand
+        );
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_are_those_within_each_fault() {
+        let mut outcome = Outcome { rounds: 1, ..Outcome::default() };
+        outcome.completions.add("group-a", "1000, 1\n3000, 1\n9000, 1\n9100, 1\n");
+        outcome.completions.sort();
+        let struck = |kind, from, to| Struck {
+            kind,
+            groups: vec!["group-a"],
+            when: Gap { from, to },
+            fenced: 1,
+        };
+        let mut report = Report::default();
+        report.add(&[struck("one", 500, 3500), struck("two", 3500, 9050)], &outcome);
+        assert_eq!((report.faults, report.pause_worst_s), (2, 6.0));
+        assert_eq!(report.by_kind["one"].pause_worst_s, 2.0);
+        assert!(report.table().lines().all(|line| line.chars().count() <= 80));
+    }
+}

@@ -1,0 +1,24 @@
+//! `soak`: the long run of mixed faults.
+
+use std::process::ExitCode;
+
+use understudy_lab::scenario::{World, world::wall};
+use understudy_lab::{Error, Result, paths, report, soak};
+
+/// Runs it: so many faults, in the order that a seed decides.
+pub fn run(faults: &str, seed: Option<&str>) -> Result<ExitCode> {
+    let faults = faults.parse().map_err(|_| Error::other("how many faults?"))?;
+    let seed = match seed {
+        Some(text) => text.parse().map_err(|_| Error::other("the seed is a number"))?,
+        None => wall(),
+    };
+    println!("soak: {faults} faults, seed {seed}");
+    let world = World::start()?;
+    let soaked = soak::run(&world, seed, faults)?;
+    println!("\n{}", soaked.table());
+    report::write(&paths::workspace().join("target/soak/report.json"), &soaked)?;
+    let Some(error) = soaked.error else { return Ok(ExitCode::SUCCESS) };
+    world.lab.collect_logs();
+    eprintln!("{error}\nthe logs are in {}", world.lab.folders().logs.display());
+    Ok(ExitCode::FAILURE)
+}
