@@ -142,14 +142,15 @@ fn jobs(luns: &[Lun]) -> String {
     let mut jobs = format!(
         "[global]\nthread\nioengine=libaio\ndirect=1\nrw=randrw\nrwmixread=50\nbs=64k\n\
          iodepth=16\nsize={ROUND}m\nverify=crc32c\ndo_verify=1\nrandrepeat=0\n\
-         log_unix_epoch=1\nexec_prerun=test ! -e /tmp/load/stop\n"
+         log_unix_epoch=1\ndisable_slat=1\ndisable_clat=1\n\
+         exec_prerun=test ! -e /tmp/load/stop\n"
     );
     for round in 0..ROUNDS {
         for Lun { group, device, .. } in luns {
             let name = |round| format!("{group}.{device}.{round}");
             let offset = round % 6 * ROUND;
             jobs += &format!(
-                "[{}]\nfilename=/dev/{device}\noffset={offset}m\nwrite_iops_log={}\n",
+                "[{}]\nfilename=/dev/{device}\noffset={offset}m\nwrite_lat_log={}\n",
                 name(round),
                 name(round)
             );
@@ -179,7 +180,6 @@ fn read(folder: &Path) -> Result<Outcome> {
             }
         }
     }
-    outcome.completions.sort();
     Ok(outcome)
 }
 

@@ -2,16 +2,25 @@
 
 use std::collections::BTreeMap;
 
-/// When requests ended, in milliseconds since 1970, by group.
+/// The requests that ended: by group, then by round of a LUN.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Completions(BTreeMap<String, Vec<u64>>);
+pub struct Completions(BTreeMap<String, Vec<Vec<Request>>>);
 
-/// A time without completions.
+/// One request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Request {
+    /// When it ended, in milliseconds since 1970.
+    ended: u64,
+    /// When it was issued.
+    issued: u64,
+}
+
+/// A time without completions, while requests were waiting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Gap {
-    /// The last completion before it, in milliseconds since 1970.
+    /// Its begin, in milliseconds since 1970.
     pub from: u64,
-    /// The first one after it.
+    /// The completion that ended it.
     pub to: u64,
 }
 
@@ -19,24 +28,26 @@ impl Gap {
     /// Its length.
     #[must_use]
     pub fn seconds(&self) -> f64 {
-        (self.to - self.from) as f64 / 1000.0
+        self.to.saturating_sub(self.from) as f64 / 1000.0
     }
 }
 
 impl Completions {
-    /// Adds one of fio's logs: `time, value, direction, size, offset` a line.
+    /// Adds a round: one of fio's latency logs, `time, nanoseconds, ...` a line.
     pub fn add(&mut self, group: &str, log: &str) {
-        let time = |line: &str| line.split(',').next()?.trim().parse::<u64>().ok();
-        let times = log.lines().filter_map(time);
-        self.0.entry(group.to_owned()).or_default().extend(times);
+        let request = |line: &str| {
+            let mut numbers = line.split(',').map(|number| number.trim().parse::<u64>());
+            let ended = numbers.next()?.ok()?;
+            let took = numbers.next()?.ok()? / 1_000_000;
+            Some(Request { ended, issued: ended.saturating_sub(took) })
+        };
+        let mut requests: Vec<_> = log.lines().filter_map(request).collect();
+        requests.sort_unstable();
+        self.0.entry(group.to_owned()).or_default().push(requests);
     }
 
-    /// Puts them in order; to be called before anything is asked.
-    pub fn sort(&mut self) {
-        self.0.values_mut().for_each(|times| times.sort_unstable());
-    }
-
-    /// The longest time in which none of a group's LUNs completed a request.
+    /// The longest time in which one of a group's LUNs completed no request, though it
+    /// had one.
     #[must_use]
     pub fn longest_gap(&self, group: &str) -> Gap {
         self.gap_within(group, Gap { from: 0, to: u64::MAX })
@@ -45,21 +56,27 @@ impl Completions {
     /// The longest such time of those that ended within a time.
     #[must_use]
     pub fn gap_within(&self, group: &str, time: Gap) -> Gap {
-        let times = self.0.get(group).map_or([].as_slice(), Vec::as_slice);
-        let gaps = times.windows(2).filter_map(|pair| match pair {
-            [from, to] => Some(Gap { from: *from, to: *to }),
-            _ => None,
+        let rounds = self.0.get(group).into_iter().flatten();
+        let gaps = rounds.flat_map(|requests| {
+            let before = std::iter::once(0).chain(requests.iter().map(|one| one.ended));
+            // From the completion before, if it waited then already.
+            let gap = |(before, request): (u64, &Request)| Gap {
+                from: before.max(request.issued),
+                to: request.ended,
+            };
+            before.zip(requests).map(gap)
         });
         let within = gaps.filter(|gap| (time.from..=time.to).contains(&gap.to));
-        within.max_by_key(|gap| gap.to - gap.from).unwrap_or_default()
+        within.max_by_key(|gap| gap.to.saturating_sub(gap.from)).unwrap_or_default()
     }
 
     /// Completions a second, in steps of `step` milliseconds from `from` to `to`.
     #[must_use]
     pub fn rate(&self, group: &str, from: u64, to: u64, step: u64) -> Vec<f64> {
         let mut counts = vec![0.0; (to.saturating_sub(from) / step) as usize];
-        for time in self.0.get(group).into_iter().flatten() {
-            let slot = time.checked_sub(from).map(|since| (since / step) as usize);
+        for request in self.0.get(group).into_iter().flatten().flatten() {
+            let slot =
+                request.ended.checked_sub(from).map(|since| (since / step) as usize);
             if let Some(count) = slot.and_then(|slot| counts.get_mut(slot)) {
                 *count += 1000.0 / step as f64;
             }
@@ -70,7 +87,7 @@ impl Completions {
     /// The first and the last completion of all.
     #[must_use]
     pub fn span(&self) -> Gap {
-        let all = || self.0.values().flatten().copied();
+        let all = || self.0.values().flatten().flatten().map(|request| request.ended);
         Gap { from: all().min().unwrap_or(0), to: all().max().unwrap_or(0) }
     }
 }
@@ -80,17 +97,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_gap_is_over_all_luns_of_a_group() {
+    fn a_gap_counts_while_a_request_waits() {
+        const MS: u64 = 1_000_000;
         let mut all = Completions::default();
-        all.add(
-            "a",
-            "1000, 1, 0, 65536, 0\n1100, 1, 1, 65536, 0\n9000, 1, 0, 65536, 0\n",
-        );
-        all.add("a", "5000, 1, 0, 65536, 0\n");
-        all.add("b", "1000, 1, 0, 65536, 0\n");
-        all.sort();
-        assert_eq!(all.longest_gap("a"), Gap { from: 5000, to: 9000 });
-        assert_eq!(all.longest_gap("b"), Gap::default());
+        let line =
+            |ended: u64, took: u64| format!("{ended}, {}, 0, 65536, 0\n", took * MS);
+        let early = [line(1000, 50), line(1100, 150), line(5000, 3950)].concat();
+        all.add("a", &early);
+        // A round that begins within a pause, and one that begins after it.
+        all.add("a", &[line(2000, 1500), line(2100, 40)].concat());
+        all.add("a", &line(9000, 20));
+        all.add("b", &line(1000, 0));
+        assert_eq!(all.longest_gap("a"), Gap { from: 1100, to: 5000 });
+        assert_eq!(all.longest_gap("b").seconds(), 0.0);
+        let early = Gap { from: 0, to: 3000 };
+        assert_eq!(all.gap_within("a", early), Gap { from: 500, to: 2000 });
         assert_eq!(all.rate("a", 1000, 2000, 500), [4.0, 0.0]);
         assert_eq!(all.span(), Gap { from: 1000, to: 9000 });
     }

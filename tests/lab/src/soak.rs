@@ -179,8 +179,9 @@ mod tests {
     #[test]
     fn pauses_are_those_within_each_fault() {
         let mut outcome = Outcome { rounds: 1, ..Outcome::default() };
-        outcome.completions.add("group-a", "1000, 1\n3000, 1\n9000, 1\n9100, 1\n");
-        outcome.completions.sort();
+        outcome
+            .completions
+            .add("group-a", "1000, 0\n3000, 2000000000\n9000, 6000000000\n9100, 0\n");
         let struck = |kind, from, to| Struck {
             kind,
             groups: vec!["group-a"],

@@ -91,7 +91,6 @@ mod tests {
         let mut all = Completions::default();
         all.add("group-a", "1000, 1\n1200, 1\n9000, 1\n");
         all.add("group-b", "1000, 1\n5000, 1\n");
-        all.sort();
         let svg = svg(&all, &[(2000, "power cut"), (8000, "taken over")]);
         assert!(svg.contains("power cut") && svg.contains("taken over"));
         assert_eq!(svg.matches("<polygon").count(), 2);

@@ -18,7 +18,7 @@ use crate::groups::Group;
 use crate::load::{Load, Outcome};
 use crate::progress;
 use crate::report::Row;
-pub use power_cut::{Story, play};
+pub use power_cut::{LAST, Story, play};
 use world::Mark;
 pub use world::World;
 

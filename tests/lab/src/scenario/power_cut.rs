@@ -9,6 +9,9 @@ use crate::groups::Group;
 use crate::load::Load;
 use crate::progress;
 
+/// The last event: after it the load comes to its end.
+pub const LAST: &str = "as before";
+
 /// The moments and places of a power cut, for people.
 #[derive(Debug, Clone, Default)]
 pub struct Story {
@@ -94,6 +97,8 @@ fn act(
     event(story, (login.t * 1000.0) as u64, "given back");
     step.done("");
     story.home_again = world.serving(group)?.1;
+    load.wait_flow(world.lab.host()?)?;
+    event(story, wall(), LAST);
     Ok(())
 }
 

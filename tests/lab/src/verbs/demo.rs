@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use understudy_lab::accel::Accel;
 use understudy_lab::scenario::world::{COMMAND, wall};
-use understudy_lab::scenario::{Seen, Story, World, play};
+use understudy_lab::scenario::{LAST, Seen, Story, World, play};
 use understudy_lab::{Error, Result, chart, paths, progress, report, timeline};
 
 const OPENING: &str = "
@@ -44,6 +44,9 @@ pub fn run() -> Result<ExitCode> {
         let played = play(&world, |story| {
             if let Some((_, what)) = story.events.last() {
                 progress::note(&format!("        ▶ {what}"));
+                if *what == LAST {
+                    over.store(true, Ordering::SeqCst);
+                }
                 if *what == "taken over" {
                     // The table is worth more than a moment of the picture.
                     let table = owners(&world).unwrap_or_default();
