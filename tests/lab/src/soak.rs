@@ -11,7 +11,7 @@ use crate::load::{Load, Outcome};
 use crate::pause::Gap;
 use crate::plan::ARRAYS;
 use crate::progress;
-use crate::scenario::{FAULTS, World, world::wall};
+use crate::scenario::{Fault, World, world::wall};
 
 /// Faults under one load. What it wrote is read back at its end, and all the time.
 const EPISODE: u32 = 5;
@@ -61,11 +61,17 @@ struct Struck {
     fenced: u32,
 }
 
-/// Strikes `faults` times, and stops at the first thing that must not be.
+/// Strikes `faults` times with one of `kinds`, and stops at the first thing that must not
+/// be.
 ///
 /// # Errors
 /// The load cannot be started or read.
-pub fn run(world: &World, seed: u64, faults: u32) -> Result<Report> {
+pub fn run(
+    world: &World,
+    seed: u64,
+    faults: u32,
+    kinds: &[(&'static str, Fault)],
+) -> Result<Report> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut report = Report { seed, ..Report::default() };
     while report.faults < faults && report.error.is_none() {
@@ -74,7 +80,7 @@ pub fn run(world: &World, seed: u64, faults: u32) -> Result<Report> {
         let mut episode = Vec::new();
         let mut error = None;
         for number in 1..=EPISODE.min(faults - report.faults) {
-            match strike(world, &load, &mut random, report.faults + number) {
+            match strike(world, &load, &mut random, kinds, report.faults + number) {
                 Ok(struck) => episode.push(struck),
                 Err(why) => {
                     error = Some(why);
@@ -101,10 +107,11 @@ fn strike(
     world: &World,
     load: &Load,
     random: &mut fastrand::Rng,
+    kinds: &[(&'static str, Fault)],
     number: u32,
 ) -> Result<Struck> {
-    let (kind, fault) = FAULTS
-        .get(random.usize(..FAULTS.len()))
+    let (kind, fault) = kinds
+        .get(random.usize(..kinds.len()))
         .ok_or_else(|| Error::other("there are no faults"))?;
     let [a, b] = &world.groups;
     let group = if random.bool() { a } else { b };

@@ -27,7 +27,7 @@ usage: understudy-lab VERB
   image                       build the guests' image, if it is not cached
   demo                        a node loses its power, for people
   test [SCENARIO...]          run the scenarios, all or these
-  soak FAULTS [SEED]          mixed faults, in the order that the seed decides
+  soak FAULTS [SEED [FAULT...]]   mixed faults, all or these, as the seed decides
   up                          start the lab and wait until it is ready
   down                        end it
   status                      what is there now
@@ -57,8 +57,8 @@ pub fn run() -> Result<ExitCode> {
         ("image", []) => image::run(),
         ("demo", []) => demo::run(),
         ("test", names) => test::run(names),
-        ("soak", [faults]) => soak::run(faults, None),
-        ("soak", [faults, seed]) => soak::run(faults, Some(seed)),
+        ("soak", [faults]) => soak::run(faults, None, &[]),
+        ("soak", [faults, seed, kinds @ ..]) => soak::run(faults, Some(seed), kinds),
         ("up", []) => up::run(),
         ("supervise", []) => supervise::run(),
         ("down", []) => down::run(),

@@ -1,20 +1,28 @@
-//! `soak`: the long run of mixed faults.
+//! `soak`: the long run of mixed faults, of every kind or of some.
 
 use std::process::ExitCode;
 
-use understudy_lab::scenario::{World, world::wall};
+use understudy_lab::scenario::{FAULTS, World, world::wall};
 use understudy_lab::{Error, Result, paths, report, soak};
 
 /// Runs it: so many faults, in the order that a seed decides.
-pub fn run(faults: &str, seed: Option<&str>) -> Result<ExitCode> {
+pub fn run(faults: &str, seed: Option<&str>, kinds: &[&str]) -> Result<ExitCode> {
     let faults = faults.parse().map_err(|_| Error::other("how many faults?"))?;
     let seed = match seed {
         Some(text) => text.parse().map_err(|_| Error::other("the seed is a number"))?,
         None => wall(),
     };
+    let mut wanted = FAULTS.to_vec();
+    if !kinds.is_empty() {
+        wanted.retain(|(kind, _)| kinds.contains(kind));
+    }
+    if wanted.len() < kinds.len() || wanted.is_empty() {
+        let all: Vec<_> = FAULTS.iter().map(|(kind, _)| *kind).collect();
+        return Err(Error::other(format!("the faults are: {}", all.join(", "))));
+    }
     println!("soak: {faults} faults, seed {seed}");
     let world = World::start()?;
-    let soaked = soak::run(&world, seed, faults)?;
+    let soaked = soak::run(&world, seed, faults, &wanted)?;
     println!("\n{}", soaked.table());
     report::write(&paths::workspace().join("target/soak/report.json"), &soaked)?;
     let Some(error) = soaked.error else { return Ok(ExitCode::SUCCESS) };
