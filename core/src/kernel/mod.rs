@@ -13,6 +13,7 @@ mod perform;
 mod real;
 pub mod reservation;
 mod scsi;
+pub mod sense;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 mod worker;
