@@ -24,7 +24,7 @@ pub fn environment(data: &[u8]) {
     verbs(&TreeKernel::new(SERVING), &String::from_utf8_lossy(data));
 }
 
-/// What sysfs and configfs show: see [`TreeKernel`].
+/// What sysfs and configfs show, in lines of `PATH=TEXT` and `PATH -> TARGET`.
 pub fn sysfs(data: &[u8]) {
     verbs(&TreeKernel::new(&String::from_utf8_lossy(data)), GROUP);
 }
