@@ -66,6 +66,10 @@ fn verbs(kernel: &TreeKernel, parameters: &str) {
         takeover(kernel, "a", &gather(), budget()),
         release(kernel, "a", &gather(), budget()),
     ];
+    if answers.last().is_some_and(Result::is_ok) {
+        // A stop that succeeds means that nothing is left.
+        assert!(gather().look(kernel).is_ok_and(|found| found.is_empty()));
+    }
     for failure in answers.into_iter().filter_map(Result::err) {
         let line = failure.to_string();
         assert!(!line.is_empty() && line.len() < PAGE, "{line}");

@@ -16,6 +16,8 @@ use understudy_core::kernel::{
 enum Node {
     Text(String),
     Link(PathBuf),
+    /// Cannot be read.
+    Broken,
 }
 
 /// See the module's text.
@@ -31,6 +33,7 @@ impl TreeKernel {
         for line in text.lines() {
             let (path, node) = match (line.split_once(" -> "), line.split_once('=')) {
                 (Some((path, target)), _) => (path, Node::Link(target.into())),
+                (_, Some((path, "EIO"))) => (path, Node::Broken),
                 (_, Some((path, text))) => (path, Node::Text(format!("{text}\n"))),
                 (None, None) => (line, Node::Text(String::new())),
             };
@@ -44,9 +47,9 @@ impl TreeKernel {
     /// What is to be read there.
     pub fn text(&self, path: &Path) -> Result<String, Errno> {
         match self.nodes.borrow().get(path) {
-            Some(Node::Text(text)) if text == "EIO\n" => Err(Errno::EIO),
             Some(Node::Text(text)) => Ok(text.clone()),
             Some(Node::Link(_)) => Err(Errno::EISDIR),
+            Some(Node::Broken) => Err(Errno::EIO),
             None => Err(Errno::ENOENT),
         }
     }
@@ -162,7 +165,7 @@ impl Kernel for TreeKernel {
         let inside = nodes.iter().filter(|(path, _)| path.parent() == Some(dir));
         let links = inside.filter_map(|(path, node)| match node {
             Node::Link(target) => Some((path.clone(), target.clone())),
-            Node::Text(_) => None,
+            Node::Text(_) | Node::Broken => None,
         });
         Ok(links.collect())
     }
