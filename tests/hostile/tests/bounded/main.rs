@@ -14,7 +14,7 @@ use std::path::Path;
 use mutate::Mutator;
 
 /// So many inputs for each target: the whole takes a few seconds.
-const ROUNDS: usize = 600;
+const ROUNDS: usize = 300;
 
 #[test]
 fn database() {
