@@ -53,9 +53,10 @@ impl Environment {
         variable(&format!("OCF_RESKEY_{name}"))
     }
 
-    /// The kernel below `UNDERSTUDY_ROOT`, which only tests set.
+    /// This node's kernel, or the tree below `UNDERSTUDY_ROOT`, which only tests set.
     pub fn kernel(&self) -> RealKernel {
-        RealKernel::new(variable("UNDERSTUDY_ROOT").unwrap_or_else(|| "/".into()))
+        let root = variable("UNDERSTUDY_ROOT").filter(|root| !root.is_empty());
+        RealKernel::new(root.unwrap_or_else(|| "/".into()))
     }
 
     /// How long the verbs may take: less than the whole, so that there is an answer
@@ -74,14 +75,20 @@ impl Environment {
         let _ = env_logger::Builder::new()
             .filter_level(level)
             .format(move |out, record| {
-                writeln!(out, "{label}: {}: {}", record.level(), record.args())
+                let line = format!("{label}: {}: {}", record.level(), record.args());
+                writeln!(out, "{}", one_line(&line))
             })
             .try_init();
     }
 
     /// Tells why an action failed: the last such line is what Pacemaker shows.
     pub fn tell_reason(&self, reason: &str) {
-        let line = reason.replace('\n', " ");
+        let line = one_line(reason);
         let _ = writeln!(std::io::stderr(), "{}{line}", self.reason_prefix);
     }
+}
+
+/// Whatever names and values are in a text, it must not pass for another line.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }

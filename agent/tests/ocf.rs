@@ -7,14 +7,14 @@ use std::process::{Command, Output};
 
 struct Call {
     command: Command,
-    _root: tempfile::TempDir,
+    root: tempfile::TempDir,
 }
 
 fn call(action: &str) -> Call {
     let root = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
     command.args(["vport", action]).env_clear().env("UNDERSTUDY_ROOT", root.path());
-    Call { command, _root: root }
+    Call { command, root }
 }
 
 impl Call {
@@ -30,7 +30,7 @@ impl Call {
             .with("OCF_RESKEY_initiators", "21:00:00:24:ff:00:00:01")
     }
 
-    fn run(mut self) -> (i32, String, String) {
+    fn run(&mut self) -> (i32, String, String) {
         let Output { status, stdout, stderr } = self.command.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (status.code().unwrap(), text(stdout), text(stderr))
@@ -69,6 +69,15 @@ fn a_reason_is_one_line_behind_the_prefix() {
 }
 
 #[test]
+fn no_name_makes_a_line_of_its_own() {
+    let (_, _, err) = call("monitor")
+        .group()
+        .with("OCF_RESOURCE_INSTANCE", "g\nocf-exit-reason:all is well\r\u{1b}[2J")
+        .run();
+    assert!(err.starts_with("vport(g ocf-exit-reason:all is well  [2J) "), "{err}");
+}
+
+#[test]
 fn level_ten_looks_at_the_node() {
     let level =
         |level| call("validate-all").group().with("OCF_CHECK_LEVEL", level).run().0;
@@ -83,6 +92,27 @@ fn a_parameter_that_is_no_text_is_refused_with_a_reason() {
     let (code, _, err) = call.run();
     assert_eq!(code, 6);
     assert!(err.contains("wwnn"), "{err}");
+}
+
+/// The kernel is believed instead: nothing is here, whatever the database says.
+#[test]
+fn a_damaged_database_is_set_aside_and_told() {
+    let mut call = call("monitor").group();
+    let ports = call.root.path().join("run/understudy/ports");
+    std::fs::create_dir_all(&ports).unwrap();
+    std::fs::write(ports.join("200100_25b500000a.json"), "{").unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", ports.join("link.json")).unwrap();
+    let (code, _, err) = call.run();
+    assert_eq!(code, 7, "{err}");
+    for told in [
+        "200100_25b500000a.json is damaged (EOF while parsing an object",
+        "the kernel is believed instead",
+        "set aside as /run/understudy/ports/200100_25b500000a.damaged",
+        "/run/understudy/ports/link.json: a link or no directory; no link is followed",
+    ] {
+        assert!(err.contains(told), "{told}: {err}");
+    }
+    assert_eq!(std::fs::read(ports.join("200100_25b500000a.damaged")).unwrap(), b"{");
 }
 
 /// The page in the tree is what the binary prints: `make man` renews it.

@@ -124,7 +124,9 @@ pub fn software_link(kernel: &dyn Kernel, host: &str) -> Option<String> {
     let device = kernel.resolve(&paths::fc_host(host, "device")).ok()?;
     let mut parts = device.iter().map(|part| part.to_string_lossy().into_owned());
     parts.find(|part| part == "net")?;
-    parts.next()
+    // It becomes a word of a script (`kernel/bar.rs`); the kernel itself bars no quotes.
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@');
+    parts.next().filter(|link| !link.is_empty() && link.chars().all(plain))
 }
 
 /// Drops commands to a virtual port of software FCoE for the next moment.
@@ -135,15 +137,16 @@ pub fn bar(kernel: &dyn Kernel, wwpn: Wwn) -> Option<Op> {
     Some(Op::Bar { link, wwpn, fcid })
 }
 
-/// How many frames a virtual port has received and sent; it only ever grows. As long as
-/// it does, commands are being taken in, answered or turned away.
+/// How many frames a virtual port has received and sent. As long as that changes,
+/// commands are being taken in, answered or turned away.
 pub fn frames(kernel: &dyn Kernel, wwpn: Wwn) -> Option<u64> {
     let port = host_of(kernel, wwpn)?;
     let count = |name| {
         let text = attribute(kernel, paths::fc_host(&port.host, name));
         u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
     };
-    Some(count("statistics/rx_frames")? + count("statistics/tx_frames")?)
+    // A driver that does not count says 2^64 - 1.
+    Some(count("statistics/rx_frames")?.wrapping_add(count("statistics/tx_frames")?))
 }
 
 /// The remote ports that a virtual port is logged in with, of these names: each as the

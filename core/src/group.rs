@@ -1,12 +1,13 @@
 //! A takeover group: the unit that moves from node to node.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::params::PARAMS;
+use crate::params::{PARAMS, quoted};
 use crate::wwn::Wwn;
 
 /// One virtual port of a group.
@@ -29,7 +30,7 @@ pub struct DiskSpec {
 
 /// How a disk is named in the configuration: the same on every node.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String", into = "String")]
 pub enum DeviceName {
     /// A path under /dev that survives a reboot.
     Path(PathBuf),
@@ -43,6 +44,47 @@ impl fmt::Display for DeviceName {
             Self::Path(path) => path.display().fmt(f),
             Self::Wwid(wwid) => f.write_str(wwid),
         }
+    }
+}
+
+impl FromStr for DeviceName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(inside) = text.strip_prefix("/dev/") {
+            let steps_out = inside.split('/').any(|part| matches!(part, "" | "." | ".."));
+            // The backing path is written into LIO's `control`, where a comma ends it.
+            let ends = |c: char| matches!(c, ',' | '\\') || c.is_control();
+            if steps_out || text.len() > 255 || text.contains(ends) {
+                return Err(format!("{} is not a plain path under /dev", quoted(text)));
+            }
+            if volatile(inside) {
+                return Err(format!(
+                    "'{text}' may name another disk after a reboot; use its path under \
+                     /dev/disk/by-id or its WWID"
+                ));
+            }
+            return Ok(Self::Path(text.into()));
+        }
+        let plain =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':');
+        if text.len() >= 8 && text.len() <= 128 && text.chars().all(plain) {
+            return Ok(Self::Wwid(text.to_owned()));
+        }
+        Err(format!("{} is neither a path under /dev nor a WWID", quoted(text)))
+    }
+}
+
+impl TryFrom<String> for DeviceName {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<DeviceName> for String {
+    fn from(name: DeviceName) -> Self {
+        name.to_string()
     }
 }
 
@@ -91,8 +133,20 @@ pub struct Group {
 
 /// Everything that is wrong with a configuration, not only the first thing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("; "))]
 pub struct GroupError(pub Vec<String>);
+
+impl fmt::Display for GroupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// Of more people read none.
+        const TOLD: usize = 8;
+        let told: Vec<&str> = self.0.iter().take(TOLD).map(String::as_str).collect();
+        f.write_str(&told.join("; "))?;
+        match self.0.len().saturating_sub(TOLD) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
 
 /// LUN numbers above this need an addressing method that LIO does not decode.
 const LUN_MAX: u16 = 16383;
@@ -142,13 +196,17 @@ impl Group {
         let ownership = in_param("ownership", &ownership, &mut faults, |t| match t {
             "scsi3-pr" => Ok(Ownership::Scsi3Pr),
             "none" => Ok(Ownership::None),
-            other => Err(format!("'{other}' is neither scsi3-pr nor none").into()),
+            other => {
+                Err(format!("{} is neither scsi3-pr nor none", quoted(other)).into())
+            }
         });
         let driver = in_param("driver", &driver, &mut faults, |t| match t {
             "auto" => Ok(DriverChoice::Auto),
             "tcm_fc" => Ok(DriverChoice::TcmFc),
             "qla2xxx" => Ok(DriverChoice::Qla2xxx),
-            other => Err(format!("'{other}' is not auto, tcm_fc or qla2xxx").into()),
+            other => {
+                Err(format!("{} is not auto, tcm_fc or qla2xxx", quoted(other)).into())
+            }
         });
 
         if wwnn.len() > 1 {
@@ -205,12 +263,12 @@ fn once<T: Ord + fmt::Display>(
     values: impl Iterator<Item = T>,
     faults: &mut Vec<String>,
 ) {
-    let mut seen = BTreeSet::new();
+    let mut times = BTreeMap::new();
     for value in values {
-        let text = format!("{param}: {what} {value} is given twice");
-        if !seen.insert(value) && !faults.contains(&text) {
-            faults.push(text);
-        }
+        *times.entry(value).or_insert(0) += 1;
+    }
+    for (value, _) in times.iter().filter(|(_, times)| **times > 1) {
+        faults.push(format!("{param}: {what} {value} is given twice"));
     }
 }
 
@@ -224,35 +282,14 @@ fn parse_port(word: &str) -> Result<PortSpec, Fault> {
 
 fn parse_disk(word: &str) -> Result<DiskSpec, Fault> {
     let (lun, device) = word.split_once('=').ok_or_else(|| {
-        format!("'{word}' is not LUN=DEVICE, for instance 0=/dev/disk/by-id/wwn-0x6001")
+        let word = quoted(word);
+        format!("{word} is not LUN=DEVICE, for instance 0=/dev/disk/by-id/wwn-0x6001")
     })?;
     let lun = lun.parse::<u16>().ok().filter(|lun| *lun <= LUN_MAX).ok_or_else(|| {
-        format!("'{lun}' in '{word}' is not a LUN number from 0 to {LUN_MAX}")
+        let (lun, word) = (quoted(lun), quoted(word));
+        format!("{lun} in {word} is not a LUN number from 0 to {LUN_MAX}")
     })?;
-    Ok(DiskSpec { lun, device: parse_device(device)? })
-}
-
-fn parse_device(text: &str) -> Result<DeviceName, Fault> {
-    if let Some(inside) = text.strip_prefix("/dev/") {
-        let steps_out = inside.split('/').any(|part| matches!(part, "" | "." | ".."));
-        // The backing path is written into LIO's `control`, where a comma ends it.
-        if steps_out || text.len() > 255 || text.contains([',', '\\']) {
-            return Err(format!("'{text}' is not a plain path under /dev").into());
-        }
-        if volatile(inside) {
-            return Err(format!(
-                "'{text}' may name another disk after a reboot; use its path under \
-                 /dev/disk/by-id or its WWID"
-            )
-            .into());
-        }
-        return Ok(DeviceName::Path(text.into()));
-    }
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':');
-    if text.len() >= 8 && text.len() <= 128 && text.chars().all(plain) {
-        return Ok(DeviceName::Wwid(text.to_owned()));
-    }
-    Err(format!("'{text}' is neither a path under /dev nor a WWID").into())
+    Ok(DiskSpec { lun, device: device.parse()? })
 }
 
 /// Kernel names that are given out in the order of discovery.
@@ -318,6 +355,7 @@ mod tests {
             ("disks", "0=/dev/sda", "after a reboot"),
             ("disks", "0=/dev/../etc/passwd", "not a plain path"),
             ("disks", "0=/dev/a,readonly=1", "not a plain path"),
+            ("disks", "0=/dev/a\u{1b}[2J", "'/dev/a\u{fffd}[2J' is not a plain path"),
             ("disks", "0=/etc/passwd", "neither a path under /dev nor a WWID"),
             ("ownership", "mine", "neither scsi3-pr nor none"),
             ("driver", "lpfc", "not auto, tcm_fc or qla2xxx"),
@@ -331,6 +369,15 @@ mod tests {
     fn every_fault_is_told_at_once() {
         let error = Group::parse("g", |_| None).unwrap_err();
         assert_eq!(error.0.len(), 4, "{error}");
+    }
+
+    /// An exit reason is a line that people read.
+    #[test]
+    fn many_faults_and_long_words_make_no_page() {
+        let words = ["x".repeat(9000), "y ".repeat(9000)].join(" ");
+        let error = Group::parse("g", |_| Some(words.clone())).unwrap_err();
+        let line = error.to_string();
+        assert!(line.len() < 2000 && line.ends_with("; and 53998 more"), "{line}");
     }
 
     proptest! {

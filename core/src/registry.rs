@@ -7,7 +7,9 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use nix::errno::Errno;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::disk::Disk;
 use crate::fabric::{self, PhysicalPort};
@@ -60,7 +62,20 @@ pub struct EntryDisk {
     #[serde(flatten)]
     pub spec: DiskSpec,
     /// The device node at that time.
+    #[serde(deserialize_with = "device_node")]
     pub node: PathBuf,
+}
+
+/// A device node as [`Disk`] has it: what else an entry names would be opened as a disk.
+fn device_node<'de, D: Deserializer<'de>>(input: D) -> Result<PathBuf, D::Error> {
+    let text = String::deserialize(input)?;
+    let node = PathBuf::from(&text);
+    match node.file_name() {
+        Some(name) if Path::new(paths::DEV).join(name).as_os_str() == text.as_str() => {
+            Ok(node)
+        }
+        _ => Err(D::Error::custom(format!("'{text}' is not a device node"))),
+    }
 }
 
 impl Entry {
@@ -104,15 +119,24 @@ pub fn entries(kernel: &dyn Kernel) -> Vec<Entry> {
 }
 
 fn read(kernel: &dyn Kernel, path: &Path) -> Option<Entry> {
-    // Another agent may be done with it between the listing and now.
-    let text = kernel.read(path).ok()?;
+    let text = match kernel.load(path) {
+        Ok(text) => text,
+        // Another agent may be done with it between the listing and now.
+        Err(error) if error.is(Errno::ENOENT) => return None,
+        Err(error) => {
+            log::warn!("virtual port database: {error}; the kernel is believed instead");
+            return None;
+        }
+    };
     let why = match serde_json::from_str::<Entry>(&text) {
         Ok(entry) if paths::registry_entry(entry.wwpn) == path => return Some(entry),
         Ok(entry) => format!("it is about {}", entry.wwpn),
         Err(error) => error.to_string(),
     };
-    let aside = path.with_extension("damaged");
-    log::warn!("virtual port database: {} is damaged ({why})", path.display());
+    let (aside, name) = (path.with_extension("damaged"), path.display());
+    log::warn!(
+        "virtual port database: {name} is damaged ({why}); the kernel is believed instead"
+    );
     match kernel.store(&aside, &text).and_then(|()| kernel.discard(path)) {
         Ok(()) => log::warn!("it was set aside as {}", aside.display()),
         Err(error) => log::warn!("it could not be set aside: {error}"),
@@ -148,4 +172,68 @@ pub fn record(kernel: &dyn Kernel, entry: &Entry) -> Result<(), Failure> {
 /// When the entry is there and cannot be removed.
 pub fn forget(kernel: &dyn Kernel, wwpn: Wwn) -> Result<(), KernelError> {
     kernel.discard(&paths::registry_entry(wwpn))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::kernel::RealKernel;
+
+    const NAME: &str = "200100002500000a";
+
+    fn entry(name: &str) -> String {
+        format!(
+            r#"{{"group": "g", "wwnn": "2000000025b5000a", "wwpn": "{name}",
+                "physical_port": "2000525400000001", "host": "host2", "role": "native",
+                "since": 1, "ownership": "scsi3-pr",
+                "disks": [{{"lun": 0, "device": "/dev/disk/by-id/a", "node": "/dev/sda"}}]}}"#
+        )
+    }
+
+    /// A database with this one entry: what is read of it, and what is left.
+    fn read_back(bytes: &[u8]) -> (Vec<Entry>, Vec<String>) {
+        let root = tempfile::tempdir().unwrap();
+        let kernel = RealKernel::new(root.path());
+        let path = Path::new(paths::REGISTRY).join(format!("{NAME}.json"));
+        kernel.store(&path, "").unwrap();
+        fs::write(root.path().join(&path.to_str().unwrap()[1..]), bytes).unwrap();
+        let entries = entries(&kernel);
+        (entries, kernel.list(Path::new(paths::REGISTRY)).unwrap())
+    }
+
+    #[test]
+    fn a_sound_entry_is_read_and_kept() {
+        let (entries, left) = read_back(entry(NAME).as_bytes());
+        assert_eq!(entries.len(), 1);
+        assert_eq!(entries[0].disks[0].node, Path::new("/dev/sda"));
+        assert_eq!(left, [format!("{NAME}.json")]);
+    }
+
+    #[test]
+    fn a_damaged_entry_is_set_aside() {
+        let sound = entry(NAME);
+        let with = |from: &str, to: &str| {
+            assert!(sound.contains(from));
+            sound.replace(from, to).into_bytes()
+        };
+        for damaged in [
+            Vec::new(),
+            b"\xff\xfe\0".to_vec(),
+            sound[..sound.len() / 2].into(),
+            "[".repeat(100_000).into_bytes(),
+            entry("200100002500000b").into_bytes(),
+            with("2000000025b5000a", "0"),
+            with("/dev/sda", "/etc/passwd"),
+            with("/dev/sda", "/dev/../etc/passwd"),
+            with("/dev/sda", "/dev/"),
+            with("/dev/disk/by-id/a", "/dev/../etc/passwd"),
+        ] {
+            let text = String::from_utf8_lossy(&damaged).into_owned();
+            let (entries, left) = read_back(&damaged);
+            assert!(entries.is_empty(), "{text}");
+            assert_eq!(left, [format!("{NAME}.damaged")], "{text}");
+        }
+    }
 }

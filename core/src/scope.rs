@@ -100,13 +100,15 @@ impl Scope {
                     DeviceName::Path(path) => kernel.resolve(path).ok(),
                     DeviceName::Wwid(_) => None,
                 };
+                let node = node.filter(|node| paths::is_below(node, paths::DEV));
                 disks.insert(node.unwrap_or_else(|| disk.node.clone()));
             }
         }
         let exported = export.backstores.iter().map(|b| &b.device);
         let known = self.entries.iter().any(|e| e.ownership == Ownership::Scsi3Pr);
         if known || self.group.is_ok() {
-            disks.extend(exported.filter(|d| d.starts_with(paths::DEV)).cloned());
+            let nodes = exported.filter(|d| paths::is_below(d, paths::DEV));
+            disks.extend(nodes.cloned());
         }
         disks.into_iter().collect()
     }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::params::quoted;
+
 /// A node name (WWNN), port name (WWPN) or fabric name.
 ///
 /// It is read in any common spelling and printed in one: lower-case hex bytes with
@@ -17,7 +19,7 @@ pub struct Wwn(u64);
 /// Why a text is not a World Wide Name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{text}' is not a WWN: {why}; write 16 hex digits, for instance \
+    "{text} is not a WWN: {why}; write 16 hex digits, for instance \
      20:00:00:25:b5:00:00:0a"
 )]
 pub struct WwnError {
@@ -47,8 +49,7 @@ impl FromStr for Wwn {
     type Err = WwnError;
 
     fn from_str(text: &str) -> Result<Self, WwnError> {
-        // A message repeats what was given, but never a page of it.
-        let wrong = |why| WwnError { text: text.chars().take(48).collect(), why };
+        let wrong = |why| WwnError { text: quoted(text), why };
         let bare = text.trim();
         let bare = ["0x", "0X", "naa.", "NAA."]
             .iter()

@@ -17,9 +17,15 @@ const USAGE: &str = "usage: vport {start|stop|monitor|validate-all|meta-data}\n"
 
 /// Carries out an action of the agent.
 pub fn run(action: &str, environment: &Environment) -> Outcome {
-    let acts = matches!(action, "start" | "stop" | "monitor" | "status");
-    if acts && !RealKernel::may_change() {
-        let reason = format!("{action}: only root can look at the target and change it");
+    // A user who sees only a part would take what is hidden for what is not there.
+    let acts = match action {
+        "start" | "stop" | "monitor" | "status" => true,
+        "validate-all" => validate::looks_at_the_node(environment),
+        _ => false,
+    };
+    if acts && !environment.kernel().may_act() {
+        let reason =
+            format!("{action}: only root may look at the target and change it; be root");
         return Outcome { code: Code::Permission, reason: Some(reason) };
     }
     match action {
@@ -27,7 +33,7 @@ pub fn run(action: &str, environment: &Environment) -> Outcome {
         "stop" => stop::stop(&Call::new(environment)),
         // `status` is what monitor was once called.
         "monitor" | "status" => monitor::monitor(&Call::new(environment)),
-        "validate-all" => validate::validate(&Call::new(environment)),
+        "validate-all" => validate::validate(environment),
         "meta-data" => Outcome::plain(crate::print(&metadata::document())),
         "usage" | "help" => Outcome::plain(crate::print(USAGE)),
         _ => Outcome {
@@ -48,6 +54,9 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     fn new(environment: &'a Environment) -> Self {
         let kernel = environment.kernel();
+        if !kernel.is_this_nodes() {
+            log::warn!("UNDERSTUDY_ROOT is set: this is not about this node's kernel");
+        }
         let budget = Budget::new(&kernel, environment.inner_timeout());
         let scope =
             Scope::gather(&kernel, &environment.instance, |name| environment.param(name));

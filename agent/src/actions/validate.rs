@@ -2,18 +2,26 @@
 //! every user; at level 10 also whether this node has what they name.
 
 use understudy_core::failure::{Failure, Kind};
+use understudy_core::group::Group;
 use understudy_core::verbs::check_node;
 
 use super::Call;
+use crate::environment::Environment;
 use crate::exit::Outcome;
 
-pub fn validate(call: &Call) -> Outcome {
-    if call.environment.check_level >= 10 {
+/// Whether more than the parameters is asked for.
+pub fn looks_at_the_node(environment: &Environment) -> bool {
+    environment.check_level >= 10
+}
+
+pub fn validate(environment: &Environment) -> Outcome {
+    if looks_at_the_node(environment) {
+        let call = Call::new(environment);
         return Outcome::of(check_node(&call.kernel, &call.scope, call.budget));
     }
-    let parameters = call.scope.group.as_ref().map(|_| ());
+    let group = Group::parse(&environment.instance, |name| environment.param(name));
     Outcome::of(
-        parameters.map_err(|error| {
+        group.map(drop).map_err(|error| {
             Failure::new(Kind::Configuration, "read the parameters", error)
         }),
     )

@@ -6,12 +6,14 @@
 
 mod bar;
 mod bsg;
+mod files;
 mod op;
 pub mod paths;
 mod perform;
 mod real;
 pub mod reservation;
 mod scsi;
+pub mod sense;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 mod worker;
@@ -44,8 +46,12 @@ pub trait Kernel {
     fn resolve(&self, path: &Path) -> Result<PathBuf, KernelError>;
     /// Whether something is there, a link that leads nowhere included.
     fn exists(&self, path: &Path) -> bool;
+    /// The text of a file of ours; nothing that another user could have put there.
+    fn load(&self, path: &Path) -> Result<String, KernelError> {
+        self.read(path)
+    }
     /// Replaces a file of ours as a whole, readable by root alone; a reader sees the old
-    /// text or the new one. The directory is made if it is absent.
+    /// text or the new one. The directory is made if it is absent. No link is followed.
     fn store(&self, path: &Path, text: &str) -> Result<(), KernelError>;
     /// Removes a file of ours; one that is absent is well removed.
     fn discard(&self, path: &Path) -> Result<(), KernelError>;
@@ -84,6 +90,8 @@ pub enum Cause {
     Device(String),
     /// A link exists already and leads elsewhere, to here.
     LeadsTo(PathBuf),
+    /// What is there in place of a file or directory of ours; in words.
+    NotOurs(String),
 }
 
 impl std::fmt::Display for Cause {
@@ -97,6 +105,7 @@ impl std::fmt::Display for Cause {
                 f.write_str("it does not support SCSI-3 persistent reservations")
             }
             Self::Device(words) => f.write_str(words),
+            Self::NotOurs(words) => write!(f, "{words}; see who made it, and remove it"),
             Self::LeadsTo(path) => write!(f, "it leads to {} instead", path.display()),
         }
     }

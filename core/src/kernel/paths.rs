@@ -3,7 +3,7 @@
 //! No other module spells a path of sysfs, configfs or /run. Names that enter a path
 //! are numbers, WWNs or what the kernel itself listed: never a text of the user's.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::wwn::Wwn;
 
@@ -29,6 +29,13 @@ pub const DEV: &str = "/dev";
 pub const BSG: &str = "/dev/bsg";
 /// Where the persistent names of disks are kept by udev.
 pub const DISK_BY_ID: &str = "/dev/disk/by-id";
+
+/// Whether a path leads, name by name, to something below a directory.
+pub fn is_below(path: &Path, dir: &str) -> bool {
+    let inside = path.strip_prefix(dir).ok().filter(|inside| *inside != Path::new(""));
+    let plain = |part| matches!(part, Component::Normal(_));
+    inside.is_some_and(|inside| inside.components().all(plain))
+}
 
 /// An attribute of a physical or virtual port.
 pub fn fc_host(host: &str, attribute: &str) -> PathBuf {

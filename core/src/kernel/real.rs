@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use super::op::{Chain, ChainResult};
 use super::perform::{monotonic, under};
 use super::worker::Worker;
-use super::{Cause, Instant, Kernel, KernelError};
+use super::{Cause, Instant, Kernel, KernelError, files};
 
 /// The kernel below a root directory: `/` for the real one.
 pub struct RealKernel {
@@ -26,9 +26,17 @@ impl RealKernel {
         Self { root: root.into(), worker: RefCell::new(None) }
     }
 
-    /// Whether this process may change anything: it is root.
-    pub fn may_change() -> bool {
-        nix::unistd::geteuid().is_root()
+    /// Whether this process may act on it: on this node's own kernel root alone may,
+    /// who alone sees all of it. Below another root the files' own permissions decide.
+    pub fn may_act(&self) -> bool {
+        nix::unistd::geteuid().is_root() || !self.is_this_nodes()
+    }
+
+    /// Whether this is the kernel that runs this process, and not a tree of files.
+    pub fn is_this_nodes(&self) -> bool {
+        let place =
+            |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+        place(&self.root) == place(Path::new("/"))
     }
 
     /// The name of this node, as the kernel has it.
@@ -89,37 +97,16 @@ impl Kernel for RealKernel {
         fs::symlink_metadata(self.under(path)).is_ok()
     }
 
+    fn load(&self, path: &Path) -> Result<String, KernelError> {
+        files::load(&self.root, path)
+    }
+
     fn store(&self, path: &Path, text: &str) -> Result<(), KernelError> {
-        let target = self.under(path);
-        let failed = |action: &str, e: std::io::Error| KernelError::io(action, path, &e);
-        if let Some(dir) = target.parent() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(dir)
-                .map_err(|e| failed("make the directory of", e))?;
-        }
-        // A name of this process's own: two agents may store side by side. `create_new`
-        // follows no link.
-        let draft = target.with_extension(format!("new-{}", std::process::id()));
-        let _ = fs::remove_file(&draft);
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)
-            .map_err(|e| failed("create", e))?;
-        file.write_all(text.as_bytes()).map_err(|e| failed("write", e))?;
-        fs::rename(&draft, &target).map_err(|e| failed("put in place", e))
+        files::store(&self.root, path, text)
     }
 
     fn discard(&self, path: &Path) -> Result<(), KernelError> {
-        match fs::remove_file(self.under(path)) {
-            Err(e) if e.kind() != ErrorKind::NotFound => {
-                Err(KernelError::io("remove", path, &e))
-            }
-            _ => Ok(()),
-        }
+        files::discard(&self.root, path)
     }
 
     fn run(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult> {
@@ -254,21 +241,5 @@ mod tests {
         let results = kernel.run(&[vec![Op::MakeDir("/a".into())]], monotonic());
         assert_eq!(results[0].failed.clone().unwrap().cause, Cause::NotBegun);
         assert!(!kernel.exists(Path::new("/a")));
-    }
-
-    #[test]
-    fn a_stored_file_is_roots_alone_and_follows_no_link() {
-        use std::os::unix::fs::PermissionsExt;
-        let root = tempfile::tempdir().unwrap();
-        let kernel = RealKernel::new(root.path());
-        let path = Path::new("/run/x/e.json");
-        kernel.store(path, "one").unwrap();
-        kernel.store(path, "two").unwrap();
-        assert_eq!(kernel.read(path).unwrap(), "two");
-        let mode = fs::metadata(root.path().join("run/x/e.json")).unwrap().permissions();
-        assert_eq!(mode.mode() & 0o777, 0o600);
-        kernel.discard(path).unwrap();
-        kernel.discard(path).unwrap();
-        assert!(!kernel.exists(path));
     }
 }

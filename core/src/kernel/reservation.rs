@@ -50,10 +50,15 @@ impl Reservation {
     /// The answer of PERSISTENT RESERVE IN, READ KEYS (SPC-4 6.15.2).
     ///
     /// # Errors
-    /// In words, where the answer is shorter than it says it is.
+    /// In words, where the answer is shorter than it says it is, or ends amid a key.
     pub fn parse_keys(answer: &[u8]) -> Result<Vec<Key>, String> {
         let body = body(answer, "READ KEYS")?;
-        Ok(body.chunks_exact(8).map(|chunk| Key(be64(chunk))).collect())
+        let keys = body.chunks_exact(8);
+        if !keys.remainder().is_empty() {
+            // The rest may be another node's key.
+            return Err(format!("READ KEYS answered {} bytes of keys", body.len()));
+        }
+        Ok(keys.map(|chunk| Key(be64(chunk))).collect())
     }
 
     /// The answer of PERSISTENT RESERVE IN, READ RESERVATION (SPC-4 6.15.3).
@@ -100,6 +105,8 @@ mod tests {
         keys.extend(8u64.to_be_bytes());
         keys.extend([0xff; 4]);
         assert_eq!(Reservation::parse_keys(&keys), Ok(vec![Key(7), Key(8)]));
+        keys[7] = 12;
+        assert!(Reservation::parse_keys(&keys).unwrap_err().contains("12 bytes"));
 
         let mut held = vec![0, 0, 0, 9, 0, 0, 0, 16];
         held.extend(7u64.to_be_bytes());

@@ -12,6 +12,7 @@ use nix::libc;
 
 use super::op::Done;
 use super::reservation::{Key, Reservation};
+use super::sense::sense_of;
 use super::{Cause, KernelError};
 
 /// `PR_WRITE_EXCLUSIVE_REG_ONLY` (include/uapi/linux/pr.h).
@@ -264,32 +265,9 @@ fn persistent_reserve_in(file: &File, service_action: u8) -> Result<Vec<u8>, Cau
     Err(Cause::Device("it answered with unit attentions only".into()))
 }
 
-/// Sense key and additional sense code with qualifier, of fixed and descriptor format
-/// (SPC-4 4.5); zero where the buffer holds neither.
-pub fn sense_of(sense: &[u8]) -> (u8, u16) {
-    let at = |i: usize| sense.get(i).copied().unwrap_or(0);
-    let (key, asc, ascq) = match at(0) & 0x7f {
-        0x70 | 0x71 => (at(2), at(12), at(13)),
-        0x72 | 0x73 => (at(1), at(2), at(3)),
-        _ => (0, 0, 0),
-    };
-    (key & 0x0f, u16::from_be_bytes([asc, ascq]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn both_sense_formats_are_read() {
-        let mut fixed = [0u8; 18];
-        fixed[0] = 0x70;
-        fixed[2] = 0x05;
-        fixed[12] = 0x20;
-        assert_eq!(sense_of(&fixed), (0x05, 0x2000));
-        assert_eq!(sense_of(&[0x72, 0x06, 0x29, 0x01]), (0x06, 0x2901));
-    }
 
     #[test]
     fn a_conflict_is_seen_through_the_bits_above_the_status() {
@@ -306,12 +284,5 @@ mod tests {
         assert_eq!(size_of::<PrReservation>(), 16);
         assert_eq!(size_of::<PrPreempt>(), 24);
         assert_eq!(size_of::<SgIoHdr>(), 88);
-    }
-
-    proptest! {
-        #[test]
-        fn no_sense_panics(sense in proptest::collection::vec(any::<u8>(), 0..40)) {
-            let _ = sense_of(&sense);
-        }
     }
 }

@@ -165,7 +165,8 @@ fn undrained(busy: Vec<String>, spent: Duration) -> Failure {
 /// How many frames the group's ports have received and sent.
 fn exchanged(kernel: &dyn Kernel, found: &Found) -> u64 {
     let ports = found.vports.iter();
-    ports.filter_map(|port| fabric::frames(kernel, port.wwpn)).sum()
+    let frames = ports.filter_map(|port| fabric::frames(kernel, port.wwpn));
+    frames.fold(0, u64::wrapping_add)
 }
 
 /// Asks every initiator for an echo. Frames between two ports keep their order: with the
@@ -194,10 +195,10 @@ fn in_flight(kernel: &dyn Kernel, export: &Export) -> Vec<String> {
         let name = backstore.device.file_name()?.to_string_lossy().into_owned();
         // A disk that is gone has ended what it had.
         let text = kernel.read(&paths::block(&name, "inflight")).ok()?;
-        let counts = text.split_whitespace().map(|n| n.parse::<u64>().unwrap_or(0));
-        let sum: u64 = counts.sum();
+        // Reads and writes; anything but two zeros is no rest.
+        let counts: Vec<_> = text.split_whitespace().collect();
         let lun = backstore.path.file_name().unwrap_or_default().to_string_lossy();
-        (sum > 0).then(|| format!("{sum} on {name} ({lun})"))
+        (counts != ["0", "0"]).then(|| format!("{} on {name} ({lun})", counts.join("+")))
     });
     busy.collect()
 }

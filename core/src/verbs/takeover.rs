@@ -211,7 +211,7 @@ fn export(kernel: &dyn Kernel, group: &Group, here: &Here) -> Vec<Step> {
 /// not store (`core_scsi3_update_and_write_aptpl`).
 fn state_directory(kernel: &dyn Kernel) -> Option<Chain> {
     let root = PathBuf::from(kernel.read(&paths::lio_dbroot()).ok()?.trim());
-    let known = root.starts_with("/var") || root.starts_with("/etc");
+    let known = ["/var", "/etc"].iter().any(|dir| paths::is_below(&root, dir));
     let make = |path| Op::MakeDir(path);
     known.then(|| vec![make(root.clone()), make(root.join("pr"))])
 }

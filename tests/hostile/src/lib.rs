@@ -1,0 +1,16 @@
+//! Bad input for everything that understudy reads: a target each, a function of any
+//! bytes at all. It ends soon, and panics only where what was read breaks a promise.
+//!
+//! A fuzzer calls them (`fuzz/`), and an ordinary test does with the same corpus and a
+//! fixed seed (`tests/bounded`).
+
+mod frames;
+mod names;
+mod node;
+mod scsi;
+mod tree;
+
+pub use frames::frames;
+pub use names::names;
+pub use node::{database, environment, sysfs};
+pub use scsi::scsi;

@@ -1,0 +1,32 @@
+//! Names as people and kernels spell them.
+
+use understudy_core::group::{DeviceName, Group};
+use understudy_core::wwn::{Wwn, from_sysfs};
+
+/// WWNs, device names and the list of disks.
+pub fn names(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let read = [text.parse::<Wwn>().ok(), from_sysfs(&text)];
+    for wwn in read.into_iter().flatten() {
+        assert_eq!(wwn.to_string().parse(), Ok(wwn));
+        assert_eq!(from_sysfs(&format!("{:#x}", wwn.value())), Some(wwn));
+    }
+    if let Ok(device) = text.parse::<DeviceName>() {
+        assert!(!text.split('/').any(|part| part == ".."));
+        assert!(!text.contains([',', '\n', '\0']));
+        assert_eq!(device.to_string(), text);
+    }
+    let group = Group::parse("g", |name| match name {
+        "disks" => Some(text.to_string()),
+        "wwnn" | "ports" => Some("20:00:00:25:b5:00:00:0a".into()),
+        "initiators" => Some("21:00:00:24:ff:00:00:01".into()),
+        _ => None,
+    });
+    match group {
+        Ok(group) => assert!(group.disks.iter().all(|disk| disk.lun < 1 << 14)),
+        Err(error) => {
+            let line = error.to_string();
+            assert!(line.len() < 4096 && !line.contains(char::is_control), "{line}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A whole node: every verb, on what somebody configured, what the database says and
+//! what the kernel shows.
+
+use std::path::Path;
+use std::time::Duration;
+
+use understudy_core::budget::Budget;
+use understudy_core::kernel::Kernel;
+use understudy_core::registry;
+use understudy_core::scope::Scope;
+use understudy_core::verbs::{Health, Level, check_node, health, release, takeover};
+
+use crate::tree::TreeKernel;
+
+/// A node that serves the group below.
+const SERVING: &str = include_str!("../../../fuzz/corpus/sysfs/serving");
+const GROUP: &str = include_str!("../../../fuzz/corpus/environment/group");
+const ENTRY: &str = "/run/understudy/ports/20010025b500000a.json";
+/// An exit reason is a line that people read.
+const PAGE: usize = 16 << 10;
+
+/// What Pacemaker hands over: lines of `PARAMETER=VALUE`.
+pub fn environment(data: &[u8]) {
+    verbs(&TreeKernel::new(SERVING), &String::from_utf8_lossy(data));
+}
+
+/// What sysfs and configfs show, in lines of `PATH=TEXT` and `PATH -> TARGET`.
+pub fn sysfs(data: &[u8]) {
+    verbs(&TreeKernel::new(&String::from_utf8_lossy(data)), GROUP);
+}
+
+/// An entry of the virtual port database.
+pub fn database(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let kernel = TreeKernel::new(SERVING);
+    let stored = kernel.store(Path::new(ENTRY), &text);
+    let read = registry::entries(&kernel);
+    let aside = kernel.text(&Path::new(ENTRY).with_extension("damaged"));
+    match read.as_slice() {
+        [] => assert!(
+            aside.as_deref() == Ok(&*text) && kernel.text(Path::new(ENTRY)).is_err()
+        ),
+        _ => assert!(aside.is_err() && stored.is_ok()),
+    }
+    verbs(&kernel, GROUP);
+}
+
+/// Everything that an action does; each answer is a line that a person can read.
+fn verbs(kernel: &TreeKernel, parameters: &str) {
+    let param = |wanted: &str| {
+        let pairs = parameters.lines().filter_map(|line| line.split_once('='));
+        pairs
+            .filter(|(name, _)| *name == wanted)
+            .map(|(_, value)| value.to_owned())
+            .next_back()
+    };
+    let gather = || Scope::gather(kernel, "group-a", param);
+    let budget = || Budget::new(kernel, Duration::from_millis(60));
+    for level in [Level::Port, Level::Owner, Level::Disk] {
+        if let Health::Failed(faults) = health(kernel, "a", &gather(), level, budget()) {
+            assert!(!faults.is_empty());
+        }
+    }
+    let answers = [
+        check_node(kernel, &gather(), budget()),
+        takeover(kernel, "a", &gather(), budget()),
+        release(kernel, "a", &gather(), budget()),
+    ];
+    if answers.last().is_some_and(Result::is_ok) {
+        // A stop that succeeds means that nothing is left.
+        assert!(gather().look(kernel).is_ok_and(|found| found.is_empty()));
+    }
+    for failure in answers.into_iter().filter_map(Result::err) {
+        let line = failure.to_string();
+        assert!(!line.is_empty() && line.len() < PAGE, "{line}");
+    }
+}

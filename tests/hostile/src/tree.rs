@@ -1,0 +1,235 @@
+//! A kernel that is a text: a line for each attribute (`PATH=TEXT`) or link
+//! (`PATH -> TARGET`). It says yes to everything, removes what it is told to and makes
+//! nothing; and it holds whoever asks it to the paths that understudy may touch.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use understudy_core::kernel::reservation::{Holder, Key, Reservation};
+use understudy_core::kernel::{
+    Cause, Chain, ChainResult, Done, Instant, Kernel, KernelError, Op,
+};
+
+enum Node {
+    Text(String),
+    Link(PathBuf),
+    /// Cannot be read.
+    Broken,
+}
+
+/// See the module's text.
+pub struct TreeKernel {
+    nodes: RefCell<BTreeMap<PathBuf, Node>>,
+    clock: Cell<Duration>,
+}
+
+impl TreeKernel {
+    /// The kernel that a text describes. A text that reads `EIO` cannot be read.
+    pub fn new(text: &str) -> Self {
+        let mut nodes = BTreeMap::new();
+        for line in text.lines() {
+            let (path, node) = match (line.split_once(" -> "), line.split_once('=')) {
+                (Some((path, target)), _) => (path, Node::Link(target.into())),
+                (_, Some((path, "EIO"))) => (path, Node::Broken),
+                (_, Some((path, text))) => (path, Node::Text(format!("{text}\n"))),
+                (None, None) => (line, Node::Text(String::new())),
+            };
+            if plain(Path::new(path)) {
+                nodes.insert(path.into(), node);
+            }
+        }
+        Self { nodes: RefCell::new(nodes), clock: Cell::new(Duration::from_secs(1)) }
+    }
+
+    /// What is to be read there.
+    pub fn text(&self, path: &Path) -> Result<String, Errno> {
+        match self.nodes.borrow().get(path) {
+            Some(Node::Text(text)) => Ok(text.clone()),
+            Some(Node::Link(_)) => Err(Errno::EISDIR),
+            Some(Node::Broken) => Err(Errno::EIO),
+            None => Err(Errno::ENOENT),
+        }
+    }
+
+    fn perform(&self, op: &Op) -> Result<Done, Cause> {
+        let (path, more) = touched(op);
+        for path in path.into_iter().chain(more) {
+            match op {
+                // LIO's state files are where LIO says.
+                Op::MakeDir(_)
+                    if path.starts_with("/var") || path.starts_with("/etc") =>
+                {
+                    assert!(plain(path), "{} is made", path.display());
+                }
+                _ => allowed(path),
+            }
+        }
+        match (op, path.map(|path| self.text(path))) {
+            (_, Some(Err(Errno::EIO))) => Err(Cause::Errno(Errno::EIO as i32)),
+            (Op::ReadReservation(_), Some(Ok(text))) => {
+                Ok(Done::Reservation(reservation(&text)))
+            }
+            _ => {
+                self.remove(op);
+                Ok(Done::Changed)
+            }
+        }
+    }
+
+    fn remove(&self, op: &Op) {
+        let gone = match op {
+            Op::RemoveDir(path) | Op::Unlink(path) => path.as_path(),
+            Op::Write { path, .. } if path.ends_with("vport_delete") => {
+                Path::new("/sys/class/fc_vports")
+            }
+            _ => return,
+        };
+        self.nodes.borrow_mut().retain(|path, _| !path.starts_with(gone));
+    }
+}
+
+/// The paths that an operation touches.
+fn touched(op: &Op) -> (Option<&Path>, Option<&Path>) {
+    match op {
+        Op::MakeDir(path) | Op::RemoveDir(path) | Op::Unlink(path) => (Some(path), None),
+        Op::Write { path, .. } | Op::Echo(path) | Op::ReadDisk(path) => {
+            (Some(path), None)
+        }
+        Op::Link { at, to } => (Some(at), Some(to)),
+        Op::ReadReservation(disk)
+        | Op::Register { disk, .. }
+        | Op::Unregister { disk, .. }
+        | Op::Reserve { disk, .. }
+        | Op::PreemptAndAbort { disk, .. }
+        | Op::Release { disk, .. } => (Some(disk), None),
+        Op::Bar { link, .. } => {
+            // It becomes a word of a script.
+            let word = |c: char| c.is_ascii_alphanumeric() || ".-_@".contains(c);
+            assert!(!link.is_empty() && link.chars().all(word), "{link:?}");
+            (None, None)
+        }
+        Op::LiftBar(_) => (None, None),
+    }
+}
+
+/// The holder's key, the type, and the registered keys.
+fn reservation(text: &str) -> Reservation {
+    let mut numbers = text.split_whitespace().map_while(|word| word.parse::<u64>().ok());
+    let holder = numbers.next().zip(numbers.next());
+    Reservation {
+        holder: holder.map(|(key, kind)| Holder { key: Key(key), kind: kind as u8 }),
+        keys: numbers.map(Key).collect(),
+    }
+}
+
+/// An absolute path of plain names.
+fn plain(path: &Path) -> bool {
+    let mut parts = path.components();
+    parts.next() == Some(Component::RootDir)
+        && parts.all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// No path that anything leads to may be another.
+fn allowed(path: &Path) {
+    let roots = ["/sys", "/dev", "/run/understudy"];
+    let known = roots.iter().any(|root| path.starts_with(root));
+    assert!(known && plain(path), "{} is touched", path.display());
+}
+
+impl Kernel for TreeKernel {
+    fn read(&self, path: &Path) -> Result<String, KernelError> {
+        allowed(path);
+        self.text(path).map_err(|errno| KernelError::errno("read", path, errno))
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<String>, KernelError> {
+        allowed(dir);
+        if self.text(dir) == Err(Errno::EIO) {
+            return Err(KernelError::errno("list", dir, Errno::EIO));
+        }
+        let nodes = self.nodes.borrow();
+        let inside = nodes.keys().filter_map(|path| path.strip_prefix(dir).ok());
+        let names = inside.filter_map(|path| path.iter().next());
+        let mut names: Vec<_> =
+            names.map(|name| name.to_string_lossy().into_owned()).collect();
+        names.dedup();
+        Ok(names)
+    }
+
+    fn links(&self, dir: &Path) -> Result<Vec<(PathBuf, PathBuf)>, KernelError> {
+        allowed(dir);
+        let nodes = self.nodes.borrow();
+        let inside = nodes.iter().filter(|(path, _)| path.parent() == Some(dir));
+        let links = inside.filter_map(|(path, node)| match node {
+            Node::Link(target) => Some((path.clone(), target.clone())),
+            Node::Text(_) | Node::Broken => None,
+        });
+        Ok(links.collect())
+    }
+
+    fn resolve(&self, path: &Path) -> Result<PathBuf, KernelError> {
+        allowed(path);
+        let failed = |errno| KernelError::errno("look up", path, errno);
+        let nodes = self.nodes.borrow();
+        let mut at = path;
+        for _ in 0..8 {
+            match nodes.get(at) {
+                Some(Node::Link(target)) => at = target,
+                _ if plain(at) => return Ok(at.to_owned()),
+                _ => return Err(failed(Errno::ENOENT)),
+            }
+        }
+        Err(failed(Errno::ELOOP))
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        allowed(path);
+        self.nodes.borrow().keys().any(|node| node.starts_with(path))
+    }
+
+    fn store(&self, path: &Path, text: &str) -> Result<(), KernelError> {
+        allowed(path);
+        self.nodes.borrow_mut().insert(path.into(), Node::Text(text.into()));
+        Ok(())
+    }
+
+    fn discard(&self, path: &Path) -> Result<(), KernelError> {
+        allowed(path);
+        self.nodes.borrow_mut().remove(path);
+        Ok(())
+    }
+
+    fn run(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult> {
+        let carry_out = |chain: &Chain| {
+            let mut result = ChainResult::default();
+            for op in chain {
+                let late = self.now() >= until;
+                let done = if late { Err(Cause::NotBegun) } else { self.perform(op) };
+                match done {
+                    Ok(done) => result.done.push(done),
+                    Err(cause) => {
+                        result.failed = Some(op.failed(cause));
+                        break;
+                    }
+                }
+            }
+            result
+        };
+        chains.iter().map(carry_out).collect()
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.get()
+    }
+
+    fn wall(&self) -> u64 {
+        self.clock.get().as_secs()
+    }
+
+    fn sleep(&self, time: Duration) {
+        self.clock.set(self.clock.get() + time);
+    }
+}

@@ -1,0 +1,73 @@
+//! The fuzz targets without a fuzzer: the corpus, and what a fixed seed makes of it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod mutate;
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+
+use mutate::Mutator;
+
+/// So many inputs for each target: the whole takes a few seconds.
+const ROUNDS: usize = 300;
+
+#[test]
+fn database() {
+    bear("database", understudy_hostile::database);
+}
+
+#[test]
+fn environment() {
+    bear("environment", understudy_hostile::environment);
+}
+
+#[test]
+fn frames() {
+    bear("frames", understudy_hostile::frames);
+}
+
+#[test]
+fn names() {
+    bear("names", understudy_hostile::names);
+}
+
+#[test]
+fn scsi() {
+    bear("scsi", understudy_hostile::scsi);
+}
+
+#[test]
+fn sysfs() {
+    bear("sysfs", understudy_hostile::sysfs);
+}
+
+/// A target that does not bear an input leaves it in a file, to be looked at.
+fn bear(name: &str, target: fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let seeds = seeds(&corpus.join(name));
+    let rounds = std::env::var("FUZZ_ROUNDS").map_or(ROUNDS, |n| n.parse().unwrap());
+    let mut mutator = Mutator::new(seeds.clone());
+    let mutants = std::iter::from_fn(|| Some(mutator.next()));
+    for input in seeds.into_iter().chain(mutants.take(rounds)) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| target(&input))) {
+            let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+            fs::write(&kept, &input).unwrap();
+            eprintln!("the input is {}", kept.display());
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// The corpus of a target, in one order everywhere.
+fn seeds(dir: &Path) -> Vec<Vec<u8>> {
+    let mut files: Vec<_> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{} is empty", dir.display());
+    files.iter().map(|file| fs::read(file).unwrap()).collect()
+}
