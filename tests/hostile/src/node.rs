@@ -13,8 +13,8 @@ use understudy_core::verbs::{Health, Level, check_node, health, release, takeove
 use crate::tree::TreeKernel;
 
 /// A node that serves the group below.
-const SERVING: &str = include_str!("../../../fuzz/corpus/sysfs/serving");
-const GROUP: &str = include_str!("../../../fuzz/corpus/environment/group");
+const SERVING: &str = include_str!("../fuzz/corpus/sysfs/serving");
+const GROUP: &str = include_str!("../fuzz/corpus/environment/group");
 const ENTRY: &str = "/run/understudy/ports/20010025b500000a.json";
 /// An exit reason is a line that people read.
 const PAGE: usize = 16 << 10;

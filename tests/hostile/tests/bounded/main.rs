@@ -48,7 +48,7 @@ fn sysfs() {
 
 /// A target that does not bear an input leaves it in a file, to be looked at.
 fn bear(name: &str, target: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     let seeds = seeds(&corpus.join(name));
     let rounds = std::env::var("FUZZ_ROUNDS").map_or(ROUNDS, |n| n.parse().unwrap());
     let mut mutator = Mutator::new(seeds.clone());
