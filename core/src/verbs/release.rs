@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::budget::Budget;
 use crate::fabric;
 use crate::failure::{Failure, Kind};
-use crate::kernel::{Chain, Instant, Kernel, Op, paths};
+use crate::kernel::{self, Chain, Instant, Kernel, Op, paths};
 use crate::lio::{self, Export};
 use crate::ownership;
 use crate::registry;
@@ -192,11 +192,14 @@ fn heard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> bool {
 fn in_flight(kernel: &dyn Kernel, export: &Export) -> Vec<String> {
     let busy = export.backstores.iter().filter(|b| b.enabled).filter_map(|backstore| {
         let name = backstore.device.file_name()?.to_string_lossy().into_owned();
-        // A disk that is gone has ended what it had.
-        let text = kernel.read(&paths::block(&name, "inflight")).ok()?;
+        let lun = backstore.path.file_name().unwrap_or_default().to_string_lossy();
+        // A disk that is gone, and so without the attribute, has ended what it had.
+        let text = match kernel::attribute(kernel, &paths::block(&name, "inflight")) {
+            Ok(text) => text,
+            Err(error) => return Some(format!("{error} ({lun})")),
+        };
         let counts = text.split_whitespace().map(|n| n.parse::<u64>().unwrap_or(0));
         let sum: u64 = counts.sum();
-        let lun = backstore.path.file_name().unwrap_or_default().to_string_lossy();
         (sum > 0).then(|| format!("{sum} on {name} ({lun})"))
     });
     busy.collect()
@@ -213,7 +216,8 @@ fn log_out(
     let delete = found.vports.iter().map(|port| vec![fabric::delete(port)]).collect();
     let step = Step::new("log the virtual port out", delete);
     let answer = step.apply(kernel, budget);
-    let mut there = fabric::virtual_ports(kernel);
+    let mut there = fabric::virtual_ports(kernel)
+        .map_err(|error| Failure::kernel("look for the virtual port", &[error]))?;
     there.retain(|port| scope.wwpns.contains(&port.wwpn));
     match answer {
         _ if there.is_empty() && !is_late(&answer) => Ok(()),
@@ -230,6 +234,6 @@ fn log_out(
 }
 
 /// One that the kernel is still busy deleting is not gone, even if it is not listed.
-fn is_late(answer: &Result<(), Vec<crate::kernel::KernelError>>) -> bool {
+fn is_late(answer: &Result<(), Vec<kernel::KernelError>>) -> bool {
     answer.as_ref().is_err_and(|errors| errors.iter().any(|error| error.is_late()))
 }
