@@ -109,7 +109,8 @@ fn drain(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
     // seconds, before an initiator takes a command that it sent for lost.
     bar(kernel, found, budget);
     let (mut quiet_since, mut frames) = (kernel.now(), exchanged(kernel, found));
-    let quiet = wait_until(kernel, end.min(kernel.now() + BARRED), || {
+    let barred_until = quiet_since + BARRED;
+    let quiet = wait_until(kernel, barred_until.min(budget.end), || {
         let (before, now) = (frames, kernel.now());
         frames = exchanged(kernel, found);
         if frames != before || !in_flight(kernel, export).is_empty() {
@@ -117,6 +118,10 @@ fn drain(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
         }
         now.saturating_sub(quiet_since) >= settled
     });
+    if !quiet && kernel.now() < barred_until {
+        let why = "no time was left to see whether commands still come";
+        return Err(undrained(vec![why.into()], budget.spent(kernel)));
+    }
     if !quiet {
         // An initiator that never rests, and no bar: it is no more of a risk to log out
         // than to have the node fenced.
@@ -144,7 +149,7 @@ fn bar(kernel: &dyn Kernel, found: &Found, budget: Budget) {
     let ports = found.vports.iter();
     let bars = ports.filter_map(|port| fabric::bar(kernel, port.wwpn));
     let step = Step::new("bar new commands", bars.map(|bar| vec![bar]).collect());
-    if let Err(errors) = step.apply(kernel, budget.first(PERCENT_TO_DRAIN)) {
+    if let Err(errors) = step.apply(kernel, budget) {
         let why = errors.iter().map(ToString::to_string).collect::<Vec<_>>();
         log::warn!("new commands cannot be barred: {}", why.join("; "));
     }

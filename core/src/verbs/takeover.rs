@@ -61,7 +61,8 @@ pub fn takeover(
     // Gathered anew: it knows the database entries of a moment ago.
     let undo =
         Scope { entries: registry::of_group(kernel, &group.name), ..scope.clone() };
-    match release(kernel, node, &undo, budget) {
+    let rest = Budget { start: kernel.now(), end: budget.end };
+    match release(kernel, node, &undo, rest) {
         Ok(()) => Err(failure),
         Err(left) => Err(failure.and(format!("and undoing it failed: {left}"))),
     }
