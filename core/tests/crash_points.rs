@@ -1,7 +1,7 @@
 //! The agent dies after any operation, or any operation goes wrong in any way that it
 //! can: then a stop ends clean, and a start serves. Every point and every fault is tried,
 //! for 1 to 8 LUNs on 1 and 2 ports; nothing is sampled.
-#![expect(clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -42,10 +42,7 @@ impl Case {
     }
 
     fn node(&self) -> Node {
-        // On software FCoE, where a stop also bars commands.
         let (node, _) = pair(&self.setup);
-        node.kernel
-            .set_link("/sys/class/fc_host/host2/device", "/sys/devices/net/eth1/host2");
         node.kernel.set_lanes(self.lanes);
         if self.verb == Verb::Stop {
             node.start().unwrap();

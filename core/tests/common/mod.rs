@@ -79,7 +79,7 @@ pub fn initiators() -> Vec<Wwn> {
 /// A node, and the agent on it.
 pub struct Node {
     pub name: &'static str,
-    pub kernel: SimKernel,
+    pub kernel: SimKernel<'static>,
     pub san: SharedSan,
     pub setup: Setup,
 }

@@ -24,13 +24,16 @@ pub enum Item<'a> {
     MappedLun(&'a str),
 }
 
+fn inside(path: &Path) -> Option<&str> {
+    path.to_str()?.strip_prefix(paths::TARGET)?.strip_prefix('/')
+}
+
 /// What a path stands for; `None` outside LIO, and where LIO knows no such thing.
 pub fn item(path: &Path) -> Option<Item<'_>> {
-    let inside = path.strip_prefix(paths::TARGET).ok()?;
     let mut parts = [""; 8];
     let mut count = 0;
-    for (part, name) in parts.iter_mut().zip(inside.iter()) {
-        *part = name.to_str()?;
+    for (part, name) in parts.iter_mut().zip(inside(path)?.split('/')) {
+        *part = name;
         count += 1;
     }
     Some(match parts.get(..count)? {
@@ -48,7 +51,7 @@ pub fn item(path: &Path) -> Option<Item<'_>> {
 
 /// The port that a path below LIO's FC fabric belongs to.
 pub fn port_of(path: &Path) -> Option<Wwn> {
-    path.strip_prefix(paths::TARGET).ok()?.iter().nth(1)?.to_str()?.parse().ok()
+    inside(path)?.split('/').nth(1)?.parse().ok()
 }
 
 fn is_lun(name: &str) -> bool {

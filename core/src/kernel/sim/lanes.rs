@@ -24,7 +24,7 @@ enum Turn {
     Hung,
 }
 
-impl SimKernel {
+impl SimKernel<'_> {
     pub(super) fn side_by_side(
         &self,
         chains: &[Chain],

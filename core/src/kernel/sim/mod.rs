@@ -23,7 +23,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::op::{Chain, ChainResult};
-use super::{Instant, Kernel, KernelError, LANES, paths};
+use super::{Instant, Kernel, KernelError, LANES};
 pub use disks::Disks;
 use faults::Faults;
 pub use faults::{Deed, Fault, Killed};
@@ -34,18 +34,18 @@ pub use san::San;
 pub type SharedSan = Rc<RefCell<San>>;
 
 /// What is called whenever time passes for a process; with zero, where it only looks.
-pub type Pause = Box<dyn Fn(Duration)>;
+pub type Pause<'a> = &'a dyn Fn(Duration);
 
 /// One process's door into one node's kernel.
-pub struct SimKernel {
+pub struct SimKernel<'a> {
     san: SharedSan,
     node: usize,
     faults: Faults,
     lanes: Cell<usize>,
-    pause: Option<Pause>,
+    pause: Option<Pause<'a>>,
 }
 
-impl SimKernel {
+impl<'a> SimKernel<'a> {
     /// Adds a node and enters it.
     pub fn boot(san: &SharedSan) -> Self {
         let node = san.borrow_mut().add_node();
@@ -65,7 +65,7 @@ impl SimKernel {
 
     /// Whenever time passes for this process, `pause` decides what happens meanwhile.
     #[must_use]
-    pub fn paused_by(mut self, pause: Pause) -> Self {
+    pub fn paused_by(mut self, pause: Pause<'a>) -> Self {
         self.pause = Some(pause);
         self
     }
@@ -108,14 +108,6 @@ impl SimKernel {
     /// Puts a text in place of a file's.
     pub fn set(&self, path: &str, text: &str) {
         self.with_tree(|tree| tree.file(path, text));
-    }
-
-    /// Puts a link somewhere; what it leads to is made where it is absent.
-    pub fn set_link(&self, at: &str, to: &str) {
-        self.with_tree(|tree| {
-            tree.dir(Path::new(to));
-            tree.link(at, to);
-        });
     }
 
     /// Every path below a directory.
@@ -166,24 +158,19 @@ impl SimKernel {
     /// Attributes that the kernel counts up, rather than being written.
     fn counted(&self, path: &Path) -> Option<String> {
         let san = self.san.borrow();
-        let name = path.file_name()?.to_str()?;
-        match name {
-            "inflight" => {
-                let disk = path.parent()?.file_name()?.to_str()?;
-                Some(format!("{:8} {:8}\n", 0, san.in_flight(self.node, disk)))
-            }
-            "rx_frames" => {
-                let host = path.strip_prefix(paths::FC_HOSTS).ok()?.iter().next()?;
-                let ports = &san.nodes.get(self.node)?.ports;
-                let port = ports.iter().find(|port| host.to_str() == Some(&port.host))?;
-                Some(format!("{:#x}\n", port.frames))
-            }
-            _ => None,
+        let path = path.to_str()?;
+        if let Some(block) = path.strip_suffix("/inflight") {
+            let disk = block.rsplit('/').next()?;
+            return Some(format!("{:8} {:8}\n", 0, san.in_flight(self.node, disk)));
         }
+        let host = path.strip_suffix("/statistics/rx_frames")?.rsplit('/').next()?;
+        let ports = &san.nodes.get(self.node)?.ports;
+        let port = ports.iter().find(|port| port.host == host)?;
+        Some(format!("{:#x}\n", port.frames))
     }
 }
 
-impl Kernel for SimKernel {
+impl Kernel for SimKernel<'_> {
     fn read(&self, path: &Path) -> Result<String, KernelError> {
         self.look("read", path)?;
         let text = self.with_tree(|tree| tree.read(path).map(str::to_owned));

@@ -122,7 +122,9 @@ impl San {
             | Op::Link { .. }
             | Op::Unlink(_)
             | Op::Write { .. } => QUICK,
-            _ => ROUND_TRIP,
+            Op::Echo(_) | Op::Bar { .. } | Op::LiftBar(_) => ROUND_TRIP,
+            // What is asked of a disk.
+            _ => ROUND_TRIP + self.stalled(node).unwrap_or_default(),
         };
         cost + self.takes(0, 60)
     }

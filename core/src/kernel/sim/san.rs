@@ -25,6 +25,10 @@ pub struct San {
     /// Whether an initiator may meet a reservation conflict: it does where a node serves
     /// on that should have been fenced and was not.
     pub forgive_conflicts: bool,
+    /// Late writes, by nodes that should have been fenced and were not, to a disk that
+    /// nobody owned at that moment: a stop gives the reservation up, and then nothing
+    /// keeps such a node out.
+    pub unguarded: u64,
     /// Counts whatever may decide who can write to a disk.
     pub changes: u64,
     pub(super) now: Instant,
@@ -50,6 +54,8 @@ pub(super) struct Node {
     pub next_vport: usize,
     /// Until when commands are in flight on every disk.
     pub busy_until: Instant,
+    /// Until when no disk answers it.
+    pub stalled_until: Instant,
     /// Until when the kernel removes a backstore: one at a time.
     pub removing_until: Instant,
 }
@@ -76,6 +82,7 @@ impl San {
             disks: Disks::new(disks),
             npiv: true,
             forgive_conflicts: false,
+            unguarded: 0,
             changes: 0,
             now: Duration::from_secs(1000),
             nodes: Vec::new(),
@@ -97,6 +104,13 @@ impl San {
     /// The clock of all nodes.
     pub fn now(&self) -> Instant {
         self.now
+    }
+
+    /// That many more nodes, booted.
+    pub fn add_nodes(&mut self, count: usize) {
+        for _ in 0..count {
+            self.add_node();
+        }
     }
 
     /// Another node, booted; its number, which is its nexus to every disk too.
@@ -127,6 +141,10 @@ impl San {
         ] {
             tree.file(paths::fc_host("host2", attribute), text);
         }
+        // Software FCoE, where a stop also bars commands.
+        let device = "/sys/devices/virtual/net/eth1/ctlr_0/host2";
+        tree.dir(Path::new(device));
+        tree.link(paths::fc_host("host2", "device"), device);
         tree.file(paths::driver_name("host2"), "fcoe\n");
         tree.dir(&paths::module("tcm_fc"));
         tree.dir(&paths::lio_core());
@@ -166,6 +184,19 @@ impl San {
         }
     }
 
+    /// No disk answers a node for this long from now.
+    pub fn stall(&mut self, node: usize, time: Duration) {
+        let until = self.now + time;
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.stalled_until = until;
+        }
+    }
+
+    pub(super) fn stalled(&self, node: usize) -> Option<Duration> {
+        let until = self.nodes.get(node)?.stalled_until;
+        until.checked_sub(self.now).filter(|time| !time.is_zero())
+    }
+
     /// A time between these two, in milliseconds; the shorter one where nothing varies.
     /// One in sixteen is drawn from the whole of it, the others from its first part:
     /// most things are quick, and all may be slow.
@@ -174,6 +205,11 @@ impl San {
         let span = most.saturating_sub(least) * 1000;
         let span = if rng.one_in(16) { span } else { span / 16 };
         Duration::from_micros(least * 1000 + rng.below(span))
+    }
+
+    /// True once in `n` times; never where nothing varies.
+    pub fn one_in(&mut self, n: u64) -> bool {
+        self.rng.as_mut().is_some_and(|rng| rng.one_in(n))
     }
 
     pub(super) fn after(&mut self, time: Duration, event: Event) {
@@ -210,6 +246,18 @@ impl San {
         let nodes = self.nodes.iter().enumerate();
         let open = nodes.filter(|(_, node)| node.exports(disk));
         open.map(|(n, _)| n).filter(|n| self.disks.accepts(disk, *n)).collect()
+    }
+
+    /// What a node still has of a port: the port itself, or a target for it.
+    pub fn has_port(&self, node: usize, wwpn: Wwn) -> bool {
+        self.nodes.get(node).is_some_and(|node| {
+            node.port(wwpn).is_some() || node.tree.exists(&paths::lio_port("fc", wwpn))
+        })
+    }
+
+    /// Whether a node has a disk open for export.
+    pub fn exports(&self, node: usize, disk: &str) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.exports(disk))
     }
 
     /// The nodes on which a port of this name is logged in to the fabric.

@@ -35,6 +35,8 @@ pub(super) struct Command {
     node: usize,
     port: usize,
     disk: String,
+    /// Whether anybody owned the disk when it took the command in.
+    guarded: bool,
     stage: Stage,
 }
 
@@ -138,6 +140,7 @@ impl San {
             node,
             port,
             disk: String::new(),
+            guarded: true,
             stage: Stage::OnTheWire,
         };
         self.next_id += 1;
@@ -158,7 +161,15 @@ impl San {
                 // What a multipath device queues may take as long as it likes.
                 self.moves_on(id, Stage::Submitted, 1, 8000);
             }
+            Stage::Submitted if self.stalled(command.node).is_some() => {
+                let time = self.stalled(command.node).unwrap_or_default();
+                self.after(time, Event::Goes { command: id });
+            }
             Stage::Submitted if self.disks.accepts(&command.disk, command.node) => {
+                if let Some(command) = self.commands.get_mut(&id) {
+                    let now = self.disks.reservation(&command.disk);
+                    command.guarded = now.holder.is_some();
+                }
                 self.moves_on(id, Stage::InDisk, 1, 4000);
             }
             Stage::Submitted => self.is_answered(id, Answer::Conflict),
@@ -228,6 +239,10 @@ impl San {
     #[expect(clippy::panic, reason = "data that was acknowledged would be lost")]
     fn is_written(&mut self, id: usize, command: &Command) {
         let Some(flow) = self.flows.get_mut(command.flow) else { return };
+        if !command.guarded && self.forgive_conflicts && command.number < flow.acked {
+            self.unguarded += 1;
+            return self.is_answered(id, Answer::Conflict);
+        }
         flow.written = command.number;
         if flow.written < flow.acked {
             let (Command { number, node, disk, .. }, acked) = (command, flow.acked);
