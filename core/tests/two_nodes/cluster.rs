@@ -143,7 +143,7 @@ impl Side {
                 [node] if now >= group.monitor_at => {
                     let levels = [Level::Port, Level::Owner, Level::Disk];
                     act(*node, Action::Monitor(levels[rng.below(3) as usize]));
-                    group.monitor_at = now + TIMEOUT / 2;
+                    group.monitor_at = now + TIMEOUT;
                 }
                 [_] => {}
                 several => several.iter().for_each(|node| act(*node, Action::Stop)),

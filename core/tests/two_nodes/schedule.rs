@@ -18,7 +18,7 @@ use crate::common::{Setup, initiators};
 use crate::tally::Tally;
 
 /// For how long things go wrong; after that the cluster is left to itself.
-const TROUBLE: Duration = Duration::from_secs(30);
+const TROUBLE: Duration = Duration::from_secs(20);
 /// By when it must have settled then.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -113,12 +113,18 @@ impl Schedule {
         }
         san.add_nodes(NODES);
         let calm_at = san.now() + TROUBLE;
+        let mut side = Side::new(0, [0, 1]);
+        if !rng.one_in(8) {
+            // As after the first probes, which are always the same.
+            (0..NODES).for_each(|node| side.fenced(node));
+            side.nodes = [Node::Member; NODES];
+        }
         let mut schedule = Self {
             san: Rc::new(RefCell::new(san)),
             rng,
             setups: setups.map(Rc::new),
             wwpns,
-            sides: vec![Side::new(0, [0, 1])],
+            sides: vec![side],
             agents: Default::default(),
             queues: Default::default(),
             agenda: BinaryHeap::new(),
@@ -132,7 +138,7 @@ impl Schedule {
         };
         schedule.after(Duration::ZERO, Event::Thinks);
         for _ in 0..1 + schedule.rng.below(4) {
-            let time = Duration::from_millis(schedule.rng.below(25_000));
+            let time = Duration::from_millis(schedule.rng.below(16_000));
             schedule.after(time, Event::Trouble);
         }
         schedule
@@ -212,7 +218,7 @@ impl Schedule {
                         let lies =
                             self.may_lie && now < self.calm_at && self.rng.one_in(2);
                         let side = self.sides[at].id;
-                        let time = self.takes(500, 20_000);
+                        let time = self.takes(500, 12_000);
                         self.after(time, Event::Fenced { side, node, lies });
                     }
                     Want::Act { node, group, action } => {
@@ -331,7 +337,7 @@ impl Schedule {
         // A side of its own is gone with it; others miss it.
         self.sides.iter_mut().for_each(|side| side.lose(node));
         self.sides.retain(|side| (0..NODES).any(|node| side.is_member(node)));
-        let time = self.takes(3000, 15_000);
+        let time = self.takes(2000, 10_000);
         self.after(time, Event::Boots { node });
     }
 

@@ -276,7 +276,7 @@ impl San {
         let time = match answer {
             Answer::Good => {
                 flow.acked = command.number;
-                self.takes(300, 4000)
+                self.takes(500, 8000)
             }
             Answer::Transitioning | Answer::Conflict => TRY_AGAIN,
         };
