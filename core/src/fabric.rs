@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Kind};
 use crate::group::PortSpec;
-use crate::kernel::{Kernel, Op, paths};
+use crate::kernel::{self, Kernel, KernelError, Op, paths};
 use crate::lio::Driver;
 use crate::wwn::{Wwn, from_sysfs};
 
@@ -50,9 +50,9 @@ const HOPELESS: [(&str, &str); 5] = [
     ("VPort Failed", "See the kernel's log"),
 ];
 
+/// An attribute without which a port will not do; empty where it cannot be read.
 fn attribute(kernel: &dyn Kernel, path: PathBuf) -> String {
-    // A port may go away while it is looked at.
-    kernel.read(&path).map(|text| text.trim().to_owned()).unwrap_or_default()
+    kernel::attribute(kernel, &path).unwrap_or_default()
 }
 
 /// Every physical port of this node.
@@ -79,20 +79,22 @@ pub fn physical_ports(kernel: &dyn Kernel) -> Vec<PhysicalPort> {
 }
 
 /// Every virtual port of this node.
-pub fn virtual_ports(kernel: &dyn Kernel) -> Vec<VirtualPort> {
-    let vports = kernel.list(Path::new(paths::FC_VPORTS)).unwrap_or_default();
-    let port = |vport: String| {
-        let get = |name| attribute(kernel, paths::fc_vport(&vport, name));
-        let host = vport.strip_prefix("vport-")?.split(':').next()?;
-        Some(VirtualPort {
-            parent: format!("host{host}"),
-            wwpn: from_sysfs(&get("port_name"))?,
-            wwnn: from_sysfs(&get("node_name"))?,
-            state: get("vport_state"),
-            vport,
-        })
-    };
-    vports.into_iter().filter_map(port).collect()
+///
+/// # Errors
+/// When one is there and cannot be read: whose it is would not be known.
+pub fn virtual_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelError> {
+    let mut ports = Vec::new();
+    for vport in kernel.list(Path::new(paths::FC_VPORTS))? {
+        let get = |name| kernel::attribute(kernel, &paths::fc_vport(&vport, name));
+        let names = (from_sysfs(&get("port_name")?), from_sysfs(&get("node_name")?));
+        let state = get("vport_state")?;
+        let host = vport.strip_prefix("vport-").and_then(|rest| rest.split(':').next());
+        if let ((Some(wwpn), Some(wwnn)), Some(host)) = (names, host) {
+            let parent = format!("host{host}");
+            ports.push(VirtualPort { vport, parent, wwpn, wwnn, state });
+        }
+    }
+    Ok(ports)
 }
 
 /// A virtual port as the rest of the kernel has it: a host of its own.
@@ -168,13 +170,22 @@ pub fn echoes(kernel: &dyn Kernel, wwpn: Wwn, initiators: &[Wwn]) -> Vec<Op> {
 
 /// The remote port under which this node sees a WWPN logged in, if it does. One that is
 /// gone lingers as `Blocked` or `Not Present`.
-pub fn logged_in_elsewhere(kernel: &dyn Kernel, wwpn: Wwn) -> Option<String> {
+///
+/// # Errors
+/// When one is there and cannot be read.
+pub fn logged_in_elsewhere(
+    kernel: &dyn Kernel,
+    wwpn: Wwn,
+) -> Result<Option<String>, KernelError> {
     let remote = Path::new(paths::FC_REMOTE_PORTS);
-    let ports = kernel.list(remote).unwrap_or_default();
-    ports.into_iter().find(|port| {
-        let get = |name: &str| attribute(kernel, remote.join(port).join(name));
-        from_sysfs(&get("port_name")) == Some(wwpn) && get("port_state") == "Online"
-    })
+    for port in kernel.list(remote)? {
+        let get = |name| kernel::attribute(kernel, &remote.join(&port).join(name));
+        let named = from_sysfs(&get("port_name")?) == Some(wwpn);
+        if named && get("port_state")? == "Online" {
+            return Ok(Some(port));
+        }
+    }
+    Ok(None)
 }
 
 /// The physical port on which a virtual port is to appear: online, in the right fabric,

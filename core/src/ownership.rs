@@ -150,10 +150,11 @@ pub fn give_up(
     budget: Budget,
 ) -> Vec<KernelError> {
     let mut errors = Vec::new();
-    let mut ours = Vec::new();
+    let (mut ours, mut left) = (Vec::new(), Vec::new());
     for (disk, now) in disks.iter().zip(read(kernel, disks, budget)) {
         match now {
             Ok(now) if now.keys.contains(&key) => {
+                left.push(disk.clone());
                 let disk = disk.clone();
                 let holds = now.holder.is_some_and(|holder| holder.key == key);
                 let release = Op::Release { disk: disk.clone(), key };
@@ -167,6 +168,17 @@ pub fn give_up(
     }
     let results = kernel.run(&ours, budget.end);
     errors.extend(results.into_iter().filter_map(|result| result.failed));
+    // Whatever the commands answered, what the disks say now is what holds.
+    for (disk, now) in left.iter().zip(read(kernel, &left, budget)) {
+        match now {
+            Ok(now) if now.keys.contains(&key) => {
+                let cause = Cause::Device("our key is still there".into());
+                errors.push(KernelError::new("unregister from", disk, cause));
+            }
+            Ok(_) => {}
+            Err(error) => errors.push(error),
+        }
+    }
     errors
 }
 

@@ -73,7 +73,7 @@ impl Scope {
     /// # Errors
     /// When something is there and cannot be read.
     pub fn look(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
-        let mut vports = fabric::virtual_ports(kernel);
+        let mut vports = fabric::virtual_ports(kernel)?;
         vports.retain(|port| self.wwpns.contains(&port.wwpn));
         let export = lio::observe(kernel, &self.wwnns, &self.wwpns)?;
         Ok(Found { vports, export })

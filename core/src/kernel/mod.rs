@@ -72,6 +72,19 @@ pub trait Kernel {
     fn sleep(&self, time: Duration);
 }
 
+/// The text of an attribute, trimmed; empty where it has gone, as a port may while it is
+/// looked at.
+///
+/// # Errors
+/// When it is there and cannot be read: what is not known must not pass for absent.
+pub fn attribute(kernel: &dyn Kernel, path: &Path) -> Result<String, KernelError> {
+    match kernel.read(path) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) if error.is_gone() => Ok(String::new()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Why an operation failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -149,6 +162,11 @@ impl KernelError {
     /// Whether the kernel said just this.
     pub fn is(&self, errno: Errno) -> bool {
         self.cause == Cause::Errno(errno as i32)
+    }
+
+    /// Whether there is nothing there, or no more.
+    pub fn is_gone(&self) -> bool {
+        [Errno::ENOENT, Errno::ENODEV, Errno::ENXIO].iter().any(|errno| self.is(*errno))
     }
 
     /// Whether the time ran out, rather than the kernel refusing.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::kernel::{Kernel, KernelError, paths};
+use crate::kernel::{self, Kernel, KernelError, paths};
 use crate::lio::{DRIVERS, hba};
 use crate::wwn::Wwn;
 
@@ -125,7 +125,7 @@ pub fn observe(
         let path = hba(*wwnn);
         if kernel.exists(&path) {
             for name in kernel.list(&path)?.iter().filter(|name| number(name).is_some()) {
-                export.backstores.push(backstore(kernel, path.join(name)));
+                export.backstores.push(backstore(kernel, path.join(name))?);
             }
             export.hba = Some(path);
         }
@@ -161,18 +161,16 @@ fn luns(kernel: &dyn Kernel, dir: &Path) -> Result<Vec<Lun>, KernelError> {
     Ok(luns)
 }
 
-fn backstore(kernel: &dyn Kernel, path: PathBuf) -> Backstore {
-    let get = |name: &str| {
-        kernel.read(&path.join(name)).map(|t| t.trim().to_owned()).unwrap_or_default()
-    };
+fn backstore(kernel: &dyn Kernel, path: PathBuf) -> Result<Backstore, KernelError> {
+    let get = |name: &str| kernel::attribute(kernel, &path.join(name));
     // "T10 VPD Unit Serial Number: ..."
-    let serial = get("wwn/vpd_unit_serial");
+    let serial = get("wwn/vpd_unit_serial")?;
     let serial = serial.rsplit(": ").next().unwrap_or_default().to_owned();
-    Backstore {
-        enabled: get("enable") == "1",
-        device: PathBuf::from(get("udev_path")),
-        alua: get("alua/default_tg_pt_gp/alua_access_state"),
+    Ok(Backstore {
+        enabled: get("enable")? == "1",
+        device: PathBuf::from(get("udev_path")?),
+        alua: get("alua/default_tg_pt_gp/alua_access_state")?,
         serial,
         path,
-    }
+    })
 }

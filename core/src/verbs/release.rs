@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::budget::Budget;
 use crate::fabric;
 use crate::failure::{Failure, Kind};
-use crate::kernel::{Chain, Instant, Kernel, Op, paths};
+use crate::kernel::{self, Chain, Instant, Kernel, Op, paths};
 use crate::lio::{self, Export};
 use crate::ownership;
 use crate::registry;
@@ -109,7 +109,8 @@ fn drain(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
     // seconds, before an initiator takes a command that it sent for lost.
     bar(kernel, found, budget);
     let (mut quiet_since, mut frames) = (kernel.now(), exchanged(kernel, found));
-    let quiet = wait_until(kernel, end.min(kernel.now() + BARRED), || {
+    let barred_until = quiet_since + BARRED;
+    let quiet = wait_until(kernel, barred_until.min(budget.end), || {
         let (before, now) = (frames, kernel.now());
         frames = exchanged(kernel, found);
         if frames != before || !in_flight(kernel, export).is_empty() {
@@ -117,6 +118,10 @@ fn drain(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
         }
         now.saturating_sub(quiet_since) >= settled
     });
+    if !quiet && kernel.now() < barred_until {
+        let why = "no time was left to see whether commands still come";
+        return Err(undrained(vec![why.into()], budget.spent(kernel)));
+    }
     if !quiet {
         // An initiator that never rests, and no bar: it is no more of a risk to log out
         // than to have the node fenced.
@@ -144,7 +149,7 @@ fn bar(kernel: &dyn Kernel, found: &Found, budget: Budget) {
     let ports = found.vports.iter();
     let bars = ports.filter_map(|port| fabric::bar(kernel, port.wwpn));
     let step = Step::new("bar new commands", bars.map(|bar| vec![bar]).collect());
-    if let Err(errors) = step.apply(kernel, budget.first(PERCENT_TO_DRAIN)) {
+    if let Err(errors) = step.apply(kernel, budget) {
         let why = errors.iter().map(ToString::to_string).collect::<Vec<_>>();
         log::warn!("new commands cannot be barred: {}", why.join("; "));
     }
@@ -193,11 +198,15 @@ fn heard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> bool {
 fn in_flight(kernel: &dyn Kernel, export: &Export) -> Vec<String> {
     let busy = export.backstores.iter().filter(|b| b.enabled).filter_map(|backstore| {
         let name = backstore.device.file_name()?.to_string_lossy().into_owned();
-        // A disk that is gone has ended what it had.
-        let text = kernel.read(&paths::block(&name, "inflight")).ok()?;
+        let lun = backstore.path.file_name().unwrap_or_default().to_string_lossy();
+        let text = match kernel.read(&paths::block(&name, "inflight")) {
+            Ok(text) => text,
+            // A disk that is gone has ended what it had.
+            Err(error) if error.is_gone() => return None,
+            Err(error) => return Some(format!("{error} ({lun})")),
+        };
         // Reads and writes; anything but two zeros is no rest.
         let counts: Vec<_> = text.split_whitespace().collect();
-        let lun = backstore.path.file_name().unwrap_or_default().to_string_lossy();
         (counts != ["0", "0"]).then(|| format!("{} on {name} ({lun})", counts.join("+")))
     });
     busy.collect()
@@ -214,7 +223,8 @@ fn log_out(
     let delete = found.vports.iter().map(|port| vec![fabric::delete(port)]).collect();
     let step = Step::new("log the virtual port out", delete);
     let answer = step.apply(kernel, budget);
-    let mut there = fabric::virtual_ports(kernel);
+    let mut there = fabric::virtual_ports(kernel)
+        .map_err(|error| Failure::kernel("look for the virtual port", &[error]))?;
     there.retain(|port| scope.wwpns.contains(&port.wwpn));
     match answer {
         _ if there.is_empty() && !is_late(&answer) => Ok(()),
@@ -231,6 +241,6 @@ fn log_out(
 }
 
 /// One that the kernel is still busy deleting is not gone, even if it is not listed.
-fn is_late(answer: &Result<(), Vec<crate::kernel::KernelError>>) -> bool {
+fn is_late(answer: &Result<(), Vec<kernel::KernelError>>) -> bool {
     answer.as_ref().is_err_and(|errors| errors.iter().any(|error| error.is_late()))
 }

@@ -61,7 +61,8 @@ pub fn takeover(
     // Gathered anew: it knows the database entries of a moment ago.
     let undo =
         Scope { entries: registry::of_group(kernel, &group.name), ..scope.clone() };
-    match release(kernel, node, &undo, budget) {
+    let rest = Budget { start: kernel.now(), end: budget.end };
+    match release(kernel, node, &undo, rest) {
         Ok(()) => Err(failure),
         Err(left) => Err(failure.and(format!("and undoing it failed: {left}"))),
     }
@@ -236,7 +237,9 @@ fn not_elsewhere(
 ) -> Result<(), Failure> {
     let until = (kernel.now() + NEWS_OF_LOGOUT).min(budget.end);
     for (port, _) in absent {
-        while let Some(remote) = fabric::logged_in_elsewhere(kernel, port.wwpn) {
+        while let Some(remote) = fabric::logged_in_elsewhere(kernel, port.wwpn)
+            .map_err(|error| Failure::kernel("look for the port", &[error]))?
+        {
             if kernel.now() >= until {
                 let cause = format!("{} is logged in elsewhere ({remote})", port.wwpn);
                 return Err(Failure::new(Kind::Failed, "look for the port", cause)
@@ -251,7 +254,8 @@ fn not_elsewhere(
 fn active(kernel: &dyn Kernel, port: &PortSpec, budget: Budget) -> Result<(), Failure> {
     let step = "wait for the virtual port";
     loop {
-        let ports = fabric::virtual_ports(kernel);
+        let ports =
+            fabric::virtual_ports(kernel).map_err(|e| Failure::kernel(step, &[e]))?;
         let vport = ports.into_iter().find(|vport| vport.wwpn == port.wwpn);
         let state = vport.as_ref().map_or("gone", |vport| &vport.state);
         let host = fabric::host_of(kernel, port.wwpn);

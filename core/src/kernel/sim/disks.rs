@@ -9,22 +9,26 @@ use crate::kernel::reservation::{
     Holder, Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY,
 };
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Disk {
-    registered: BTreeMap<u32, Key>,
+    registered: BTreeMap<usize, Key>,
     /// The nexus that holds, and the type.
-    holder: Option<(u32, u8)>,
+    holder: Option<(usize, u8)>,
     unsupported: bool,
 }
 
-/// Disks by their kernel names.
-#[derive(Debug, Default)]
+/// Disks by their kernel names, which are the same on every node.
+#[derive(Debug, Clone, Default)]
 pub struct Disks(BTreeMap<String, Disk>);
+
+/// What a disk answered, and whose commands in it were aborted on the way.
+type Answer = (Result<Done, Cause>, Vec<usize>);
 
 impl Disks {
     /// Disks without any registration.
-    pub fn new(names: &[&str]) -> Self {
-        Self(names.iter().map(|name| ((*name).to_owned(), Disk::default())).collect())
+    pub fn new<T: AsRef<str>>(names: &[T]) -> Self {
+        let names = names.iter().map(|name| name.as_ref().to_owned());
+        Self(names.map(|name| (name, Disk::default())).collect())
     }
 
     /// Their names.
@@ -44,7 +48,17 @@ impl Disks {
         self.0.get(name).map(Disk::report).unwrap_or_default()
     }
 
-    pub(super) fn perform(&mut self, nexus: u32, op: &Op) -> Result<Done, Cause> {
+    /// Whether a disk takes writes from a nexus.
+    pub fn accepts(&self, name: &str, nexus: usize) -> bool {
+        self.0.get(name).is_some_and(|disk| match disk.holder {
+            // Registrants Only: all of them may write. Of the types of other software,
+            // which are met but never made here, none lets more than those in.
+            Some(_) => disk.registered.contains_key(&nexus),
+            None => true,
+        })
+    }
+
+    pub(super) fn perform(&mut self, nexus: usize, op: &Op) -> Answer {
         let (path, key) = match op {
             Op::ReadReservation(disk) => (disk, Key(0)),
             Op::Register { disk, key }
@@ -52,15 +66,14 @@ impl Disks {
             | Op::Reserve { disk, key }
             | Op::PreemptAndAbort { disk, key, .. }
             | Op::Release { disk, key } => (disk, *key),
-            _ => return Err(Cause::Device("no command for a disk".into())),
+            _ => return (Err(Cause::Device("no command for a disk".into())), vec![]),
         };
         let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
-        let disk = self.0.get_mut(name.as_ref());
-        let disk = disk.ok_or_else(|| Cause::Device("no such disk".into()))?;
-        if disk.unsupported {
-            return Err(Cause::NoReservations);
+        match self.0.get_mut(name.as_ref()) {
+            None => (Err(Cause::Device("no such disk".into())), vec![]),
+            Some(disk) if disk.unsupported => (Err(Cause::NoReservations), vec![]),
+            Some(disk) => disk.perform(nexus, key, op),
         }
-        disk.perform(nexus, key, op)
     }
 }
 
@@ -73,45 +86,45 @@ impl Disk {
         Reservation { keys: self.registered.values().copied().collect(), holder }
     }
 
-    fn perform(&mut self, nexus: u32, key: Key, op: &Op) -> Result<Done, Cause> {
-        let conflict = || Cause::Device("reservation conflict".into());
+    fn perform(&mut self, nexus: usize, key: Key, op: &Op) -> Answer {
+        let conflict = || (Err(Cause::Device("reservation conflict".into())), vec![]);
         if matches!(op, Op::ReadReservation(_)) {
-            return Ok(Done::Reservation(self.report()));
+            return (Ok(Done::Reservation(self.report())), vec![]);
         }
         if matches!(op, Op::Register { .. }) {
             self.registered.insert(nexus, key);
-            return Ok(Done::Changed);
+            return (Ok(Done::Changed), vec![]);
         }
         if self.registered.get(&nexus) != Some(&key) {
-            return Err(conflict());
+            return conflict();
         }
         let ours = Some((nexus, WRITE_EXCLUSIVE_REGISTRANTS_ONLY));
+        let mut aborted = Vec::new();
         match op {
             Op::Unregister { .. } => {
                 self.registered.remove(&nexus);
                 self.holder = self.holder.filter(|(holder, _)| *holder != nexus);
             }
             Op::Reserve { .. } if self.holder.is_some() && self.holder != ours => {
-                return Err(conflict());
+                return conflict();
             }
             Op::Reserve { .. } => self.holder = ours,
             Op::Release { .. } => {
                 self.holder = self.holder.filter(|(holder, _)| *holder != nexus);
             }
             Op::PreemptAndAbort { other, .. } => {
-                if !self.registered.values().any(|k| k == other) {
-                    return Err(conflict());
+                let victims = self.registered.iter().filter(|(_, k)| *k == other);
+                aborted = victims.map(|(n, _)| *n).filter(|n| *n != nexus).collect();
+                if aborted.is_empty() {
+                    return conflict();
                 }
-                let held = self.holder.is_some_and(|(holder, _)| {
-                    self.registered.get(&holder) == Some(other)
-                });
-                self.registered.retain(|n, k| *n == nexus || k != other);
-                if held {
+                if self.holder.is_some_and(|(holder, _)| aborted.contains(&holder)) {
                     self.holder = ours;
                 }
+                self.registered.retain(|n, _| !aborted.contains(n));
             }
             _ => {}
         }
-        Ok(Done::Changed)
+        (Ok(Done::Changed), aborted)
     }
 }

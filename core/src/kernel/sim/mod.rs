@@ -1,8 +1,18 @@
-//! A simulated kernel: a tree in memory with the rules of configfs, sysfs, reservations
-//! and a fabric as far as understudy meets them. It stops the test when it is asked for
-//! something that would hang a real kernel or cost an initiator an I/O error.
+//! A simulated kernel: nodes, disks, initiators and the fabric between them in memory,
+//! with the rules of configfs, sysfs, reservations and Fibre Channel as far as understudy
+//! meets them. It stops the test when it is asked for something that would hang a real
+//! kernel or cost an initiator an I/O error. Its clock is nobody's: it goes as far as an
+//! operation or a pause takes, and all that is due by then has happened.
 
+mod configfs;
 mod disks;
+mod faults;
+mod lanes;
+mod perform;
+mod rng;
+mod san;
+mod traffic;
+mod transport;
 mod tree;
 
 use std::cell::{Cell, RefCell};
@@ -12,202 +22,208 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::op::{Chain, ChainResult, Done, Op};
-use super::{Cause, Instant, Kernel, KernelError};
+use super::op::{Chain, ChainResult};
+use super::{Instant, Kernel, KernelError, LANES};
 pub use disks::Disks;
-use tree::Tree;
+use faults::Faults;
+pub use faults::{Deed, Fault, Killed};
+pub use rng::Rng;
+pub use san::San;
 
-/// What the simulated process dies of; see [`SimKernel::kill_after`].
-#[derive(Debug)]
-pub struct Killed;
+/// A [`San`] that its nodes' processes share.
+pub type SharedSan = Rc<RefCell<San>>;
 
-/// One node's kernel.
-pub struct SimKernel {
-    tree: RefCell<Tree>,
-    disks: Rc<RefCell<Disks>>,
-    /// This node's nexus to every disk.
-    nexus: u32,
-    clock: Cell<Instant>,
-    fuel: Cell<Option<usize>>,
-    operations: Cell<usize>,
-    /// Until when commands are in flight on every disk.
-    busy_until: Cell<Instant>,
-    npiv: Cell<bool>,
+/// What is called whenever time passes for a process; with zero, where it only looks.
+pub type Pause<'a> = &'a dyn Fn(Duration);
+
+/// One process's door into one node's kernel.
+pub struct SimKernel<'a> {
+    san: SharedSan,
+    node: usize,
+    faults: Faults,
+    lanes: Cell<usize>,
+    pause: Option<Pause<'a>>,
 }
 
-impl SimKernel {
-    /// A node with a libfc port that is online and the given disks, shared with whoever
-    /// else holds them.
-    pub fn new(nexus: u32, disks: &Rc<RefCell<Disks>>) -> Self {
-        let mut tree = Tree::default();
-        for name in disks.borrow().names() {
-            tree.file(&format!("/dev/{name}"), "");
-            tree.link(&format!("/dev/disk/by-id/wwn-{name}"), &format!("/dev/{name}"));
-            tree.file(&format!("/sys/class/block/{name}/inflight"), "");
-            let wwid = format!("naa.6001405{name}");
-            tree.file(&format!("/sys/class/block/{name}/device/wwid"), &wwid);
-        }
-        for (attribute, text) in [
-            ("port_name", "0x2000525400000001"),
-            ("port_state", "Online"),
-            ("fabric_name", "0x1000000000000001"),
-            ("max_npiv_vports", "255"),
-            ("npiv_vports_inuse", "0"),
-            ("vport_create", ""),
-            ("vport_delete", ""),
-        ] {
-            tree.file(&format!("/sys/class/fc_host/host2/{attribute}"), text);
-        }
-        tree.file("/sys/class/scsi_host/host2/proc_name", "fcoe\n");
-        for dir in ["/sys/module/tcm_fc", "/sys/kernel/config/target/core"] {
-            tree.dir(dir);
-        }
+impl<'a> SimKernel<'a> {
+    /// Adds a node and enters it.
+    pub fn boot(san: &SharedSan) -> Self {
+        let node = san.borrow_mut().add_node();
+        Self::enter(san, node)
+    }
+
+    /// Another process on a node.
+    pub fn enter(san: &SharedSan, node: usize) -> Self {
         Self {
-            tree: RefCell::new(tree),
-            disks: Rc::clone(disks),
-            nexus,
-            clock: Cell::new(Duration::from_secs(1000)),
-            fuel: Cell::new(None),
-            operations: Cell::new(0),
-            busy_until: Cell::new(Duration::ZERO),
-            npiv: Cell::new(true),
+            san: Rc::clone(san),
+            node,
+            faults: Faults::default(),
+            lanes: Cell::new(LANES),
+            pause: None,
         }
     }
 
-    /// The process dies, by a panic with [`Killed`], in place of its next operation but
-    /// `n`. The kernel lives on.
-    pub fn kill_after(&self, n: Option<usize>) {
-        self.fuel.set(n);
+    /// Whenever time passes for this process, `pause` decides what happens meanwhile.
+    #[must_use]
+    pub fn paused_by(mut self, pause: Pause<'a>) -> Self {
+        self.pause = Some(pause);
+        self
     }
 
-    /// How many operations were begun so far.
-    pub fn operations(&self) -> usize {
-        self.operations.get()
+    /// The node's number.
+    pub fn node(&self) -> usize {
+        self.node
+    }
+
+    /// How many chains are worked on at once from now on.
+    pub fn set_lanes(&self, lanes: usize) {
+        self.lanes.set(lanes.max(1));
+    }
+
+    /// Counts operations anew, and plans that one of them goes wrong: the first is 0.
+    pub fn plan(&self, fault: Option<(usize, Fault)>) {
+        self.faults.plan(fault);
+    }
+
+    /// Counts reads anew, and plans that one of them fails.
+    pub fn plan_read(&self, number: usize, errno: Errno) {
+        self.faults.plan_read((number, errno));
+    }
+
+    /// What was done since [`Self::plan`].
+    pub fn deeds(&self) -> Vec<Deed> {
+        self.faults.deeds()
+    }
+
+    /// How many reads there were since one of the plans was made.
+    pub fn reads(&self) -> usize {
+        self.faults.reads()
     }
 
     /// Commands are in flight for this long from now.
     pub fn keep_busy(&self, time: Duration) {
-        self.busy_until.set(self.clock.get() + time);
-    }
-
-    /// Whether the fabric lets virtual ports in.
-    pub fn set_npiv(&self, on: bool) {
-        self.npiv.set(on);
+        self.san.borrow_mut().keep_busy(self.node, time);
     }
 
     /// Puts a text in place of a file's.
     pub fn set(&self, path: &str, text: &str) {
-        self.tree.borrow_mut().file(path, text);
+        self.with_tree(|tree| tree.file(path, text));
     }
 
     /// Every path below a directory.
     pub fn below(&self, dir: &str) -> Vec<PathBuf> {
-        self.tree.borrow().below(Path::new(dir))
+        self.with_tree(|tree| tree.below(Path::new(dir)))
     }
 
-    fn perform(&self, op: &Op) -> Result<Done, Cause> {
-        let mut tree = self.tree.borrow_mut();
-        let errno = |errno: Errno| Cause::Errno(errno as i32);
-        match op {
-            Op::MakeDir(path) => tree.make_dir(path).map_err(errno),
-            Op::RemoveDir(path) => tree.remove_dir(path).map_err(errno),
-            Op::Link { at, to } => tree.make_link(at, to).map_err(errno),
-            Op::Unlink(path) => tree.unlink(path).map_err(errno),
-            Op::Write { path, text } => {
-                if path.ends_with("vport_delete") {
-                    assert!(
-                        self.clock.get() >= self.busy_until.get(),
-                        "a port logs out with commands in flight: the kernel hangs"
-                    );
-                }
-                let state = if self.npiv.get() { "Active" } else { "No Fabric Support" };
-                tree.write(path, text, state).map_err(errno)
-            }
-            Op::ReadDisk(_) | Op::Echo(_) | Op::Bar { .. } | Op::LiftBar(_) => {
-                Ok(Done::Unchanged)
-            }
-            _ => self.disks.borrow_mut().perform(self.nexus, op),
+    fn with_tree<T>(&self, ask: impl FnOnce(&mut tree::Tree) -> T) -> T {
+        let mut san = self.san.borrow_mut();
+        match san.nodes.get_mut(self.node) {
+            Some(node) => ask(&mut node.tree),
+            None => unreachable!("a process of a node that was never there"),
         }
+    }
+
+    /// Time passes, for this process and for all that happens by itself.
+    fn pass(&self, time: Duration) {
+        match &self.pause {
+            Some(pause) => pause(time),
+            None => {
+                let mut san = self.san.borrow_mut();
+                let to = san.now() + time;
+                san.advance(to);
+            }
+        }
+    }
+
+    /// A process that looks may be overtaken as well as one that does something.
+    fn look(&self, action: &str, path: &Path) -> Result<(), KernelError> {
+        if let Some(pause) = &self.pause {
+            pause(Duration::ZERO);
+        }
+        match self.faults.strike_read() {
+            Some(errno) => Err(KernelError::errno(action, path, errno)),
+            None => Ok(()),
+        }
+    }
+
+    fn keep(&self, action: &str, path: &Path, deed: Deed) -> Result<(), KernelError> {
+        let fault = self.faults.strike(|| deed);
+        self.pass(Duration::from_micros(100));
+        match fault {
+            Some(Fault::Fails(cause)) => Err(KernelError::new(action, path, cause)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Attributes that the kernel counts up, rather than being written.
+    fn counted(&self, path: &Path) -> Option<String> {
+        let san = self.san.borrow();
+        let path = path.to_str()?;
+        if let Some(block) = path.strip_suffix("/inflight") {
+            let disk = block.rsplit('/').next()?;
+            return Some(format!("{:8} {:8}\n", 0, san.in_flight(self.node, disk)));
+        }
+        let host = path.strip_suffix("/statistics/rx_frames")?.rsplit('/').next()?;
+        let ports = &san.nodes.get(self.node)?.ports;
+        let port = ports.iter().find(|port| port.host == host)?;
+        Some(format!("{:#x}\n", port.frames))
     }
 }
 
-impl Kernel for SimKernel {
+impl Kernel for SimKernel<'_> {
     fn read(&self, path: &Path) -> Result<String, KernelError> {
-        if path.ends_with("inflight") {
-            let busy = self.clock.get() < self.busy_until.get();
-            return Ok(
-                if busy { "       3        1\n" } else { "       0        0\n" }.into()
-            );
-        }
-        let text = self.tree.borrow().read(path);
-        text.map_err(|errno| KernelError::errno("read", path, errno))
+        self.look("read", path)?;
+        let text = self.with_tree(|tree| tree.read(path).map(str::to_owned));
+        let text = text.map_err(|errno| KernelError::errno("read", path, errno))?;
+        Ok(self.counted(path).unwrap_or(text))
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<String>, KernelError> {
-        Ok(self.tree.borrow().list(dir))
+        self.look("list", dir)?;
+        Ok(self.with_tree(|tree| tree.list(dir)))
     }
 
     fn links(&self, dir: &Path) -> Result<Vec<(PathBuf, PathBuf)>, KernelError> {
-        Ok(self.tree.borrow().links(dir))
+        self.look("list", dir)?;
+        let links = self.with_tree(|tree| tree.links(dir));
+        links.map_err(|errno| KernelError::errno("list", dir, errno))
     }
 
     fn resolve(&self, path: &Path) -> Result<PathBuf, KernelError> {
-        let found = self.tree.borrow().resolve(path);
+        self.look("look up", path)?;
+        let found = self.with_tree(|tree| tree.resolve(path));
         found.map_err(|errno| KernelError::errno("look up", path, errno))
     }
 
     fn exists(&self, path: &Path) -> bool {
-        self.tree.borrow().exists(path)
+        self.with_tree(|tree| tree.exists(path))
     }
 
     fn store(&self, path: &Path, text: &str) -> Result<(), KernelError> {
-        self.tree.borrow_mut().file(&path.to_string_lossy(), text);
+        self.keep("write", path, Deed::Store)?;
+        self.with_tree(|tree| tree.file(path, text));
         Ok(())
     }
 
     fn discard(&self, path: &Path) -> Result<(), KernelError> {
-        self.tree.borrow_mut().forget(path);
+        self.keep("remove", path, Deed::Discard)?;
+        self.with_tree(|tree| tree.remove(path));
         Ok(())
     }
 
-    #[expect(clippy::panic, reason = "a simulated process dies")]
     fn run(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult> {
-        let mut results = Vec::new();
-        for chain in chains {
-            let mut result = ChainResult::default();
-            for op in chain {
-                if self.clock.get() >= until {
-                    result.failed = Some(op.failed(Cause::NotBegun));
-                    break;
-                }
-                match self.fuel.get() {
-                    Some(0) => std::panic::panic_any(Killed),
-                    fuel => self.fuel.set(fuel.map(|n| n - 1)),
-                }
-                self.operations.set(self.operations.get() + 1);
-                self.sleep(Duration::from_millis(1));
-                match self.perform(op) {
-                    Ok(done) => result.done.push(done),
-                    Err(cause) => {
-                        result.failed = Some(op.failed(cause));
-                        break;
-                    }
-                }
-            }
-            results.push(result);
-        }
-        results
+        self.side_by_side(chains, until)
     }
 
     fn now(&self) -> Instant {
-        self.clock.get()
+        self.san.borrow().now()
     }
 
     fn wall(&self) -> u64 {
-        self.clock.get().as_secs()
+        self.now().as_secs()
     }
 
     fn sleep(&self, time: Duration) {
-        self.clock.set(self.clock.get() + time);
+        self.pass(time);
     }
 }

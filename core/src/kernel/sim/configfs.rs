@@ -1,0 +1,265 @@
+//! LIO's part of configfs: what a mkdir creates, what may be linked to what, and which
+//! rmdir is refused (fs/configfs/dir.c, drivers/target/target_core_configfs.c,
+//! target_core_fabric_configfs.c, tcm_fc/tfc_conf.c).
+
+use std::path::Path;
+
+use nix::errno::Errno;
+
+use super::tree::{Dir, Entry, Tree};
+use crate::kernel::op::Done;
+use crate::kernel::{Cause, paths};
+use crate::wwn::Wwn;
+
+/// What a directory of LIO's stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Item<'a> {
+    Hba(&'a str),
+    Backstore,
+    Fabric(&'a str),
+    Port(&'a str),
+    Tpg(&'a str),
+    Lun(&'a str),
+    Acl(&'a str),
+    MappedLun(&'a str),
+}
+
+fn inside(path: &Path) -> Option<&str> {
+    path.to_str()?.strip_prefix(paths::TARGET)?.strip_prefix('/')
+}
+
+/// What a path stands for; `None` outside LIO, and where LIO knows no such thing.
+pub fn item(path: &Path) -> Option<Item<'_>> {
+    let mut parts = [""; 8];
+    let mut count = 0;
+    for (part, name) in parts.iter_mut().zip(inside(path)?.split('/')) {
+        *part = name;
+        count += 1;
+    }
+    Some(match parts.get(..count)? {
+        ["core", hba] => Item::Hba(hba),
+        ["core", _, _] => Item::Backstore,
+        [fabric] if *fabric != "core" => Item::Fabric(fabric),
+        [_, port] => Item::Port(port),
+        [_, _, tpg] => Item::Tpg(tpg),
+        [_, _, _, "lun", lun] => Item::Lun(lun),
+        [_, _, _, "acls", acl] => Item::Acl(acl),
+        [_, _, _, "acls", _, lun] => Item::MappedLun(lun),
+        _ => return None,
+    })
+}
+
+/// The port that a path below LIO's FC fabric belongs to.
+pub fn port_of(path: &Path) -> Option<Wwn> {
+    inside(path)?.split('/').nth(1)?.parse().ok()
+}
+
+fn is_lun(name: &str) -> bool {
+    name.strip_prefix("lun_").is_some_and(|number| number.parse::<u16>().is_ok())
+}
+
+/// tcm_fc takes one spelling of a name only (`ft_parse_wwn` with `strict`).
+fn is_strict(name: &str) -> bool {
+    name.parse::<Wwn>().is_ok_and(|wwn| wwn.to_string() == name)
+}
+
+/// Makes a directory, here or anywhere else.
+pub fn make_dir(tree: &mut Tree, path: &Path) -> Result<Done, Errno> {
+    if tree.exists(path) {
+        return Ok(Done::Unchanged);
+    }
+    path.parent().and_then(|parent| tree.get_dir(parent)).ok_or(Errno::ENOENT)?;
+    if path.starts_with(paths::TARGET) {
+        // Neither the default groups nor the attributes' directories take a mkdir.
+        let item = item(path).ok_or(Errno::EPERM)?;
+        may_be_made(tree, item)?;
+        tree.dir(path).made = true;
+        populate(tree, path, item);
+    } else {
+        tree.dir(path).made = true;
+    }
+    Ok(Done::Changed)
+}
+
+fn may_be_made(tree: &Tree, item: Item) -> Result<(), Errno> {
+    let refused = match item {
+        // Not loaded by itself: only the names of iSCSI and loopback are.
+        Item::Fabric(name) => {
+            name != "fc" || !tree.exists(Path::new("/sys/module/tcm_fc"))
+        }
+        Item::Hba(name) => {
+            let number = name.strip_prefix("iblock_");
+            number.is_none_or(|number| number.parse::<u32>().is_err())
+        }
+        Item::Port(name) | Item::Acl(name) => !is_strict(name),
+        Item::Tpg(name) => name != "tpgt_1",
+        Item::Lun(name) | Item::MappedLun(name) => !is_lun(name),
+        Item::Backstore => false,
+    };
+    if refused { Err(Errno::EINVAL) } else { Ok(()) }
+}
+
+/// What the kernel puts into a new directory, as far as understudy looks at it.
+fn populate(tree: &mut Tree, path: &Path, item: Item) {
+    match item {
+        Item::Backstore => {
+            for (attribute, text) in [
+                ("control", ""),
+                ("udev_path", "\n"),
+                ("enable", "0\n"),
+                ("wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: \n"),
+                ("alua/default_tg_pt_gp/alua_access_state", "0\n"),
+            ] {
+                tree.file(path.join(attribute), text);
+            }
+        }
+        Item::Tpg(_) => {
+            tree.dir(&path.join("lun"));
+            tree.dir(&path.join("acls"));
+        }
+        Item::MappedLun(_) => tree.file(path.join("write_protect"), "0\n"),
+        _ => {}
+    }
+}
+
+/// Removes a directory, with the attributes in it.
+pub fn remove_dir(tree: &mut Tree, path: &Path) -> Result<Done, Errno> {
+    let dir = match tree.get(path) {
+        None => return Ok(Done::Unchanged),
+        Some(Entry::Dir(dir)) => dir,
+        Some(_) => return Err(Errno::ENOTDIR),
+    };
+    if !dir.made {
+        return Err(Errno::EPERM);
+    }
+    if dir.is_pinned() {
+        return Err(Errno::ENOTEMPTY);
+    }
+    if dir.linked > 0 {
+        return Err(Errno::EBUSY);
+    }
+    tree.remove(path);
+    Ok(Done::Changed)
+}
+
+/// Links a LUN to a backstore, or a mapped LUN to a LUN.
+pub fn make_link(tree: &mut Tree, at: &Path, to: &Path) -> Result<Done, Cause> {
+    let errno = |errno: Errno| Cause::Errno(errno as i32);
+    match tree.get(at) {
+        Some(Entry::Link(there)) if there == to => return Ok(Done::Unchanged),
+        Some(Entry::Link(there)) => return Err(Cause::LeadsTo(there.clone())),
+        Some(_) => return Err(errno(Errno::EEXIST)),
+        None => {}
+    }
+    let dir = at.parent().ok_or(errno(Errno::ENOENT))?;
+    let inside = tree.get_dir(dir).ok_or(errno(Errno::ENOENT))?;
+    let target = tree.get_dir(to).ok_or(errno(Errno::ENOENT))?;
+    if inside.links().next().is_some() {
+        return Err(errno(Errno::EEXIST));
+    }
+    match (item(dir), item(to)) {
+        // `target_fabric_port_link`
+        (Some(Item::Lun(_)), Some(Item::Backstore)) => {
+            if target.file("enable") != Some("1\n") {
+                return Err(errno(Errno::ENODEV));
+            }
+        }
+        // `target_fabric_mappedlun_link`
+        (Some(Item::MappedLun(_)), Some(Item::Lun(_))) => {
+            if port_of(dir) != port_of(to) || target.links().next().is_none() {
+                return Err(errno(Errno::EINVAL));
+            }
+        }
+        _ => return Err(errno(Errno::EPERM)),
+    }
+    if let Some(target) = tree.get_dir_mut(to) {
+        target.linked += 1;
+    }
+    tree.link(at, to);
+    Ok(Done::Changed)
+}
+
+/// Removes a link.
+pub fn unlink(tree: &mut Tree, path: &Path) -> Result<Done, Errno> {
+    match tree.get(path) {
+        None => return Ok(Done::Unchanged),
+        Some(Entry::Link(_)) => {}
+        Some(_) => return Err(Errno::EPERM),
+    }
+    if let Some(Entry::Link(to)) = tree.remove(path) {
+        if let Some(target) = tree.get_dir_mut(&to) {
+            target.linked -= 1;
+        }
+    }
+    Ok(Done::Changed)
+}
+
+/// Writes an attribute of a backstore.
+pub fn write(tree: &mut Tree, path: &Path, text: &str) -> Result<Done, Errno> {
+    tree.read(path)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let store = path.ancestors().find(|dir| item(dir) == Some(Item::Backstore));
+    let store = store.ok_or(Errno::EACCES)?;
+    let dir = tree.get_dir(store).ok_or(Errno::ENOENT)?;
+    let enabled = dir.file("enable") == Some("1\n");
+    let mut value = format!("{text}\n");
+    match name.as_ref() {
+        "enable" => may_be_enabled(tree, store, dir)?,
+        // The identity of what is exported stays as it is.
+        "vpd_unit_serial" if dir.linked > 0 => return Err(Errno::EINVAL),
+        "vpd_unit_serial" => value = format!("T10 VPD Unit Serial Number: {text}\n"),
+        "alua_access_state" if !enabled => return Err(Errno::ENODEV),
+        _ => {}
+    }
+    tree.file(path, value);
+    Ok(Done::Changed)
+}
+
+/// `iblock_configure_device` opens the disk for itself alone.
+fn may_be_enabled(tree: &Tree, path: &Path, store: &Dir) -> Result<(), Errno> {
+    if store.file("enable") == Some("1\n") {
+        return Err(Errno::EEXIST);
+    }
+    let control = store.file("control").unwrap_or_default();
+    let device = control.trim_end().strip_prefix("udev_path=").ok_or(Errno::EINVAL)?;
+    if !tree.exists(Path::new(device)) {
+        return Err(Errno::ENOENT);
+    }
+    let core = paths::lio_core();
+    let hbas = tree.list(&core);
+    let stores = hbas.iter().map(|hba| core.join(hba));
+    let stores = stores.flat_map(|hba| {
+        tree.list(&hba).into_iter().map(move |name| hba.join(name)).collect::<Vec<_>>()
+    });
+    for other in stores.filter(|other| other != path) {
+        let other = tree.get_dir(&other);
+        let holds = other.is_some_and(|dir| {
+            dir.file("enable") == Some("1\n") && dir.file("control") == Some(control)
+        });
+        if holds {
+            return Err(Errno::EBUSY);
+        }
+    }
+    Ok(())
+}
+
+/// The disk behind an initiator's LUN, and whether its commands are to be tried again
+/// later (ALUA transitioning).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    pub device: String,
+    pub transitioning: bool,
+}
+
+/// Follows an initiator's command through LIO; `None` where it sees no such LUN, which
+/// it is told as an error (ILLEGAL REQUEST, 25/00).
+pub fn served(tree: &Tree, port: Wwn, initiator: Wwn, lun: u16) -> Option<Served> {
+    let tpg = paths::lio_port("fc", port).join("tpgt_1");
+    let acl = tpg.join("acls").join(initiator.to_string()).join(format!("lun_{lun}"));
+    let (_, lun) = tree.get_dir(&acl)?.links().next()?;
+    let (_, store) = tree.get_dir(lun)?.links().next()?;
+    let dir = tree.get_dir(store)?;
+    let state = store.join("alua/default_tg_pt_gp/alua_access_state");
+    let device = dir.file("control")?.trim_end().rsplit('/').next()?.to_owned();
+    Some(Served { device, transitioning: tree.read(&state).ok()?.trim() == "15" })
+}

@@ -1,0 +1,190 @@
+//! What can go wrong with one operation, and in which of them it does.
+
+use std::cell::{Cell, RefCell};
+
+use nix::errno::Errno;
+
+use crate::kernel::op::Op;
+use crate::kernel::{Cause, paths};
+
+/// What the simulated process dies of.
+#[derive(Debug)]
+pub struct Killed;
+
+/// What goes wrong with one operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The process dies in place of it. The kernel lives on.
+    Dies,
+    /// It is refused, and nothing is done.
+    Fails(Cause),
+    /// It does not come back in time, and is never done.
+    Hangs,
+    /// It does not come back in time, and is done.
+    HangsDone,
+    /// It is answered with success, and nothing is done.
+    DoesNothing,
+}
+
+/// An operation, as faults are counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// One of the kernel's.
+    Op(Op),
+    /// A file of ours is written.
+    Store,
+    /// A file of ours is removed.
+    Discard,
+}
+
+impl Deed {
+    /// Everything that can go wrong with it, one after another.
+    pub fn faults(&self) -> Vec<Fault> {
+        let op = match self {
+            Self::Op(op) => op,
+            Self::Store => return refusals(&[Errno::EROFS, Errno::ENOSPC, Errno::EIO]),
+            Self::Discard => return refusals(&[Errno::EROFS, Errno::EIO]),
+        };
+        let mut faults = refusals(errnos(op));
+        faults.extend([Fault::Hangs, Fault::HangsDone]);
+        faults.push(Fault::Fails(Cause::NotBegun));
+        match op {
+            Op::Register { .. }
+            | Op::Unregister { .. }
+            | Op::Reserve { .. }
+            | Op::PreemptAndAbort { .. }
+            | Op::Release { .. } => {
+                let words = |text: &str| Fault::Fails(Cause::Device(text.into()));
+                faults.extend([
+                    words("reservation conflict: another node owns the disk"),
+                    words("the disk refused (CHECK CONDITION)"),
+                    Fault::DoesNothing,
+                ]);
+            }
+            Op::ReadReservation(_) => {
+                let words = "the path failed (host status 1)";
+                faults.push(Fault::Fails(Cause::Device(words.into())));
+            }
+            // qla2xxx takes 9 bytes where it means to say no (FC_VPORT_FAILED).
+            Op::Write { path, .. } if path.ends_with("vport_create") => {
+                faults.push(Fault::Fails(Cause::Short(9)));
+            }
+            Op::Link { to, .. } => {
+                faults.push(Fault::Fails(Cause::LeadsTo(to.with_extension("other"))));
+            }
+            Op::Bar { .. } | Op::LiftBar(_) => {
+                let words = "nft: Error: Could not process rule";
+                faults.push(Fault::Fails(Cause::Device(words.into())));
+            }
+            _ => {}
+        }
+        faults
+    }
+}
+
+fn refusals(errnos: &[Errno]) -> Vec<Fault> {
+    errnos.iter().map(|errno| Fault::Fails(Cause::Errno(*errno as i32))).collect()
+}
+
+/// What the kernel may answer to each operation.
+fn errnos(op: &Op) -> &'static [Errno] {
+    use Errno::*;
+    match op {
+        Op::MakeDir(path) if path.starts_with(paths::TARGET) => {
+            &[EINVAL, ENOENT, ENOMEM, EPERM, ENODEV]
+        }
+        Op::MakeDir(_) => &[EROFS, ENOSPC, EACCES],
+        Op::RemoveDir(_) => &[EBUSY, ENOTEMPTY, EPERM],
+        Op::Link { .. } => &[ENODEV, EINVAL, EEXIST, ENOENT, ENOMEM],
+        Op::Unlink(_) => &[EPERM, EBUSY],
+        Op::Write { path, .. } if path.ends_with("vport_create") => {
+            &[EINVAL, ENOSPC, EIO, ENOTUNIQ, EOPNOTSUPP, ENOSYS, ENOMEM, EBUSY]
+        }
+        Op::Write { path, .. } if path.ends_with("vport_delete") => {
+            &[ENODEV, EBUSY, EIO, EINVAL]
+        }
+        Op::Write { path, .. } if path.ends_with("enable") => {
+            &[EBUSY, ENODEV, EINVAL, ENOENT, EIO, EEXIST]
+        }
+        Op::Write { .. } => &[EINVAL, ENODEV, ENOENT, EACCES, ENOMEM],
+        Op::ReadReservation(_)
+        | Op::Register { .. }
+        | Op::Unregister { .. }
+        | Op::Reserve { .. }
+        | Op::PreemptAndAbort { .. }
+        | Op::Release { .. } => &[EIO, ENODEV, ENXIO, EAGAIN, ENOTTY],
+        Op::ReadDisk(_) => &[EIO, ENXIO, ENODATA],
+        Op::Bar { .. } | Op::LiftBar(_) => &[ENOENT, ENOMEM],
+        Op::Echo(_) => &[ENOENT, ENXIO, ETIMEDOUT, EAGAIN],
+    }
+}
+
+/// Counts operations and reads, and lets one of them go wrong.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    deeds: Deeds<Fault>,
+    reads: Deeds<Errno>,
+    journal: RefCell<Option<Vec<Deed>>>,
+}
+
+#[derive(Debug)]
+struct Deeds<T> {
+    count: Cell<usize>,
+    planned: RefCell<Option<(usize, T)>>,
+}
+
+impl<T> Default for Deeds<T> {
+    fn default() -> Self {
+        Self { count: Cell::new(0), planned: RefCell::new(None) }
+    }
+}
+
+impl<T> Deeds<T> {
+    fn plan(&self, fault: Option<(usize, T)>) {
+        self.count.set(0);
+        self.planned.replace(fault);
+    }
+
+    fn next(&self) -> Option<T> {
+        let number = self.count.replace(self.count.get() + 1);
+        self.planned.borrow_mut().take_if(|(n, _)| *n == number).map(|(_, what)| what)
+    }
+}
+
+impl Faults {
+    pub fn plan(&self, fault: Option<(usize, Fault)>) {
+        self.deeds.plan(fault);
+        self.reads.plan(None);
+        self.journal.replace(Some(Vec::new()));
+    }
+
+    pub fn plan_read(&self, fault: (usize, Errno)) {
+        self.deeds.plan(None);
+        self.reads.plan(Some(fault));
+    }
+
+    /// What goes wrong with the operation that is about to be done.
+    pub fn strike(&self, deed: impl FnOnce() -> Deed) -> Option<Fault> {
+        if let Some(journal) = self.journal.borrow_mut().as_mut() {
+            journal.push(deed());
+        }
+        let fault = self.deeds.next();
+        if fault == Some(Fault::Dies) {
+            // Unlike a panic it says nothing: the death of a process is no news.
+            std::panic::resume_unwind(Box::new(Killed));
+        }
+        fault
+    }
+
+    pub fn strike_read(&self) -> Option<Errno> {
+        self.reads.next()
+    }
+
+    pub fn deeds(&self) -> Vec<Deed> {
+        self.journal.borrow().clone().unwrap_or_default()
+    }
+
+    pub fn reads(&self) -> usize {
+        self.reads.count.get()
+    }
+}

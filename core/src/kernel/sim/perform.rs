@@ -1,0 +1,144 @@
+//! One operation on a simulated node: what it does, what it must not be asked for, and
+//! how long it takes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::configfs::{self, Item};
+use super::san::San;
+use crate::kernel::op::{Done, Op};
+use crate::kernel::{Cause, paths};
+use crate::wwn::{Wwn, from_sysfs};
+
+/// What the kernel does at once.
+const QUICK: Duration = Duration::from_micros(200);
+/// An RCU grace period, as measured: 18 ms on an idle machine.
+const GRACE: Duration = Duration::from_millis(18);
+/// What a disk's or a remote port's answer takes.
+const ROUND_TRIP: Duration = Duration::from_millis(1);
+/// A logout, with everything that the driver waits for.
+const LOGOUT: Duration = Duration::from_millis(30);
+/// After how long the kernel lifts a bar by itself.
+const BAR: Duration = Duration::from_secs(5);
+
+impl San {
+    /// Carries out one operation on a node.
+    pub(super) fn perform(&mut self, node: usize, op: &Op) -> Result<Done, Cause> {
+        let errno = |errno: nix::errno::Errno| Cause::Errno(errno as i32);
+        self.watch(node, op);
+        let now = self.now;
+        let Some(there) = self.nodes.get_mut(node) else { return Ok(Done::Unchanged) };
+        let tree = &mut there.tree;
+        match op {
+            Op::MakeDir(path) => configfs::make_dir(tree, path).map_err(errno),
+            Op::RemoveDir(path) => configfs::remove_dir(tree, path).map_err(errno),
+            Op::Link { at, to } => configfs::make_link(tree, at, to),
+            Op::Unlink(path) => configfs::unlink(tree, path).map_err(errno),
+            Op::Write { path, text } if path.ends_with("vport_create") => {
+                self.create_vport(node, text).map_err(errno)
+            }
+            Op::Write { path, text } if path.ends_with("vport_delete") => {
+                self.delete_vport(node, text).map_err(errno)
+            }
+            Op::Write { path, text } => {
+                self.changes += 1;
+                configfs::write(tree, path, text).map_err(errno)
+            }
+            Op::ReadDisk(disk) => tree.read(disk).map(|_| Done::Unchanged).map_err(errno),
+            Op::Echo(port) => {
+                let name = port.file_name().unwrap_or_default();
+                let remote = Path::new(paths::FC_REMOTE_PORTS).join(name);
+                let name = tree.read(&remote.join("port_name")).map_err(errno)?;
+                if let Some(initiator) = from_sysfs(name) {
+                    self.echo(node, initiator);
+                }
+                Ok(Done::Unchanged)
+            }
+            Op::Bar { wwpn, .. } => {
+                self.bar_until(node, *wwpn, now + BAR);
+                Ok(Done::Changed)
+            }
+            Op::LiftBar(wwpn) => {
+                self.bar_until(node, *wwpn, now);
+                Ok(Done::Changed)
+            }
+            Op::ReadReservation(disk)
+            | Op::Register { disk, .. }
+            | Op::Unregister { disk, .. }
+            | Op::Reserve { disk, .. }
+            | Op::PreemptAndAbort { disk, .. }
+            | Op::Release { disk, .. } => {
+                let (answer, aborted) = self.disks.perform(node, op);
+                let disk = disk.file_name().unwrap_or_default().to_string_lossy();
+                for nexus in aborted {
+                    self.abort(&disk, nexus);
+                }
+                self.changes += 1;
+                answer
+            }
+        }
+    }
+
+    /// Stops the test where the agent asks for what an initiator would suffer from.
+    #[expect(clippy::panic, reason = "an initiator would suffer")]
+    fn watch(&self, node: usize, op: &Op) {
+        let live = |path: &Path| {
+            let port = configfs::port_of(path);
+            port.filter(|wwpn| {
+                self.nodes.get(node).is_some_and(|n| n.port(*wwpn).is_some())
+            })
+        };
+        match op {
+            Op::RemoveDir(path) | Op::Unlink(path) => {
+                if let Some(port) = live(path) {
+                    panic!("{op}, under the live port {port}: an I/O error");
+                }
+            }
+            Op::MakeDir(path) => {
+                let Some(Item::Acl(name)) = configfs::item(path) else { return };
+                let Ok(initiator) = name.parse::<Wwn>() else { return };
+                let late = live(path).filter(|p| self.too_late_for(node, *p, initiator));
+                if let Some(port) = late {
+                    panic!(
+                        "{op}: the initiator was refused by {port} and never asks again"
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// How long an operation takes that is begun now.
+    pub(super) fn cost(&mut self, node: usize, op: &Op) -> Duration {
+        let cost = match op {
+            Op::Link { at, .. } if is_lun_link(at) => GRACE,
+            Op::Unlink(path) if is_lun_link(path) => GRACE + self.in_turn(node),
+            Op::RemoveDir(path) if configfs::item(path) == Some(Item::Backstore) => {
+                self.in_turn(node)
+            }
+            Op::Write { path, .. } if path.ends_with("vport_delete") => LOGOUT,
+            Op::MakeDir(_)
+            | Op::RemoveDir(_)
+            | Op::Link { .. }
+            | Op::Unlink(_)
+            | Op::Write { .. } => QUICK,
+            Op::Echo(_) | Op::Bar { .. } | Op::LiftBar(_) => ROUND_TRIP,
+            // What is asked of a disk.
+            _ => ROUND_TRIP + self.stalled(node).unwrap_or_default(),
+        };
+        cost + self.takes(0, 60)
+    }
+
+    /// A grace period that the kernel waits for with a lock held.
+    fn in_turn(&mut self, node: usize) -> Duration {
+        let now = self.now;
+        let Some(node) = self.nodes.get_mut(node) else { return GRACE };
+        node.removing_until = node.removing_until.max(now) + GRACE;
+        node.removing_until - now
+    }
+}
+
+fn is_lun_link(path: &Path) -> bool {
+    let item = path.parent().and_then(configfs::item);
+    matches!(item, Some(Item::Lun(_)))
+}

@@ -1,0 +1,286 @@
+//! What the simulated nodes share: the clock, the disks, the fabric and the initiators
+//! on it; and the nodes themselves. All that happens is on one agenda, in the order of
+//! its time, so that a run is the same each time.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::path::Path;
+use std::time::Duration;
+
+use super::disks::Disks;
+use super::rng::Rng;
+use super::traffic::{Command, Flow};
+use super::transport::Port;
+use super::tree::Tree;
+use crate::kernel::{Instant, paths};
+use crate::wwn::Wwn;
+
+/// A storage area network with its nodes.
+#[derive(Debug)]
+pub struct San {
+    /// The disks that every node sees.
+    pub disks: Disks,
+    /// Whether the fabric lets virtual ports in.
+    pub npiv: bool,
+    /// Whether an initiator may meet a reservation conflict: it does where a node serves
+    /// on that should have been fenced and was not.
+    pub forgive_conflicts: bool,
+    /// Late writes, by nodes that should have been fenced and were not, to a disk that
+    /// nobody owned at that moment: a stop gives the reservation up, and then nothing
+    /// keeps such a node out.
+    pub unguarded: u64,
+    /// Counts whatever may decide who can write to a disk.
+    pub changes: u64,
+    pub(super) now: Instant,
+    pub(super) nodes: Vec<Node>,
+    pub(super) initiators: Vec<Wwn>,
+    pub(super) flows: Vec<Flow>,
+    pub(super) commands: BTreeMap<usize, Command>,
+    /// Ids of ports and commands, each used once.
+    pub(super) next_id: usize,
+    agenda: BinaryHeap<Reverse<(Instant, u64, Event)>>,
+    noted: u64,
+    rng: Option<Rng>,
+}
+
+/// One node, as far as it is not a tree of files.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    pub tree: Tree,
+    pub alive: bool,
+    /// Counts the boots: news for an earlier one is for nobody.
+    pub boots: u64,
+    pub ports: Vec<Port>,
+    pub next_vport: usize,
+    /// Until when commands are in flight on every disk.
+    pub busy_until: Instant,
+    /// Until when no disk answers it.
+    pub stalled_until: Instant,
+    /// Until when the kernel removes a backstore: one at a time.
+    pub removing_until: Instant,
+}
+
+/// What happens by itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Event {
+    /// A virtual port has logged in to the fabric.
+    LoggedIn { node: usize, port: usize },
+    /// An initiator logs in to a port that has appeared.
+    Meets { node: usize, port: usize, initiator: usize },
+    /// A node hears that a port has come or gone.
+    News { node: usize, boots: u64, wwpn: Wwn },
+    /// An initiator sends its next write.
+    Sends { flow: usize, epoch: u64 },
+    /// A command goes a step further.
+    Goes { command: usize },
+}
+
+impl San {
+    /// A fabric with disks and initiators, and no node yet.
+    pub fn new<T: AsRef<str>>(disks: &[T], initiators: &[Wwn]) -> Self {
+        Self {
+            disks: Disks::new(disks),
+            npiv: true,
+            forgive_conflicts: false,
+            unguarded: 0,
+            changes: 0,
+            now: Duration::from_secs(1000),
+            nodes: Vec::new(),
+            initiators: initiators.to_vec(),
+            flows: Vec::new(),
+            commands: BTreeMap::new(),
+            next_id: 0,
+            agenda: BinaryHeap::new(),
+            noted: 0,
+            rng: None,
+        }
+    }
+
+    /// From now on, how long anything takes is drawn by this seed.
+    pub fn vary(&mut self, seed: u64) {
+        self.rng = Some(Rng::new(seed));
+    }
+
+    /// The clock of all nodes.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// That many more nodes, booted.
+    pub fn add_nodes(&mut self, count: usize) {
+        for _ in 0..count {
+            self.add_node();
+        }
+    }
+
+    /// Another node, booted; its number, which is its nexus to every disk too.
+    pub(super) fn add_node(&mut self) -> usize {
+        self.nodes.push(Node::default());
+        self.boot(self.nodes.len() - 1);
+        self.nodes.len() - 1
+    }
+
+    /// A node starts anew, with a libfc port that is online and every disk.
+    pub fn boot(&mut self, node: usize) {
+        let mut tree = Tree::default();
+        for name in self.disks.names() {
+            tree.file(format!("/dev/{name}"), "");
+            tree.link(format!("/dev/disk/by-id/wwn-{name}"), format!("/dev/{name}"));
+            let block = Path::new(paths::BLOCK).join(name);
+            tree.file(block.join("inflight"), "");
+            tree.file(block.join("device/wwid"), format!("naa.6001405{name}\n"));
+        }
+        for (attribute, text) in [
+            ("port_name", format!("0x200052540000000{node}\n")),
+            ("port_state", "Online\n".into()),
+            ("fabric_name", "0x1000000000000001\n".into()),
+            ("max_npiv_vports", "255\n".into()),
+            ("npiv_vports_inuse", "0\n".into()),
+            ("vport_create", String::new()),
+            ("vport_delete", String::new()),
+        ] {
+            tree.file(paths::fc_host("host2", attribute), text);
+        }
+        // Software FCoE, where a stop also bars commands.
+        let device = "/sys/devices/virtual/net/eth1/ctlr_0/host2";
+        tree.dir(Path::new(device));
+        tree.link(paths::fc_host("host2", "device"), device);
+        tree.file(paths::driver_name("host2"), "fcoe\n");
+        tree.dir(&paths::module("tcm_fc"));
+        tree.dir(&paths::lio_core());
+        self.abort_commands_of(node);
+        if let Some(there) = self.nodes.get_mut(node) {
+            let boots = there.boots + 1;
+            *there = Node { tree, alive: true, boots, ..Node::default() };
+        }
+        self.changes += 1;
+    }
+
+    /// A node loses its power, and all that it held in memory. What it had registered
+    /// on a disk stays; what the disk has taken in may still be carried out.
+    pub fn crash(&mut self, node: usize) {
+        let ports = self.nodes.get_mut(node).map(|node| {
+            node.alive = false;
+            node.tree = Tree::default();
+            std::mem::take(&mut node.ports)
+        });
+        for port in ports.into_iter().flatten() {
+            self.left(node, &port);
+        }
+        self.forget_commands_of(node);
+        self.changes += 1;
+    }
+
+    /// Whether a node runs.
+    pub fn is_alive(&self, node: usize) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.alive)
+    }
+
+    /// On a node, every disk has commands in flight for this long from now.
+    pub fn keep_busy(&mut self, node: usize, time: Duration) {
+        let until = self.now + time;
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.busy_until = until;
+        }
+    }
+
+    /// No disk answers a node for this long from now.
+    pub fn stall(&mut self, node: usize, time: Duration) {
+        let until = self.now + time;
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.stalled_until = until;
+        }
+    }
+
+    pub(super) fn stalled(&self, node: usize) -> Option<Duration> {
+        let until = self.nodes.get(node)?.stalled_until;
+        until.checked_sub(self.now).filter(|time| !time.is_zero())
+    }
+
+    /// A time between these two, in milliseconds; the shorter one where nothing varies.
+    /// One in sixteen is drawn from the whole of it, the others from its first part:
+    /// most things are quick, and all may be slow.
+    pub fn takes(&mut self, least: u64, most: u64) -> Duration {
+        let Some(rng) = &mut self.rng else { return Duration::from_millis(least) };
+        let span = most.saturating_sub(least) * 1000;
+        let span = if rng.one_in(16) { span } else { span / 16 };
+        Duration::from_micros(least * 1000 + rng.below(span))
+    }
+
+    /// True once in `n` times; never where nothing varies.
+    pub fn one_in(&mut self, n: u64) -> bool {
+        self.rng.as_mut().is_some_and(|rng| rng.one_in(n))
+    }
+
+    pub(super) fn after(&mut self, time: Duration, event: Event) {
+        self.noted += 1;
+        self.agenda.push(Reverse((self.now + time, self.noted, event)));
+    }
+
+    /// When the next thing happens by itself.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.agenda.peek().map(|Reverse((due, ..))| *due)
+    }
+
+    /// Lets time pass, and all happen that is due by then.
+    pub fn advance(&mut self, to: Instant) {
+        while self.next_due().is_some_and(|due| due <= to) {
+            let Some(Reverse((due, _, event))) = self.agenda.pop() else { break };
+            self.now = self.now.max(due);
+            match event {
+                Event::LoggedIn { node, port } => self.logged_in(node, port),
+                Event::Meets { node, port, initiator } => {
+                    self.meets(node, port, initiator)
+                }
+                Event::News { node, boots, wwpn } => self.news(node, boots, wwpn),
+                Event::Sends { flow, epoch } => self.sends(flow, epoch),
+                Event::Goes { command } => self.goes(command),
+            }
+        }
+        self.now = self.now.max(to);
+    }
+
+    /// The nodes that can write to a disk at this moment: with it open for export, and
+    /// accepted by it.
+    pub fn writers(&self, disk: &str) -> Vec<usize> {
+        let nodes = self.nodes.iter().enumerate();
+        let open = nodes.filter(|(_, node)| node.exports(disk));
+        open.map(|(n, _)| n).filter(|n| self.disks.accepts(disk, *n)).collect()
+    }
+
+    /// What a node still has of a port: the port itself, or a target for it.
+    pub fn has_port(&self, node: usize, wwpn: Wwn) -> bool {
+        self.nodes.get(node).is_some_and(|node| {
+            node.port(wwpn).is_some() || node.tree.exists(&paths::lio_port("fc", wwpn))
+        })
+    }
+
+    /// Whether a node has a disk open for export.
+    pub fn exports(&self, node: usize, disk: &str) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.exports(disk))
+    }
+
+    /// The nodes on which a port of this name is logged in to the fabric.
+    pub fn logged_in_at(&self, wwpn: Wwn) -> Vec<usize> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.filter(|(_, node)| node.active_port(wwpn)).map(|(n, _)| n).collect()
+    }
+}
+
+impl Node {
+    fn exports(&self, disk: &str) -> bool {
+        let core = paths::lio_core();
+        let Some(hbas) = self.tree.get_dir(&core) else { return false };
+        hbas.names().filter_map(|hba| self.tree.get_dir(&core.join(hba))).any(|hba| {
+            hba.dirs().any(|store| {
+                let control = store.file("control").unwrap_or_default().trim_end();
+                store.file("enable") == Some("1\n")
+                    && control.rsplit('/').next() == Some(disk)
+            })
+        })
+    }
+
+    fn active_port(&self, wwpn: Wwn) -> bool {
+        self.ports.iter().any(|port| port.active && port.wwpn == wwpn)
+    }
+}

@@ -1,0 +1,251 @@
+//! Virtual ports: drivers/scsi/scsi_transport_fc.c above libfc, the fabric that they log
+//! in to, and what other ports hear of it.
+
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+
+use super::san::{Event, Node, San};
+use crate::kernel::op::Done;
+use crate::kernel::{Instant, paths};
+use crate::wwn::{Wwn, from_sysfs};
+
+/// The physical port of every node.
+const PHYSICAL: &str = "host2";
+
+/// A virtual port of a node.
+#[derive(Debug, Clone)]
+pub(super) struct Port {
+    pub id: usize,
+    pub wwpn: Wwn,
+    /// The kernel's names.
+    pub vport: String,
+    pub host: String,
+    /// Logged in to the fabric.
+    pub active: bool,
+    /// The initiators that have logged in to it, and those that were refused: they do
+    /// not ask again as long as the port is there.
+    pub sessions: Vec<Wwn>,
+    pub refused: Vec<Wwn>,
+    /// Received and sent.
+    pub frames: u64,
+    /// Until when commands are dropped on their way to it.
+    pub barred_until: Instant,
+}
+
+impl Node {
+    pub fn port(&self, wwpn: Wwn) -> Option<&Port> {
+        self.ports.iter().find(|port| port.wwpn == wwpn)
+    }
+
+    pub fn port_mut(&mut self, id: usize) -> Option<&mut Port> {
+        self.ports.iter_mut().find(|port| port.id == id)
+    }
+
+    /// Shows a port's state where it is read.
+    fn show(&mut self, id: usize, state: &str, host_state: &str) {
+        let port = self.ports.iter().find(|port| port.id == id).cloned();
+        if let Some(Port { vport, host, .. }) = port {
+            let vport = paths::fc_vport(&vport, "vport_state");
+            self.tree.file(vport, format!("{state}\n"));
+            let host = paths::fc_host(&host, "port_state");
+            self.tree.file(host, format!("{host_state}\n"));
+        }
+    }
+
+    fn show_in_use(&mut self) {
+        let path = paths::fc_host(PHYSICAL, "npiv_vports_inuse");
+        self.tree.file(path, format!("{}\n", self.ports.len()));
+    }
+
+    /// The entry of a remote port, as seen from a host: a new one where there is none.
+    fn remote_port(&self, host: &str, wwpn: Wwn) -> PathBuf {
+        let dir = Path::new(paths::FC_REMOTE_PORTS);
+        let prefix = format!("rport-{}:0-", host.trim_start_matches("host"));
+        let mut numbers = (0..).map(|n| dir.join(format!("{prefix}{n}")));
+        let fits = |path: &PathBuf| match self.tree.read(&path.join("port_name")) {
+            Ok(name) => from_sysfs(name) == Some(wwpn),
+            Err(_) => true,
+        };
+        numbers.find(fits).unwrap_or_default()
+    }
+
+    fn show_remote(&mut self, host: &str, wwpn: Wwn, state: &str) {
+        let path = self.remote_port(host, wwpn);
+        self.tree.file(path.join("port_name"), format!("{:#x}\n", wwpn.value()));
+        self.tree.file(path.join("port_state"), format!("{state}\n"));
+    }
+}
+
+/// `<WWPN>:<WWNN>`, 16 hex digits each and no more (`fc_parse_wwn`).
+fn parse(names: &str) -> Result<(Wwn, Wwn), Errno> {
+    let (wwpn, wwnn) = names.split_once(':').ok_or(Errno::EINVAL)?;
+    let read = |text: &str| match text.len() {
+        16 => from_sysfs(&format!("0x{text}")).ok_or(Errno::EINVAL),
+        _ => Err(Errno::EINVAL),
+    };
+    Ok((read(wwpn)?, read(wwnn.trim_end_matches('\n'))?))
+}
+
+impl San {
+    pub(super) fn create_vport(
+        &mut self,
+        node: usize,
+        names: &str,
+    ) -> Result<Done, Errno> {
+        let (wwpn, wwnn) = parse(names)?;
+        self.next_id += 1;
+        let id = self.next_id;
+        let there = self.nodes.get_mut(node).ok_or(Errno::ENODEV)?;
+        // Only this node's are looked through (`fcoe_vport_create`).
+        if there.port(wwpn).is_some() {
+            return Err(Errno::EINVAL);
+        }
+        let limit = there.tree.read(&paths::fc_host(PHYSICAL, "max_npiv_vports"));
+        if limit.is_ok_and(|limit| limit.trim() == there.ports.len().to_string()) {
+            return Err(Errno::ENOSPC);
+        }
+        let number = there.next_vport;
+        there.next_vport += 1;
+        let (vport, host) =
+            (format!("vport-2:0-{number}"), format!("host{}", 3 + number));
+        for (attribute, name) in [("port_name", wwpn), ("node_name", wwnn)] {
+            let text = format!("{:#x}\n", name.value());
+            there.tree.file(paths::fc_vport(&vport, attribute), text.clone());
+            there.tree.file(paths::fc_host(&host, attribute), text);
+        }
+        there
+            .tree
+            .file(paths::fc_host(&host, "port_id"), format!("0x0102{number:02x}\n"));
+        for counter in ["statistics/rx_frames", "statistics/tx_frames"] {
+            there.tree.file(paths::fc_host(&host, counter), "0x0\n");
+        }
+        let device = there.tree.resolve(&paths::fc_host(PHYSICAL, "device"));
+        if let Ok(device) = device {
+            let device = device.join(&vport).join(&host);
+            there.tree.dir(&device);
+            there.tree.link(paths::fc_host(&host, "device"), device);
+        }
+        there.ports.push(Port {
+            id,
+            wwpn,
+            vport,
+            host,
+            active: false,
+            sessions: Vec::new(),
+            refused: Vec::new(),
+            frames: 0,
+            barred_until: Instant::ZERO,
+        });
+        there.show(id, "Initializing", "Offline");
+        there.show_in_use();
+        let time = self.takes(20, 150);
+        self.after(time, Event::LoggedIn { node, port: id });
+        Ok(Done::Changed)
+    }
+
+    /// The fabric's answer to a virtual port's FDISC.
+    pub(super) fn logged_in(&mut self, node: usize, port: usize) {
+        let npiv = self.npiv;
+        let Some(there) = self.nodes.get_mut(node) else { return };
+        let Some(found) = there.port_mut(port) else { return };
+        if !npiv {
+            there.show(port, "No Fabric Support", "Offline");
+            return;
+        }
+        found.active = true;
+        let wwpn = found.wwpn;
+        there.show(port, "Active", "Online");
+        self.changes += 1;
+        self.announce(node, wwpn);
+        for initiator in 0..self.initiators.len() {
+            let time = self.takes(5, 100);
+            self.after(time, Event::Meets { node, port, initiator });
+        }
+    }
+
+    /// Tells every other node that a port has come or gone.
+    fn announce(&mut self, node: usize, wwpn: Wwn) {
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            let boots = self.nodes.get(other).map_or(0, |other| other.boots);
+            let time = self.takes(5, 2000);
+            self.after(time, Event::News { node: other, boots, wwpn });
+        }
+    }
+
+    /// News makes a node ask the fabric, so what it learns is how things are now.
+    pub(super) fn news(&mut self, node: usize, boots: u64, wwpn: Wwn) {
+        let elsewhere = self.logged_in_at(wwpn).into_iter().any(|other| other != node);
+        let state = if elsewhere { "Online" } else { "Blocked" };
+        let there = self.nodes.get_mut(node);
+        if let Some(there) = there.filter(|there| there.alive && there.boots == boots) {
+            there.show_remote(PHYSICAL, wwpn, state);
+        }
+    }
+
+    /// An initiator logs in to a port (PLOGI, PRLI) and asks for its LUNs.
+    #[expect(clippy::panic, reason = "an initiator would be left without its disks")]
+    pub(super) fn meets(&mut self, node: usize, port: usize, initiator: usize) {
+        let Some(&initiator) = self.initiators.get(initiator) else { return };
+        let Some(there) = self.nodes.get_mut(node) else { return };
+        let Some(found) = there.port_mut(port) else { return };
+        let (wwpn, host) = (found.wwpn, found.host.clone());
+        let acls = paths::lio_port("fc", wwpn).join("tpgt_1/acls");
+        let Some(acl) = there.tree.get_dir(&acls.join(initiator.to_string())) else {
+            // `ft_prli_locked`: the initiator drops the port's target role and does not
+            // ask again.
+            if let Some(found) = there.port_mut(port) {
+                found.refused.push(initiator);
+            }
+            return;
+        };
+        if acl.dirs().next().is_none() {
+            panic!("{initiator} logged in to {wwpn} and found no LUN");
+        }
+        if let Some(found) = there.port_mut(port) {
+            found.sessions.push(initiator);
+        }
+        there.show_remote(&host, initiator, "Online");
+        self.connect(port, wwpn, initiator);
+    }
+
+    /// What a new ACL may come too late for.
+    pub(super) fn too_late_for(&self, node: usize, port: Wwn, initiator: Wwn) -> bool {
+        let port = self.nodes.get(node).and_then(|node| node.port(port));
+        port.is_some_and(|port| port.refused.contains(&initiator))
+    }
+
+    #[expect(clippy::panic, reason = "a real kernel would hang")]
+    pub(super) fn delete_vport(
+        &mut self,
+        node: usize,
+        names: &str,
+    ) -> Result<Done, Errno> {
+        let (wwpn, _) = parse(names)?;
+        let there = self.nodes.get_mut(node).ok_or(Errno::ENODEV)?;
+        let at = there.ports.iter().position(|port| port.wwpn == wwpn);
+        let port = there.ports.remove(at.ok_or(Errno::ENODEV)?);
+        there.tree.remove(&Path::new(paths::FC_VPORTS).join(&port.vport));
+        there.tree.remove(&Path::new(paths::FC_HOSTS).join(&port.host));
+        for initiator in &port.sessions {
+            let remote = there.remote_port(&port.host, *initiator);
+            there.tree.remove(&remote);
+        }
+        there.show_in_use();
+        let busy = self.now < there.busy_until;
+        if let Some(what) =
+            self.unfinished(node, &port).or(busy.then(|| "a command".into()))
+        {
+            panic!("{wwpn} logs out with {what} in flight: the kernel hangs for good");
+        }
+        self.left(node, &port);
+        self.changes += 1;
+        Ok(Done::Changed)
+    }
+
+    /// A port is off the fabric.
+    pub(super) fn left(&mut self, node: usize, port: &Port) {
+        self.disconnected(port.id, port.wwpn);
+        self.announce(node, port.wwpn);
+    }
+}

@@ -1,0 +1,166 @@
+//! A group on simulated nodes, as the tests of the verbs want it.
+#![allow(dead_code, reason = "each test has its own use for it")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use understudy_core::budget::Budget;
+use understudy_core::failure::Failure;
+use understudy_core::kernel::sim::{Killed, San, SharedSan, SimKernel};
+use understudy_core::ownership::key_of;
+use understudy_core::scope::Scope;
+use understudy_core::verbs::{Health, Level, health, release, takeover};
+use understudy_core::wwn::Wwn;
+
+/// A takeover group's parameters.
+#[derive(Clone)]
+pub struct Setup {
+    pub name: String,
+    pub wwnn: String,
+    pub ports: Vec<String>,
+    /// LUN number and kernel name.
+    pub disks: Vec<(u16, String)>,
+    pub home: String,
+}
+
+pub const INITIATORS: [&str; 2] = ["21:00:00:24:ff:00:00:01", "21:00:00:24:ff:00:00:02"];
+
+impl Setup {
+    /// A group with that many LUNs and ports.
+    pub fn new(luns: u16, ports: usize) -> Self {
+        Self {
+            name: "group-a".into(),
+            wwnn: "20:00:00:25:b5:00:00:0a".into(),
+            ports: (1..=ports).map(|n| format!("20:0{n}:00:25:b5:00:00:0a")).collect(),
+            // A gap, since nothing says that there is none.
+            disks: (0..luns)
+                .map(|n| (n + n / 2 * 3, format!("sd{}", letter(n))))
+                .collect(),
+            home: "a".into(),
+        }
+    }
+
+    pub fn param(&self, name: &str) -> Option<String> {
+        let disk = |(lun, name): &(u16, String)| match lun % 2 {
+            0 => format!("{lun}=/dev/disk/by-id/wwn-{name}"),
+            _ => format!("{lun}=naa.6001405{name}"),
+        };
+        Some(match name {
+            "wwnn" => self.wwnn.clone(),
+            "ports" => self.ports.join(" "),
+            "disks" => self.disks.iter().map(disk).collect::<Vec<_>>().join(" "),
+            "initiators" => INITIATORS.join(" "),
+            "home" => self.home.clone(),
+            _ => return None,
+        })
+    }
+
+    pub fn san(&self) -> SharedSan {
+        let names: Vec<_> = self.disks.iter().map(|(_, name)| name).collect();
+        Rc::new(RefCell::new(San::new(&names, &initiators())))
+    }
+}
+
+fn letter(n: u16) -> String {
+    let letter = |n: u16| char::from(b'a' + n as u8);
+    match n {
+        0..26 => letter(n).into(),
+        _ => format!("{}{}", letter(n / 26 - 1), letter(n % 26)),
+    }
+}
+
+pub fn initiators() -> Vec<Wwn> {
+    INITIATORS.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+/// A node, and the agent on it.
+pub struct Node {
+    pub name: &'static str,
+    pub kernel: SimKernel<'static>,
+    pub san: SharedSan,
+    pub setup: Setup,
+}
+
+impl Node {
+    pub fn new(name: &'static str, san: &SharedSan, setup: &Setup) -> Self {
+        let kernel = SimKernel::boot(san);
+        Self { name, kernel, san: Rc::clone(san), setup: setup.clone() }
+    }
+
+    pub fn scope_with(&self, change: &[(&str, &str)]) -> Scope {
+        Scope::gather(&self.kernel, &self.setup.name, |name| {
+            let changed = change.iter().find(|(changed, _)| *changed == name);
+            match changed {
+                Some((_, value)) => Some((*value).to_owned()),
+                None => self.setup.param(name),
+            }
+        })
+    }
+
+    pub fn budget(&self) -> Budget {
+        Budget::new(&self.kernel, Duration::from_secs(20))
+    }
+
+    pub fn start_with(&self, change: &[(&str, &str)]) -> Result<(), Failure> {
+        takeover(&self.kernel, self.name, &self.scope_with(change), self.budget())
+    }
+
+    pub fn start(&self) -> Result<(), Failure> {
+        self.start_with(&[])
+    }
+
+    pub fn stop_with(&self, change: &[(&str, &str)]) -> Result<(), Failure> {
+        release(&self.kernel, self.name, &self.scope_with(change), self.budget())
+    }
+
+    pub fn stop(&self) -> Result<(), Failure> {
+        self.stop_with(&[])
+    }
+
+    pub fn health(&self, level: Level) -> Health {
+        health(&self.kernel, self.name, &self.scope_with(&[]), level, self.budget())
+    }
+
+    /// Everything that a stop must not leave: ports, exports, entries, keys.
+    pub fn leavings(&self) -> Vec<String> {
+        let below = [
+            "/sys/class/fc_vports",
+            "/sys/kernel/config/target/core",
+            "/sys/kernel/config/target/fc",
+            "/run/understudy/ports",
+        ];
+        let paths = below.iter().flat_map(|dir| self.kernel.below(dir));
+        let mut left: Vec<_> = paths.map(|path| path.display().to_string()).collect();
+        let san = self.san.borrow();
+        let keyed = san
+            .disks
+            .names()
+            .filter(|name| san.disks.reservation(name).keys.contains(&key_of(self.name)));
+        left.extend(keyed.map(|name| format!("a key on {name}")));
+        left
+    }
+
+    /// Whether this node alone owns every disk.
+    pub fn owns_all(&self) -> bool {
+        let disks = &self.san.borrow().disks;
+        disks.names().all(|name| disks.reservation(name).owned_by(key_of(self.name)))
+    }
+}
+
+/// Two nodes with the same disks; the group is native to the first.
+pub fn pair(setup: &Setup) -> (Node, Node) {
+    let san = setup.san();
+    (Node::new("a", &san, setup), Node::new("b", &san, setup))
+}
+
+/// Runs until the simulated process is killed; `None` when it was.
+pub fn unless_killed<T>(run: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(end) => Some(end),
+        Err(death) if death.is::<Killed>() => None,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}

@@ -1,0 +1,185 @@
+//! The agent dies after any operation, or any operation goes wrong in any way that it
+//! can: then a stop ends clean, and a start serves. Every point and every fault is tried,
+//! for 1 to 8 LUNs on 1 and 2 ports; nothing is sampled.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{Node, Setup, pair, unless_killed};
+use nix::errno::Errno;
+use understudy_core::kernel::LANES;
+use understudy_core::kernel::sim::{Deed, Fault};
+use understudy_core::verbs::{Health, Level};
+
+/// What is interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Start,
+    Stop,
+}
+
+/// One case: a group on a node, at the moment before the verb.
+struct Case {
+    setup: Setup,
+    verb: Verb,
+    /// How many chains go on at once: the order in which operations are done.
+    lanes: usize,
+}
+
+impl Case {
+    fn all(lanes: &[usize]) -> Vec<Self> {
+        let mut cases = Vec::new();
+        for luns in 1..=8 {
+            for ports in 1..=2 {
+                for verb in [Verb::Start, Verb::Stop] {
+                    for lanes in lanes.iter().copied() {
+                        cases.push(Self { setup: Setup::new(luns, ports), verb, lanes });
+                    }
+                }
+            }
+        }
+        cases
+    }
+
+    fn node(&self) -> Node {
+        let (node, _) = pair(&self.setup);
+        node.kernel.set_lanes(self.lanes);
+        if self.verb == Verb::Stop {
+            node.start().unwrap();
+        }
+        node
+    }
+
+    /// Whether it was answered with success.
+    fn act(&self, node: &Node) -> bool {
+        match self.verb {
+            Verb::Start => node.start().is_ok(),
+            Verb::Stop => node.stop().is_ok(),
+        }
+    }
+
+    /// Every operation of the verb, when nothing goes wrong.
+    fn deeds(&self) -> Vec<Deed> {
+        let node = self.node();
+        node.kernel.plan(None);
+        assert!(self.act(&node));
+        node.kernel.deeds()
+    }
+
+    fn name(&self, fault: &Fault, at: usize, deed: &Deed) -> String {
+        let Setup { disks, ports, .. } = &self.setup;
+        format!(
+            "{:?}, {} LUNs, {} ports, {} lanes: operation {at} ({deed:?}): {fault:?}",
+            self.verb,
+            disks.len(),
+            ports.len(),
+            self.lanes,
+        )
+    }
+
+    /// Lets one operation go wrong, and looks whether the answer is true.
+    fn strike(&self, fault: Fault, at: usize, name: &str) {
+        let node = self.node();
+        node.kernel.plan(Some((at, fault)));
+        let answer = unless_killed(|| self.act(&node));
+        node.kernel.plan(None);
+        match (self.verb, answer) {
+            (Verb::Start, Some(true)) => {
+                assert_eq!(node.health(Level::Disk), Health::Running, "{name}");
+                assert!(node.owns_all(), "{name}");
+            }
+            (Verb::Stop, Some(true)) => assert_eq!(node.leavings(), [""; 0], "{name}"),
+            _ => {}
+        }
+        recovers(&node, name);
+    }
+}
+
+/// A stop ends clean, and a start serves.
+fn recovers(node: &Node, name: &str) {
+    node.stop().unwrap_or_else(|failure| panic!("{name}: then stop: {failure}"));
+    assert_eq!(node.leavings(), [""; 0], "{name}");
+    assert_eq!(node.health(Level::Port), Health::NotRunning, "{name}");
+    node.start().unwrap_or_else(|failure| panic!("{name}: then start: {failure}"));
+    assert_eq!(node.health(Level::Disk), Health::Running, "{name}");
+}
+
+/// Side by side, and one after the other: two orders in which chains are cut short.
+const ORDERS: [usize; 2] = [LANES, 1];
+
+#[test]
+fn the_agent_may_die_after_any_operation() {
+    let mut points = 0;
+    for case in Case::all(&ORDERS) {
+        for (at, deed) in case.deeds().iter().enumerate() {
+            case.strike(Fault::Dies, at, &case.name(&Fault::Dies, at, deed));
+            points += 1;
+        }
+    }
+    println!("{points} points");
+    assert!(points > 5_000, "{points}");
+}
+
+#[test]
+fn a_start_goes_on_where_a_killed_one_ended() {
+    for case in Case::all(&ORDERS).into_iter().filter(|case| case.verb == Verb::Start) {
+        for (at, deed) in case.deeds().iter().enumerate() {
+            let name = case.name(&Fault::Dies, at, deed);
+            let node = case.node();
+            node.kernel.plan(Some((at, Fault::Dies)));
+            assert!(unless_killed(|| node.start()).is_none(), "{name}");
+            node.start()
+                .unwrap_or_else(|failure| panic!("{name}: then start: {failure}"));
+            assert_eq!(node.health(Level::Disk), Health::Running, "{name}");
+        }
+    }
+}
+
+#[test]
+fn any_operation_may_fail_in_any_way() {
+    let mut points = 0;
+    for case in Case::all(&[LANES]) {
+        for (at, deed) in case.deeds().iter().enumerate() {
+            for fault in deed.faults() {
+                let name = case.name(&fault, at, deed);
+                case.strike(fault, at, &name);
+                points += 1;
+            }
+        }
+    }
+    println!("{points} points");
+    assert!(points > 20_000, "{points}");
+}
+
+/// A read that fails hides nothing that is there: a stop does not then say that nothing
+/// is left, nor a monitor that nothing runs.
+#[test]
+fn any_read_may_fail() {
+    let case = Case { setup: Setup::new(2, 2), verb: Verb::Stop, lanes: LANES };
+    for errno in [Errno::EIO, Errno::ENOMEM, Errno::EMFILE] {
+        for at in 0.. {
+            let node = case.node();
+            node.kernel.plan_read(at, errno);
+            let said = node.health(Level::Port);
+            if node.kernel.reads() <= at {
+                break;
+            }
+            assert_ne!(said, Health::NotRunning, "a monitor's read {at}: {errno}");
+        }
+        for at in 0.. {
+            let node = case.node();
+            node.kernel.plan_read(at, errno);
+            let stopped = node.stop().is_ok();
+            if node.kernel.reads() <= at {
+                break;
+            }
+            let name = format!("a stop's read {at}: {errno}");
+            assert!(
+                !stopped || node.leavings().is_empty(),
+                "{name}: {:?}",
+                node.leavings()
+            );
+            recovers(&node, &name);
+        }
+    }
+}

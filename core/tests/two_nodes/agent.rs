@@ -1,0 +1,112 @@
+//! An agent's action on a node, as a coroutine: it is suspended whenever time passes for
+//! it, and until it goes on anything may happen to it and around it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult};
+use understudy_core::budget::Budget;
+use understudy_core::kernel::sim::{SharedSan, SimKernel};
+use understudy_core::kernel::{Instant, Kernel};
+use understudy_core::scope::Scope;
+use understudy_core::verbs::{Health, Level, health, release, takeover};
+
+use crate::common::Setup;
+
+pub const NAMES: [&str; 2] = ["a", "b"];
+/// What Pacemaker gives an action, and what the agent takes of that for itself.
+pub const TIMEOUT: Duration = Duration::from_secs(20);
+const INNER: Duration = Duration::from_secs(18);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    Start,
+    Stop,
+    Monitor(Level),
+}
+
+/// What it answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Done,
+    Failed(String),
+    Health(Health),
+}
+
+pub struct Agent {
+    pub action: Action,
+    life: Coroutine<(), Instant, Answer, DefaultStack>,
+}
+
+/// What became of a step.
+pub enum Step {
+    /// It goes on at this time.
+    Until(Instant),
+    Ended(Answer),
+}
+
+thread_local! {
+    /// Stacks that no coroutine uses any more.
+    static STACKS: RefCell<Vec<DefaultStack>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Agent {
+    pub fn new(san: &SharedSan, node: usize, setup: &Rc<Setup>, action: Action) -> Self {
+        let (san, setup) = (Rc::clone(san), Rc::clone(setup));
+        let stack = STACKS.with_borrow_mut(Vec::pop);
+        let stack = stack.unwrap_or_else(|| DefaultStack::new(1 << 18).unwrap());
+        let life = Coroutine::with_stack(stack, move |yielder, ()| {
+            let pause = |time| {
+                if let Some(until) = held_up(&san, time) {
+                    yielder.suspend(until);
+                }
+            };
+            act(&SimKernel::enter(&san, node).paused_by(&pause), node, &setup, action)
+        });
+        Self { action, life }
+    }
+
+    /// Lets it go on.
+    pub fn step(&mut self) -> Step {
+        match self.life.resume(()) {
+            CoroutineResult::Yield(until) => Step::Until(until),
+            CoroutineResult::Return(answer) => Step::Ended(answer),
+        }
+    }
+
+    /// Ends it, wherever it is.
+    pub fn end(mut self) {
+        self.life.force_unwind();
+        STACKS.with_borrow_mut(|stacks| stacks.push(self.life.into_stack()));
+    }
+}
+
+/// Until when a process is held up that wants to let this much time pass. Between two
+/// looks a process hardly ever is.
+fn held_up(san: &SharedSan, time: Duration) -> Option<Instant> {
+    let mut san = san.borrow_mut();
+    let looks = time.is_zero();
+    if looks && !san.one_in(64) {
+        return None;
+    }
+    // One that stands still for longer than a bar lasts, between its last look and the
+    // logout, hangs the kernel whatever its code says; the node is fenced then.
+    let stall = if san.one_in(200) { 1500 } else { 200 };
+    Some(san.now() + time + san.takes(0, stall))
+}
+
+fn act(kernel: &dyn Kernel, node: usize, setup: &Setup, action: Action) -> Answer {
+    let scope = Scope::gather(kernel, &setup.name, |name| setup.param(name));
+    let budget = Budget::new(kernel, INNER);
+    let name = NAMES[node];
+    let answer = match action {
+        Action::Start => takeover(kernel, name, &scope, budget),
+        Action::Stop => release(kernel, name, &scope, budget),
+        Action::Monitor(level) => {
+            return Answer::Health(health(kernel, name, &scope, level, budget));
+        }
+    };
+    answer.map_or_else(|failure| Answer::Failed(failure.to_string()), |()| Answer::Done)
+}

@@ -1,0 +1,98 @@
+//! Two nodes, one truth. Each schedule is a seed: two nodes with a group each, shared
+//! disks with reservations, a fabric, initiators that write, and a cluster manager that
+//! starts, stops, probes, fences late, loses messages and falls apart. Both nodes' agents
+//! go on one operation at a time, each held up as the seed has it.
+//!
+//! After every step: no disk can be written to by both nodes; no WWPN is logged in twice,
+//! unless fencing lied; a stop that succeeded left nothing; a monitor that said "running"
+//! or "not running" was right. The simulation itself stops a port that logs out with
+//! commands in flight, a LUN that is unmapped under a live port, any error that an
+//! initiator would see, and the loss of any write that it was told is done.
+//!
+//! `UNDERSTUDY_SEED=N` runs that schedule alone, and aloud; `UNDERSTUDY_SCHEDULES=N`
+//! says how many there are to be.
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod agent;
+mod cluster;
+#[path = "../common/mod.rs"]
+mod common;
+mod schedule;
+mod tally;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use schedule::Schedule;
+use tally::Tally;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+/// Runs the schedules of the seeds up to a number, on every core.
+fn explore(schedules: u64) {
+    if let Some(seed) = number("UNDERSTUDY_SEED") {
+        println!("{:#?}", Schedule::new(seed, true).run());
+        return;
+    }
+    let next = AtomicU64::new(0);
+    let total = Mutex::new(Tally::default());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                let mut tally = Tally::default();
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= schedules {
+                        break;
+                    }
+                    let run = || Schedule::new(seed, false).run();
+                    match catch_unwind(AssertUnwindSafe(run)) {
+                        Ok(schedule) => tally += schedule,
+                        Err(_) => {
+                            next.store(schedules, Ordering::Relaxed);
+                            panic!("schedule {seed} failed; UNDERSTUDY_SEED={seed} repeats it");
+                        }
+                    }
+                }
+                *total.lock().unwrap() += tally;
+            });
+        }
+    });
+    let tally = total.into_inner().unwrap();
+    println!("{tally:#?}");
+    assert_eq!(tally.schedules, schedules);
+    for happened in [
+        tally.starts[1],
+        tally.stops[1],
+        tally.monitors[1],
+        tally.agents_killed,
+        tally.messages_lost,
+        tally.power_cuts,
+        tally.partitions,
+        tally.fenced,
+        tally.lies,
+        tally.doubled,
+    ] {
+        assert!(happened > 0, "something never happened: {tally:#?}");
+    }
+}
+
+#[test]
+fn no_schedule_splits_or_lies() {
+    explore(number("UNDERSTUDY_SCHEDULES").unwrap_or(100_000));
+}
+
+#[test]
+#[ignore = "takes most of an hour"]
+fn no_schedule_of_five_million_splits_or_lies() {
+    explore(5_000_000);
+}

@@ -1,0 +1,536 @@
+//! One schedule: two nodes, their cluster, and everything that a seed has happen to them.
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use understudy_core::kernel::Instant;
+use understudy_core::kernel::sim::{Rng, San, SharedSan};
+use understudy_core::ownership::key_of;
+use understudy_core::verbs::Health;
+use understudy_core::wwn::Wwn;
+
+use crate::agent::{Action, Agent, Answer, NAMES, Step, TIMEOUT};
+use crate::cluster::{GROUPS, Known, NODES, Node, Side, Want};
+use crate::common::{Setup, initiators};
+use crate::tally::Tally;
+
+/// For how long things go wrong; after that the cluster is left to itself.
+const TROUBLE: Duration = Duration::from_secs(20);
+/// By when it must have settled then.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+pub struct Schedule {
+    san: SharedSan,
+    rng: Rng,
+    setups: [Rc<Setup>; GROUPS],
+    wwpns: [Vec<Wwn>; GROUPS],
+    sides: Vec<Side>,
+    /// For each node and group, the agent that acts, and the orders that wait for it.
+    agents: [[Option<Acting>; GROUPS]; NODES],
+    queues: [[VecDeque<Order>; GROUPS]; NODES],
+    agenda: BinaryHeap<Reverse<(Instant, u64, Event)>>,
+    next_id: u64,
+    calm_at: Instant,
+    /// Whether fencing may say that a node is off which is not.
+    may_lie: bool,
+    /// Where the next agent is killed before its time.
+    doomed: [bool; NODES],
+    checked: u64,
+    aloud: bool,
+    pub tally: Tally,
+}
+
+/// An agent at work, and what there was to see meanwhile.
+struct Acting {
+    id: u64,
+    agent: Agent,
+    seen_serving: bool,
+    seen_idle: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Order {
+    id: u64,
+    node: usize,
+    group: usize,
+    action: Action,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    /// An agent goes on.
+    Goes {
+        node: usize,
+        group: usize,
+        id: u64,
+    },
+    /// Its time is over.
+    Kill {
+        node: usize,
+        group: usize,
+        id: u64,
+    },
+    /// An order reaches its node.
+    Order(Order),
+    /// A side gives up waiting for an answer.
+    Unheard(Order),
+    /// A side thinks.
+    Thinks,
+    /// Fencing answers.
+    Fenced {
+        side: u64,
+        node: usize,
+        lies: bool,
+    },
+    Boots {
+        node: usize,
+    },
+    Trouble,
+}
+
+impl Schedule {
+    pub fn new(seed: u64, aloud: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let setups = [setup(0, &mut rng), setup(1, &mut rng)];
+        let names: Vec<_> =
+            setups.iter().flat_map(|s| &s.disks).map(|(_, n)| n).collect();
+        let mut san = San::new(&names, &initiators());
+        let may_lie = rng.one_in(3);
+        san.vary(rng.next_u64());
+        san.forgive_conflicts = may_lie;
+        let wwpns = setups.each_ref().map(|setup| {
+            setup.ports.iter().map(|port| port.parse().unwrap()).collect::<Vec<Wwn>>()
+        });
+        for (setup, wwpns) in setups.iter().zip(&wwpns) {
+            for (lun, _) in &setup.disks {
+                for (port, initiator) in wwpns.iter().zip(initiators()) {
+                    san.write_from(initiator, *port, *lun);
+                }
+            }
+        }
+        san.add_nodes(NODES);
+        let calm_at = san.now() + TROUBLE;
+        let mut side = Side::new(0, [0, 1]);
+        if !rng.one_in(8) {
+            // As after the first probes, which are always the same.
+            (0..NODES).for_each(|node| side.fenced(node));
+            side.nodes = [Node::Member; NODES];
+        }
+        let mut schedule = Self {
+            san: Rc::new(RefCell::new(san)),
+            rng,
+            setups: setups.map(Rc::new),
+            wwpns,
+            sides: vec![side],
+            agents: Default::default(),
+            queues: Default::default(),
+            agenda: BinaryHeap::new(),
+            next_id: 1,
+            calm_at,
+            may_lie,
+            doomed: [false; NODES],
+            checked: 0,
+            aloud,
+            tally: Tally { schedules: 1, ..Tally::default() },
+        };
+        schedule.after(Duration::ZERO, Event::Thinks);
+        for _ in 0..1 + schedule.rng.below(4) {
+            let time = Duration::from_millis(schedule.rng.below(16_000));
+            schedule.after(time, Event::Trouble);
+        }
+        schedule
+    }
+
+    /// Runs it to its end, checking after every step.
+    pub fn run(mut self) -> Tally {
+        let end = self.calm_at + PATIENCE;
+        while !self.is_settled() {
+            let due = self.agenda.peek().map_or(end, |Reverse((due, ..))| *due);
+            let sooner = self.san.borrow().next_due().filter(|next| *next < due);
+            self.san.borrow_mut().advance(sooner.unwrap_or(due));
+            assert!(self.now() < end, "the cluster does not settle: {:?}", self.sides);
+            if sooner.is_none() {
+                if let Some(Reverse((_, _, event))) = self.agenda.pop() {
+                    self.happens(event);
+                }
+            }
+            self.check();
+        }
+        let san = self.san.borrow();
+        self.tally.writes = san.acknowledged().sum();
+        self.tally.unguarded = san.unguarded;
+        drop(san);
+        self.tally
+    }
+
+    fn now(&self) -> Instant {
+        self.san.borrow().now()
+    }
+
+    fn is_settled(&self) -> bool {
+        self.now() > self.calm_at && self.sides.len() == 1 && self.sides[0].is_settled()
+    }
+
+    fn after(&mut self, time: Duration, event: Event) {
+        self.next_id += 1;
+        self.agenda.push(Reverse((self.now() + time, self.next_id, event)));
+    }
+
+    /// A time in milliseconds: mostly the first part of the span, sometimes all of it.
+    fn takes(&mut self, least: u64, most: u64) -> Duration {
+        self.san.borrow_mut().takes(least, most)
+    }
+
+    fn say(&self, what: impl FnOnce() -> String) {
+        if self.aloud {
+            println!("{:9.3} {}", self.now().as_secs_f32(), what());
+        }
+    }
+
+    fn happens(&mut self, event: Event) {
+        match event {
+            Event::Goes { node, group, id } => self.goes(node, group, id),
+            Event::Kill { node, group, id } => self.kill(node, group, id),
+            Event::Order(order) => self.arrives(order),
+            Event::Unheard(order) => self.answered(order, None),
+            Event::Thinks => {
+                self.think();
+                let time = self.takes(200, 3000);
+                self.after(time, Event::Thinks);
+            }
+            Event::Fenced { side, node, lies } => self.fenced(side, node, lies),
+            Event::Boots { node } => self.boots(node),
+            Event::Trouble => self.trouble(),
+        }
+    }
+
+    /// Every side does what it wants done.
+    fn think(&mut self) {
+        self.heal();
+        let now = self.now();
+        for at in 0..self.sides.len() {
+            for want in self.sides[at].wants(now, &mut self.rng) {
+                match want {
+                    Want::Fence(node) => {
+                        let lies =
+                            self.may_lie && now < self.calm_at && self.rng.one_in(2);
+                        let side = self.sides[at].id;
+                        let time = self.takes(500, 12_000);
+                        self.after(time, Event::Fenced { side, node, lies });
+                    }
+                    Want::Act { node, group, action } => {
+                        self.order(at, node, group, action)
+                    }
+                }
+            }
+        }
+    }
+
+    fn order(&mut self, side: usize, node: usize, group: usize, action: Action) {
+        self.next_id += 1;
+        let (id, side) = (self.next_id, &mut self.sides[side]);
+        side.groups[group].on[node] = Known::Busy(id, action);
+        let order = Order { id, node, group, action };
+        // Orders to a node do not overtake each other: they take equally long.
+        if self.is_heard() {
+            self.after(Duration::from_millis(20), Event::Order(order));
+        }
+        self.after(TIMEOUT + TIMEOUT / 4, Event::Unheard(order));
+    }
+
+    /// Whether a message gets through.
+    fn is_heard(&mut self) -> bool {
+        let lost = self.now() < self.calm_at && self.rng.one_in(50);
+        self.tally.messages_lost += u64::from(lost);
+        !lost
+    }
+
+    fn arrives(&mut self, order: Order) {
+        let Order { id, node, group, action } = order;
+        let side = self.sides.iter().find(|side| side.is_member(node));
+        // Not if nobody waits for it any more.
+        if side.is_some_and(|s| s.groups[group].on[node] == Known::Busy(id, action)) {
+            self.queues[node][group].push_back(order);
+            self.begin(node, group);
+        }
+    }
+
+    /// Begins the next action on a group, if none is under way.
+    fn begin(&mut self, node: usize, group: usize) {
+        if self.agents[node][group].is_some() {
+            return;
+        }
+        let Some(order) = self.queues[node][group].front() else { return };
+        let (id, action) = (order.id, order.action);
+        self.say(|| format!("{} {}: {action:?}", NAMES[node], self.setups[group].name));
+        let agent = Agent::new(&self.san, node, &self.setups[group], action);
+        let acting = Acting { id, agent, seen_serving: false, seen_idle: false };
+        self.agents[node][group] = Some(acting);
+        self.see(node, group);
+        let doomed = std::mem::take(&mut self.doomed[node]);
+        let time = if doomed { self.takes(0, 8000) } else { TIMEOUT };
+        self.after(time, Event::Kill { node, group, id });
+        self.after(Duration::ZERO, Event::Goes { node, group, id });
+    }
+
+    fn goes(&mut self, node: usize, group: usize, id: u64) {
+        let acting = self.agents[node][group].as_mut().filter(|acting| acting.id == id);
+        let Some(acting) = acting else { return };
+        match acting.agent.step() {
+            Step::Until(time) => {
+                let time = time.saturating_sub(self.now());
+                self.after(time, Event::Goes { node, group, id });
+            }
+            Step::Ended(answer) => self.ended(node, group, answer),
+        }
+    }
+
+    fn ended(&mut self, node: usize, group: usize, answer: Answer) {
+        self.say(|| format!("{} {}: {answer:?}", NAMES[node], self.setups[group].name));
+        self.see(node, group);
+        let Some(acting) = self.agents[node][group].take() else { return };
+        self.is_true(node, group, &acting, &answer);
+        acting.agent.end();
+        self.report(node, group, Some(answer));
+    }
+
+    fn kill(&mut self, node: usize, group: usize, id: u64) {
+        let Some(acting) = self.agents[node][group].take_if(|acting| acting.id == id)
+        else {
+            return;
+        };
+        self.say(|| format!("{} {}: killed", NAMES[node], self.setups[group].name));
+        self.tally.agents_killed += 1;
+        acting.agent.end();
+        self.report(node, group, Some(Answer::Failed("killed".into())));
+    }
+
+    /// Sends an answer to the side that asked, and begins what waits for it.
+    fn report(&mut self, node: usize, group: usize, answer: Option<Answer>) {
+        let Some(order) = self.queues[node][group].pop_front() else { return };
+        if self.is_heard() {
+            self.answered(order, answer.as_ref());
+        }
+        self.begin(node, group);
+    }
+
+    fn answered(&mut self, order: Order, answer: Option<&Answer>) {
+        let Order { id, node, group, .. } = order;
+        let side = self.sides.iter_mut().find(|side| side.is_member(node));
+        if let Some(side) = side {
+            side.learn(node, group, id, answer);
+        }
+    }
+
+    /// A node is without power: nothing on it goes on.
+    fn power_off(&mut self, node: usize) {
+        for group in 0..GROUPS {
+            self.queues[node][group].clear();
+            if let Some(acting) = self.agents[node][group].take() {
+                acting.agent.end();
+            }
+        }
+        self.san.borrow_mut().crash(node);
+        // A side of its own is gone with it; others miss it.
+        self.sides.iter_mut().for_each(|side| side.lose(node));
+        self.sides.retain(|side| (0..NODES).any(|node| side.is_member(node)));
+        let time = self.takes(2000, 10_000);
+        self.after(time, Event::Boots { node });
+    }
+
+    fn fenced(&mut self, side: u64, node: usize, lies: bool) {
+        // Whoever asked for it may be dead by now, and its fencing with it.
+        let Some(at) = self.sides.iter().position(|s| s.id == side) else { return };
+        if self.sides[at].nodes[node] != Node::BeingFenced {
+            return;
+        }
+        self.say(|| {
+            format!("{} is fenced{}", NAMES[node], if lies { ", not" } else { "" })
+        });
+        self.tally.fenced += 1;
+        self.tally.lies += u64::from(lies);
+        if !lies && self.san.borrow().is_alive(node) {
+            self.power_off(node);
+        }
+        if let Some(side) = self.sides.iter_mut().find(|s| s.id == side) {
+            side.fenced(node);
+        }
+    }
+
+    fn boots(&mut self, node: usize) {
+        self.say(|| format!("{} boots", NAMES[node]));
+        self.san.borrow_mut().boot(node);
+    }
+
+    /// Nodes that can hear each other are of one side.
+    fn heal(&mut self) {
+        let alive = |node: usize| self.san.borrow().is_alive(node);
+        if !(0..NODES).all(alive) {
+            return;
+        }
+        let calm = self.now() > self.calm_at;
+        match self.sides.as_mut_slice() {
+            // Both were down: each waits for the other before it does anything.
+            [] => {
+                self.next_id += 1;
+                self.sides.push(Side::new(self.next_id, [0, 1]));
+            }
+            [side] if calm || self.rng.one_in(8) => {
+                let off = (0..NODES).find(|node| side.nodes[*node] == Node::Off);
+                if let Some(node) = off {
+                    side.join(node);
+                }
+            }
+            [_] => {}
+            // Two sides: they meet again after a while.
+            _ if calm || self.rng.one_in(20) => {
+                self.say(|| "the nodes hear each other again".into());
+                self.next_id += 1;
+                self.sides = vec![Side::new(self.next_id, [0, 1])];
+            }
+            _ => {}
+        }
+    }
+
+    /// Something goes wrong, or is moved.
+    fn trouble(&mut self) {
+        let node = self.rng.below(NODES as u64) as usize;
+        let group = self.rng.below(GROUPS as u64) as usize;
+        let alive = self.san.borrow().is_alive(node);
+        match self.rng.below(10) {
+            0 | 1 if alive => {
+                self.say(|| format!("{} loses its power", NAMES[node]));
+                self.tally.power_cuts += 1;
+                self.power_off(node);
+            }
+            2 | 3 => self.part(),
+            4 | 5 => self.doomed[node] = true,
+            6 if alive => {
+                self.say(|| format!("{} waits for its disks", NAMES[node]));
+                let time = Duration::from_millis(self.rng.below(40_000));
+                self.san.borrow_mut().stall(node, time);
+            }
+            _ => {
+                self.say(|| format!("{} is to be moved", self.setups[group].name));
+                for side in &mut self.sides {
+                    side.groups[group].wanted = 1 - side.groups[group].wanted;
+                }
+            }
+        }
+    }
+
+    /// The nodes hear each other no more: each goes on by itself.
+    fn part(&mut self) {
+        let [side] = self.sides.as_slice() else { return };
+        if !(0..NODES).all(|node| side.is_member(node)) {
+            return;
+        }
+        self.say(|| "the nodes do not hear each other".into());
+        self.tally.partitions += 1;
+        let (mut one, mut other) = (side.clone(), side.clone());
+        one.lose(1);
+        other.lose(0);
+        self.next_id += 1;
+        other.id = self.next_id;
+        self.sides = vec![one, other];
+    }
+
+    /// Notes how a group is on a node while somebody looks at it.
+    fn see(&mut self, node: usize, group: usize) {
+        let san = self.san.borrow();
+        let on = |wwpn: &Wwn| san.logged_in_at(*wwpn).contains(&node);
+        let serving = self.wwpns[group].iter().all(on);
+        let idle = !self.wwpns[group].iter().any(on);
+        if let Some(acting) = &mut self.agents[node][group] {
+            acting.seen_serving |= serving;
+            acting.seen_idle |= idle;
+        }
+    }
+
+    /// An answer must be so, or have been so at a moment of the action.
+    fn is_true(&mut self, node: usize, group: usize, acting: &Acting, answer: &Answer) {
+        let name = &self.setups[group].name;
+        let well = matches!(answer, Answer::Done | Answer::Health(Health::Running));
+        let count = match acting.agent.action {
+            Action::Start => &mut self.tally.starts,
+            Action::Stop => &mut self.tally.stops,
+            Action::Monitor(_) => &mut self.tally.monitors,
+        };
+        count[usize::from(!well)] += 1;
+        let san = self.san.borrow();
+        match (acting.agent.action, answer) {
+            (Action::Start, Answer::Done) => {
+                assert!(
+                    acting.seen_serving,
+                    "{name} was started on {node}, and is not there"
+                );
+                for (_, disk) in self.setups[group].disks.iter().filter(|_| !self.may_lie)
+                {
+                    let owned = san.disks.reservation(disk).owned_by(key_of(NAMES[node]));
+                    assert!(owned, "{name} was started on {node} without owning {disk}");
+                }
+            }
+            (Action::Stop, Answer::Done) => {
+                let left =
+                    self.wwpns[group].iter().find(|wwpn| san.has_port(node, **wwpn));
+                assert_eq!(left, None, "{name} was stopped on {node}");
+                for (_, disk) in &self.setups[group].disks {
+                    let keys = san.disks.reservation(disk).keys;
+                    assert!(
+                        !keys.contains(&key_of(NAMES[node])),
+                        "{name}: a key on {disk}"
+                    );
+                    assert!(!san.exports(node, disk), "{name}: {disk} is open on {node}");
+                }
+            }
+            (Action::Monitor(_), Answer::Health(Health::Running)) => {
+                assert!(
+                    acting.seen_serving,
+                    "{name} is not Active on {node}, but running"
+                );
+            }
+            (Action::Monitor(_), Answer::Health(Health::NotRunning)) => {
+                assert!(acting.seen_idle, "{name} is Active on {node}, and not running");
+            }
+            _ => {}
+        }
+    }
+
+    /// What must hold at every moment.
+    fn check(&mut self) {
+        if self.checked == self.san.borrow().changes {
+            return;
+        }
+        self.checked = self.san.borrow().changes;
+        for (node, group) in (0..NODES).flat_map(|n| (0..GROUPS).map(move |g| (n, g))) {
+            self.see(node, group);
+        }
+        let san = self.san.borrow();
+        for disk in san.disks.names() {
+            let writers = san.writers(disk);
+            assert!(writers.len() < 2, "{disk} can be written to by both nodes");
+        }
+        for wwpn in self.wwpns.iter().flatten() {
+            let doubled = san.logged_in_at(*wwpn).len() > 1;
+            assert!(!doubled || self.tally.lies > 0, "{wwpn} is logged in twice");
+            self.tally.doubled += u64::from(doubled);
+        }
+    }
+}
+
+/// A group at home on a node: one or two LUNs, one or two ports.
+fn setup(home: usize, rng: &mut Rng) -> Setup {
+    let (luns, ports) = (1 + rng.below(4) / 3, 1 + rng.below(4) / 3);
+    Setup {
+        name: format!("group-{}", NAMES[home]),
+        wwnn: format!("20:00:00:25:b5:00:00:0{}", NAMES[home]),
+        ports: (1..=ports)
+            .map(|n| format!("20:0{n}:00:25:b5:00:00:0{}", NAMES[home]))
+            .collect(),
+        disks: (0..luns).map(|n| (n as u16, format!("sd{}{n}", NAMES[home]))).collect(),
+        home: NAMES[home].into(),
+    }
+}

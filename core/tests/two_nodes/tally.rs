@@ -1,0 +1,44 @@
+//! What happened in all schedules together: a simulation in which nothing goes wrong
+//! proves nothing.
+
+use std::ops::AddAssign;
+
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Tally {
+    pub schedules: u64,
+    /// Actions that were answered with success, and those that were not.
+    pub starts: [u64; 2],
+    pub stops: [u64; 2],
+    pub monitors: [u64; 2],
+    pub writes: u64,
+    pub agents_killed: u64,
+    pub messages_lost: u64,
+    pub power_cuts: u64,
+    pub partitions: u64,
+    pub fenced: u64,
+    /// Fencing said that a node was off, and it was not.
+    pub lies: u64,
+    /// A name was logged in twice, which only a lie allows.
+    pub doubled: u64,
+    /// See [`understudy_core::kernel::sim::San::unguarded`].
+    pub unguarded: u64,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        let add = |a: [u64; 2], b: [u64; 2]| [a[0] + b[0], a[1] + b[1]];
+        self.schedules += other.schedules;
+        self.starts = add(self.starts, other.starts);
+        self.stops = add(self.stops, other.stops);
+        self.monitors = add(self.monitors, other.monitors);
+        self.writes += other.writes;
+        self.agents_killed += other.agents_killed;
+        self.messages_lost += other.messages_lost;
+        self.power_cuts += other.power_cuts;
+        self.partitions += other.partitions;
+        self.fenced += other.fenced;
+        self.lies += other.lies;
+        self.doubled += other.doubled;
+        self.unguarded += other.unguarded;
+    }
+}
