@@ -102,7 +102,10 @@ fn judge(world: &World, since: Mark, load: &Outcome) -> Result<()> {
         let error = format!("fio: {io_errors} I/O errors, {lost_writes} lost writes");
         return Err(Error::other(error));
     }
-    world.check_invariants(since)
+    match world.check_invariants(since)?.into_iter().next() {
+        Some(hung) => Err(Error::other(hung)),
+        None => Ok(()),
+    }
 }
 
 /// Runs `act` under load on every LUN, lets the load end and be checked, and takes the

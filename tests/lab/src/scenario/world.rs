@@ -242,11 +242,12 @@ impl World {
         Ok(())
     }
 
-    /// What must hold whatever happened since a mark: no name twice, no hung kernel.
+    /// What must hold whatever happened since a mark: no name twice, no kernel's end.
+    /// Gives back where a kernel hung, one story for each boot in which one did.
     ///
     /// # Errors
     /// It does not hold.
-    pub fn check_invariants(&self, since: Mark) -> Result<()> {
+    pub fn check_invariants(&self, since: Mark) -> Result<Vec<String>> {
         let all = client(&self.lab)?.events(0).map_err(fabric)?;
         if let Some(twice) = overlaps(&all).first() {
             return Err(Error::other(format!("{} was logged in twice", twice.wwpn)));
@@ -256,6 +257,7 @@ impl World {
         if let Some(refused) = contests(&recent).first() {
             return Err(Error::other(format!("a name was claimed twice: {refused:?}")));
         }
+        let mut hung = Vec::new();
         for guest in self.lab.guests() {
             for boot in 1..=guest.boots() {
                 let name = format!("{}.{boot}.console", guest.name());
@@ -263,9 +265,10 @@ impl World {
                 if let Some(trouble) = console::trouble(&console) {
                     return Err(Error::other(format!("{name}:\n{trouble}")));
                 }
+                hung.extend(console::hung(&console).map(|at| format!("{name}:\n{at}")));
             }
         }
-        Ok(())
+        Ok(hung)
     }
 }
 
