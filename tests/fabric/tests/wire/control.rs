@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use understudy_fabric::client::ClientError;
 use understudy_fabric::control::{LinkState, Request, What};
 
@@ -81,8 +83,8 @@ fn the_program_ends_cleanly_whichever_way_it_is_told() {
     let quit: fn(&mut Program) = |program| program.client().quit().unwrap();
     let stdin: fn(&mut Program) = |program| drop(program.child.stdin.take());
     let sigterm: fn(&mut Program) = |program| {
-        let pid = program.child.id().to_string();
-        assert!(Command::new("kill").arg(&pid).status().unwrap().success());
+        let pid = Pid::from_raw(program.child.id() as i32);
+        kill(pid, Signal::SIGTERM).unwrap();
     };
     for (way, end) in [("quit", quit), ("stdin", stdin), ("SIGTERM", sigterm)] {
         let mut program = Program::start();
