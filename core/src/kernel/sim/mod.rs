@@ -185,8 +185,10 @@ impl Kernel for SimKernel<'_> {
 
     fn links(&self, dir: &Path) -> Result<Vec<(PathBuf, PathBuf)>, KernelError> {
         self.look("list", dir)?;
-        let links = self.with_tree(|tree| tree.links(dir));
-        links.map_err(|errno| KernelError::errno("list", dir, errno))
+        if !self.exists(dir) {
+            return Err(KernelError::errno("list", dir, Errno::ENOENT));
+        }
+        Ok(self.with_tree(|tree| tree.links(dir)))
     }
 
     fn resolve(&self, path: &Path) -> Result<PathBuf, KernelError> {
