@@ -1,6 +1,7 @@
 //! What Pacemaker tells the agent, all of it in environment variables.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use understudy_core::kernel::RealKernel;
@@ -53,9 +54,11 @@ impl Environment {
         variable(&format!("OCF_RESKEY_{name}"))
     }
 
-    /// The kernel below `UNDERSTUDY_ROOT`, which only tests set.
+    /// The kernel below `UNDERSTUDY_ROOT`, recorded to `UNDERSTUDY_RECORD`; only tests set
+    /// these.
     pub fn kernel(&self) -> RealKernel {
-        RealKernel::new(variable("UNDERSTUDY_ROOT").unwrap_or_else(|| "/".into()))
+        let root = variable("UNDERSTUDY_ROOT").unwrap_or_else(|| "/".into());
+        RealKernel::new(root).recording(variable("UNDERSTUDY_RECORD").map(PathBuf::from))
     }
 
     /// How long the verbs may take: less than the whole, so that there is an answer

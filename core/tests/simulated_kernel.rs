@@ -1,6 +1,10 @@
 //! The simulated kernel refuses what a real one refuses, takes as long, and stops a test
 //! that does what would hang a real one or cost an initiator an I/O error.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

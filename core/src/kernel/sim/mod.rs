@@ -110,6 +110,11 @@ impl<'a> SimKernel<'a> {
         self.with_tree(|tree| tree.file(path, text));
     }
 
+    /// Has a directory there, and every one above it.
+    pub fn set_dir(&self, path: &Path) {
+        self.with_tree(|tree| tree.dir(path));
+    }
+
     /// Every path below a directory.
     pub fn below(&self, dir: &str) -> Vec<PathBuf> {
         self.with_tree(|tree| tree.below(Path::new(dir)))
