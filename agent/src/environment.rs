@@ -1,6 +1,7 @@
 //! What Pacemaker tells the agent, all of it in environment variables.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use understudy_core::kernel::RealKernel;
@@ -53,10 +54,12 @@ impl Environment {
         variable(&format!("OCF_RESKEY_{name}"))
     }
 
-    /// This node's kernel, or the tree below `UNDERSTUDY_ROOT`, which only tests set.
+    /// This node's kernel, or the tree below `UNDERSTUDY_ROOT`, recorded to
+    /// `UNDERSTUDY_RECORD`; only tests set these.
     pub fn kernel(&self) -> RealKernel {
         let root = variable("UNDERSTUDY_ROOT").filter(|root| !root.is_empty());
-        RealKernel::new(root.unwrap_or_else(|| "/".into()))
+        let kernel = RealKernel::new(root.unwrap_or_else(|| "/".into()));
+        kernel.recording(variable("UNDERSTUDY_RECORD").map(PathBuf::from))
     }
 
     /// How long the verbs may take: less than the whole, so that there is an answer

@@ -88,6 +88,24 @@ fn a_node_that_lost_its_disks_says_so() {
     assert!(faults[0].starts_with("LUN 1") && faults.len() == 1, "{faults:?}");
 }
 
+/// Registering would let this node write again, beside the owner.
+#[test]
+fn a_start_does_not_take_back_a_disk_that_it_still_exports() {
+    let (a, b) = pair();
+    a.start().unwrap();
+    let (disk, key, other) = ("/dev/sdb".into(), key_of("b"), key_of("a"));
+    let preempt = Op::PreemptAndAbort { disk, key, other };
+    let register = Op::Register { disk: "/dev/sdb".into(), key };
+    let until = b.budget().end;
+    assert_eq!(b.kernel.run(&[vec![register, preempt]], until)[0].failed, None);
+    let failure = a.start().unwrap_err().to_string();
+    assert!(failure.contains("LUN 1") && failure.contains("Stop"), "{failure}");
+    let now = a.san.borrow().disks.reservation("sdb");
+    assert!(now.owned_by(key), "{now:?}");
+    a.stop().unwrap();
+    a.start().unwrap();
+}
+
 #[test]
 fn all_disks_or_none() {
     let (a, _) = pair();

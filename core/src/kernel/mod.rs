@@ -16,6 +16,7 @@ mod scsi;
 pub mod sense;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod trace;
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use op::{Chain, ChainResult, Done, Op};
 pub use real::RealKernel;
+pub use trace::Recorded;
 
 /// How many chains [`Kernel::run`] works on at once. LUN links wait for RCU grace
 /// periods, and 32 of them side by side wait for the same ones.

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 
 use super::op::{Chain, ChainResult};
 use super::perform::{monotonic, under};
+use super::trace::Recorded;
 use super::worker::Worker;
 use super::{Cause, Instant, Kernel, KernelError, files};
 
@@ -18,12 +19,20 @@ use super::{Cause, Instant, Kernel, KernelError, files};
 pub struct RealKernel {
     root: PathBuf,
     worker: RefCell<Option<Worker>>,
+    recording: Option<PathBuf>,
 }
 
 impl RealKernel {
     /// The kernel whose /sys, /dev and /run are found below `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), worker: RefCell::new(None) }
+        Self { root: root.into(), worker: RefCell::new(None), recording: None }
+    }
+
+    /// Adds all that it is asked to do, and its answers, to a file outside the root.
+    #[must_use]
+    pub fn recording(mut self, file: Option<PathBuf>) -> Self {
+        self.recording = file;
+        self
     }
 
     /// Whether this process may act on it: on this node's own kernel root alone may,
@@ -113,18 +122,13 @@ impl Kernel for RealKernel {
         if chains.is_empty() {
             return Vec::new();
         }
-        let worker = match self.worker.take() {
-            Some(worker) => Ok(worker),
-            None => Worker::start(&self.root),
-        };
-        match worker {
-            Ok(worker) => {
-                let (results, worker) = worker.run(chains, until);
-                self.worker.replace(worker);
-                results
-            }
-            Err(errno) => chains.iter().map(|chain| no_worker(chain, errno)).collect(),
+        let begun = self.now();
+        let results = self.have_done(chains, until);
+        if let Some(file) = &self.recording {
+            let (chains, results) = (chains.to_vec(), results.clone());
+            Recorded { begun, chains, results }.append(file);
         }
+        results
     }
 
     fn now(&self) -> Instant {
@@ -137,6 +141,24 @@ impl Kernel for RealKernel {
 
     fn sleep(&self, time: Duration) {
         std::thread::sleep(time);
+    }
+}
+
+impl RealKernel {
+    /// Gives the work to the worker process, with a new one where the last is lost.
+    fn have_done(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult> {
+        let worker = match self.worker.take() {
+            Some(worker) => Ok(worker),
+            None => Worker::start(&self.root),
+        };
+        match worker {
+            Ok(worker) => {
+                let (results, worker) = worker.run(chains, until);
+                self.worker.replace(worker);
+                results
+            }
+            Err(errno) => chains.iter().map(|chain| no_worker(chain, errno)).collect(),
+        }
     }
 }
 
@@ -232,6 +254,21 @@ mod tests {
         // The next request gets a new worker.
         let again = kernel.run(&[vec![Op::MakeDir("/again".into())]], soon());
         assert_eq!(again[0].failed, None);
+    }
+
+    #[test]
+    fn a_recording_reads_back() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("recording");
+        let kernel = RealKernel::new(root.path()).recording(Some(file.clone()));
+        let chains = [vec![Op::MakeDir("/a".into()), Op::MakeDir("/no/parent".into())]];
+        let results = kernel.run(&chains, soon());
+        kernel.run(&chains, soon());
+        let read = Recorded::parse(&fs::read_to_string(file).unwrap()).unwrap();
+        assert_eq!(read.len(), 2);
+        assert_eq!(read[0].chains, chains);
+        assert_eq!(read[0].results, results);
+        assert!(read[0].begun <= read[1].begun);
     }
 
     #[test]

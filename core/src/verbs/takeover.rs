@@ -10,7 +10,7 @@ use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort, VirtualPort};
 use crate::failure::{Failure, Kind};
 use crate::group::{DriverChoice, Group, Ownership, PortSpec};
-use crate::kernel::reservation::Reservation;
+use crate::kernel::reservation::{Key, Reservation};
 use crate::kernel::{Chain, Kernel, KernelError, Op, paths};
 use crate::lio::{self, Driver, Export, TCM_FC};
 use crate::ownership;
@@ -51,6 +51,7 @@ pub fn takeover(
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
     let here = observe(kernel, scope, group, budget)?;
+    not_lost(group, &here, ownership::key_of(node))?;
     for (port, physical) in &here.absent {
         let entry = Entry::new(kernel, node, group, &here.disks, port, physical);
         registry::record(kernel, &entry)?;
@@ -161,6 +162,20 @@ fn same_disks(group: &Group, disks: &[Disk], export: &Export) -> Result<(), Fail
         }
     }
     Ok(())
+}
+
+/// Refuses to take back a disk that another node has taken while it is exported here: with
+/// our key on it again, both could write.
+fn not_lost(group: &Group, here: &Here, key: Key) -> Result<(), Failure> {
+    let lost = here.disks.iter().zip(&here.reservations).find(|(disk, now)| {
+        let path = lio::backstore_path(group.wwnn, disk.lun);
+        let exported = here.found.export.backstore(&path).is_some_and(|b| b.enabled);
+        exported && now.keys.iter().any(|other| *other != key)
+    });
+    let Some((disk, _)) = lost else { return Ok(()) };
+    let cause = format!("LUN {} is exported, and {} is another's", disk.lun, disk.name);
+    Err(Failure::new(Kind::Failed, "look at this node", cause)
+        .advise("Stop the group here first"))
 }
 
 fn build(

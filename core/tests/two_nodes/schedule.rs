@@ -137,7 +137,7 @@ impl Schedule {
             tally: Tally { schedules: 1, ..Tally::default() },
         };
         schedule.after(Duration::ZERO, Event::Thinks);
-        for _ in 0..1 + schedule.rng.below(4) {
+        for _ in 0..1 + schedule.rng.below(3) {
             let time = Duration::from_millis(schedule.rng.below(16_000));
             schedule.after(time, Event::Trouble);
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use super::tree::{Dir, Entry, Tree};
+use super::tree::{Entry, Tree};
 use crate::kernel::op::Done;
 use crate::kernel::{Cause, paths};
 use crate::wwn::Wwn;
@@ -73,10 +73,13 @@ pub fn make_dir(tree: &mut Tree, path: &Path) -> Result<Done, Errno> {
         // Neither the default groups nor the attributes' directories take a mkdir.
         let item = item(path).ok_or(Errno::EPERM)?;
         may_be_made(tree, item)?;
-        tree.dir(path).made = true;
+        tree.dir(path);
         populate(tree, path, item);
     } else {
-        tree.dir(path).made = true;
+        tree.dir(path);
+    }
+    if let Some(dir) = tree.get_dir_mut(path) {
+        dir.made = true;
     }
     Ok(Done::Changed)
 }
@@ -132,7 +135,7 @@ pub fn remove_dir(tree: &mut Tree, path: &Path) -> Result<Done, Errno> {
     if !dir.made {
         return Err(Errno::EPERM);
     }
-    if dir.is_pinned() {
+    if tree.is_pinned(path) {
         return Err(Errno::ENOTEMPTY);
     }
     if dir.linked > 0 {
@@ -152,21 +155,22 @@ pub fn make_link(tree: &mut Tree, at: &Path, to: &Path) -> Result<Done, Cause> {
         None => {}
     }
     let dir = at.parent().ok_or(errno(Errno::ENOENT))?;
-    let inside = tree.get_dir(dir).ok_or(errno(Errno::ENOENT))?;
-    let target = tree.get_dir(to).ok_or(errno(Errno::ENOENT))?;
-    if inside.links().next().is_some() {
+    if tree.get_dir(dir).is_none() || tree.get_dir(to).is_none() {
+        return Err(errno(Errno::ENOENT));
+    }
+    if tree.first_link(dir).is_some() {
         return Err(errno(Errno::EEXIST));
     }
     match (item(dir), item(to)) {
         // `target_fabric_port_link`
         (Some(Item::Lun(_)), Some(Item::Backstore)) => {
-            if target.file("enable") != Some("1\n") {
+            if !is_enabled(tree, to) {
                 return Err(errno(Errno::ENODEV));
             }
         }
         // `target_fabric_mappedlun_link`
         (Some(Item::MappedLun(_)), Some(Item::Lun(_))) => {
-            if port_of(dir) != port_of(to) || target.links().next().is_none() {
+            if port_of(dir) != port_of(to) || tree.first_link(to).is_none() {
                 return Err(errno(Errno::EINVAL));
             }
         }
@@ -200,13 +204,13 @@ pub fn write(tree: &mut Tree, path: &Path, text: &str) -> Result<Done, Errno> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let store = path.ancestors().find(|dir| item(dir) == Some(Item::Backstore));
     let store = store.ok_or(Errno::EACCES)?;
-    let dir = tree.get_dir(store).ok_or(Errno::ENOENT)?;
-    let enabled = dir.file("enable") == Some("1\n");
+    let enabled = is_enabled(tree, store);
+    let linked = tree.get_dir(store).is_some_and(|dir| dir.linked > 0);
     let mut value = format!("{text}\n");
     match name.as_ref() {
-        "enable" => may_be_enabled(tree, store, dir)?,
+        "enable" => may_be_enabled(tree, store)?,
         // The identity of what is exported stays as it is.
-        "vpd_unit_serial" if dir.linked > 0 => return Err(Errno::EINVAL),
+        "vpd_unit_serial" if linked => return Err(Errno::EINVAL),
         "vpd_unit_serial" => value = format!("T10 VPD Unit Serial Number: {text}\n"),
         "alua_access_state" if !enabled => return Err(Errno::ENODEV),
         _ => {}
@@ -215,32 +219,36 @@ pub fn write(tree: &mut Tree, path: &Path, text: &str) -> Result<Done, Errno> {
     Ok(Done::Changed)
 }
 
+fn is_enabled(tree: &Tree, store: &Path) -> bool {
+    tree.read(&store.join("enable")) == Ok("1\n")
+}
+
+/// The disk that a backstore was given, by its kernel name.
+fn disk<'a>(tree: &'a Tree, store: &Path) -> Option<&'a str> {
+    let control = tree.read(&store.join("control")).ok()?;
+    control.trim_end().strip_prefix("udev_path=/dev/")
+}
+
 /// `iblock_configure_device` opens the disk for itself alone.
-fn may_be_enabled(tree: &Tree, path: &Path, store: &Dir) -> Result<(), Errno> {
-    if store.file("enable") == Some("1\n") {
+fn may_be_enabled(tree: &Tree, store: &Path) -> Result<(), Errno> {
+    if is_enabled(tree, store) {
         return Err(Errno::EEXIST);
     }
-    let control = store.file("control").unwrap_or_default();
-    let device = control.trim_end().strip_prefix("udev_path=").ok_or(Errno::EINVAL)?;
-    if !tree.exists(Path::new(device)) {
+    let disk = disk(tree, store).ok_or(Errno::EINVAL)?;
+    if !tree.exists(&Path::new(paths::DEV).join(disk)) {
         return Err(Errno::ENOENT);
     }
+    if is_open(tree, disk) { Err(Errno::EBUSY) } else { Ok(()) }
+}
+
+/// Whether a backstore holds a disk.
+pub fn is_open(tree: &Tree, name: &str) -> bool {
     let core = paths::lio_core();
-    let hbas = tree.list(&core);
-    let stores = hbas.iter().map(|hba| core.join(hba));
-    let stores = stores.flat_map(|hba| {
-        tree.list(&hba).into_iter().map(move |name| hba.join(name)).collect::<Vec<_>>()
-    });
-    for other in stores.filter(|other| other != path) {
-        let other = tree.get_dir(&other);
-        let holds = other.is_some_and(|dir| {
-            dir.file("enable") == Some("1\n") && dir.file("control") == Some(control)
-        });
-        if holds {
-            return Err(Errno::EBUSY);
-        }
-    }
-    Ok(())
+    tree.list(&core).into_iter().map(|hba| core.join(hba)).any(|hba| {
+        let stores = tree.list(&hba).into_iter().map(|store| hba.join(store));
+        let mut stores = stores.filter(|store| disk(tree, store) == Some(name));
+        stores.any(|store| is_enabled(tree, &store))
+    })
 }
 
 /// The disk behind an initiator's LUN, and whether its commands are to be tried again
@@ -256,10 +264,10 @@ pub struct Served {
 pub fn served(tree: &Tree, port: Wwn, initiator: Wwn, lun: u16) -> Option<Served> {
     let tpg = paths::lio_port("fc", port).join("tpgt_1");
     let acl = tpg.join("acls").join(initiator.to_string()).join(format!("lun_{lun}"));
-    let (_, lun) = tree.get_dir(&acl)?.links().next()?;
-    let (_, store) = tree.get_dir(lun)?.links().next()?;
-    let dir = tree.get_dir(store)?;
-    let state = store.join("alua/default_tg_pt_gp/alua_access_state");
-    let device = dir.file("control")?.trim_end().rsplit('/').next()?.to_owned();
-    Some(Served { device, transitioning: tree.read(&state).ok()?.trim() == "15" })
+    let store = tree.first_link(tree.first_link(&acl)?)?;
+    let state = tree.read(&store.join("alua/default_tg_pt_gp/alua_access_state")).ok()?;
+    Some(Served {
+        device: disk(tree, store)?.to_owned(),
+        transitioning: state.trim() == "15",
+    })
 }

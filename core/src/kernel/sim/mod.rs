@@ -110,6 +110,11 @@ impl<'a> SimKernel<'a> {
         self.with_tree(|tree| tree.file(path, text));
     }
 
+    /// Has a directory there, and every one above it.
+    pub fn set_dir(&self, path: &Path) {
+        self.with_tree(|tree| tree.dir(path));
+    }
+
     /// Every path below a directory.
     pub fn below(&self, dir: &str) -> Vec<PathBuf> {
         self.with_tree(|tree| tree.below(Path::new(dir)))
@@ -185,8 +190,10 @@ impl Kernel for SimKernel<'_> {
 
     fn links(&self, dir: &Path) -> Result<Vec<(PathBuf, PathBuf)>, KernelError> {
         self.look("list", dir)?;
-        let links = self.with_tree(|tree| tree.links(dir));
-        links.map_err(|errno| KernelError::errno("list", dir, errno))
+        if !self.exists(dir) {
+            return Err(KernelError::errno("list", dir, Errno::ENOENT));
+        }
+        Ok(self.with_tree(|tree| tree.links(dir)))
     }
 
     fn resolve(&self, path: &Path) -> Result<PathBuf, KernelError> {

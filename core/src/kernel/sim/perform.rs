@@ -41,7 +41,7 @@ impl San {
                 self.delete_vport(node, text).map_err(errno)
             }
             Op::Write { path, text } => {
-                self.changes += 1;
+                self.changes += u64::from(path.ends_with("enable"));
                 configfs::write(tree, path, text).map_err(errno)
             }
             Op::ReadDisk(disk) => tree.read(disk).map(|_| Done::Unchanged).map_err(errno),
@@ -73,7 +73,7 @@ impl San {
                 for nexus in aborted {
                     self.abort(&disk, nexus);
                 }
-                self.changes += 1;
+                self.changes += u64::from(!matches!(op, Op::ReadReservation(_)));
                 answer
             }
         }

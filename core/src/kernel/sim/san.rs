@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::path::Path;
 use std::time::Duration;
 
+use super::configfs;
 use super::disks::Disks;
 use super::rng::Rng;
 use super::traffic::{Command, Flow};
@@ -269,15 +270,7 @@ impl San {
 
 impl Node {
     fn exports(&self, disk: &str) -> bool {
-        let core = paths::lio_core();
-        let Some(hbas) = self.tree.get_dir(&core) else { return false };
-        hbas.names().filter_map(|hba| self.tree.get_dir(&core.join(hba))).any(|hba| {
-            hba.dirs().any(|store| {
-                let control = store.file("control").unwrap_or_default().trim_end();
-                store.file("enable") == Some("1\n")
-                    && control.rsplit('/').next() == Some(disk)
-            })
-        })
+        configfs::is_open(&self.tree, disk)
     }
 
     fn active_port(&self, wwpn: Wwn) -> bool {

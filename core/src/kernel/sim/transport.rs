@@ -191,15 +191,16 @@ impl San {
         let Some(found) = there.port_mut(port) else { return };
         let (wwpn, host) = (found.wwpn, found.host.clone());
         let acls = paths::lio_port("fc", wwpn).join("tpgt_1/acls");
-        let Some(acl) = there.tree.get_dir(&acls.join(initiator.to_string())) else {
+        let acl = acls.join(initiator.to_string());
+        if !there.tree.exists(&acl) {
             // `ft_prli_locked`: the initiator drops the port's target role and does not
             // ask again.
             if let Some(found) = there.port_mut(port) {
                 found.refused.push(initiator);
             }
             return;
-        };
-        if acl.dirs().next().is_none() {
+        }
+        if !there.tree.has_dirs(&acl) {
             panic!("{initiator} logged in to {wwpn} and found no LUN");
         }
         if let Some(found) = there.port_mut(port) {

@@ -1,8 +1,8 @@
-//! Directories, attributes and links, without any meaning yet.
+//! Directories, attributes and links, without any meaning yet. Whole paths are looked up
+//! in one step: a simulation asks for little else.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -20,70 +20,40 @@ pub struct Dir {
     pub made: bool,
     /// How many links lead here.
     pub linked: usize,
-    entries: BTreeMap<OsString, Entry>,
-}
-
-impl Dir {
-    /// Whether something that the agent made is in here, however deep: it pins the
-    /// directory.
-    pub fn is_pinned(&self) -> bool {
-        self.entries.values().any(|entry| match entry {
-            Entry::Dir(dir) => dir.made || dir.is_pinned(),
-            Entry::Link(_) => true,
-            Entry::File(_) => false,
-        })
-    }
-
-    /// Where the links in it lead.
-    pub fn links(&self) -> impl Iterator<Item = (&OsString, &PathBuf)> {
-        self.entries.iter().filter_map(|(name, entry)| match entry {
-            Entry::Link(to) => Some((name, to)),
-            _ => None,
-        })
-    }
-
-    /// The directories in it.
-    pub fn dirs(&self) -> impl Iterator<Item = &Dir> {
-        self.entries.values().filter_map(|entry| match entry {
-            Entry::Dir(dir) => Some(dir),
-            _ => None,
-        })
-    }
-
-    /// The text of a file in it.
-    pub fn file(&self, name: &str) -> Option<&str> {
-        match self.entries.get(OsStr::new(name)) {
-            Some(Entry::File(text)) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The names of what is in it.
-    pub fn names(&self) -> impl Iterator<Item = &OsString> {
-        self.entries.keys()
-    }
-}
-
-/// The names in an absolute path. `Path` would also see to dots and doubled slashes,
-/// which none of these has, and half of all time would go there.
-fn names(path: &Path) -> impl Iterator<Item = &OsStr> {
-    let parts = path.as_os_str().as_bytes().split(|byte| *byte == b'/');
-    parts.skip(1).map(OsStr::from_bytes)
+    names: BTreeSet<String>,
 }
 
 /// A tree, by absolute paths. No link is followed but where it is said.
 #[derive(Debug, Clone, Default)]
-pub struct Tree(Dir);
+pub struct Tree(HashMap<String, Entry, BuildHasherDefault<PathHasher>>);
+
+/// Eight bytes at a time, for keys that nobody chooses to collide.
+#[derive(Debug, Clone, Copy, Default)]
+struct PathHasher(u64);
+
+impl Hasher for PathHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(word))
+                .wrapping_mul(0x517c_c1b7_2722_0a95);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// No path here is anything but text.
+fn key(path: &Path) -> &str {
+    path.to_str().unwrap_or_default()
+}
 
 impl Tree {
     pub fn get(&self, path: &Path) -> Option<&Entry> {
-        let mut names = names(path);
-        let mut entry = self.0.entries.get(names.next()?)?;
-        for name in names {
-            let Entry::Dir(dir) = entry else { return None };
-            entry = dir.entries.get(name)?;
-        }
-        Some(entry)
+        self.0.get(key(path))
     }
 
     pub fn get_dir(&self, path: &Path) -> Option<&Dir> {
@@ -94,30 +64,32 @@ impl Tree {
     }
 
     pub fn get_dir_mut(&mut self, path: &Path) -> Option<&mut Dir> {
-        names(path).try_fold(&mut self.0, |dir, name| {
-            match dir.entries.get_mut(name)? {
-                Entry::Dir(dir) => Some(dir),
-                _ => None,
-            }
-        })
+        match self.0.get_mut(key(path))? {
+            Entry::Dir(dir) => Some(dir),
+            _ => None,
+        }
     }
 
     /// Makes a directory, and every one above it.
-    pub fn dir(&mut self, path: &Path) -> &mut Dir {
-        names(path).fold(&mut self.0, |dir, name| {
-            let entry = dir.entries.entry(name.to_owned());
-            match entry.or_insert_with(|| Entry::Dir(Dir::default())) {
-                Entry::Dir(dir) => dir,
-                _ => unreachable!("a file is in the way of a directory"),
-            }
-        })
+    pub fn dir(&mut self, path: &Path) {
+        if self.get_dir(path).is_none() {
+            self.put(path, Entry::Dir(Dir::default()));
+        }
     }
 
     /// Puts something in its place, and makes the directories above it.
     fn put(&mut self, path: &Path, entry: Entry) {
-        if let (Some(dir), Some(name)) = (path.parent(), path.file_name()) {
-            self.dir(dir).entries.insert(name.to_owned(), entry);
+        let path = key(path);
+        if let Some((above, name)) = path.rsplit_once('/').filter(|_| path.len() > 1) {
+            let above = Path::new(if above.is_empty() { "/" } else { above });
+            self.dir(above);
+            if let Some(above) = self.get_dir_mut(above) {
+                if !above.names.contains(name) {
+                    above.names.insert(name.to_owned());
+                }
+            }
         }
+        self.0.insert(path.to_owned(), entry);
     }
 
     pub fn file(&mut self, path: impl AsRef<Path>, text: impl Into<String>) {
@@ -130,7 +102,19 @@ impl Tree {
 
     /// Removes something and all below it.
     pub fn remove(&mut self, path: &Path) -> Option<Entry> {
-        self.get_dir_mut(path.parent()?)?.entries.remove(path.file_name()?)
+        let removed = self.0.remove(key(path))?;
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let (Some(above), Some(name)) = (path.parent(), name) {
+            if let Some(above) = self.get_dir_mut(above) {
+                above.names.remove(name);
+            }
+        }
+        if let Entry::Dir(dir) = &removed {
+            for name in &dir.names {
+                self.remove(&path.join(name));
+            }
+        }
+        Some(removed)
     }
 
     pub fn exists(&self, path: &Path) -> bool {
@@ -147,13 +131,49 @@ impl Tree {
 
     /// The names in a directory, sorted.
     pub fn list(&self, dir: &Path) -> Vec<String> {
-        let names = self.get_dir(dir).into_iter().flat_map(Dir::names);
-        names.map(|name| name.to_string_lossy().into_owned()).collect()
+        self.get_dir(dir).into_iter().flat_map(|dir| &dir.names).cloned().collect()
     }
 
-    pub fn links(&self, dir: &Path) -> Result<Vec<(PathBuf, PathBuf)>, Errno> {
-        let links = self.get_dir(dir).ok_or(Errno::ENOENT)?.links();
-        Ok(links.map(|(name, to)| (dir.join(name), to.clone())).collect())
+    /// What is in a directory.
+    fn inside<'a>(&'a self, dir: &'a Path) -> impl Iterator<Item = (PathBuf, &'a Entry)> {
+        let names = self.get_dir(dir).into_iter().flat_map(|dir| &dir.names);
+        names.filter_map(move |name| {
+            let path = dir.join(name);
+            let entry = self.get(&path)?;
+            Some((path, entry))
+        })
+    }
+
+    /// The symbolic links in a directory, and where each leads.
+    pub fn links(&self, dir: &Path) -> Vec<(PathBuf, PathBuf)> {
+        let links = self.inside(dir).filter_map(|(path, entry)| match entry {
+            Entry::Link(to) => Some((path, to.clone())),
+            _ => None,
+        });
+        links.collect()
+    }
+
+    /// Where the first link in a directory leads.
+    pub fn first_link<'a>(&'a self, dir: &'a Path) -> Option<&'a Path> {
+        self.inside(dir).find_map(|(_, entry)| match entry {
+            Entry::Link(to) => Some(to.as_path()),
+            _ => None,
+        })
+    }
+
+    /// Whether a directory has others in it.
+    pub fn has_dirs(&self, dir: &Path) -> bool {
+        self.inside(dir).any(|(_, entry)| matches!(entry, Entry::Dir(_)))
+    }
+
+    /// Whether something that the agent made is in a directory, however deep: it pins
+    /// that.
+    pub fn is_pinned(&self, dir: &Path) -> bool {
+        self.inside(dir).any(|(path, entry)| match entry {
+            Entry::Dir(dir) => dir.made || self.is_pinned(&path),
+            Entry::Link(_) => true,
+            Entry::File(_) => false,
+        })
     }
 
     /// Where a path leads when its last link is followed.
@@ -167,15 +187,10 @@ impl Tree {
 
     /// Every path below a directory.
     pub fn below(&self, dir: &Path) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        let inside = self.get_dir(dir).into_iter().flat_map(|dir| &dir.entries);
-        for (name, entry) in inside {
-            let path = dir.join(name);
-            found.push(path.clone());
-            if matches!(entry, Entry::Dir(_)) {
-                found.extend(self.below(&path));
-            }
-        }
-        found
+        let each = self.inside(dir).flat_map(|(path, _)| {
+            let below = self.below(&path);
+            std::iter::once(path).chain(below)
+        });
+        each.collect()
     }
 }
