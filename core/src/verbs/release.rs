@@ -44,7 +44,7 @@ pub fn release(
     let look =
         || scope.look(kernel).map_err(|e| Failure::kernel("look at this node", &[e]));
     let found = look()?;
-    let disks = scope.disks(kernel, &found.export);
+    let mut disks = scope.disks(kernel, &found.export);
     if !found.vports.is_empty() {
         drain(kernel, &found, budget)?;
         log_out(kernel, scope, &found, budget)?;
@@ -63,13 +63,17 @@ pub fn release(
             left.push(Failure::kernel(title, &errors));
         }
     }
+    let still = look()?;
+    // A disk that could not be closed stays ours: without an owner it is open to all.
+    let open = still.export.backstores.iter().filter(|b| b.enabled).map(|b| &b.device);
+    let open: Vec<_> = open.collect();
+    disks.retain(|disk| !open.contains(&disk));
     let key = ownership::key_of(node);
     let errors = ownership::give_up(kernel, &disks, key, budget);
     if !errors.is_empty() {
         left.push(Failure::kernel("give up the disks", &errors));
     }
 
-    let still = look()?;
     if left.is_empty() && !still.is_empty() {
         let Found { vports, export } = still;
         let names = vports.into_iter().map(|port| port.vport);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use understudy_core::budget::Budget;
-use understudy_core::kernel::sim::{SharedSan, SimKernel};
+use understudy_core::kernel::sim::{Fault, SharedSan, SimKernel};
 use understudy_core::kernel::{Instant, Kernel};
 use understudy_core::scope::Scope;
 use understudy_core::verbs::{Health, Level, health, release, takeover};
@@ -53,7 +53,14 @@ thread_local! {
 }
 
 impl Agent {
-    pub fn new(san: &SharedSan, node: usize, setup: &Rc<Setup>, action: Action) -> Self {
+    /// An agent; `fault` says which of its operations goes wrong, and how.
+    pub fn new(
+        san: &SharedSan,
+        node: usize,
+        setup: &Rc<Setup>,
+        action: Action,
+        fault: Option<(usize, Fault)>,
+    ) -> Self {
         let (san, setup) = (Rc::clone(san), Rc::clone(setup));
         let stack = STACKS.with_borrow_mut(Vec::pop);
         let stack = stack.unwrap_or_else(|| DefaultStack::new(1 << 18).unwrap());
@@ -63,7 +70,9 @@ impl Agent {
                     yielder.suspend(until);
                 }
             };
-            act(&SimKernel::enter(&san, node).paused_by(&pause), node, &setup, action)
+            let kernel = SimKernel::enter(&san, node).paused_by(&pause);
+            kernel.plan(fault);
+            act(&kernel, node, &setup, action)
         });
         Self { action, life }
     }

@@ -1,7 +1,8 @@
 //! Two nodes, one truth. Each schedule is a seed: two nodes with a group each, shared
 //! disks with reservations, a fabric, initiators that write, and a cluster manager that
 //! starts, stops, probes, fences late, loses messages and falls apart. Both nodes' agents
-//! go on one operation at a time, each held up as the seed has it.
+//! go on one operation at a time, each held up as the seed has it; some of the operations
+//! fail or hang.
 //!
 //! After every step: no disk can be written to by both nodes; no WWPN is logged in twice,
 //! unless fencing lied; a stop that succeeded left nothing; a monitor that said "running"
@@ -75,6 +76,7 @@ fn explore(schedules: u64) {
         tally.stops[1],
         tally.monitors[1],
         tally.agents_killed,
+        tally.faults,
         tally.messages_lost,
         tally.power_cuts,
         tally.partitions,

@@ -6,8 +6,9 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use understudy_core::kernel::Instant;
-use understudy_core::kernel::sim::{Rng, San, SharedSan};
+use nix::errno::Errno;
+use understudy_core::kernel::sim::{Fault, Rng, San, SharedSan};
+use understudy_core::kernel::{Cause, Instant};
 use understudy_core::ownership::key_of;
 use understudy_core::verbs::Health;
 use understudy_core::wwn::Wwn;
@@ -266,7 +267,8 @@ impl Schedule {
         let Some(order) = self.queues[node][group].front() else { return };
         let (id, action) = (order.id, order.action);
         self.say(|| format!("{} {}: {action:?}", NAMES[node], self.setups[group].name));
-        let agent = Agent::new(&self.san, node, &self.setups[group], action);
+        let fault = self.fault();
+        let agent = Agent::new(&self.san, node, &self.setups[group], action, fault);
         let acting = Acting { id, agent, seen_serving: false, seen_idle: false };
         self.agents[node][group] = Some(acting);
         self.see(node, group);
@@ -274,6 +276,23 @@ impl Schedule {
         let time = if doomed { self.takes(0, 8000) } else { TIMEOUT };
         self.after(time, Event::Kill { node, group, id });
         self.after(Duration::ZERO, Event::Goes { node, group, id });
+    }
+
+    /// What goes wrong in one of an agent's operations, if anything does.
+    fn fault(&mut self) -> Option<(usize, Fault)> {
+        if self.now() > self.calm_at || !self.rng.one_in(12) {
+            return None;
+        }
+        self.tally.faults += 1;
+        let at = self.rng.below(50) as usize;
+        let fault = match self.rng.below(4) {
+            0 => Fault::Fails(Cause::Errno(Errno::EIO as i32)),
+            1 => Fault::Hangs,
+            2 => Fault::DoesNothing,
+            _ => Fault::HangsDone,
+        };
+        self.say(|| format!("operation {at} of this: {fault:?}"));
+        Some((at, fault))
     }
 
     fn goes(&mut self, node: usize, group: usize, id: u64) {

@@ -12,6 +12,8 @@ pub struct Tally {
     pub monitors: [u64; 2],
     pub writes: u64,
     pub agents_killed: u64,
+    /// Operations that were to fail or to hang.
+    pub faults: u64,
     pub messages_lost: u64,
     pub power_cuts: u64,
     pub partitions: u64,
@@ -33,6 +35,7 @@ impl AddAssign for Tally {
         self.monitors = add(self.monitors, other.monitors);
         self.writes += other.writes;
         self.agents_killed += other.agents_killed;
+        self.faults += other.faults;
         self.messages_lost += other.messages_lost;
         self.power_cuts += other.power_cuts;
         self.partitions += other.partitions;

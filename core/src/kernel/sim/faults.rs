@@ -22,7 +22,7 @@ pub enum Fault {
     Hangs,
     /// It does not come back in time, and is done.
     HangsDone,
-    /// It is answered with success, and nothing is done.
+    /// A disk answers with success, and does nothing; anything else is done as ever.
     DoesNothing,
 }
 
@@ -49,11 +49,7 @@ impl Deed {
         faults.extend([Fault::Hangs, Fault::HangsDone]);
         faults.push(Fault::Fails(Cause::NotBegun));
         match op {
-            Op::Register { .. }
-            | Op::Unregister { .. }
-            | Op::Reserve { .. }
-            | Op::PreemptAndAbort { .. }
-            | Op::Release { .. } => {
+            op if changes_reservation(op) => {
                 let words = |text: &str| Fault::Fails(Cause::Device(text.into()));
                 faults.extend([
                     words("reservation conflict: another node owns the disk"),
@@ -80,6 +76,17 @@ impl Deed {
         }
         faults
     }
+}
+
+pub(super) fn changes_reservation(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Register { .. }
+            | Op::Unregister { .. }
+            | Op::Reserve { .. }
+            | Op::PreemptAndAbort { .. }
+            | Op::Release { .. }
+    )
 }
 
 fn refusals(errnos: &[Errno]) -> Vec<Fault> {

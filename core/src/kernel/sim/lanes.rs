@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::SimKernel;
-use super::faults::{Deed, Fault};
+use super::faults::{Deed, Fault, changes_reservation};
 use crate::kernel::op::{Chain, ChainResult, Done, Op};
 use crate::kernel::{Cause, Instant, Kernel};
 
@@ -77,15 +77,19 @@ impl SimKernel<'_> {
         let turn = match fault {
             Some(Fault::Fails(cause)) => Turn::Failed(cause),
             Some(Fault::Hangs) => Turn::Hung,
-            Some(Fault::DoesNothing) => Turn::Done(Done::Changed),
+            Some(Fault::DoesNothing) if changes_reservation(op) => {
+                Turn::Done(Done::Changed)
+            }
             Some(Fault::HangsDone) => {
                 let _ = san.perform(self.node, op);
                 Turn::Hung
             }
-            Some(Fault::Dies) | None => match san.perform(self.node, op) {
-                Ok(done) => Turn::Done(done),
-                Err(cause) => Turn::Failed(cause),
-            },
+            Some(Fault::Dies | Fault::DoesNothing) | None => {
+                match san.perform(self.node, op) {
+                    Ok(done) => Turn::Done(done),
+                    Err(cause) => Turn::Failed(cause),
+                }
+            }
         };
         (turn, cost)
     }
