@@ -32,6 +32,8 @@ pub enum What {
     Rscn,
     /// A port's FC-4 features became known to the name server.
     Registered,
+    /// A port gave an exchange with another port up (ABTS): it took too long.
+    Aborted,
     /// Forwarding between ports was paused.
     Paused,
     /// Forwarding between ports goes on.

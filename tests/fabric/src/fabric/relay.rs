@@ -9,6 +9,9 @@ use crate::port::LinkId;
 
 use super::{Fabric, Output};
 
+/// R_CTL of ABTS (FC-FS-3 16.3.3).
+const ABORT_SEQUENCE: u8 = 0x81;
+
 /// A frame that waits for forwarding to be resumed.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -36,8 +39,12 @@ impl Fabric {
             return;
         }
         let sender = self.ports.get(header.s_id).filter(|port| port.link == from);
-        match sender.and(self.ports.get(header.d_id)) {
-            Some(port) => {
+        match sender.zip(self.ports.get(header.d_id)) {
+            Some((sender, port)) => {
+                if header.r_ctl == ABORT_SEQUENCE {
+                    let what = format!("{:#06x} with {}", header.ox_id, header.d_id);
+                    out.event(self.port_event(What::Aborted, sender).because(what));
+                }
                 readdress(frame, port.mac(), Mac::FCF);
                 out.frame(port.link, frame);
             }

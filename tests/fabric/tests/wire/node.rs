@@ -233,10 +233,15 @@ impl Node {
         })
     }
 
-    /// ABTS of an exchange: the BA_ACC.
-    pub fn abort(&mut self, s_id: Fcid, d_id: Fcid, ox_id: u16) -> Vec<u8> {
+    /// Sends an ABTS of an exchange.
+    pub fn send_abort(&mut self, s_id: Fcid, d_id: Fcid, ox_id: u16) {
         let header = self.header(s_id, d_id);
         self.send_fc(FcHeader { r_ctl: 0x81, fc_type: 0, ox_id, ..header }, &[]);
+    }
+
+    /// ABTS of an exchange: the BA_ACC.
+    pub fn abort(&mut self, s_id: Fcid, d_id: Fcid, ox_id: u16) -> Vec<u8> {
+        self.send_abort(s_id, d_id, ox_id);
         self.wait(|heard| match heard {
             Heard::Fc { header, payload, .. } if header.ox_id == ox_id => {
                 assert_eq!((header.r_ctl, header.fc_type), (0x84, 0));

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 
 use understudy_fabric::addr::Fcid;
+use understudy_fabric::control::What;
 use understudy_fabric::frame::{ETHERTYPE_FCOE, Ethernet};
 use understudy_fabric::link::Inbox;
 
@@ -43,6 +44,20 @@ fn nothing_passes_from_or_to_a_port_that_is_not_logged_in() {
     a.data(from, to, b"good");
     assert_eq!(b.take_data(from, to), b"good");
     assert_eq!(program.client().links().unwrap()[0].discarded, 3);
+}
+
+#[test]
+fn an_exchange_that_is_given_up_is_told() {
+    let program = Program::start();
+    let (mut a, mut b) = (program.node("a"), program.node("b"));
+    let (from, to) = (a.flogi(A), b.flogi(B));
+    a.send_abort(from, to, 0x123);
+    a.data(from, to, b"after it");
+    b.take_data(from, to);
+    let events = program.client().events(0).unwrap();
+    let told = events.iter().find(|event| event.event == What::Aborted).unwrap();
+    assert_eq!(told.wwpn, Some(A));
+    assert_eq!(told.reason.as_deref(), Some(format!("0x0123 with {to}").as_str()));
 }
 
 #[test]
