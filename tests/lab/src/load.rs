@@ -31,6 +31,8 @@ const FLOW: u32 = 16;
 /// Requests of each LUN before anything is done to it: a pause has to begin and to end
 /// within what fio has logged.
 const STEADY: u32 = 150;
+/// How long requests may take to get going, on a machine that is busy with other things.
+const GOING: Duration = Duration::from_secs(180);
 /// How long a round may take to end.
 const END: Duration = Duration::from_secs(180);
 /// fio's error for data that is not what was written (EILSEQ).
@@ -103,7 +105,7 @@ impl<'a> Load<'a> {
             devices.join(" "),
             devices.join(" ")
         );
-        host.run(&script, Duration::from_secs(90)).map(drop)
+        host.run(&script, GOING).map(drop)
     }
 
     /// Lets every round come to its end, and reads what fio has to say.

@@ -21,11 +21,11 @@ use crate::{progress, supervise};
 
 /// How long a takeover may take, from the cut of the power to the login: emulated nodes
 /// boot their fence agent slowly.
-pub const TAKEOVER: Duration = Duration::from_secs(90);
+pub const TAKEOVER: Duration = Duration::from_secs(120);
 /// How long a node may take to come back after it was fenced.
 const COME_BACK: Duration = Duration::from_secs(240);
 /// How long a command to the cluster may take.
-pub const COMMAND: Duration = Duration::from_secs(60);
+pub const COMMAND: Duration = Duration::from_secs(120);
 
 /// The lab, ready for scenarios.
 #[derive(Debug)]
