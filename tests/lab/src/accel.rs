@@ -9,7 +9,10 @@ use crate::child;
 
 /// For emulation: a plain model, because glibc and the kernel would pick AVX where there
 /// is any, and emulated AVX is slow; a boot takes a quarter less work than with `max`.
-const PLAIN_CPU: &str = "qemu64,-svm,+cx16,+popcnt,+rdrand,+sse4.1,+sse4.2,+ssse3";
+///
+/// Without cmpxchg16b: QEMU 7.2 now and then leaves wrong flags behind it, and a guest's
+/// kernel, whose allocator uses it all the time, dies of a double fault.
+const PLAIN_CPU: &str = "qemu64,-svm,-cx16,+popcnt,+rdrand,+sse4.1,+sse4.2,+ssse3";
 
 /// KVM, or QEMU's own emulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
