@@ -13,14 +13,12 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use nix::libc;
-
 use super::op::{Done, Op};
 use super::{Cause, KernelError};
 use crate::wwn::Wwn;
 
-/// After how many seconds the kernel lifts a bar. An initiator of Linux takes a command
-/// that was dropped for lost after some ten.
+/// After how many seconds the kernel lifts a bar. One of some fifteen was an I/O error at
+/// an initiator of Linux.
 const EXPIRES: u32 = 5;
 
 /// Sets the bar, or sets it anew.
@@ -66,21 +64,19 @@ fn command_to(fcid: u32) -> u32 {
 
 /// Hands a script over, to be carried out as a whole or not at all.
 fn nft(script: &str, op: &Op) -> Result<Done, KernelError> {
-    let errno = |e: std::io::Error| {
-        op.failed(Cause::Errno(e.raw_os_error().unwrap_or(libc::EIO)))
-    };
+    let failed = |e: std::io::Error| op.failed(Cause::of(&e));
     let mut nft = Command::new("nft")
         .args(["-f", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(errno)?;
+        .map_err(failed)?;
     // Dropped, and so closed, before nft is waited for.
     if let Some(mut input) = nft.stdin.take() {
-        input.write_all(script.as_bytes()).map_err(errno)?;
+        input.write_all(script.as_bytes()).map_err(failed)?;
     }
-    let output = nft.wait_with_output().map_err(errno)?;
+    let output = nft.wait_with_output().map_err(failed)?;
     if output.status.success() {
         return Ok(Done::Changed);
     }

@@ -109,6 +109,13 @@ pub enum Cause {
     NotOurs(String),
 }
 
+impl Cause {
+    /// What an error of the standard library's file functions comes from.
+    pub(crate) fn of(error: &std::io::Error) -> Self {
+        Self::Errno(error.raw_os_error().unwrap_or(Errno::EIO as i32))
+    }
+}
+
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -157,8 +164,7 @@ impl KernelError {
 
     /// An error of the standard library's file functions.
     pub fn io(action: &str, path: &Path, error: &std::io::Error) -> Self {
-        let errno = error.raw_os_error().unwrap_or(Errno::EIO as i32);
-        Self::new(action, path, Cause::Errno(errno))
+        Self::new(action, path, Cause::of(error))
     }
 
     /// Whether the kernel said just this.

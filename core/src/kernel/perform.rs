@@ -29,7 +29,7 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
     let outcome = |result: std::io::Result<()>, settled: ErrorKind| match result {
         Ok(()) => Ok(Done::Changed),
         Err(e) if e.kind() == settled => Ok(Done::Unchanged),
-        Err(e) => Err(op.failed(Cause::Errno(e.raw_os_error().unwrap_or(libc::EIO)))),
+        Err(e) => Err(op.failed(Cause::of(&e))),
     };
     match op {
         Op::MakeDir(path) => outcome(fs::create_dir(at(path)), ErrorKind::AlreadyExists),
@@ -57,18 +57,17 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
         Op::Bar { link, wwpn, fcid } => bar::set(link, *wwpn, *fcid, op),
         Op::LiftBar(wwpn) => bar::lift(*wwpn, op),
         Op::Echo(port) => bsg::echo(&at(port), op),
-        Op::ReadDisk(disk) => read_disk(&at(disk))
-            .map_err(|e| op.failed(Cause::Errno(e.raw_os_error().unwrap_or(libc::EIO)))),
+        Op::ReadDisk(disk) => read_disk(&at(disk)).map_err(|e| op.failed(Cause::of(&e))),
     }
 }
 
 fn write_once(path: &Path, text: &str) -> Result<Done, Cause> {
-    let errno = |e: std::io::Error| Cause::Errno(e.raw_os_error().unwrap_or(libc::EIO));
-    let mut file = fs::OpenOptions::new().write(true).open(path).map_err(errno)?;
+    let mut file =
+        fs::OpenOptions::new().write(true).open(path).map_err(|e| Cause::of(&e))?;
     match file.write(text.as_bytes()) {
         Ok(taken) if taken == text.len() => Ok(Done::Changed),
         Ok(taken) => Err(Cause::Short(taken)),
-        Err(e) => Err(errno(e)),
+        Err(e) => Err(Cause::of(&e)),
     }
 }
 

@@ -154,9 +154,13 @@ fn bar(kernel: &dyn Kernel, found: &Found, budget: Budget) {
     let bars = ports.filter_map(|port| fabric::bar(kernel, port.wwpn));
     let step = Step::new("bar new commands", bars.map(|bar| vec![bar]).collect());
     if let Err(errors) = step.apply(kernel, budget) {
-        let why = errors.iter().map(ToString::to_string).collect::<Vec<_>>();
-        log::warn!("new commands cannot be barred: {}", why.join("; "));
+        log::warn!("new commands cannot be barred: {}", told(&errors));
     }
+}
+
+/// Errors that nothing fails for, in words.
+fn told(errors: &[kernel::KernelError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// The failure to drain.
@@ -191,8 +195,7 @@ fn heard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> bool {
     match step.apply(kernel, budget.first(PERCENT_TO_DRAIN)) {
         Ok(()) => true,
         Err(errors) => {
-            let unheard = errors.iter().map(ToString::to_string).collect::<Vec<_>>();
-            log::warn!("no echo: {}; waiting longer instead", unheard.join("; "));
+            log::warn!("no echo: {}; waiting longer instead", told(&errors));
             false
         }
     }

@@ -13,7 +13,6 @@
 //! `UNDERSTUDY_SEED=N` runs that schedule alone, and aloud; `UNDERSTUDY_SCHEDULES=N`
 //! says how many there are to be.
 #![expect(
-    clippy::panic,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
@@ -37,8 +36,10 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
-/// Runs the schedules of the seeds up to a number, on every core.
-fn explore(schedules: u64) {
+/// The schedules of the seeds up to a number, on every core.
+#[test]
+fn no_schedule_splits_or_lies() {
+    let schedules = number("UNDERSTUDY_SCHEDULES").unwrap_or(100_000);
     if let Some(seed) = number("UNDERSTUDY_SEED") {
         println!("{:#?}", Schedule::new(seed, true).run());
         return;
@@ -86,15 +87,4 @@ fn explore(schedules: u64) {
     ] {
         assert!(happened > 0, "something never happened: {tally:#?}");
     }
-}
-
-#[test]
-fn no_schedule_splits_or_lies() {
-    explore(number("UNDERSTUDY_SCHEDULES").unwrap_or(100_000));
-}
-
-#[test]
-#[ignore = "takes most of an hour"]
-fn no_schedule_of_five_million_splits_or_lies() {
-    explore(5_000_000);
 }

@@ -10,8 +10,8 @@ use crate::child;
 /// For emulation: a plain model, because glibc and the kernel would pick AVX where there
 /// is any, and emulated AVX is slow; a boot takes a quarter less work than with `max`.
 ///
-/// Without cmpxchg16b: QEMU 7.2 now and then leaves wrong flags behind it, and a guest's
-/// kernel, whose allocator uses it all the time, dies of a double fault.
+/// Without cmpxchg16b, which a guest's kernel uses for every allocation: under QEMU 7.2 one
+/// died of a double fault just behind it, with half an address in its flags.
 const PLAIN_CPU: &str = "qemu64,-svm,-cx16,+popcnt,+rdrand,+sse4.1,+sse4.2,+ssse3";
 
 /// KVM, or QEMU's own emulation.

@@ -135,7 +135,11 @@ impl<'a> Load<'a> {
         let folder = self.lab.folders().share().join("out/load");
         paths::remove(&folder)?;
         host.run("cp -r /tmp/load /lab/out/", Duration::from_secs(60))?;
-        read(&folder)
+        let outcome = read(&folder)?;
+        if outcome.rounds + outcome.io_errors + outcome.lost_writes == 0 {
+            return Err(Error::other("fio ended no round: nothing was checked"));
+        }
+        Ok(outcome)
     }
 }
 

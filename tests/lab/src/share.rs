@@ -29,7 +29,7 @@ pub fn fill(guests: &[Spec], bmc_ports: [u16; 2], folders: &Folders) -> Result<(
         let own = share.join(guest.name);
         paths::copy_tree(&files.join(guest.role.name()), &own)?;
         paths::write(&own.join("interfaces"), guest.interface_table())?;
-        identity(guest, &own.join("root/etc"))?;
+        identity(guest, &own.join("files/etc"))?;
     }
     Ok(())
 }
