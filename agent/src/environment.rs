@@ -55,11 +55,14 @@ impl Environment {
     }
 
     /// This node's kernel, or the tree below `UNDERSTUDY_ROOT`, recorded to
-    /// `UNDERSTUDY_RECORD`; only tests set these.
+    /// `UNDERSTUDY_RECORD`, and the death of this process after `UNDERSTUDY_DIE_AFTER`
+    /// operations; only tests set these.
     pub fn kernel(&self) -> RealKernel {
         let root = variable("UNDERSTUDY_ROOT").filter(|root| !root.is_empty());
-        let kernel = RealKernel::new(root.unwrap_or_else(|| "/".into()));
-        kernel.recording(variable("UNDERSTUDY_RECORD").map(PathBuf::from))
+        let death = variable("UNDERSTUDY_DIE_AFTER").and_then(|text| text.parse().ok());
+        RealKernel::new(root.unwrap_or_else(|| "/".into()))
+            .recording(variable("UNDERSTUDY_RECORD").map(PathBuf::from))
+            .dying_after(death)
     }
 
     /// How long the verbs may take: less than the whole, so that there is an answer

@@ -115,6 +115,26 @@ fn a_damaged_database_is_set_aside_and_told() {
     assert_eq!(std::fs::read(ports.join("200100_25b500000a.damaged")).unwrap(), b"{");
 }
 
+/// As if Pacemaker had killed it at that point.
+#[test]
+fn a_death_can_be_ordered_after_any_operation() {
+    use std::os::unix::process::ExitStatusExt;
+    for (after, left) in [("0", true), ("1", false)] {
+        let mut call = call("stop").group().with("UNDERSTUDY_DIE_AFTER", after);
+        let group = understudy_core::lio::hba("20000025b500000a".parse().unwrap());
+        let group = call.root.path().join(group.strip_prefix("/").unwrap());
+        let port = "sys/kernel/config/target/fc/20:01:00:25:b5:00:00:0a";
+        let port = call.root.path().join(port);
+        for dir in [&group, &port.join("tpgt_1")] {
+            std::fs::create_dir_all(dir).unwrap();
+        }
+        let status = call.command.output().unwrap().status;
+        assert_eq!(status.signal(), Some(9), "{after}");
+        assert_eq!(port.join("tpgt_1").exists(), left, "{after}");
+        assert!(port.exists() && group.exists(), "{after}");
+    }
+}
+
 /// The page in the tree is what the binary prints: `make man` renews it.
 #[test]
 fn the_manual_page_is_up_to_date() {

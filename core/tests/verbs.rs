@@ -2,15 +2,17 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
 use common::{Node, Setup};
 use understudy_core::failure::Kind;
+use understudy_core::kernel::sim::SimKernel;
 use understudy_core::kernel::{Kernel, Op};
 use understudy_core::ownership::key_of;
 use understudy_core::registry;
-use understudy_core::verbs::{Health, Level, health};
+use understudy_core::verbs::{Health, Level, health, release};
 
 fn pair() -> (Node, Node) {
     common::pair(&Setup::new(3, 2))
@@ -167,6 +169,35 @@ fn a_stop_waits_for_what_is_in_flight() {
     let before = a.kernel.now();
     a.stop().unwrap();
     assert!(a.kernel.now() - before >= Duration::from_secs(3));
+}
+
+/// What was accepted before the LUNs turned away may reach a disk at any moment.
+#[test]
+fn a_stop_waits_for_what_comes_between_two_looks() {
+    for when in 0..40 {
+        let (a, _) = pair();
+        a.start().unwrap();
+        let backstore = understudy_core::lio::backstore_path(
+            a.setup.wwnn.parse().unwrap(),
+            a.setup.disks[0].0,
+        );
+        let state = backstore.join("alua/default_tg_pt_gp/alua_access_state");
+        let (other, looks) = (SimKernel::enter(&a.san, 0), Cell::new(0));
+        let pause = |time: Duration| {
+            if time.is_zero() && other.read(&state).is_ok_and(|s| s.trim() == "15") {
+                looks.set(looks.get() + 1);
+                if looks.get() == when {
+                    other.keep_busy(Duration::from_millis(40));
+                }
+            }
+            let mut san = a.san.borrow_mut();
+            let to = san.now() + time;
+            san.advance(to);
+        };
+        let kernel = SimKernel::enter(&a.san, 0).paused_by(&pause);
+        release(&kernel, a.name, &a.scope_with(&[]), a.budget()).unwrap();
+        assert!(looks.get() > 40, "{}", looks.get());
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The running kernel, or a tree of files that looks like one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::op::{Chain, ChainResult};
 use super::perform::{monotonic, under};
@@ -20,18 +22,31 @@ pub struct RealKernel {
     root: PathBuf,
     worker: RefCell<Option<Worker>>,
     recording: Option<PathBuf>,
+    dies_after: Cell<Option<usize>>,
 }
 
 impl RealKernel {
     /// The kernel whose /sys, /dev and /run are found below `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), worker: RefCell::new(None), recording: None }
+        Self {
+            root: root.into(),
+            worker: RefCell::new(None),
+            recording: None,
+            dies_after: Cell::new(None),
+        }
     }
 
     /// Adds all that it is asked to do, and its answers, to a file outside the root.
     #[must_use]
     pub fn recording(mut self, file: Option<PathBuf>) -> Self {
         self.recording = file;
+        self
+    }
+
+    /// Kills this process once so many operations are done, before the next.
+    #[must_use]
+    pub fn dying_after(self, operations: Option<usize>) -> Self {
+        self.dies_after.set(operations);
         self
     }
 
@@ -122,6 +137,10 @@ impl Kernel for RealKernel {
         if chains.is_empty() {
             return Vec::new();
         }
+        if let Some(last) = self.last(chains) {
+            self.have_done(&last, until);
+            let _ = kill(Pid::this(), Signal::SIGKILL);
+        }
         let begun = self.now();
         let results = self.have_done(chains, until);
         if let Some(file) = &self.recording {
@@ -145,6 +164,22 @@ impl Kernel for RealKernel {
 }
 
 impl RealKernel {
+    /// What is done yet of these chains by a process that is to die within them.
+    fn last(&self, chains: &[Chain]) -> Option<Vec<Chain>> {
+        let mut left = self.dies_after.get()?;
+        let all: usize = chains.iter().map(Vec::len).sum();
+        if all <= left {
+            self.dies_after.set(Some(left - all));
+            return None;
+        }
+        let cut = |chain: &Chain| {
+            let done: Chain = chain.iter().take(left).cloned().collect();
+            left -= done.len();
+            done
+        };
+        Some(chains.iter().map(cut).collect())
+    }
+
     /// Gives the work to the worker process, with a new one where the last is lost.
     fn have_done(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult> {
         let worker = match self.worker.take() {
@@ -254,6 +289,16 @@ mod tests {
         // The next request gets a new worker.
         let again = kernel.run(&[vec![Op::MakeDir("/again".into())]], soon());
         assert_eq!(again[0].failed, None);
+    }
+
+    #[test]
+    fn the_last_operations_are_those_up_to_the_number() {
+        let kernel = RealKernel::new("/nowhere").dying_after(Some(4));
+        let op = |name: &str| Op::MakeDir(name.into());
+        let two = vec![op("/a"), op("/b")];
+        assert_eq!(kernel.last(std::slice::from_ref(&two)), None);
+        let cut = kernel.last(&[vec![op("/c")], two.clone(), two]);
+        assert_eq!(cut, Some(vec![vec![op("/c")], vec![op("/a")], vec![]]));
     }
 
     #[test]

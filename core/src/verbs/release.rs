@@ -104,10 +104,9 @@ fn drain(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
     })?;
     let end = budget.first(PERCENT_TO_DRAIN).end;
     let settled = if heard(kernel, found, budget) { SETTLED } else { SETTLED_UNHEARD };
-    wait_until(kernel, end, || in_flight(kernel, export).is_empty());
-    let busy = in_flight(kernel, export);
-    if !busy.is_empty() {
-        return Err(undrained(busy, budget.spent(kernel)));
+    let drained = || in_flight(kernel, export).is_empty();
+    if !wait_until(kernel, end, drained) {
+        return Err(undrained(in_flight(kernel, export), budget.spent(kernel)));
     }
     // The bar last, and for a moment only: the kernel lifts it by itself after some
     // seconds, before an initiator takes a command that it sent for lost.

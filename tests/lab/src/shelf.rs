@@ -86,6 +86,25 @@ pub fn hang(shelf: &Guest, disk: &Disk) -> Result<()> {
     shelf.run(&script, Duration::from_secs(20)).map(drop)
 }
 
+/// Waits until a storage node has a request to a hanging disk. One that happened to have
+/// none would drain at once.
+///
+/// # Errors
+/// It has none in that time.
+pub fn wait_stuck(node: &Guest, disk: &Disk, time: Duration) -> Result<()> {
+    // Under way, and none has ended since the look before: what the disk answered before
+    // it hung is through by then.
+    let script = format!(
+        "d=$(readlink -f {}); seen=
+         while read -r r _ _ _ w _ _ _ busy _ < /sys/block/${{d##*/}}/stat; do
+             [ $busy -gt 0 ] && [ \"$r $w\" = \"$seen\" ] && exit
+             seen=\"$r $w\"; sleep 0.5
+         done; exit 1",
+        disk.device().display()
+    );
+    node.run(&script, time).map(drop)
+}
+
 /// Lets a hanging disk go on.
 ///
 /// # Errors

@@ -3,10 +3,10 @@
 
 use understudy_fabric::client::Client;
 
+use super::stranger::Stranger;
 use super::world::{COMMAND, fabric};
 use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
-use crate::groups::Group;
 use crate::guest::Guest;
 use crate::progress;
 use crate::shelf;
@@ -19,22 +19,10 @@ struct Mistake {
     reason: &'static str,
 }
 
-/// An identity of its own and a disk that nobody uses: a mistake must hurt nobody.
-struct Stranger {
-    wwnn: &'static str,
-    wwpn: &'static str,
-    disk: String,
-}
-
 /// The scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [_, other] = &world.groups;
-    let spare = shelf::disks().into_iter().find(|disk| disk.name == "spare");
-    let stranger = Stranger {
-        wwnn: "20:00:75:64:00:00:00:0c",
-        wwpn: "20:01:75:64:00:00:00:0c",
-        disk: spare.map(|disk| disk.device().display().to_string()).unwrap_or_default(),
-    };
+    let stranger = Stranger::new();
     under_load(world, |_| {
         let node = world.node(other.home)?;
         for mistake in mistakes(&stranger) {
@@ -106,32 +94,6 @@ fn refused(node: &Guest, environment: &str, code: i32, reason: &str) -> Result<(
         return Ok(());
     }
     Err(Error::other(format!("not {code} for \"{reason}\": {}", output.explain())))
-}
-
-impl Stranger {
-    /// The agent's environment for it, with one mistake.
-    fn environment(&self, like: &Group, change: Option<(&str, &str)>) -> String {
-        let disks = format!("0={}", self.disk);
-        let own = [("wwnn", self.wwnn), ("ports", self.wwpn), ("disks", disks.as_str())];
-        let changes: Vec<_> = change.into_iter().chain(own).collect();
-        like.environment("stranger", &changes)
-    }
-
-    /// No port, no target, no database entry, and no key on the disk.
-    fn left_nothing(&self, node: &Guest) -> Result<()> {
-        let name = self.wwpn.replace(':', "");
-        let script = format!(
-            "ls -d /sys/kernel/config/target/fc/{} /run/understudy/ports/{name}.json
-             grep -l 0x{name} /sys/class/fc_vports/*/port_name
-             sg_persist --in --no-inquiry --read-keys {} | grep '^ *0x'",
-            self.wwpn, self.disk,
-        );
-        let left = node.run(&format!("{{ {script}\n}} 2> /dev/null || :"), COMMAND)?;
-        if left.trim().is_empty() {
-            return Ok(());
-        }
-        Err(Error::other(format!("{}: left behind: {left}", node.name())))
-    }
 }
 
 /// Runs `look` while a node's physical port is logged in without leave for virtual ones.

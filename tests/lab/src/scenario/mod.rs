@@ -3,12 +3,14 @@
 mod agent_killed;
 mod bad_configuration;
 mod contract;
+mod crash_points;
 mod fabric_link;
 mod heartbeat_cut;
 mod moves;
 mod power_cut;
 mod readme;
 mod stop_cannot_drain;
+mod stranger;
 pub mod world;
 
 use std::time::Instant;
@@ -40,9 +42,10 @@ pub struct Seen {
 }
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 9] = [
+pub const SCENARIOS: [Scenario; 10] = [
     Scenario { name: "bad-configuration", run: bad_configuration::run },
     Scenario { name: "agent-contract", run: contract::run },
+    Scenario { name: "crash-points", run: crash_points::run },
     Scenario { name: "readme-examples", run: readme::run },
     Scenario { name: "move-and-giveback", run: moves::three_rounds },
     Scenario { name: "twenty-moves", run: moves::twenty },

@@ -24,7 +24,8 @@ pub fn strike(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
     let disk = disks.first().ok_or_else(|| Error::other("a group without disks"))?;
     shelf::hang(host, disk)?;
     let step = progress::step(format!("{} hangs: the stop fails, fenced", disk.name));
-    let moved = world.order_move(group, group.partner);
+    let stuck = shelf::wait_stuck(home, disk, COMMAND);
+    let moved = stuck.and_then(|()| world.order_move(group, group.partner));
     let fenced = moved.and_then(|()| world.wait_fenced(group.home, boots));
     // Whatever came of it, the disk must not stay as it is.
     shelf::resume(host, disk)?;

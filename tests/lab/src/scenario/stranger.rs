@@ -1,0 +1,55 @@
+//! A group that the cluster does not know, with an identity of its own and a disk that
+//! nobody uses: what goes wrong with it hurts nobody.
+
+use super::world::COMMAND;
+use crate::error::{Error, Result};
+use crate::groups::Group;
+use crate::guest::Guest;
+use crate::shelf;
+
+/// The group.
+pub struct Stranger {
+    pub wwnn: &'static str,
+    pub wwpn: &'static str,
+    pub disk: String,
+}
+
+impl Stranger {
+    pub fn new() -> Self {
+        let spare = shelf::disks().into_iter().find(|disk| disk.name == "spare");
+        Self {
+            wwnn: "20:00:75:64:00:00:00:0c",
+            wwpn: "20:01:75:64:00:00:00:0c",
+            disk: spare.map(|d| d.device().display().to_string()).unwrap_or_default(),
+        }
+    }
+
+    /// The agent's environment for it, with one change.
+    pub fn environment(&self, like: &Group, change: Option<(&str, &str)>) -> String {
+        let disks = format!("0={}", self.disk);
+        let own = [("wwnn", self.wwnn), ("ports", self.wwpn), ("disks", disks.as_str())];
+        let changes: Vec<_> = change.into_iter().chain(own).collect();
+        like.environment("stranger", &changes)
+    }
+
+    /// A script that prints whatever of the group is on a node: port, target, database
+    /// entry, a key on the disk.
+    pub fn leavings(&self) -> String {
+        let name = self.wwpn.replace(':', "");
+        format!(
+            "{{ ls -d /sys/kernel/config/target/fc/{} /run/understudy/ports/{name}.json
+             grep -l 0x{name} /sys/class/fc_vports/*/port_name
+             sg_persist --in --no-inquiry --read-keys {} | grep '^ *0x'
+             }} 2> /dev/null || :",
+            self.wwpn, self.disk,
+        )
+    }
+
+    pub fn left_nothing(&self, node: &Guest) -> Result<()> {
+        let left = node.run(&self.leavings(), COMMAND)?;
+        if left.trim().is_empty() {
+            return Ok(());
+        }
+        Err(Error::other(format!("{}: left behind: {left}", node.name())))
+    }
+}
