@@ -21,7 +21,8 @@ const HELP: &str = "\
 understudy: a Fibre Channel port moves to its partner node
 
   understudy vport ACTION   act as the resource agent ocf:understudy:vport;
-                            ACTION: start stop monitor validate-all meta-data
+                            ACTION: start stop monitor reload-agent
+                            validate-all meta-data
   understudy man            print the manual page of ocf:understudy:vport
   understudy --version
   understudy --help

@@ -10,7 +10,7 @@ pub fn page() -> String {
     let mut page = format!(
         ".TH OCF_UNDERSTUDY_VPORT 7 \"\" \"understudy {version}\" \"OCF resource agents\"\n\
          .SH NAME\nocf_understudy_vport \\- {}\n\
-         .SH SYNOPSIS\n.B vport\n[start | stop | monitor | validate-all | meta-data]\n\
+         .SH SYNOPSIS\n.B vport\n[start | stop | monitor | reload-agent | validate-all | meta-data]\n\
          .SH DESCRIPTION\n{}\n.SH PARAMETERS\n",
         plain(SHORT),
         plain(LONG)

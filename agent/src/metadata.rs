@@ -37,6 +37,7 @@ pub const ACTIONS: &[Action] = &[
     Action { name: "monitor", timeout: 20, recurring: Some((10, 0)) },
     Action { name: "monitor", timeout: 30, recurring: Some((60, 10)) },
     Action { name: "monitor", timeout: 30, recurring: Some((120, 20)) },
+    once("reload-agent", 60),
     once("validate-all", 20),
     once("meta-data", 5),
 ];
@@ -96,6 +97,9 @@ fn param(xml: &mut Xml, param: &Param) -> std::io::Result<()> {
     if param.unique {
         element = element.with_attribute(("unique-group", param.name));
     }
+    if param.reloadable {
+        element = element.with_attribute(("reloadable", "1"));
+    }
     let required = if param.required() { "1" } else { "0" };
     element.with_attribute(("required", required)).write_inner_content(|xml| {
         text(xml, "longdesc", Some("en"), param.long)?;
@@ -146,18 +150,20 @@ mod tests {
     fn it_is_well_formed_and_names_every_parameter() {
         let text = document();
         let mut reader = Reader::from_str(&text);
-        let mut names = Vec::new();
+        let (mut names, mut reloadable) = (Vec::new(), 0);
         loop {
             match reader.read_event().unwrap() {
                 Event::Eof => break,
                 Event::Start(tag) if tag.name().as_ref() == b"parameter" => {
                     let name = tag.try_get_attribute("name").unwrap().unwrap();
                     names.push(String::from_utf8_lossy(&name.value).into_owned());
+                    let attribute = tag.try_get_attribute("reloadable").unwrap();
+                    reloadable += usize::from(attribute.is_some());
                 }
                 _ => {}
             }
         }
         let want: Vec<_> = PARAMS.iter().map(|p| p.name.to_owned()).collect();
-        assert_eq!(names, want);
+        assert_eq!((names, reloadable), (want, 2));
     }
 }

@@ -48,9 +48,14 @@ fn meta_data_needs_nothing() {
 
 #[test]
 fn every_action_has_its_codes() {
-    for (action, code) in
-        [("monitor", 7), ("status", 7), ("stop", 0), ("start", 5), ("validate-all", 0)]
-    {
+    for (action, code) in [
+        ("monitor", 7),
+        ("status", 7),
+        ("stop", 0),
+        ("start", 5),
+        ("reload-agent", 5),
+        ("validate-all", 0),
+    ] {
         assert_eq!(call(action).group().run().0, code, "{action}");
     }
     for (action, code) in

@@ -44,7 +44,7 @@ fn as_nobody(action: &str, variables: &[(&str, &str)]) -> (i32, String, String) 
 
 #[test]
 fn who_is_not_root_is_refused_with_the_reason() {
-    for action in ["start", "stop", "monitor", "status"] {
+    for action in ["start", "stop", "monitor", "status", "reload-agent"] {
         let (code, out, err) = as_nobody(action, &[]);
         assert_eq!((code, out.as_str()), (4, ""), "{action}: {err}");
         assert_eq!(err.lines().count(), 1, "{err}");

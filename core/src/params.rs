@@ -12,6 +12,8 @@ pub struct Param {
     pub default: Option<&'static str>,
     /// Whether two resources may not share a value.
     pub unique: bool,
+    /// Whether it changes under a live port.
+    pub reloadable: bool,
     /// A few words.
     pub short: &'static str,
     /// The whole story.
@@ -32,6 +34,7 @@ pub const PARAMS: &[Param] = &[
         choices: &[],
         default: None,
         unique: true,
+        reloadable: false,
         short: "node name (WWNN) of the virtual ports",
         long: "The World Wide Node Name that the takeover group's virtual ports carry, \
                wherever they run. Any common spelling: 20:00:00:25:b5:00:00:0a, \
@@ -42,6 +45,7 @@ pub const PARAMS: &[Param] = &[
         choices: &[],
         default: None,
         unique: true,
+        reloadable: false,
         short: "port names (WWPN) of the group",
         long: "The World Wide Port Names of the group's virtual ports, separated by \
                spaces. WWPN@FABRIC-WWN names the fabric too: then only a physical port \
@@ -52,26 +56,33 @@ pub const PARAMS: &[Param] = &[
         choices: &[],
         default: None,
         unique: true,
+        reloadable: true,
         short: "LUN=DEVICE, separated by spaces",
         long: "The disks of the group and their LUN numbers, as LUN=DEVICE separated by \
                spaces. DEVICE is a WWID (naa.6001405...) or a persistent path under /dev \
                (/dev/disk/by-id/..., /dev/mapper/..., /dev/drbd/by-res/...). The LUN \
-               number is part of what an initiator remembers: it never changes by itself.",
+               number is part of what an initiator remembers: it never changes by itself. \
+               Disks come and go while the group is served; of one that goes, let the \
+               initiators let go first.",
     },
     Param {
         name: "initiators",
         choices: &[],
         default: None,
         unique: false,
+        reloadable: true,
         short: "initiator WWPNs that may log in",
         long: "The World Wide Port Names of the initiators that may use the group, \
-               separated by spaces. Any other initiator sees no LUN.",
+               separated by spaces. Any other initiator sees no LUN. Initiators come and go \
+               while the group is served; one that met the port before it was allowed \
+               has to log in anew.",
     },
     Param {
         name: "ownership",
         choices: &["scsi3-pr", "none"],
         default: Some("scsi3-pr"),
         unique: false,
+        reloadable: false,
         short: "what guarantees that one node owns the disks",
         long: "scsi3-pr: the node that serves holds a SCSI-3 persistent reservation \
                (Write Exclusive, Registrants Only) on every disk, all of them or none. \
@@ -82,6 +93,7 @@ pub const PARAMS: &[Param] = &[
         choices: &[],
         default: Some(""),
         unique: false,
+        reloadable: false,
         short: "node that the group belongs to",
         long: "The name of the cluster node that the group belongs to. There it is \
                native, elsewhere guest. Where it runs is decided by Pacemaker alone; \
@@ -92,6 +104,7 @@ pub const PARAMS: &[Param] = &[
         choices: &["auto", "tcm_fc", "qla2xxx"],
         default: Some("auto"),
         unique: false,
+        reloadable: false,
         short: "LIO driver of the physical port",
         long: "The target driver that serves the port. auto takes the one that belongs \
                to the physical port's driver: tcm_fc for libfc (fcoe, bnx2fc, qedf).",

@@ -5,10 +5,12 @@
 
 mod common;
 
-use common::{Node, Setup, pair, unless_killed};
+use std::time::Duration;
+
+use common::{Node, Setup, initiators, pair, unless_killed};
 use nix::errno::Errno;
-use understudy_core::kernel::LANES;
 use understudy_core::kernel::sim::{Deed, Fault};
+use understudy_core::kernel::{Kernel, LANES};
 use understudy_core::verbs::{Health, Level};
 
 /// What is interrupted.
@@ -16,6 +18,7 @@ use understudy_core::verbs::{Health, Level};
 enum Verb {
     Start,
     Stop,
+    Reload,
 }
 
 /// One case: a group on a node, at the moment before the verb.
@@ -31,7 +34,7 @@ impl Case {
         let mut cases = Vec::new();
         for luns in 1..=8 {
             for ports in 1..=2 {
-                for verb in [Verb::Start, Verb::Stop] {
+                for verb in [Verb::Start, Verb::Stop, Verb::Reload] {
                     for lanes in lanes.iter().copied() {
                         cases.push(Self { setup: Setup::new(luns, ports), verb, lanes });
                     }
@@ -44,25 +47,33 @@ impl Case {
     fn node(&self) -> Node {
         let (node, _) = pair(&self.setup);
         node.kernel.set_lanes(self.lanes);
-        if self.verb == Verb::Stop {
+        if self.verb != Verb::Start {
             node.start().unwrap();
+        }
+        if self.verb == Verb::Reload {
+            // Until every initiator has found it.
+            node.kernel.sleep(Duration::from_secs(1));
+            let lun = |(lun, _): &(u16, String)| *lun;
+            let luns = self.setup.disks.iter().map(lun).collect();
+            node.san.borrow_mut().unused = (luns, initiators().into_iter().collect());
         }
         node
     }
 
     /// Whether it was answered with success.
-    fn act(&self, node: &Node) -> bool {
+    fn act(&self, node: &mut Node) -> bool {
         match self.verb {
             Verb::Start => node.start().is_ok(),
             Verb::Stop => node.stop().is_ok(),
+            Verb::Reload => node.reload(&self.setup.changed()).is_ok(),
         }
     }
 
     /// Every operation of the verb, when nothing goes wrong.
     fn deeds(&self) -> Vec<Deed> {
-        let node = self.node();
+        let mut node = self.node();
         node.kernel.plan(None);
-        assert!(self.act(&node));
+        assert!(self.act(&mut node));
         node.kernel.deeds()
     }
 
@@ -79,12 +90,12 @@ impl Case {
 
     /// Lets one operation go wrong, and looks whether the answer is true.
     fn strike(&self, fault: Fault, at: usize, name: &str) {
-        let node = self.node();
+        let mut node = self.node();
         node.kernel.plan(Some((at, fault)));
-        let answer = unless_killed(|| self.act(&node));
+        let answer = unless_killed(|| self.act(&mut node));
         node.kernel.plan(None);
         match (self.verb, answer) {
-            (Verb::Start, Some(true)) => {
+            (Verb::Start | Verb::Reload, Some(true)) => {
                 assert_eq!(node.health(Level::Disk), Health::Running, "{name}");
                 assert!(node.owns_all(), "{name}");
             }
@@ -121,16 +132,21 @@ fn the_agent_may_die_after_any_operation() {
 }
 
 #[test]
-fn a_start_goes_on_where_a_killed_one_ended() {
-    for case in Case::all(&ORDERS).into_iter().filter(|case| case.verb == Verb::Start) {
+fn a_verb_goes_on_where_a_killed_one_ended() {
+    for case in Case::all(&ORDERS) {
         for (at, deed) in case.deeds().iter().enumerate() {
             let name = case.name(&Fault::Dies, at, deed);
-            let node = case.node();
+            let mut node = case.node();
             node.kernel.plan(Some((at, Fault::Dies)));
-            assert!(unless_killed(|| node.start()).is_none(), "{name}");
-            node.start()
-                .unwrap_or_else(|failure| panic!("{name}: then start: {failure}"));
-            assert_eq!(node.health(Level::Disk), Health::Running, "{name}");
+            assert!(unless_killed(|| case.act(&mut node)).is_none(), "{name}");
+            assert!(case.act(&mut node), "{name}: and again");
+            match case.verb {
+                Verb::Stop => assert_eq!(node.leavings(), [""; 0], "{name}"),
+                _ => {
+                    assert_eq!(node.health(Level::Disk), Health::Running, "{name}");
+                    assert!(node.owns_all(), "{name}");
+                }
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use understudy_core::kernel::sim::SimKernel;
 use understudy_core::kernel::{Kernel, Op};
 use understudy_core::ownership::key_of;
 use understudy_core::registry;
-use understudy_core::verbs::{Health, Level, health, release};
+use understudy_core::verbs::{Health, Level, health, release, takeover};
 
 fn pair() -> (Node, Node) {
     common::pair(&Setup::new(3, 2))
@@ -159,6 +159,107 @@ fn a_port_that_is_logged_in_elsewhere_is_refused() {
     assert_eq!(a.leavings(), [""; 0]);
     a.kernel.set(&format!("{remote}/port_state"), "Blocked\n");
     a.start().unwrap();
+}
+
+/// The first LUN and the first initiator go; see [`Setup::changed`].
+fn let_go(node: &Node) {
+    let luns = node.setup.disks.iter().map(|(lun, _)| *lun);
+    let (luns, names) = (luns.collect(), common::initiators().into_iter().collect());
+    node.san.borrow_mut().unused = (luns, names);
+}
+
+#[test]
+fn luns_and_initiators_change_under_a_live_port() {
+    let (mut a, _) = pair();
+    a.start().unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    let (before, since) = (a.setup.clone(), registry::of_group(&a.kernel, "group-a"));
+    let ports = a.kernel.below("/sys/class/fc_vports");
+    let_go(&a);
+    let after = before.changed();
+    a.reload(&after).unwrap();
+    assert_eq!(a.health(Level::Disk), Health::Running);
+    assert!(a.owns_all());
+    assert_eq!(a.kernel.below("/sys/class/fc_vports"), ports);
+    let below = |name: &str| {
+        let paths = a.kernel.below("/sys/kernel/config/target");
+        paths.iter().any(|path| path.to_string_lossy().contains(name))
+    };
+    assert!(below("lun_60") && !below("lun_0"));
+    assert!(below("21:00:00:24:ff:00:00:03") && !below("21:00:00:24:ff:00:00:01"));
+    let entries = registry::of_group(&a.kernel, "group-a");
+    assert_eq!(entries[0].since, since[0].since);
+    let luns: Vec<_> = entries[0].disks.iter().map(|disk| disk.spec.lun).collect();
+    assert_eq!(luns, after.disks.iter().map(|(lun, _)| *lun).collect::<Vec<_>>());
+    // And with nothing to change, nothing changes.
+    let tree = a.kernel.below("/sys");
+    a.san.borrow_mut().unused = Default::default();
+    a.reload(&after).unwrap();
+    assert_eq!(a.kernel.below("/sys"), tree);
+    a.stop().unwrap();
+    assert_eq!(a.leavings(), [""; 0]);
+}
+
+#[test]
+fn a_reload_that_lacks_a_disk_changes_nothing() {
+    for spoil in ["missing", "without reservations"] {
+        let (mut a, _) = pair();
+        a.start().unwrap();
+        a.kernel.sleep(Duration::from_secs(1));
+        let tree = a.kernel.below("/sys");
+        let mut after = a.setup.changed();
+        match spoil {
+            "missing" => after.disks[0].1 = "sdz".into(),
+            _ => a.san.borrow_mut().disks.without_reservations("sdy"),
+        }
+        let before = a.setup.clone();
+        a.reload(&after).unwrap_err();
+        a.setup = before;
+        assert_eq!(a.kernel.below("/sys"), tree, "{spoil}");
+        assert!(a.owns_all(), "{spoil}");
+    }
+}
+
+#[test]
+fn a_lun_that_does_not_drain_is_kept() {
+    let (mut a, _) = pair();
+    a.start().unwrap();
+    let_go(&a);
+    a.kernel.keep_busy(Duration::from_secs(100));
+    let before = a.setup.clone();
+    let failure = a.reload(&before.changed()).unwrap_err().to_string();
+    assert!(failure.contains("The LUNs were kept"), "{failure}");
+    a.setup = before;
+    assert_eq!(a.health(Level::Owner), Health::Running);
+}
+
+#[test]
+fn a_group_that_is_not_served_is_not_changed() {
+    let (mut a, _) = pair();
+    let failure = a.reload(&a.setup.changed()).unwrap_err().to_string();
+    assert!(failure.contains("is not served here"), "{failure}");
+    assert_eq!(a.leavings(), [""; 0]);
+}
+
+/// A port whose link was cut is logged in until the switch misses its keep-alives.
+#[test]
+fn news_of_a_logout_may_take_its_time() {
+    let (a, _) = pair();
+    let remote = "/sys/class/fc_remote_ports/rport-2:0-1";
+    a.kernel.set(&format!("{remote}/port_name"), "0x20010025b500000a\n");
+    a.kernel.set(&format!("{remote}/port_state"), "Online\n");
+    let other = SimKernel::enter(&a.san, 0);
+    let begun = a.kernel.now();
+    let pause = |time: Duration| {
+        let to = a.kernel.now() + time;
+        if to > begun + Duration::from_secs(12) {
+            other.set(&format!("{remote}/port_state"), "Blocked\n");
+        }
+        a.san.borrow_mut().advance(to);
+    };
+    let kernel = SimKernel::enter(&a.san, 0).paused_by(&pause);
+    takeover(&kernel, a.name, &a.scope_with(&[]), a.budget()).unwrap();
+    assert_eq!(a.health(Level::Disk), Health::Running);
 }
 
 #[test]

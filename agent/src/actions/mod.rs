@@ -1,6 +1,7 @@
 //! The agent's actions, one file each.
 
 mod monitor;
+mod reload;
 mod start;
 mod stop;
 mod validate;
@@ -13,13 +14,14 @@ use crate::environment::Environment;
 use crate::exit::{Code, Outcome};
 use crate::metadata;
 
-const USAGE: &str = "usage: vport {start|stop|monitor|validate-all|meta-data}\n";
+const USAGE: &str =
+    "usage: vport {start|stop|monitor|reload-agent|validate-all|meta-data}\n";
 
 /// Carries out an action of the agent.
 pub fn run(action: &str, environment: &Environment) -> Outcome {
     // A user who sees only a part would take what is hidden for what is not there.
     let acts = match action {
-        "start" | "stop" | "monitor" | "status" => true,
+        "start" | "stop" | "monitor" | "status" | "reload-agent" => true,
         "validate-all" => validate::looks_at_the_node(environment),
         _ => false,
     };
@@ -33,6 +35,7 @@ pub fn run(action: &str, environment: &Environment) -> Outcome {
         "stop" => stop::stop(&Call::new(environment)),
         // `status` is what monitor was once called.
         "monitor" | "status" => monitor::monitor(&Call::new(environment)),
+        "reload-agent" => reload::reload(&Call::new(environment)),
         "validate-all" => validate::validate(environment),
         "meta-data" => Outcome::plain(crate::print(&metadata::document())),
         "usage" | "help" => Outcome::plain(crate::print(USAGE)),

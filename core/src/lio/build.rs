@@ -96,8 +96,7 @@ pub fn mapped_luns(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<C
 /// A LUN directory with its link, unless both are there. A link that leads elsewhere is
 /// tried all the same: the kernel's refusal names it.
 fn lun(dir: &Path, number: u16, to: PathBuf, known: &[Lun]) -> Option<Chain> {
-    let there = known.iter().find(|lun| lun.number == number);
-    if there.and_then(|lun| lun.link.as_ref()).is_some_and(|(_, target)| *target == to) {
+    if known.iter().any(|lun| lun.number == number && lun.leads_to(&to)) {
         return None;
     }
     let path = dir.join(format!("lun_{number}"));

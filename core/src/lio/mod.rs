@@ -2,6 +2,7 @@
 
 mod build;
 mod observe;
+mod obsolete;
 mod remove;
 mod tcm_fc;
 
@@ -13,7 +14,8 @@ use crate::wwn::Wwn;
 
 pub use build::{backstore_path, build, frame, luns, mapped_luns};
 pub use observe::{Acl, Backstore, Export, Lun, Tree, observe};
-pub use remove::{quiesce, remove, remove_ports};
+pub use obsolete::Obsolete;
+pub use remove::{quiesce, remove, remove_ports, resume};
 pub use tcm_fc::{TCM_FC, TcmFc};
 
 /// What differs between LIO's Fibre Channel drivers.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::disk::Disk;
 use crate::kernel::{self, Kernel, KernelError, paths};
 use crate::lio::{DRIVERS, hba};
 use crate::wwn::Wwn;
@@ -81,6 +82,21 @@ impl Export {
     /// The backstore in a directory.
     pub fn backstore(&self, path: &Path) -> Option<&Backstore> {
         self.backstores.iter().find(|backstore| backstore.path == path)
+    }
+}
+
+impl Backstore {
+    /// Whether it holds this disk, under the identity that it has in a group; one that is
+    /// not enabled holds none yet.
+    pub fn holds(&self, wwnn: Wwn, disk: &Disk) -> bool {
+        !self.enabled || self.device == disk.node && self.serial == disk.unit_serial(wwnn)
+    }
+}
+
+impl Lun {
+    /// Whether this is where its link leads.
+    pub fn leads_to(&self, path: &Path) -> bool {
+        self.link.as_ref().is_some_and(|(_, to)| to == path)
     }
 }
 

@@ -3,9 +3,9 @@
 
 use crate::kernel::{Chain, Op};
 
-use super::ALUA_TRANSITIONING;
 use super::build::set_alua;
-use super::observe::{Backstore, Export, Lun};
+use super::observe::{Acl, Backstore, Export, Lun};
+use super::{ALUA_ACTIVE_OPTIMIZED, ALUA_TRANSITIONING};
 
 /// Answers every new command with "try again", so that what is in flight can end. One
 /// fast write a LUN, no grace period.
@@ -14,15 +14,17 @@ pub fn quiesce(backstores: &[Backstore]) -> Vec<Chain> {
     live.map(|b| vec![set_alua(&b.path, ALUA_TRANSITIONING)]).collect()
 }
 
+/// Serves what was quiesced again.
+pub fn resume(backstores: &[Backstore]) -> Vec<Chain> {
+    let live = backstores.iter().filter(|b| b.enabled);
+    live.map(|b| vec![set_alua(&b.path, ALUA_ACTIVE_OPTIMIZED)]).collect()
+}
+
 /// The steps that remove the target ports, each to be begun when the one before it has
 /// ended. configfs dictates the order: a directory goes after what links to it.
 pub fn remove_ports(export: &Export) -> [(&'static str, Vec<Chain>); 3] {
     let trees = || export.trees.iter();
-    let acls = trees().flat_map(|tree| &tree.acls).map(|acl| {
-        let mut chain: Chain = acl.mapped.iter().flat_map(unlink).collect();
-        chain.push(Op::RemoveDir(acl.path.clone()));
-        chain
-    });
+    let acls = trees().flat_map(|tree| &tree.acls).map(forget);
     let luns = trees().flat_map(|tree| &tree.luns).map(unlink);
     let ports = trees()
         .map(|tree| vec![Op::RemoveDir(tree.tpg()), Op::RemoveDir(tree.path.clone())]);
@@ -35,8 +37,7 @@ pub fn remove_ports(export: &Export) -> [(&'static str, Vec<Chain>); 3] {
 
 /// The steps that close the disks.
 pub fn remove(export: &Export) -> [(&'static str, Vec<Chain>); 2] {
-    let backstores =
-        export.backstores.iter().map(|b| vec![Op::RemoveDir(b.path.clone())]);
+    let backstores = export.backstores.iter().map(close);
     let hba = export.hba.iter().map(|hba| vec![Op::RemoveDir(hba.clone())]);
     [
         ("remove the backstores", backstores.collect()),
@@ -44,7 +45,17 @@ pub fn remove(export: &Export) -> [(&'static str, Vec<Chain>); 2] {
     ]
 }
 
-fn unlink(lun: &Lun) -> Chain {
+pub(super) fn close(backstore: &Backstore) -> Chain {
+    vec![Op::RemoveDir(backstore.path.clone())]
+}
+
+/// An initiator with all that it may see.
+pub(super) fn forget(acl: &Acl) -> Chain {
+    let mapped = acl.mapped.iter().flat_map(unlink);
+    mapped.chain([Op::RemoveDir(acl.path.clone())]).collect()
+}
+
+pub(super) fn unlink(lun: &Lun) -> Chain {
     let link = lun.link.iter().map(|(link, _)| Op::Unlink(link.clone()));
     link.chain([Op::RemoveDir(lun.path.clone())]).collect()
 }

@@ -109,8 +109,7 @@ fn exports(group: &Group, found: &Found) -> Vec<String> {
         for port in &group.ports {
             let Some(tree) = found.export.tree(port.wwpn) else { continue };
             let leads_to = |luns: &[lio::Lun], to: &PathBuf| {
-                let lun = luns.iter().find(|l| l.number == lun);
-                lun.and_then(|l| l.link.as_ref()).is_some_and(|(_, target)| target == to)
+                luns.iter().any(|l| l.number == lun && l.leads_to(to))
             };
             if !leads_to(&tree.luns, &path) {
                 faults.push(format!("LUN {lun} is not exported by {}", port.wwpn));

@@ -10,7 +10,7 @@ use crate::budget::Budget;
 use crate::fabric;
 use crate::failure::{Failure, Kind};
 use crate::kernel::{self, Chain, Instant, Kernel, Op, paths};
-use crate::lio::{self, Export};
+use crate::lio::{self, Backstore};
 use crate::ownership;
 use crate::registry;
 use crate::scope::{Found, Scope};
@@ -28,7 +28,7 @@ const BARRED: Duration = Duration::from_secs(3);
 /// Between two looks at the counters.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How much of the time the drain may use; logging out and unmapping need the rest.
-const PERCENT_TO_DRAIN: u32 = 60;
+pub(super) const PERCENT_TO_DRAIN: u32 = 60;
 
 /// Stops serving a group on this node. Nothing there is a success.
 ///
@@ -104,9 +104,9 @@ fn drain(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
     })?;
     let end = budget.first(PERCENT_TO_DRAIN).end;
     let settled = if heard(kernel, found, budget) { SETTLED } else { SETTLED_UNHEARD };
-    let drained = || in_flight(kernel, export).is_empty();
-    if !wait_until(kernel, end, drained) {
-        return Err(undrained(in_flight(kernel, export), budget.spent(kernel)));
+    let stores = &export.backstores;
+    if !wait_until(kernel, end, || in_flight(kernel, stores).is_empty()) {
+        return Err(undrained(in_flight(kernel, stores), budget.spent(kernel)));
     }
     // The bar last, and for a moment only: the kernel lifts it by itself after some
     // seconds, before an initiator takes a command that it sent for lost.
@@ -116,7 +116,7 @@ fn drain(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
     let quiet = wait_until(kernel, barred_until.min(budget.end), || {
         let (before, now) = (frames, kernel.now());
         frames = exchanged(kernel, found);
-        if frames != before || !in_flight(kernel, export).is_empty() {
+        if frames != before || !in_flight(kernel, stores).is_empty() {
             quiet_since = now;
         }
         now.saturating_sub(quiet_since) >= settled
@@ -134,7 +134,11 @@ fn drain(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
 }
 
 /// Looks again and again until `done`, or `end`; says which it was.
-fn wait_until(kernel: &dyn Kernel, end: Instant, mut done: impl FnMut() -> bool) -> bool {
+pub(super) fn wait_until(
+    kernel: &dyn Kernel,
+    end: Instant,
+    mut done: impl FnMut() -> bool,
+) -> bool {
     loop {
         if done() {
             return true;
@@ -164,14 +168,18 @@ fn told(errors: &[kernel::KernelError]) -> String {
 
 /// The failure to drain.
 fn undrained(busy: Vec<String>, spent: Duration) -> Failure {
+    still_in_flight(busy, spent).advise(
+        "The port was not logged out: it would hang the kernel. The node has to be \
+         fenced; see why the disk does not answer",
+    )
+}
+
+pub(super) fn still_in_flight(busy: Vec<String>, spent: Duration) -> Failure {
     let spent = spent.as_secs_f32();
     let cause = format!("commands are still in flight after {spent:.1} s");
     let mut failure = Failure::new(Kind::Failed, "drain the LUNs", cause);
     failure.causes.extend(busy);
-    failure.advise(
-        "The port was not logged out: it would hang the kernel. The node has to be \
-         fenced; see why the disk does not answer",
-    )
+    failure
 }
 
 /// How many frames the group's ports have received and sent.
@@ -201,8 +209,8 @@ fn heard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> bool {
 }
 
 /// Each disk with commands in flight, in words.
-fn in_flight(kernel: &dyn Kernel, export: &Export) -> Vec<String> {
-    let busy = export.backstores.iter().filter(|b| b.enabled).filter_map(|backstore| {
+pub(super) fn in_flight(kernel: &dyn Kernel, stores: &[Backstore]) -> Vec<String> {
+    let busy = stores.iter().filter(|b| b.enabled).filter_map(|backstore| {
         let name = backstore.device.file_name()?.to_string_lossy().into_owned();
         let lun = backstore.path.file_name().unwrap_or_default().to_string_lossy();
         let text = match kernel.read(&paths::block(&name, "inflight")) {

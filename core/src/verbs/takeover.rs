@@ -21,8 +21,6 @@ use crate::verbs::release;
 
 /// How much of the time a takeover may use before it gives up; the rest is for undoing.
 const PERCENT_TO_BUILD: u32 = 70;
-/// How long the news of a logout elsewhere may take to get here.
-const NEWS_OF_LOGOUT: Duration = Duration::from_secs(5);
 /// Between two looks at a state that the kernel announces by no event.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -82,7 +80,7 @@ pub fn check_node(
     observe(kernel, scope, group, budget).map(|_| ())
 }
 
-fn misconfigured(error: &crate::group::GroupError) -> Failure {
+pub(super) fn misconfigured(error: &crate::group::GroupError) -> Failure {
     Failure {
         kind: Kind::Configuration,
         step: "read the parameters",
@@ -133,7 +131,7 @@ fn observe(
     Ok(Here { driver, disks, reservations, found, absent })
 }
 
-fn driver(group: &Group) -> Result<&'static dyn Driver, Failure> {
+pub(super) fn driver(group: &Group) -> Result<&'static dyn Driver, Failure> {
     match group.driver {
         DriverChoice::Auto | DriverChoice::TcmFc => Ok(&TCM_FC),
         DriverChoice::Qla2xxx => {
@@ -148,8 +146,8 @@ fn driver(group: &Group) -> Result<&'static dyn Driver, Failure> {
 fn same_disks(group: &Group, disks: &[Disk], export: &Export) -> Result<(), Failure> {
     for disk in disks {
         let path = lio::backstore_path(group.wwnn, disk.lun);
-        let Some(there) = export.backstore(&path).filter(|b| b.enabled) else { continue };
-        if there.device != disk.node || there.serial != disk.unit_serial(group.wwnn) {
+        let Some(there) = export.backstore(&path) else { continue };
+        if !there.holds(group.wwnn, disk) {
             let cause = format!(
                 "LUN {} is exported from {} and should be {} ({})",
                 disk.lun,
@@ -189,11 +187,7 @@ fn build(
         let key = ownership::key_of(node);
         ownership::acquire(kernel, &here.disks, &here.reservations, key, budget)?;
     }
-    for step in export(kernel, group, here) {
-        step.apply(kernel, budget).map_err(|errors| {
-            Failure::kernel(step.title, &errors).advise(advice(&errors))
-        })?;
-    }
+    export(kernel, group, here.driver, &here.disks, &here.found.export, budget)?;
     not_elsewhere(kernel, &here.absent, budget)?;
     let create = |(port, physical): &(PortSpec, PhysicalPort)| {
         vec![fabric::create(physical, port.wwpn, group.wwnn)]
@@ -210,17 +204,28 @@ fn build(
     Ok(())
 }
 
-/// The steps that export the group, disks first.
-fn export(kernel: &dyn Kernel, group: &Group, here: &Here) -> Vec<Step> {
-    let (driver, now) = (here.driver, &here.found.export);
+/// Exports what is not exported yet, disks first.
+pub(super) fn export(
+    kernel: &dyn Kernel,
+    group: &Group,
+    driver: &dyn Driver,
+    disks: &[Disk],
+    now: &Export,
+    budget: Budget,
+) -> Result<(), Failure> {
     let mut frame = lio::frame(group, driver);
     frame.extend(state_directory(kernel));
-    vec![
+    for step in [
         Step::new("make the target's directories", frame),
-        Step::new("make the backstores", lio::build(group, &here.disks, now)),
+        Step::new("make the backstores", lio::build(group, disks, now)),
         Step::new("make the LUNs", lio::luns(group, driver, now)),
         Step::new("map the LUNs", lio::mapped_luns(group, driver, now)),
-    ]
+    ] {
+        step.apply(kernel, budget).map_err(|errors| {
+            Failure::kernel(step.title, &errors).advise(advice(&errors))
+        })?;
+    }
+    Ok(())
 }
 
 /// Without this directory LIO refuses even those reservations of initiators that it need
@@ -243,19 +248,20 @@ fn advice(errors: &[KernelError]) -> &'static str {
     }
 }
 
-/// Refuses while this node sees one of the names logged in on another node: with fencing
-/// that is news that has not got here yet, so it is given a moment.
+/// Refuses while this node sees one of the names logged in on another node. With fencing
+/// that is news that has not got here yet: a switch notices a dead FCoE port only when
+/// some keep-alives are missing, 20 s by default. So it is given all the time there is; a
+/// start that has failed is not tried again.
 fn not_elsewhere(
     kernel: &dyn Kernel,
     absent: &[(PortSpec, PhysicalPort)],
     budget: Budget,
 ) -> Result<(), Failure> {
-    let until = (kernel.now() + NEWS_OF_LOGOUT).min(budget.end);
     for (port, _) in absent {
         while let Some(remote) = fabric::logged_in_elsewhere(kernel, port.wwpn)
             .map_err(|error| Failure::kernel("look for the port", &[error]))?
         {
-            if kernel.now() >= until {
+            if budget.is_over(kernel) {
                 let cause = format!("{} is logged in elsewhere ({remote})", port.wwpn);
                 return Err(Failure::new(Kind::Failed, "look for the port", cause)
                     .advise("Stop or fence the node that still serves it"));

@@ -12,7 +12,7 @@ use understudy_core::failure::Failure;
 use understudy_core::kernel::sim::{Killed, San, SharedSan, SimKernel};
 use understudy_core::ownership::key_of;
 use understudy_core::scope::Scope;
-use understudy_core::verbs::{Health, Level, health, release, takeover};
+use understudy_core::verbs::{Health, Level, health, release, reload, takeover};
 use understudy_core::wwn::Wwn;
 
 /// A takeover group's parameters.
@@ -23,10 +23,13 @@ pub struct Setup {
     pub ports: Vec<String>,
     /// LUN number and kernel name.
     pub disks: Vec<(u16, String)>,
+    pub initiators: Vec<String>,
     pub home: String,
 }
 
 pub const INITIATORS: [&str; 2] = ["21:00:00:24:ff:00:00:01", "21:00:00:24:ff:00:00:02"];
+/// Disks that are there and in no group, until [`Setup::changed`].
+pub const SPARE: [&str; 2] = ["sdx", "sdy"];
 
 impl Setup {
     /// A group with that many LUNs and ports.
@@ -39,8 +42,24 @@ impl Setup {
             disks: (0..luns)
                 .map(|n| (n + n / 2 * 3, format!("sd{}", letter(n))))
                 .collect(),
+            initiators: INITIATORS.map(str::to_owned).to_vec(),
             home: "a".into(),
         }
+    }
+
+    /// The same group after a change: its first LUN is gone, its last number leads to
+    /// another disk, a LUN has come; an initiator is gone, and another has come.
+    pub fn changed(&self) -> Self {
+        let [other, new] = SPARE.map(str::to_owned);
+        let mut changed = self.clone();
+        if let Some((_, disk)) = changed.disks.last_mut() {
+            *disk = other;
+        }
+        changed.disks.remove(0);
+        changed.disks.push((60, new));
+        changed.initiators.remove(0);
+        changed.initiators.push("21:00:00:24:ff:00:00:03".into());
+        changed
     }
 
     pub fn param(&self, name: &str) -> Option<String> {
@@ -52,14 +71,15 @@ impl Setup {
             "wwnn" => self.wwnn.clone(),
             "ports" => self.ports.join(" "),
             "disks" => self.disks.iter().map(disk).collect::<Vec<_>>().join(" "),
-            "initiators" => INITIATORS.join(" "),
+            "initiators" => self.initiators.join(" "),
             "home" => self.home.clone(),
             _ => return None,
         })
     }
 
     pub fn san(&self) -> SharedSan {
-        let names: Vec<_> = self.disks.iter().map(|(_, name)| name).collect();
+        let names = self.disks.iter().map(|(_, name)| name.as_str());
+        let names: Vec<_> = names.chain(SPARE).collect();
         Rc::new(RefCell::new(San::new(&names, &initiators())))
     }
 }
@@ -120,6 +140,12 @@ impl Node {
         self.stop_with(&[])
     }
 
+    /// Changes the group that it serves, whose initiators have let go of what goes.
+    pub fn reload(&mut self, to: &Setup) -> Result<(), Failure> {
+        self.setup = to.clone();
+        reload(&self.kernel, self.name, &self.scope_with(&[]), self.budget())
+    }
+
     pub fn health(&self, level: Level) -> Health {
         health(&self.kernel, self.name, &self.scope_with(&[]), level, self.budget())
     }
@@ -143,10 +169,16 @@ impl Node {
         left
     }
 
-    /// Whether this node alone owns every disk.
+    /// Whether this node alone owns every disk of the group, and no other.
     pub fn owns_all(&self) -> bool {
-        let disks = &self.san.borrow().disks;
-        disks.names().all(|name| disks.reservation(name).owned_by(key_of(self.name)))
+        let (disks, key) = (&self.san.borrow().disks, key_of(self.name));
+        disks.names().all(|name| {
+            let now = disks.reservation(name);
+            match self.setup.disks.iter().any(|(_, its)| its == name) {
+                true => now.owned_by(key),
+                false => !now.keys.contains(&key),
+            }
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use understudy_core::wwn::Wwn;
 
 use crate::agent::{Action, Agent, Answer, NAMES, Step, TIMEOUT};
 use crate::cluster::{GROUPS, Known, NODES, Node, Side, Want};
-use crate::common::{Setup, initiators};
+use crate::common::{INITIATORS, Setup, initiators};
 use crate::tally::Tally;
 
 /// For how long things go wrong; after that the cluster is left to itself.
@@ -550,6 +550,7 @@ fn setup(home: usize, rng: &mut Rng) -> Setup {
             .map(|n| format!("20:0{n}:00:25:b5:00:00:0{}", NAMES[home]))
             .collect(),
         disks: (0..luns).map(|n| (n as u16, format!("sd{}{n}", NAMES[home]))).collect(),
+        initiators: INITIATORS.map(str::to_owned).to_vec(),
         home: NAMES[home].into(),
     }
 }

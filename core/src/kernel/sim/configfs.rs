@@ -54,8 +54,9 @@ pub fn port_of(path: &Path) -> Option<Wwn> {
     inside(path)?.split('/').nth(1)?.parse().ok()
 }
 
-fn is_lun(name: &str) -> bool {
-    name.strip_prefix("lun_").is_some_and(|number| number.parse::<u16>().is_ok())
+/// The number in a LUN's name.
+pub fn lun(name: &str) -> Option<u16> {
+    name.strip_prefix("lun_")?.parse().ok()
 }
 
 /// tcm_fc takes one spelling of a name only (`ft_parse_wwn` with `strict`).
@@ -96,7 +97,7 @@ fn may_be_made(tree: &Tree, item: Item) -> Result<(), Errno> {
         }
         Item::Port(name) | Item::Acl(name) => !is_strict(name),
         Item::Tpg(name) => name != "tpgt_1",
-        Item::Lun(name) | Item::MappedLun(name) => !is_lun(name),
+        Item::Lun(name) | Item::MappedLun(name) => lun(name).is_none(),
         Item::Backstore => false,
     };
     if refused { Err(Errno::EINVAL) } else { Ok(()) }
@@ -264,7 +265,19 @@ pub struct Served {
 pub fn served(tree: &Tree, port: Wwn, initiator: Wwn, lun: u16) -> Option<Served> {
     let tpg = paths::lio_port("fc", port).join("tpgt_1");
     let acl = tpg.join("acls").join(initiator.to_string()).join(format!("lun_{lun}"));
-    let store = tree.first_link(tree.first_link(&acl)?)?;
+    backstore(tree, &acl)
+}
+
+/// What is behind a LUN, a mapped LUN, or the link in one of them.
+pub fn backstore(tree: &Tree, path: &Path) -> Option<Served> {
+    let mut at = path;
+    while item(at) != Some(Item::Backstore) {
+        at = match tree.get(at)? {
+            Entry::Link(to) => to,
+            _ => tree.first_link(at)?,
+        };
+    }
+    let store = at;
     let state = tree.read(&store.join("alua/default_tg_pt_gp/alua_access_state")).ok()?;
     Some(Served {
         device: disk(tree, store)?.to_owned(),

@@ -90,7 +90,7 @@ impl San {
         };
         match op {
             Op::RemoveDir(path) | Op::Unlink(path) => {
-                if let Some(port) = live(path) {
+                if let Some(port) = live(path).filter(|_| !self.may_go(node, path)) {
                     panic!("{op}, under the live port {port}: an I/O error");
                 }
             }
@@ -106,6 +106,31 @@ impl San {
             }
             _ => {}
         }
+    }
+
+    /// Whether what is removed under a live port is out of use. A LUN has to be quiet by
+    /// then: its removal waits for whatever is in flight.
+    fn may_go(&self, node: usize, path: &Path) -> bool {
+        let (luns, initiators) = &self.unused;
+        let found = path.ancestors().filter_map(configfs::item);
+        let mut quiet = false;
+        for item in found {
+            match item {
+                Item::Acl(name)
+                    if name.parse().is_ok_and(|n| initiators.contains(&n)) =>
+                {
+                    return true;
+                }
+                Item::Lun(name) | Item::MappedLun(name) => {
+                    let lun = configfs::lun(name).filter(|lun| luns.contains(lun));
+                    let node = self.nodes.get(node);
+                    let store = node.and_then(|n| configfs::backstore(&n.tree, path));
+                    quiet = lun.is_some() && store.is_none_or(|s| s.transitioning);
+                }
+                _ => {}
+            }
+        }
+        quiet
     }
 
     /// How long an operation takes that is begun now.

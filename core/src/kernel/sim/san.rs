@@ -3,7 +3,7 @@
 //! its time, so that a run is the same each time.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub struct San {
     /// nobody owned at that moment: a stop gives the reservation up, and then nothing
     /// keeps such a node out.
     pub unguarded: u64,
+    /// LUNs and initiators that are out of use: these may go under a live port.
+    pub unused: (BTreeSet<u16>, BTreeSet<Wwn>),
     /// Counts whatever may decide who can write to a disk.
     pub changes: u64,
     pub(super) now: Instant,
@@ -84,6 +86,7 @@ impl San {
             npiv: true,
             forgive_conflicts: false,
             unguarded: 0,
+            unused: Default::default(),
             changes: 0,
             now: Duration::from_secs(1000),
             nodes: Vec::new(),

@@ -1,0 +1,69 @@
+//! What LIO exports of a group that the group, changed since, does not have any more.
+
+use std::path::Path;
+
+use crate::disk::Disk;
+use crate::group::Group;
+use crate::kernel::Chain;
+
+use super::observe::{Acl, Backstore, Export, Lun};
+use super::remove::{close, forget, unlink};
+
+/// Parts of an export that go while the rest is served.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Obsolete {
+    /// Initiators that may not log in any more.
+    pub acls: Vec<Acl>,
+    /// LUNs that the other initiators have to lose.
+    pub mapped: Vec<Lun>,
+    /// The LUNs themselves.
+    pub luns: Vec<Lun>,
+    /// What is behind them.
+    pub backstores: Vec<Backstore>,
+}
+
+impl Obsolete {
+    /// Compares. A LUN whose number leads to another disk now goes as well: it has to be
+    /// made anew.
+    pub fn of(group: &Group, disks: &[Disk], export: &Export) -> Self {
+        let wanted = |number: u16| group.disks.iter().any(|disk| disk.lun == number);
+        let stays = |b: &&Backstore| {
+            let same = |disk: &Disk| {
+                super::backstore_path(group.wwnn, disk.lun) == b.path
+                    && b.holds(group.wwnn, disk)
+            };
+            disks.iter().any(same)
+        };
+        let (_, backstores): (Vec<_>, Vec<_>) = export.backstores.iter().partition(stays);
+        let goes = |lun: &Lun, gone: &[&Path]| {
+            !wanted(lun.number) || gone.iter().any(|path| lun.leads_to(path))
+        };
+        let gone: Vec<_> = backstores.iter().map(|b| b.path.as_path()).collect();
+        let luns = export.trees.iter().flat_map(|tree| &tree.luns);
+        let luns: Vec<&Lun> = luns.filter(|lun| goes(lun, &gone)).collect();
+        let gone: Vec<_> = luns.iter().map(|lun| lun.path.as_path()).collect();
+        let may_log_in = |acl: &&Acl| {
+            acl.initiator().is_some_and(|name| group.initiators.contains(&name))
+        };
+        let acls = export.trees.iter().flat_map(|tree| &tree.acls);
+        let (staying, acls): (Vec<_>, Vec<_>) = acls.partition(may_log_in);
+        let mapped = staying.into_iter().flat_map(|acl| &acl.mapped);
+        let mapped = mapped.filter(|lun| goes(lun, &gone));
+        Self {
+            mapped: mapped.cloned().collect(),
+            luns: luns.into_iter().cloned().collect(),
+            acls: acls.into_iter().cloned().collect(),
+            backstores: backstores.into_iter().cloned().collect(),
+        }
+    }
+
+    /// The steps that remove it, each to be begun when the one before it has ended.
+    pub fn remove(&self) -> [(&'static str, Vec<Chain>); 4] {
+        [
+            ("remove the initiators", self.acls.iter().map(forget).collect()),
+            ("unmap the LUNs", self.mapped.iter().map(unlink).collect()),
+            ("remove the LUNs", self.luns.iter().map(unlink).collect()),
+            ("remove the backstores", self.backstores.iter().map(close).collect()),
+        ]
+    }
+}

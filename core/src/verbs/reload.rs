@@ -1,0 +1,126 @@
+//! Reload: LUNs and initiators come and go under a port that is served.
+//!
+//! A LUN goes as a port does: quiesced, drained, and only then unmapped. Commands on the
+//! other LUNs go on meanwhile. LIO tells initiators of each change (unit attention 3F/0E,
+//! `core_enable_device_list_for_node`).
+
+use crate::budget::Budget;
+use crate::disk::{self, Disk};
+use crate::fabric;
+use crate::failure::{Failure, Kind};
+use crate::group::{Group, Ownership};
+use crate::kernel::Kernel;
+use crate::lio::{self, Obsolete};
+use crate::ownership;
+use crate::registry::{self, Entry};
+use crate::scope::{Found, Scope};
+use crate::step::Step;
+
+use super::release::{PERCENT_TO_DRAIN, in_flight, still_in_flight, wait_until};
+use super::takeover::{driver, export, misconfigured};
+
+/// Changes a group that is served here to what its configuration says now, without its
+/// ports being touched. Where nothing has changed it does nothing.
+///
+/// # Errors
+/// Names the step and the cause. A disk that is missing or that cannot be owned changes
+/// nothing; what fails later stays as far as it came, and a stop leaves nothing of it.
+pub fn reload(
+    kernel: &dyn Kernel,
+    node: &str,
+    scope: &Scope,
+    budget: Budget,
+) -> Result<(), Failure> {
+    let group = scope.group.as_ref().map_err(misconfigured)?;
+    let driver = driver(group)?;
+    let disks = disk::find_all(kernel, &group.disks)?;
+    let look =
+        || scope.look(kernel).map_err(|e| Failure::kernel("look at this node", &[e]));
+    let found = look()?;
+    let entries = entries(kernel, node, group, &disks, scope, &found)?;
+    let obsolete = Obsolete::of(group, &disks, &found.export);
+
+    // Until all is done the database has both: what comes and what goes may be ours.
+    for entry in &entries {
+        let mut both = entry.clone();
+        let before = scope.entries.iter().filter(|old| old.wwpn == entry.wwpn);
+        both.disks.extend(before.flat_map(|old| old.disks.clone()));
+        registry::record(kernel, &both)?;
+    }
+    let key = ownership::key_of(node);
+    let owned = group.ownership == Ownership::Scsi3Pr;
+    if owned {
+        let coming: Vec<Disk> =
+            disks.iter().filter(|d| !serves(&found, group, d)).cloned().collect();
+        let before = ownership::observe(kernel, &coming, budget)?;
+        ownership::acquire(kernel, &coming, &before, key, budget)?;
+    }
+    shrink(kernel, &obsolete, budget)?;
+    if owned {
+        let mut left = scope.disks(kernel, &found.export);
+        left.retain(|node| disks.iter().all(|disk| disk.node != *node));
+        let errors = ownership::give_up(kernel, &left, key, budget);
+        if !errors.is_empty() {
+            return Err(Failure::kernel("give up the disks", &errors));
+        }
+    }
+    export(kernel, group, driver, &disks, &look()?.export, budget)?;
+    entries.iter().try_for_each(|entry| registry::record(kernel, entry))
+}
+
+/// Whether a disk is exported already, under the number that it is to have.
+fn serves(found: &Found, group: &Group, disk: &Disk) -> bool {
+    let path = lio::backstore_path(group.wwnn, disk.lun);
+    let there = found.export.backstore(&path).filter(|b| b.enabled);
+    there.is_some_and(|b| b.holds(group.wwnn, disk))
+}
+
+/// What the database is to say of each port.
+fn entries(
+    kernel: &dyn Kernel,
+    node: &str,
+    group: &Group,
+    disks: &[Disk],
+    scope: &Scope,
+    found: &Found,
+) -> Result<Vec<Entry>, Failure> {
+    let physical = fabric::physical_ports(kernel);
+    let entry = |port: &crate::group::PortSpec| {
+        let vport = found.vports.iter().find(|vport| vport.wwpn == port.wwpn);
+        let carrier = vport.and_then(|v| physical.iter().find(|p| p.host == v.parent));
+        let carrier = carrier.ok_or_else(|| {
+            let cause = format!("port {} is not served here", port.wwpn);
+            Failure::new(Kind::Failed, "look at this node", cause)
+                .advise("A reload changes LUNs and initiators; restart the group")
+        })?;
+        let mut entry = Entry::new(kernel, node, group, disks, port, carrier);
+        let before = scope.entries.iter().find(|old| old.wwpn == port.wwpn);
+        entry.since = before.map_or(entry.since, |old| old.since);
+        Ok(entry)
+    };
+    group.ports.iter().map(entry).collect()
+}
+
+/// Takes away what the group has no more.
+fn shrink(
+    kernel: &dyn Kernel,
+    obsolete: &Obsolete,
+    budget: Budget,
+) -> Result<(), Failure> {
+    let stores = &obsolete.backstores;
+    let apply = |title, chains| {
+        let step = Step::new(title, chains);
+        step.apply(kernel, budget).map_err(|errors| Failure::kernel(title, &errors))
+    };
+    apply("quiesce the LUNs", lio::quiesce(stores))?;
+    // What LIO has accepted and not yet given to the disk, the removal itself waits for
+    // (`transport_clear_lun_ref`).
+    let end = budget.first(PERCENT_TO_DRAIN).end;
+    if !wait_until(kernel, end, || in_flight(kernel, stores).is_empty()) {
+        let busy = in_flight(kernel, stores);
+        apply("serve the LUNs again", lio::resume(stores))?;
+        return Err(still_in_flight(busy, budget.spent(kernel))
+            .advise("The LUNs were kept; see why the disk does not answer"));
+    }
+    obsolete.remove().into_iter().try_for_each(|(title, chains)| apply(title, chains))
+}
