@@ -83,6 +83,15 @@ impl Group {
         ]
     }
 
+    /// One of them.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        self.parameters()
+            .into_iter()
+            .find(|(its, _)| *its == name)
+            .map(|(_, value)| value)
+    }
+
     /// The agent's environment for a resource like this one, as assignments for a shell;
     /// `changes` replace parameters, the first of a name counts.
     #[must_use]

@@ -9,6 +9,7 @@ mod heartbeat_cut;
 mod moves;
 mod power_cut;
 mod readme;
+mod reload;
 mod stop_cannot_drain;
 mod stranger;
 pub mod world;
@@ -42,13 +43,14 @@ pub struct Seen {
 }
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 10] = [
+pub const SCENARIOS: [Scenario; 11] = [
     Scenario { name: "bad-configuration", run: bad_configuration::run },
     Scenario { name: "agent-contract", run: contract::run },
     Scenario { name: "crash-points", run: crash_points::run },
     Scenario { name: "readme-examples", run: readme::run },
     Scenario { name: "move-and-giveback", run: moves::three_rounds },
     Scenario { name: "twenty-moves", run: moves::twenty },
+    Scenario { name: "reload", run: reload::run },
     Scenario { name: "power-cut", run: power_cut::run },
     Scenario { name: "heartbeat-cut", run: heartbeat_cut::run },
     Scenario { name: "agent-killed", run: agent_killed::run },
