@@ -39,25 +39,12 @@ impl Disk {
 /// # Errors
 /// [`Kind::Node`]: another node may see them.
 pub fn find_all(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Result<Vec<Disk>, Failure> {
-    let mut by_wwid = None;
     let mut found = Vec::new();
     let mut missing = Vec::new();
-    for spec in specs {
-        let disk = match &spec.device {
-            DeviceName::Path(path) => at_path(kernel, path),
-            DeviceName::Wwid(wwid) => {
-                let known = by_wwid.get_or_insert_with(|| all_wwids(kernel));
-                with_wwid(known, wwid)
-            }
-        };
-        let lun = spec.lun;
+    for (spec, disk) in specs.iter().zip(look_for(kernel, specs)) {
         match disk {
-            Ok((name, wwid)) => {
-                let node = Path::new(paths::DEV).join(&name);
-                let device = spec.device.clone();
-                found.push(Disk { lun, device, node, name, wwid });
-            }
-            Err(why) => missing.push(format!("LUN {lun}: {}: {why}", spec.device)),
+            Ok(disk) => found.push(disk),
+            Err(why) => missing.push(format!("LUN {}: {}: {why}", spec.lun, spec.device)),
         }
     }
     for (i, disk) in found.iter().enumerate() {
@@ -79,6 +66,29 @@ pub fn find_all(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Result<Vec<Disk>, Fa
                  parameter"
             .into(),
     })
+}
+
+/// Those disks of a group that are here.
+pub fn find_any(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Vec<Disk> {
+    look_for(kernel, specs).into_iter().flatten().collect()
+}
+
+/// Looks for each disk; the node's WWIDs are read once for all of them.
+fn look_for(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Vec<Result<Disk, String>> {
+    let mut by_wwid = None;
+    let look = |spec: &DiskSpec| {
+        let (name, wwid) = match &spec.device {
+            DeviceName::Path(path) => at_path(kernel, path),
+            DeviceName::Wwid(wwid) => {
+                let known = by_wwid.get_or_insert_with(|| all_wwids(kernel));
+                with_wwid(known, wwid)
+            }
+        }?;
+        let node = Path::new(paths::DEV).join(&name);
+        let device = spec.device.clone();
+        Ok(Disk { lun: spec.lun, device, node, name, wwid })
+    };
+    specs.iter().map(look).collect()
 }
 
 type Found = Result<(String, Option<String>), String>;

@@ -129,6 +129,8 @@ pub struct Group {
     pub home: Option<String>,
     /// See [`DriverChoice`].
     pub driver: DriverChoice,
+    /// Whether grace periods are expedited while LUNs come and go.
+    pub expedite: bool,
 }
 
 /// Everything that is wrong with a configuration, not only the first thing.
@@ -187,6 +189,7 @@ impl Group {
         let ownership = value("ownership");
         let home = value("home");
         let driver = value("driver");
+        let expedite = value("expedite");
 
         let wwnn = in_param("wwnn", &wwnn, &mut faults, |t| Ok(t.parse::<Wwn>()?));
         let ports = in_param("ports", &ports, &mut faults, parse_port);
@@ -208,6 +211,11 @@ impl Group {
                 Err(format!("{} is not auto, tcm_fc or qla2xxx", quoted(other)).into())
             }
         });
+        let expedite = in_param("expedite", &expedite, &mut faults, |t| match t {
+            "yes" => Ok(true),
+            "no" => Ok(false),
+            other => Err(format!("{} is neither yes nor no", quoted(other)).into()),
+        });
 
         if wwnn.len() > 1 {
             faults.push("wwnn: more than one name given".into());
@@ -222,11 +230,22 @@ impl Group {
             }
         }
 
-        match (wwnn.first(), ownership.first(), driver.first()) {
-            (Some(&wwnn), Some(&ownership), Some(&driver)) if faults.is_empty() => {
+        match (wwnn.first(), ownership.first(), driver.first(), expedite.first()) {
+            (Some(&wwnn), Some(&ownership), Some(&driver), Some(&expedite))
+                if faults.is_empty() =>
+            {
                 let home = Some(home).filter(|h| !h.is_empty());
-                let name = name.to_owned();
-                Ok(Self { name, wwnn, ports, disks, initiators, ownership, home, driver })
+                Ok(Self {
+                    name: name.to_owned(),
+                    wwnn,
+                    ports,
+                    disks,
+                    initiators,
+                    ownership,
+                    home,
+                    driver,
+                    expedite,
+                })
             }
             _ => Err(GroupError(faults)),
         }
@@ -359,6 +378,7 @@ mod tests {
             ("disks", "0=/etc/passwd", "neither a path under /dev nor a WWID"),
             ("ownership", "mine", "neither scsi3-pr nor none"),
             ("driver", "lpfc", "not auto, tcm_fc or qla2xxx"),
+            ("expedite", "1", "'1' is neither yes nor no"),
         ] {
             let error = with(param, value).unwrap_err().to_string();
             assert!(error.contains(want), "{param}={value}: {error}");
@@ -377,12 +397,12 @@ mod tests {
         let words = ["x".repeat(9000), "y ".repeat(9000)].join(" ");
         let error = Group::parse("g", |_| Some(words.clone())).unwrap_err();
         let line = error.to_string();
-        assert!(line.len() < 2000 && line.ends_with("; and 53998 more"), "{line}");
+        assert!(line.len() < 2000 && line.ends_with("; and 62999 more"), "{line}");
     }
 
     proptest! {
         #[test]
-        fn no_text_panics(which in 0usize..7, text in ".*") {
+        fn no_text_panics(which in 0..PARAMS.len(), text in ".*") {
             let name = PARAMS[which].name;
             let _ = Group::parse("g", |p| {
                 if p == name { Some(text.clone()) } else { good(p) }

@@ -100,6 +100,19 @@ pub const PARAMS: &[Param] = &[
                prefer the home with a location constraint.",
     },
     Param {
+        name: "expedite",
+        choices: &["yes", "no"],
+        default: Some("yes"),
+        unique: false,
+        reloadable: false,
+        short: "expedite RCU grace periods while LUNs come and go",
+        long: "yes: while LUNs are made or removed, and no longer, the kernel's RCU grace \
+               periods are expedited (/sys/kernel/rcu_expedited), of which each LUN costs \
+               one or two. That interrupts every processor of the node for a moment; no \
+               leaves the kernel as it is, and a group with hundreds of LUNs takes many \
+               seconds longer.",
+    },
+    Param {
         name: "driver",
         choices: &["auto", "tcm_fc", "qla2xxx"],
         default: Some("auto"),

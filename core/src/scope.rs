@@ -87,10 +87,8 @@ impl Scope {
             if group.ownership == Ownership::None {
                 return Vec::new();
             }
-            for spec in &group.disks {
-                let found = disk::find_all(kernel, std::slice::from_ref(spec));
-                disks.extend(found.into_iter().flatten().map(|disk| disk.node));
-            }
+            let found = disk::find_any(kernel, &group.disks);
+            disks.extend(found.into_iter().map(|disk| disk.node));
         }
         for entry in self.entries.iter().filter(|e| e.ownership == Ownership::Scsi3Pr) {
             for disk in &entry.disks {

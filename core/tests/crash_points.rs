@@ -110,6 +110,7 @@ impl Case {
 fn recovers(node: &Node, name: &str) {
     node.stop().unwrap_or_else(|failure| panic!("{name}: then stop: {failure}"));
     assert_eq!(node.leavings(), [""; 0], "{name}");
+    assert!(!node.is_hurried(), "{name}");
     assert_eq!(node.health(Level::Port), Health::NotRunning, "{name}");
     node.start().unwrap_or_else(|failure| panic!("{name}: then start: {failure}"));
     assert_eq!(node.health(Level::Disk), Health::Running, "{name}");

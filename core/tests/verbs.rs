@@ -161,6 +161,23 @@ fn a_port_that_is_logged_in_elsewhere_is_refused() {
     a.start().unwrap();
 }
 
+/// What LUNs cost are grace periods, 18 ms each.
+#[test]
+fn grace_periods_are_expedited_unless_the_group_says_no() {
+    let took = |expedite: &str| {
+        let (a, _) = common::pair(&Setup::new(8, 1));
+        let begun = a.kernel.now();
+        a.start_with(&[("expedite", expedite)]).unwrap();
+        assert!(!a.is_hurried());
+        a.stop_with(&[("expedite", expedite)]).unwrap();
+        assert!(!a.is_hurried());
+        a.kernel.now() - begun
+    };
+    let (with, without) = (took("yes"), took("no"));
+    // The logout, the drain and the login take as long as ever.
+    assert!(without - with > Duration::from_millis(18 * 16), "{with:?}, {without:?}");
+}
+
 /// The first LUN and the first initiator go; see [`Setup::changed`].
 fn let_go(node: &Node) {
     let luns = node.setup.disks.iter().map(|(lun, _)| *lun);

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, openat, renameat};
 use nix::libc;
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
@@ -58,6 +58,18 @@ pub fn store(root: &Path, path: &Path, text: &str) -> Result<(), KernelError> {
     // It replaces a link, it does not follow one.
     renameat(&dir, &draft, &dir, &name)
         .map_err(|errno| refused("put in place", path, errno))
+}
+
+/// Waits until this process alone has a file locked, and keeps it so until what it
+/// returns is dropped. The file is made if it is absent.
+pub fn lock(root: &Path, path: &Path) -> Result<Flock<OwnedFd>, KernelError> {
+    let failed = |errno| refused("lock", path, errno);
+    let (dir, name) = directory(root, path, true)?;
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let file =
+        openat(&dir, &name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(failed)?;
+    ours(&file, SFlag::S_IFREG).map_err(|cause| KernelError::new("lock", path, cause))?;
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno))
 }
 
 /// Removes a file; one that is absent is well removed.

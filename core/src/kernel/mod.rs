@@ -10,6 +10,7 @@ mod files;
 mod op;
 pub mod paths;
 mod perform;
+mod rcu;
 mod real;
 pub mod reservation;
 mod scsi;

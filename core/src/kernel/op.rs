@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::reservation::{Key, Reservation};
-use super::{Cause, KernelError, value_part};
+use super::{Cause, KernelError, paths, value_part};
 use crate::wwn::Wwn;
 
 /// One operation. Each is idempotent: done already, it succeeds as [`Done::Unchanged`].
@@ -88,6 +88,10 @@ pub enum Op {
     },
     /// End that, and take away what it needed.
     LiftBar(Wwn),
+    /// Have the kernel expedite its RCU grace periods, for this process.
+    Expedite,
+    /// Have it as it was, unless another process of ours still wants it otherwise.
+    Relax,
     /// Send an ECHO to a remote port, by its bsg device, and wait for the answer.
     Echo(PathBuf),
 }
@@ -112,6 +116,8 @@ impl Op {
             }
             Self::Release { disk, key } => ("release", disk, Some(key.to_string())),
             Self::ReadDisk(disk) => ("read disk", disk, None),
+            Self::Expedite => ("turn on", Path::new(paths::RCU_EXPEDITED), None),
+            Self::Relax => ("put back", Path::new(paths::RCU_EXPEDITED), None),
             Self::Echo(port) => ("echo", port, None),
             Self::Bar { link, wwpn, fcid } => {
                 let port = format!("{wwpn} at {fcid:#08x}");

@@ -23,6 +23,10 @@ pub const MODULES: &str = "/sys/module";
 pub const TARGET: &str = "/sys/kernel/config/target";
 /// The virtual port database. The kernel's own state does not survive a reboot either.
 pub const REGISTRY: &str = "/run/understudy/ports";
+/// The kernel's switch for expedited RCU grace periods (kernel/ksysfs.c).
+pub const RCU_EXPEDITED: &str = "/sys/kernel/rcu_expedited";
+/// Who has turned it on, and what it was before.
+pub const EXPEDITED: &str = "/run/understudy/expedited";
 /// Device nodes.
 pub const DEV: &str = "/dev";
 /// Pass-through to remote ports, by the kernel's names for them.

@@ -1,4 +1,5 @@
-//! Carrying out one operation on a tree of files: what the worker process does.
+//! Carrying out one operation on a tree of files: what the worker process does, for the
+//! agent, its parent.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -8,10 +9,11 @@ use std::time::Duration;
 
 use nix::libc;
 use nix::time::{ClockId, clock_gettime};
+use nix::unistd::getppid;
 
 use super::op::{Done, Op};
 use super::reservation::Key;
-use super::{Cause, Instant, KernelError, bar, bsg, scsi};
+use super::{Cause, Instant, KernelError, bar, bsg, rcu, scsi};
 
 /// Since boot, suspended time left out: the same in parent and child.
 pub fn monotonic() -> Instant {
@@ -56,6 +58,8 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
         Op::Release { disk, key } => scsi::release(&at(disk), *key),
         Op::Bar { link, wwpn, fcid } => bar::set(link, *wwpn, *fcid, op),
         Op::LiftBar(wwpn) => bar::lift(*wwpn, op),
+        Op::Expedite => rcu::expedite(root, getppid(), op),
+        Op::Relax => rcu::relax(root, getppid(), op),
         Op::Echo(port) => bsg::echo(&at(port), op),
         Op::ReadDisk(disk) => read_disk(&at(disk)).map_err(|e| op.failed(Cause::of(&e))),
     }

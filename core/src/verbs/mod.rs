@@ -1,6 +1,7 @@
 //! What understudy does: take a group over, change it while it is served, release it, and
 //! say how it is.
 
+mod expedited;
 mod health;
 mod release;
 mod reload;

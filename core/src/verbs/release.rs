@@ -16,6 +16,8 @@ use crate::registry;
 use crate::scope::{Found, Scope};
 use crate::step::Step;
 
+use super::expedited::expedited;
+
 /// How long nothing may be in flight, and no frame come or go, before a port logs out.
 /// What has arrived and is not yet with the disk is in no counter that the kernel shows;
 /// even a command that is just being turned away hangs a logout.
@@ -58,11 +60,13 @@ pub fn release(
         .into_iter()
         .chain(lio::remove(&found.export))
         .chain([("lift the bar", lift)]);
-    for (title, chains) in steps {
-        if let Err(errors) = Step::new(title, chains).apply(kernel, budget) {
-            left.push(Failure::kernel(title, &errors));
+    expedited(kernel, scope, budget, || {
+        for (title, chains) in steps {
+            if let Err(errors) = Step::new(title, chains).apply(kernel, budget) {
+                left.push(Failure::kernel(title, &errors));
+            }
         }
-    }
+    });
     let still = look()?;
     // A disk that could not be closed stays ours: without an owner it is open to all.
     let open = still.export.backstores.iter().filter(|b| b.enabled).map(|b| &b.device);

@@ -16,6 +16,7 @@ use crate::registry::{self, Entry};
 use crate::scope::{Found, Scope};
 use crate::step::Step;
 
+use super::expedited::expedited;
 use super::release::{PERCENT_TO_DRAIN, in_flight, still_in_flight, wait_until};
 use super::takeover::{driver, export, misconfigured};
 
@@ -55,7 +56,7 @@ pub fn reload(
         let before = ownership::observe(kernel, &coming, budget)?;
         ownership::acquire(kernel, &coming, &before, key, budget)?;
     }
-    shrink(kernel, &obsolete, budget)?;
+    expedited(kernel, scope, budget, || shrink(kernel, &obsolete, budget))?;
     if owned {
         let mut left = scope.disks(kernel, &found.export);
         left.retain(|node| disks.iter().all(|disk| disk.node != *node));
@@ -64,7 +65,10 @@ pub fn reload(
             return Err(Failure::kernel("give up the disks", &errors));
         }
     }
-    export(kernel, group, driver, &disks, &look()?.export, budget)?;
+    let now = look()?.export;
+    expedited(kernel, scope, budget, || {
+        export(kernel, group, driver, &disks, &now, budget)
+    })?;
     entries.iter().try_for_each(|entry| registry::record(kernel, entry))
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use super::expedited::expedited;
+use super::release;
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort, VirtualPort};
@@ -17,7 +19,6 @@ use crate::ownership;
 use crate::registry::{self, Entry};
 use crate::scope::{Found, Scope};
 use crate::step::Step;
-use crate::verbs::release;
 
 /// How much of the time a takeover may use before it gives up; the rest is for undoing.
 const PERCENT_TO_BUILD: u32 = 70;
@@ -54,7 +55,7 @@ pub fn takeover(
         let entry = Entry::new(kernel, node, group, &here.disks, port, physical);
         registry::record(kernel, &entry)?;
     }
-    let built = build(kernel, node, group, &here, budget.first(PERCENT_TO_BUILD));
+    let built = build(kernel, node, scope, group, &here, budget.first(PERCENT_TO_BUILD));
     let Err(failure) = built else { return Ok(()) };
     log::warn!("{failure}; undoing");
     // Gathered anew: it knows the database entries of a moment ago.
@@ -179,6 +180,7 @@ fn not_lost(group: &Group, here: &Here, key: Key) -> Result<(), Failure> {
 fn build(
     kernel: &dyn Kernel,
     node: &str,
+    scope: &Scope,
     group: &Group,
     here: &Here,
     budget: Budget,
@@ -187,7 +189,9 @@ fn build(
         let key = ownership::key_of(node);
         ownership::acquire(kernel, &here.disks, &here.reservations, key, budget)?;
     }
-    export(kernel, group, here.driver, &here.disks, &here.found.export, budget)?;
+    expedited(kernel, scope, budget, || {
+        export(kernel, group, here.driver, &here.disks, &here.found.export, budget)
+    })?;
     not_elsewhere(kernel, &here.absent, budget)?;
     let create = |(port, physical): &(PortSpec, PhysicalPort)| {
         vec![fabric::create(physical, port.wwpn, group.wwnn)]

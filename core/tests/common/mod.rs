@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use understudy_core::budget::Budget;
 use understudy_core::failure::Failure;
+use understudy_core::kernel::Kernel;
 use understudy_core::kernel::sim::{Killed, San, SharedSan, SimKernel};
 use understudy_core::ownership::key_of;
 use understudy_core::scope::Scope;
@@ -167,6 +168,11 @@ impl Node {
             .filter(|name| san.disks.reservation(name).keys.contains(&key_of(self.name)));
         left.extend(keyed.map(|name| format!("a key on {name}")));
         left
+    }
+
+    /// Whether the kernel's grace periods are expedited.
+    pub fn is_hurried(&self) -> bool {
+        self.kernel.read("/sys/kernel/rcu_expedited".as_ref()).unwrap() != "0\n"
     }
 
     /// Whether this node alone owns every disk of the group, and no other.

@@ -111,7 +111,7 @@ fn touched(op: &Op) -> (Option<&Path>, Option<&Path>) {
             assert!(!link.is_empty() && link.chars().all(word), "{link:?}");
             (None, None)
         }
-        Op::LiftBar(_) => (None, None),
+        Op::LiftBar(_) | Op::Expedite | Op::Relax => (None, None),
     }
 }
 

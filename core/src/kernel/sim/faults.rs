@@ -122,6 +122,7 @@ fn errnos(op: &Op) -> &'static [Errno] {
         | Op::Release { .. } => &[EIO, ENODEV, ENXIO, EAGAIN, ENOTTY],
         Op::ReadDisk(_) => &[EIO, ENXIO, ENODATA],
         Op::Bar { .. } | Op::LiftBar(_) => &[ENOENT, ENOMEM],
+        Op::Expedite | Op::Relax => &[ENOENT, EROFS],
         Op::Echo(_) => &[ENOENT, ENXIO, ETIMEDOUT, EAGAIN],
     }
 }

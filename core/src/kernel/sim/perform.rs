@@ -14,6 +14,8 @@ use crate::wwn::{Wwn, from_sysfs};
 const QUICK: Duration = Duration::from_micros(200);
 /// An RCU grace period, as measured: 18 ms on an idle machine.
 const GRACE: Duration = Duration::from_millis(18);
+/// An expedited one.
+const EXPEDITED: Duration = Duration::from_millis(1);
 /// What a disk's or a remote port's answer takes.
 const ROUND_TRIP: Duration = Duration::from_millis(1);
 /// A logout, with everything that the driver waits for.
@@ -53,6 +55,15 @@ impl San {
                     self.echo(node, initiator);
                 }
                 Ok(Done::Unchanged)
+            }
+            // Which processes want it is the real kernel's side's business (`rcu.rs`).
+            Op::Expedite => {
+                tree.file(paths::RCU_EXPEDITED, "1\n");
+                Ok(Done::Changed)
+            }
+            Op::Relax => {
+                tree.file(paths::RCU_EXPEDITED, "0\n");
+                Ok(Done::Changed)
             }
             Op::Bar { wwpn, .. } => {
                 self.bar_until(node, *wwpn, now + BAR);
@@ -136,8 +147,10 @@ impl San {
     /// How long an operation takes that is begun now.
     pub(super) fn cost(&mut self, node: usize, op: &Op) -> Duration {
         let cost = match op {
-            Op::Link { at, .. } if is_lun_link(at) => GRACE,
-            Op::Unlink(path) if is_lun_link(path) => GRACE + self.in_turn(node),
+            Op::Link { at, .. } if is_lun_link(at) => self.grace(node),
+            Op::Unlink(path) if is_lun_link(path) => {
+                self.grace(node) + self.in_turn(node)
+            }
             Op::RemoveDir(path) if configfs::item(path) == Some(Item::Backstore) => {
                 self.in_turn(node)
             }
@@ -146,7 +159,9 @@ impl San {
             | Op::RemoveDir(_)
             | Op::Link { .. }
             | Op::Unlink(_)
-            | Op::Write { .. } => QUICK,
+            | Op::Write { .. }
+            | Op::Expedite
+            | Op::Relax => QUICK,
             Op::Echo(_) | Op::Bar { .. } | Op::LiftBar(_) => ROUND_TRIP,
             // What is asked of a disk.
             _ => ROUND_TRIP + self.stalled(node).unwrap_or_default(),
@@ -156,10 +171,17 @@ impl San {
 
     /// A grace period that the kernel waits for with a lock held.
     fn in_turn(&mut self, node: usize) -> Duration {
-        let now = self.now;
-        let Some(node) = self.nodes.get_mut(node) else { return GRACE };
-        node.removing_until = node.removing_until.max(now) + GRACE;
+        let (now, grace) = (self.now, self.grace(node));
+        let Some(node) = self.nodes.get_mut(node) else { return grace };
+        node.removing_until = node.removing_until.max(now) + grace;
         node.removing_until - now
+    }
+
+    fn grace(&self, node: usize) -> Duration {
+        let switch = Path::new(paths::RCU_EXPEDITED);
+        let node = self.nodes.get(node);
+        let on = node.is_some_and(|node| node.tree.read(switch) == Ok("1\n"));
+        if on { EXPEDITED } else { GRACE }
     }
 }
 

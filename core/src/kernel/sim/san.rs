@@ -152,6 +152,7 @@ impl San {
         tree.file(paths::driver_name("host2"), "fcoe\n");
         tree.dir(&paths::module("tcm_fc"));
         tree.dir(&paths::lio_core());
+        tree.file(paths::RCU_EXPEDITED, "0\n");
         self.abort_commands_of(node);
         if let Some(there) = self.nodes.get_mut(node) {
             let boots = there.boots + 1;

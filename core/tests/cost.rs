@@ -1,0 +1,58 @@
+//! What an action costs, in counts: they must not grow. Times are for benchmarks.
+
+mod common;
+
+use common::{Node, Setup, pair};
+use understudy_core::kernel::sim::Deed;
+use understudy_core::kernel::{Kernel, Op};
+use understudy_core::verbs::{Health, Level};
+
+const LUNS: u16 = 256;
+
+/// What was asked of the kernel.
+#[derive(Debug, PartialEq, Eq)]
+struct Cost {
+    /// Files read and directories listed.
+    reads: usize,
+    /// Operations, and files of ours written or removed.
+    deeds: usize,
+    /// Operations that wait for an RCU grace period.
+    graces: usize,
+}
+
+fn cost(node: &Node, act: impl FnOnce(&Node)) -> Cost {
+    node.kernel.plan(None);
+    act(node);
+    let deeds = node.kernel.deeds();
+    let graces = deeds.iter().filter(|deed| match deed {
+        Deed::Op(Op::Link { at: path, .. } | Op::Unlink(path)) => !is_mapped(path),
+        Deed::Op(Op::RemoveDir(path)) => is_backstore(path),
+        _ => false,
+    });
+    Cost { reads: node.kernel.reads(), deeds: deeds.len(), graces: graces.count() }
+}
+
+fn is_mapped(path: &std::path::Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "acls")
+}
+
+fn is_backstore(path: &std::path::Path) -> bool {
+    path.strip_prefix("/sys/kernel/config/target/core").is_ok()
+}
+
+/// For each LUN: find it, own it, make it and its mapping to two initiators; and take all
+/// of that away again. A stop looks at every disk again and again until all is quiet.
+/// None starts a process but the one worker.
+#[test]
+fn costs_do_not_grow() {
+    let (node, _) = pair(&Setup::new(LUNS, 1));
+    let start = cost(&node, |node| node.start().unwrap());
+    let monitor =
+        cost(&node, |node| assert_eq!(node.health(Level::Port), Health::Running));
+    // Until every initiator has found it.
+    node.kernel.sleep(std::time::Duration::from_secs(1));
+    let stop = cost(&node, |node| node.stop().unwrap());
+    assert_eq!(start, Cost { reads: 553, deeds: 3850, graces: 256 });
+    assert_eq!(monitor, Cost { reads: 1808, deeds: 0, graces: 0 });
+    assert_eq!(stop, Cost { reads: 9563, deeds: 3085, graces: 513 });
+}
