@@ -38,6 +38,16 @@ const END: Duration = Duration::from_secs(180);
 /// fio's error for data that is not what was written (EILSEQ).
 const NOT_WHAT_WAS_WRITTEN: u64 = 84;
 
+/// How hard the load presses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// As hard as it can.
+    Full,
+    /// In bursts, each as deep as the queue: two emulating processors have to boot a node
+    /// beside it, a hundred times in a long run.
+    Bursts,
+}
+
 /// Load that runs.
 #[derive(Debug)]
 pub struct Load<'a> {
@@ -64,9 +74,9 @@ impl<'a> Load<'a> {
     ///
     /// # Errors
     /// It does not get going.
-    pub fn start(lab: &'a Lab, luns: &[Lun]) -> Result<Self> {
+    pub fn start(lab: &'a Lab, luns: &[Lun], pace: Pace) -> Result<Self> {
         let host = lab.host()?;
-        paths::write(&lab.folders().share().join("load.fio"), jobs(luns))?;
+        paths::write(&lab.folders().share().join("load.fio"), jobs(luns, pace))?;
         let script = "rm -rf /tmp/load; mkdir -p /tmp/load; cd /tmp/load; n=0
                       while [ ! -e stop ]; do
                           n=$((n + 1)); mkdir $n; cd $n
@@ -144,13 +154,16 @@ impl<'a> Load<'a> {
 }
 
 /// fio's job file: for each LUN a chain of rounds, each of which waits for the one before.
-fn jobs(luns: &[Lun]) -> String {
+fn jobs(luns: &[Lun], pace: Pace) -> String {
     let mut jobs = format!(
         "[global]\nthread\nioengine=libaio\ndirect=1\nrw=randrw\nrwmixread=50\nbs=64k\n\
          iodepth=16\nsize={ROUND}m\nverify=crc32c\ndo_verify=1\nrandrepeat=0\n\
          log_unix_epoch=1\ndisable_slat=1\ndisable_clat=1\n\
          exec_prerun=test ! -e /tmp/load/stop\n"
     );
+    if pace == Pace::Bursts {
+        jobs += "thinktime=2s\nthinktime_blocks=16\n";
+    }
     for round in 0..ROUNDS {
         for Lun { group, device, .. } in luns {
             let name = |round| format!("{group}.{device}.{round}");

@@ -7,14 +7,14 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::load::{Load, Outcome};
+use crate::load::{Load, Outcome, Pace};
 use crate::pause::Gap;
 use crate::plan::ARRAYS;
 use crate::progress;
 use crate::scenario::{Fault, World, world::wall};
 
 /// Faults under one load. What it wrote is read back at its end, and all the time.
-const EPISODE: u32 = 5;
+const EPISODE: u32 = 10;
 
 /// What came of it.
 #[derive(Debug, Default, Serialize)]
@@ -78,7 +78,7 @@ pub fn run(
     let mut report = Report { seed, ..Report::default() };
     while report.faults < faults && report.error.is_none() {
         let mark = world.mark()?;
-        let load = Load::start(&world.lab, &world.luns()?)?;
+        let load = Load::start(&world.lab, &world.luns()?, Pace::Bursts)?;
         let mut episode = Vec::new();
         let mut error = None;
         for number in 1..=EPISODE.min(faults - report.faults) {

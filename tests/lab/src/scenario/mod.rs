@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::groups::Group;
-use crate::load::{Load, Outcome};
+use crate::load::{Load, Outcome, Pace};
 use crate::progress;
 use crate::report::Row;
 pub use power_cut::{LAST, Story, play};
@@ -120,7 +120,7 @@ fn under_load(
     act: impl FnOnce(&Load) -> Result<Vec<Group>>,
 ) -> Result<Seen> {
     let load = progress::during("load: requests complete on every LUN", || {
-        Load::start(&world.lab, &world.luns()?)
+        Load::start(&world.lab, &world.luns()?, Pace::Full)
     })?;
     let moved = act(&load)?;
     let outcome = progress::during("load: every write read back", || {
