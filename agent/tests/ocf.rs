@@ -124,7 +124,8 @@ fn a_damaged_database_is_set_aside_and_told() {
 #[test]
 fn a_death_can_be_ordered_after_any_operation() {
     use std::os::unix::process::ExitStatusExt;
-    for (after, left) in [("0", true), ("1", false)] {
+    // The first has grace periods expedited, the second removes a directory.
+    for (after, left) in [("0", true), ("1", true), ("2", false)] {
         let mut call = call("stop").group().with("UNDERSTUDY_DIE_AFTER", after);
         let group = understudy_core::lio::hba("20000025b500000a".parse().unwrap());
         let group = call.root.path().join(group.strip_prefix("/").unwrap());

@@ -7,6 +7,8 @@ use crate::kernel::{Kernel, Op};
 use crate::scope::Scope;
 use crate::step::Step;
 
+use super::release::told;
+
 /// For putting it back, even where no time is left for anything else.
 const AT_LEAST: Duration = Duration::from_secs(1);
 
@@ -23,8 +25,7 @@ pub fn expedited<T>(
     }
     let switch = |title, op, budget| {
         if let Err(errors) = Step::new(title, vec![vec![op]]).apply(kernel, budget) {
-            let errors = errors.iter().map(ToString::to_string).collect::<Vec<_>>();
-            log::warn!("{title}: {}", errors.join("; "));
+            log::warn!("{title}: {}", told(&errors));
         }
     };
     switch("expedite grace periods", Op::Expedite, budget);

@@ -166,7 +166,7 @@ fn bar(kernel: &dyn Kernel, found: &Found, budget: Budget) {
 }
 
 /// Errors that nothing fails for, in words.
-fn told(errors: &[kernel::KernelError]) -> String {
+pub(super) fn told(errors: &[kernel::KernelError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 

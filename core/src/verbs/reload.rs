@@ -9,7 +9,7 @@ use crate::disk::{self, Disk};
 use crate::fabric;
 use crate::failure::{Failure, Kind};
 use crate::group::{Group, Ownership};
-use crate::kernel::Kernel;
+use crate::kernel::{Chain, Kernel};
 use crate::lio::{self, Obsolete};
 use crate::ownership;
 use crate::registry::{self, Entry};
@@ -56,7 +56,11 @@ pub fn reload(
         let before = ownership::observe(kernel, &coming, budget)?;
         ownership::acquire(kernel, &coming, &before, key, budget)?;
     }
-    expedited(kernel, scope, budget, || shrink(kernel, &obsolete, budget))?;
+    drain(kernel, &obsolete, budget)?;
+    expedited(kernel, scope, budget, || {
+        let mut steps = obsolete.remove().into_iter();
+        steps.try_for_each(|(title, chains)| apply(kernel, title, chains, budget))
+    })?;
     if owned {
         let mut left = scope.disks(kernel, &found.export);
         left.retain(|node| disks.iter().all(|disk| disk.node != *node));
@@ -105,26 +109,32 @@ fn entries(
     group.ports.iter().map(entry).collect()
 }
 
-/// Takes away what the group has no more.
-fn shrink(
+fn apply(
+    kernel: &dyn Kernel,
+    title: &'static str,
+    chains: Vec<Chain>,
+    budget: Budget,
+) -> Result<(), Failure> {
+    let done = Step::new(title, chains).apply(kernel, budget);
+    done.map_err(|errors| Failure::kernel(title, &errors))
+}
+
+/// Turns commands to the LUNs that go away, and waits until none is in flight. What LIO
+/// has accepted and not yet given to the disk, the removal itself waits for
+/// (`transport_clear_lun_ref`).
+fn drain(
     kernel: &dyn Kernel,
     obsolete: &Obsolete,
     budget: Budget,
 ) -> Result<(), Failure> {
     let stores = &obsolete.backstores;
-    let apply = |title, chains| {
-        let step = Step::new(title, chains);
-        step.apply(kernel, budget).map_err(|errors| Failure::kernel(title, &errors))
-    };
-    apply("quiesce the LUNs", lio::quiesce(stores))?;
-    // What LIO has accepted and not yet given to the disk, the removal itself waits for
-    // (`transport_clear_lun_ref`).
+    apply(kernel, "quiesce the LUNs", lio::quiesce(stores), budget)?;
     let end = budget.first(PERCENT_TO_DRAIN).end;
-    if !wait_until(kernel, end, || in_flight(kernel, stores).is_empty()) {
-        let busy = in_flight(kernel, stores);
-        apply("serve the LUNs again", lio::resume(stores))?;
-        return Err(still_in_flight(busy, budget.spent(kernel))
-            .advise("The LUNs were kept; see why the disk does not answer"));
+    if wait_until(kernel, end, || in_flight(kernel, stores).is_empty()) {
+        return Ok(());
     }
-    obsolete.remove().into_iter().try_for_each(|(title, chains)| apply(title, chains))
+    let busy = in_flight(kernel, stores);
+    apply(kernel, "serve the LUNs again", lio::resume(stores), budget)?;
+    Err(still_in_flight(busy, budget.spent(kernel))
+        .advise("The LUNs were kept; see why the disk does not answer"))
 }
