@@ -64,15 +64,16 @@ struct Struck {
 }
 
 /// Strikes `faults` times with one of `kinds`, and stops at the first thing that must not
-/// be.
+/// be. `tell` hears how far it has come, whenever a load has been checked.
 ///
 /// # Errors
-/// The load cannot be started or read.
+/// The load cannot be started or read, or `tell` fails.
 pub fn run(
     world: &World,
     seed: u64,
     faults: u32,
     kinds: &[(&'static str, Fault)],
+    tell: impl Fn(&Report) -> Result<()>,
 ) -> Result<Report> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut report = Report { seed, ..Report::default() };
@@ -106,6 +107,7 @@ pub fn run(
         if report.io_errors + report.lost_writes > 0 {
             report.error.get_or_insert_with(|| "the load has found errors".into());
         }
+        tell(&report)?;
     }
     Ok(report)
 }

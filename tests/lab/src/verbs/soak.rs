@@ -22,9 +22,12 @@ pub fn run(faults: &str, seed: Option<&str>, kinds: &[&str]) -> Result<ExitCode>
     }
     println!("soak: {faults} faults, seed {seed}");
     let world = World::start()?;
-    let soaked = soak::run(&world, seed, faults, &wanted)?;
-    println!("\n{}", soaked.table());
-    report::write(&paths::workspace().join("target/soak/report.json"), &soaked)?;
+    let file = paths::workspace().join("target/soak/report.json");
+    let soaked = soak::run(&world, seed, faults, &wanted, |soaked| {
+        println!("\n{}", soaked.table());
+        // A run that is stopped leaves what it has seen.
+        report::write(&file, soaked)
+    })?;
     let Some(error) = soaked.error else { return Ok(ExitCode::SUCCESS) };
     world.lab.collect_logs();
     eprintln!("{error}\nthe logs are in {}", world.lab.folders().logs.display());
