@@ -164,6 +164,6 @@ mod tests {
             }
         }
         let want: Vec<_> = PARAMS.iter().map(|p| p.name.to_owned()).collect();
-        assert_eq!((names, reloadable), (want, 2));
+        assert_eq!((names, reloadable), (want, 4));
     }
 }

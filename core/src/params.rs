@@ -93,7 +93,7 @@ pub const PARAMS: &[Param] = &[
         choices: &[],
         default: Some(""),
         unique: false,
-        reloadable: false,
+        reloadable: true,
         short: "node that the group belongs to",
         long: "The name of the cluster node that the group belongs to. There it is \
                native, elsewhere guest. Where it runs is decided by Pacemaker alone; \
@@ -104,7 +104,7 @@ pub const PARAMS: &[Param] = &[
         choices: &["yes", "no"],
         default: Some("yes"),
         unique: false,
-        reloadable: false,
+        reloadable: true,
         short: "expedite RCU grace periods while LUNs come and go",
         long: "yes: while LUNs are made or removed, and no longer, the kernel's RCU grace \
                periods are expedited (/sys/kernel/rcu_expedited), of which each LUN costs \

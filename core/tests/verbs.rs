@@ -208,11 +208,13 @@ fn luns_and_initiators_change_under_a_live_port() {
     assert_eq!(entries[0].since, since[0].since);
     let luns: Vec<_> = entries[0].disks.iter().map(|disk| disk.spec.lun).collect();
     assert_eq!(luns, after.disks.iter().map(|(lun, _)| *lun).collect::<Vec<_>>());
-    // And with nothing to change, nothing changes.
+    // And with nothing to change in the kernel, nothing changes there.
     let tree = a.kernel.below("/sys");
     a.san.borrow_mut().unused = Default::default();
-    a.reload(&after).unwrap();
+    a.reload(&Setup { home: "b".into(), ..after }).unwrap();
     assert_eq!(a.kernel.below("/sys"), tree);
+    let entries = registry::of_group(&a.kernel, "group-a");
+    assert_eq!(entries[0].role, registry::Role::Guest);
     a.stop().unwrap();
     assert_eq!(a.leavings(), [""; 0]);
 }
