@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Node, Setup};
 use understudy_core::failure::Kind;
-use understudy_core::kernel::sim::SimKernel;
+use understudy_core::kernel::sim::{Deed, Fault, SimKernel};
 use understudy_core::kernel::{Kernel, Op};
 use understudy_core::ownership::key_of;
 use understudy_core::registry;
@@ -331,6 +331,36 @@ fn a_stop_that_cannot_drain_fails_and_keeps_the_port() {
     assert_eq!(a.kernel.list(Path::new("/sys/class/fc_vports")).unwrap().len(), 2);
     // It is in transition now, and a monitor must not call that running.
     assert!(matches!(a.health(Level::Port), Health::Failed(_)));
+}
+
+/// Whoever waits for the fence are the initiators.
+#[test]
+fn a_wedged_port_without_a_link_is_given_up_soon() {
+    for (state, least, most) in [("Linkdown", 4, 6), ("Active", 18, 21)] {
+        let served = || {
+            let (a, _) = common::pair(&Setup::new(2, 1));
+            a.start().unwrap();
+            a.kernel.sleep(Duration::from_secs(1));
+            let ports = a.kernel.below("/sys/class/fc_vports");
+            let file = ports.iter().find(|path| path.ends_with("vport_state")).unwrap();
+            a.kernel.set(file.to_str().unwrap(), state);
+            a.kernel.plan(None);
+            a
+        };
+        let a = served();
+        a.stop().unwrap();
+        let is_logout = |deed: &Deed| matches!(deed, Deed::Op(Op::Write { path, .. }) if path.ends_with("vport_delete"));
+        let logout = a.kernel.deeds().iter().position(is_logout).unwrap();
+
+        let a = served();
+        a.kernel.plan(Some((logout, Fault::Hangs)));
+        let begun = a.kernel.now();
+        let failure = a.stop().unwrap_err().to_string();
+        let took = (a.kernel.now() - begun).as_secs();
+        assert!((least..=most).contains(&took), "{state}: {took} s");
+        let said = failure.contains("had lost its link");
+        assert_eq!(said, state == "Linkdown", "{failure}");
+    }
 }
 
 #[test]

@@ -27,6 +27,10 @@ const SETTLED: Duration = Duration::from_millis(250);
 const SETTLED_UNHEARD: Duration = Duration::from_millis(1500);
 /// How long commands may be barred before the port logs out.
 const BARRED: Duration = Duration::from_secs(3);
+/// How long a port without its link may take to log out; one with it takes a fraction of
+/// a second. Where the link was lost under load tcm_fc is wedged, the logout never ends,
+/// and every second until the fence is one of the initiators' patience.
+const LINKLESS: Duration = Duration::from_secs(4);
 /// Between two looks at the counters.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How much of the time the drain may use; logging out and unmapping need the rest.
@@ -240,7 +244,9 @@ fn log_out(
 ) -> Result<(), Failure> {
     let delete = found.vports.iter().map(|port| vec![fabric::delete(port)]).collect();
     let step = Step::new("log the virtual port out", delete);
-    let answer = step.apply(kernel, budget);
+    let linked = found.vports.iter().all(|port| port.state == "Active");
+    let patience = if linked { budget.end } else { kernel.now() + LINKLESS };
+    let answer = step.apply(kernel, Budget { end: budget.end.min(patience), ..budget });
     let mut there = fabric::virtual_ports(kernel)
         .map_err(|error| Failure::kernel("look for the virtual port", &[error]))?;
     there.retain(|port| scope.wwpns.contains(&port.wwpn));
@@ -251,9 +257,13 @@ fn log_out(
             let cause = format!("still there: {}", names.join(", "));
             Err(Failure::new(Kind::Failed, step.title, cause))
         }
-        Err(errors) => Err(Failure::kernel(step.title, &errors).advise(
+        Err(errors) if linked => Err(Failure::kernel(step.title, &errors).advise(
             "Nothing was unmapped under it. If the kernel does not answer, only fencing \
              gets this node back",
+        )),
+        Err(errors) => Err(Failure::kernel(step.title, &errors).advise(
+            "It had lost its link, which under load wedges tcm_fc (a kernel fault): only \
+             fencing gets this node back",
         )),
     }
 }
