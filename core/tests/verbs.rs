@@ -291,10 +291,12 @@ fn a_stop_waits_for_what_is_in_flight() {
     assert!(a.kernel.now() - before >= Duration::from_secs(3));
 }
 
-/// What was accepted before the LUNs turned away may reach a disk at any moment.
+/// What was accepted before the LUNs turned away may reach a disk at any moment, and stay
+/// there for longer than a bar lasts.
 #[test]
 fn a_stop_waits_for_what_comes_between_two_looks() {
-    for when in 0..40 {
+    let looks = (0..40).flat_map(|look| [(look, 40), (look, 4000)]);
+    for (when, busy) in looks {
         let (a, _) = pair();
         a.start().unwrap();
         let backstore = understudy_core::lio::backstore_path(
@@ -307,7 +309,7 @@ fn a_stop_waits_for_what_comes_between_two_looks() {
             if time.is_zero() && other.read(&state).is_ok_and(|s| s.trim() == "15") {
                 looks.set(looks.get() + 1);
                 if looks.get() == when {
-                    other.keep_busy(Duration::from_millis(40));
+                    other.keep_busy(Duration::from_millis(busy));
                 }
             }
             let mut san = a.san.borrow_mut();

@@ -104,41 +104,71 @@ pub fn release(
 
 /// Turns new commands away and waits until none is in flight.
 fn drain(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failure> {
-    let export = &found.export;
-    let quiesce = Step::new("quiesce the LUNs", lio::quiesce(&export.backstores));
+    let stores = &found.export.backstores;
+    let quiesce = Step::new("quiesce the LUNs", lio::quiesce(stores));
     quiesce.apply(kernel, budget).map_err(|errors| {
         Failure::kernel(quiesce.title, &errors)
             .advise("The port was not logged out: it would hang the kernel")
     })?;
     let end = budget.first(PERCENT_TO_DRAIN).end;
     let settled = if heard(kernel, found, budget) { SETTLED } else { SETTLED_UNHEARD };
-    let stores = &export.backstores;
-    if !wait_until(kernel, end, || in_flight(kernel, stores).is_empty()) {
-        return Err(undrained(in_flight(kernel, stores), budget.spent(kernel)));
+    loop {
+        if !wait_until(kernel, end, || in_flight(kernel, stores).is_empty()) {
+            return Err(undrained(in_flight(kernel, stores), budget.spent(kernel)));
+        }
+        // The bar last, and for a moment only: the kernel lifts it by itself after some
+        // seconds, before an initiator takes a command that it sent for lost.
+        bar(kernel, found, budget);
+        let barred_until = kernel.now() + BARRED;
+        match settles(kernel, found, settled, barred_until.min(budget.end)) {
+            Rest::Quiet => return Ok(()),
+            _ if budget.is_over(kernel) => {
+                let why = "no time was left to see whether commands still come";
+                return Err(undrained(vec![why.into()], budget.spent(kernel)));
+            }
+            // One that was accepted has come to a disk that is slow: from the start.
+            Rest::Busy => {}
+            // An initiator that never rests, and no bar: it is no more of a risk to log
+            // out than to have the node fenced.
+            Rest::Talk => {
+                log::warn!("commands still come; the port is logged out regardless");
+                return Ok(());
+            }
+        }
     }
-    // The bar last, and for a moment only: the kernel lifts it by itself after some
-    // seconds, before an initiator takes a command that it sent for lost.
-    bar(kernel, found, budget);
-    let (mut quiet_since, mut frames) = (kernel.now(), exchanged(kernel, found));
-    let barred_until = quiet_since + BARRED;
-    let quiet = wait_until(kernel, barred_until.min(budget.end), || {
+}
+
+/// How a port is that was waited for.
+enum Rest {
+    /// Nothing is in flight, and no frame has come or gone for long enough.
+    Quiet,
+    /// Frames come and go, and nothing is in flight.
+    Talk,
+    /// Not long ago commands were in flight.
+    Busy,
+}
+
+/// Waits until all has been quiet for so long.
+fn settles(kernel: &dyn Kernel, found: &Found, settled: Duration, end: Instant) -> Rest {
+    let stores = &found.export.backstores;
+    let (mut idle_since, mut quiet_since) = (kernel.now(), kernel.now());
+    let mut frames = exchanged(kernel, found);
+    let quiet = wait_until(kernel, end, || {
         let (before, now) = (frames, kernel.now());
         frames = exchanged(kernel, found);
-        if frames != before || !in_flight(kernel, stores).is_empty() {
+        if !in_flight(kernel, stores).is_empty() {
+            idle_since = now;
+        }
+        if frames != before {
             quiet_since = now;
         }
-        now.saturating_sub(quiet_since) >= settled
+        now.saturating_sub(quiet_since.max(idle_since)) >= settled
     });
-    if !quiet && kernel.now() < barred_until {
-        let why = "no time was left to see whether commands still come";
-        return Err(undrained(vec![why.into()], budget.spent(kernel)));
+    match quiet {
+        true => Rest::Quiet,
+        false if kernel.now().saturating_sub(idle_since) >= settled => Rest::Talk,
+        false => Rest::Busy,
     }
-    if !quiet {
-        // An initiator that never rests, and no bar: it is no more of a risk to log out
-        // than to have the node fenced.
-        log::warn!("commands still come; the port is logged out regardless");
-    }
-    Ok(())
 }
 
 /// Looks again and again until `done`, or `end`; says which it was.
