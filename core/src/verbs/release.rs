@@ -194,7 +194,9 @@ fn bar(kernel: &dyn Kernel, found: &Found, budget: Budget) {
     let ports = found.vports.iter();
     let bars = ports.filter_map(|port| fabric::bar(kernel, port.wwpn));
     let step = Step::new("bar new commands", bars.map(|bar| vec![bar]).collect());
-    if let Err(errors) = step.apply(kernel, budget) {
+    // Again, where it fails: another's change of nftables may have come between.
+    let set = step.apply(kernel, budget).or_else(|_| step.apply(kernel, budget));
+    if let Err(errors) = set {
         log::warn!("new commands cannot be barred: {}", told(&errors));
     }
 }
