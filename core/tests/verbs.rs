@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::{Node, Setup};
 use understudy_core::failure::Kind;
 use understudy_core::kernel::sim::{Deed, Fault, SimKernel};
-use understudy_core::kernel::{Kernel, Op};
+use understudy_core::kernel::{Cause, Kernel, Op};
 use understudy_core::ownership::key_of;
 use understudy_core::registry;
 use understudy_core::verbs::{Health, Level, health, release, takeover};
@@ -333,6 +333,21 @@ fn a_stop_that_cannot_drain_fails_and_keeps_the_port() {
     assert_eq!(a.kernel.list(Path::new("/sys/class/fc_vports")).unwrap().len(), 2);
     // It is in transition now, and a monitor must not call that running.
     assert!(matches!(a.health(Level::Port), Health::Failed(_)));
+}
+
+#[test]
+fn a_bar_that_is_refused_is_set_again() {
+    let is_bar = |deed: &Deed| matches!(deed, Deed::Op(Op::Bar { .. }));
+    let served = |fault: Option<usize>| {
+        let (a, _) = common::pair(&Setup::new(1, 1));
+        a.start().unwrap();
+        a.kernel.plan(fault.map(|at| (at, Fault::Fails(Cause::Device("busy".into())))));
+        a.stop().unwrap();
+        a.kernel.deeds()
+    };
+    let first = served(None).iter().position(is_bar).unwrap();
+    let bars = served(Some(first)).iter().filter(|deed| is_bar(deed)).count();
+    assert_eq!(bars, 2);
 }
 
 /// Whoever waits for the fence are the initiators.

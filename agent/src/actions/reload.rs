@@ -1,4 +1,4 @@
-//! reload-agent: disks and initiators have changed in the CIB, and nothing else.
+//! reload-agent: parameters that are reloadable have changed in the CIB, and no other.
 
 use understudy_core::verbs::reload as change;
 

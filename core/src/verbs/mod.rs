@@ -7,7 +7,16 @@ mod release;
 mod reload;
 mod takeover;
 
+use crate::failure::Failure;
+use crate::kernel::Kernel;
+use crate::scope::{Found, Scope};
+
 pub use health::{Health, Level, health};
 pub use release::release;
 pub use reload::reload;
 pub use takeover::{check_node, takeover};
+
+/// What there is of a group, for a verb that cannot go on without knowing.
+fn look(kernel: &dyn Kernel, scope: &Scope) -> Result<Found, Failure> {
+    scope.look(kernel).map_err(|error| Failure::kernel("look at this node", &[error]))
+}

@@ -17,6 +17,7 @@ use crate::scope::{Found, Scope};
 use crate::step::Step;
 
 use super::expedited::expedited;
+use super::look;
 
 /// How long nothing may be in flight, and no frame come or go, before a port logs out.
 /// What has arrived and is not yet with the disk is in no counter that the kernel shows;
@@ -47,9 +48,7 @@ pub fn release(
     scope: &Scope,
     budget: Budget,
 ) -> Result<(), Failure> {
-    let look =
-        || scope.look(kernel).map_err(|e| Failure::kernel("look at this node", &[e]));
-    let found = look()?;
+    let found = look(kernel, scope)?;
     let mut disks = scope.disks(kernel, &found.export);
     if !found.vports.is_empty() {
         drain(kernel, &found, budget)?;
@@ -71,7 +70,7 @@ pub fn release(
             }
         }
     });
-    let still = look()?;
+    let still = look(kernel, scope)?;
     // A disk that could not be closed stays ours: without an owner it is open to all.
     let open = still.export.backstores.iter().filter(|b| b.enabled).map(|b| &b.device);
     let open: Vec<_> = open.collect();

@@ -17,6 +17,7 @@ use crate::scope::{Found, Scope};
 use crate::step::Step;
 
 use super::expedited::expedited;
+use super::look;
 use super::release::{PERCENT_TO_DRAIN, in_flight, still_in_flight, wait_until};
 use super::takeover::{driver, export, misconfigured};
 
@@ -35,9 +36,7 @@ pub fn reload(
     let group = scope.group.as_ref().map_err(misconfigured)?;
     let driver = driver(group)?;
     let disks = disk::find_all(kernel, &group.disks)?;
-    let look =
-        || scope.look(kernel).map_err(|e| Failure::kernel("look at this node", &[e]));
-    let found = look()?;
+    let found = look(kernel, scope)?;
     let entries = entries(kernel, node, group, &disks, scope, &found)?;
     let obsolete = Obsolete::of(group, &disks, &found.export);
 
@@ -69,7 +68,7 @@ pub fn reload(
             return Err(Failure::kernel("give up the disks", &errors));
         }
     }
-    let now = look()?.export;
+    let now = look(kernel, scope)?.export;
     expedited(kernel, scope, budget, || {
         export(kernel, group, driver, &disks, &now, budget)
     })?;

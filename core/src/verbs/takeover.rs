@@ -6,6 +6,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::expedited::expedited;
+use super::look;
 use super::release;
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
@@ -108,9 +109,7 @@ fn observe(
             .advise("Load target_core_mod and mount configfs: sys-kernel-config.mount"));
     }
     let disks = disk::find_all(kernel, &group.disks)?;
-    let found = scope
-        .look(kernel)
-        .map_err(|error| Failure::kernel("look at this node", &[error]))?;
+    let found = look(kernel, scope)?;
     same_disks(group, &disks, &found.export)?;
     let mut absent = Vec::new();
     for port in &group.ports {

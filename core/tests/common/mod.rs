@@ -16,7 +16,7 @@ use understudy_core::scope::Scope;
 use understudy_core::verbs::{Health, Level, health, release, reload, takeover};
 use understudy_core::wwn::Wwn;
 
-/// Simulations spend a third of their time in the system's own.
+/// Simulations spend a quarter of their time more in the system's own.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
