@@ -4,6 +4,7 @@
 //! argument; people call it by its own name.
 
 mod actions;
+mod commands;
 mod environment;
 mod exit;
 mod manual;
@@ -23,6 +24,9 @@ understudy: a Fibre Channel port moves to its partner node
   understudy vport ACTION   act as the resource agent ocf:understudy:vport;
                             ACTION: start stop monitor reload-agent
                             validate-all meta-data
+  understudy status         what this node serves: ports, sessions, LUNs,
+                            owners; --json, --watch; the exit code is 0
+                            where all of it is healthy
   understudy man            print the manual page of ocf:understudy:vport
   understudy --version
   understudy --help
@@ -39,6 +43,11 @@ fn main() -> ExitCode {
     let text = match first.as_deref() {
         // Further arguments are to be ignored (OCF 1.1, "API").
         Some("vport") => return act(&arguments.next().unwrap_or_default()).into(),
+        Some("status") => {
+            let environment = Environment::read();
+            let (kernel, node) = (environment.kernel(), environment.node.as_str());
+            return commands::status(&kernel, node, arguments).into();
+        }
         Some("man") => manual::page(),
         Some("--version") => format!("understudy {}\n", env!("CARGO_PKG_VERSION")),
         Some("--help" | "help") => HELP.to_owned(),

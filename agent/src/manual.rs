@@ -39,9 +39,33 @@ pub fn page() -> String {
         }
         page += "\n";
     }
+    page += LOG;
     page + ".SH FILES\n.TP\n.I /run/understudy/ports\nthe virtual port database\n\
             .SH SEE ALSO\n.BR pacemaker (7),\n.BR targetcli (8)\n"
 }
+
+const LOG: &str = "\
+.SH LOG
+A start, a stop and a reload log one line that says where the time went, in milliseconds:
+.I look
+at this node,
+.I own
+the disks,
+.I export
+them,
+.I wait
+until the port names are logged in nowhere else,
+.I login
+of the virtual ports; and
+.I drain
+what is in flight,
+.I logout
+of the ports,
+.I remove
+the exports,
+.I disown
+the disks. Where debugging is on (PCMK_debug), the same as a table, and every step.
+";
 
 /// A hyphen that is typed as one, and no line that begins as a request would.
 fn plain(text: &str) -> String {

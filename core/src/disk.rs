@@ -1,5 +1,6 @@
 //! Finding a group's disks on this node.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::digest::fnv128;
@@ -47,11 +48,12 @@ pub fn find_all(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Result<Vec<Disk>, Fa
             Err(why) => missing.push(format!("LUN {}: {}: {why}", spec.lun, spec.device)),
         }
     }
-    for (i, disk) in found.iter().enumerate() {
-        for other in found.iter().skip(i + 1).filter(|other| other.node == disk.node) {
+    let mut seen = BTreeMap::new();
+    for disk in &found {
+        if let Some(before) = seen.insert(&disk.node, disk.lun) {
             missing.push(format!(
-                "LUN {} and LUN {} are the same disk, {}",
-                disk.lun, other.lun, disk.name
+                "LUN {before} and LUN {} are the same disk, {}",
+                disk.lun, disk.name
             ));
         }
     }
@@ -123,20 +125,26 @@ fn wwid_of(kernel: &dyn Kernel, name: &str) -> Option<String> {
     })
 }
 
-fn all_wwids(kernel: &dyn Kernel) -> Vec<(String, String)> {
-    let names = kernel.list(Path::new(paths::BLOCK)).unwrap_or_default();
-    names.into_iter().filter_map(|name| Some((wwid_of(kernel, &name)?, name))).collect()
+/// The names of the block devices under each WWID.
+type ByWwid = BTreeMap<String, Vec<String>>;
+
+fn all_wwids(kernel: &dyn Kernel) -> ByWwid {
+    let mut known = ByWwid::new();
+    for name in kernel.list(Path::new(paths::BLOCK)).unwrap_or_default() {
+        if let Some(wwid) = wwid_of(kernel, &name) {
+            known.entry(wwid).or_default().push(name);
+        }
+    }
+    known
 }
 
-fn with_wwid(known: &[(String, String)], wwid: &str) -> Found {
+fn with_wwid(known: &ByWwid, wwid: &str) -> Found {
     let wanted = canonical(wwid);
-    let names: Vec<_> =
-        known.iter().filter(|(w, _)| *w == wanted).map(|(_, n)| n).collect();
+    let names = known.get(&wanted).map_or([].as_slice(), Vec::as_slice);
     // A multipath device stands above its paths; they may not be used beside it.
     let multipath = names.iter().find(|name| name.starts_with("dm-"));
-    match (multipath, names.as_slice()) {
-        (Some(name), _) => Ok(((*name).clone(), Some(wanted))),
-        (None, [name]) => Ok(((*name).clone(), Some(wanted))),
+    match (multipath, names) {
+        (Some(name), _) | (None, [name]) => Ok((name.clone(), Some(wanted))),
         (None, []) => Err("no disk with this WWID".into()),
         (None, paths) => Err(format!(
             "{} paths and no multipath device; start multipathd",

@@ -19,6 +19,8 @@ pub struct PhysicalPort {
     pub state: String,
     /// The fabric's name, when logged in.
     pub fabric: Option<Wwn>,
+    /// Virtual ports that it carries.
+    pub vports_in_use: u32,
     /// Virtual ports that it may carry still.
     pub vports_free: u32,
     /// The driver's name: `fcoe`, `qla2xxx`.
@@ -65,12 +67,13 @@ pub fn physical_ports(kernel: &dyn Kernel) -> Vec<PhysicalPort> {
         }
         let get = |name| attribute(kernel, paths::fc_host(&host, name));
         let count = |name| get(name).parse::<u32>().unwrap_or(0);
+        let vports_in_use = count("npiv_vports_inuse");
         Some(PhysicalPort {
             wwpn: from_sysfs(&get("port_name"))?,
             state: get("port_state"),
             fabric: from_sysfs(&get("fabric_name")),
-            vports_free: count("max_npiv_vports")
-                .saturating_sub(count("npiv_vports_inuse")),
+            vports_in_use,
+            vports_free: count("max_npiv_vports").saturating_sub(vports_in_use),
             driver: attribute(kernel, paths::driver_name(&host)),
             host,
         })
@@ -151,21 +154,44 @@ pub fn frames(kernel: &dyn Kernel, wwpn: Wwn) -> Option<u64> {
     Some(count("statistics/rx_frames")?.wrapping_add(count("statistics/tx_frames")?))
 }
 
+/// A port elsewhere on the fabric, as one of our ports knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemotePort {
+    /// The kernel's name: `rport-3:0-1`.
+    pub name: String,
+    /// Its port name.
+    pub wwpn: Wwn,
+    /// `Online` while the two are logged in with one another.
+    pub state: String,
+}
+
+/// The ports that the port of a host has met.
+pub fn remote_ports(kernel: &dyn Kernel, host: &str) -> Vec<RemotePort> {
+    let number = host.strip_prefix("host").unwrap_or_default();
+    let ours = format!("rport-{number}:");
+    let remote = Path::new(paths::FC_REMOTE_PORTS);
+    let mut names = kernel.list(remote).unwrap_or_default();
+    names.retain(|name| name.starts_with(&ours));
+    let port = |name: String| {
+        let get = |attr: &str| attribute(kernel, remote.join(&name).join(attr));
+        let (state, wwpn) = (get("port_state"), from_sysfs(&get("port_name"))?);
+        Some(RemotePort { name, wwpn, state })
+    };
+    names.into_iter().filter_map(port).collect()
+}
+
+/// How fast a physical port is, in the kernel's words: `10 Gbit`.
+pub fn speed(kernel: &dyn Kernel, host: &str) -> String {
+    attribute(kernel, paths::fc_host(host, "speed"))
+}
+
 /// The remote ports that a virtual port is logged in with, of these names: each as the
 /// operation that asks it for an echo.
 pub fn echoes(kernel: &dyn Kernel, wwpn: Wwn, initiators: &[Wwn]) -> Vec<Op> {
     let Some(port) = host_of(kernel, wwpn) else { return Vec::new() };
-    let number = port.host.strip_prefix("host").unwrap_or_default();
-    let ours = format!("rport-{number}:");
-    let remote = Path::new(paths::FC_REMOTE_PORTS);
-    let mut ports = kernel.list(remote).unwrap_or_default();
-    ports.retain(|port| {
-        let get = |name: &str| attribute(kernel, remote.join(port).join(name));
-        port.starts_with(&ours)
-            && get("port_state") == "Online"
-            && from_sysfs(&get("port_name")).is_some_and(|n| initiators.contains(&n))
-    });
-    ports.iter().map(|port| Op::Echo(Path::new(paths::BSG).join(port))).collect()
+    let met = remote_ports(kernel, &port.host).into_iter();
+    let here = met.filter(|p| p.state == "Online" && initiators.contains(&p.wwpn));
+    here.map(|port| Op::Echo(Path::new(paths::BSG).join(port.name))).collect()
 }
 
 /// The remote port under which this node sees a WWPN logged in, if it does. One that is

@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod lio;
 pub mod ownership;
 pub mod params;
+pub mod phases;
 pub mod registry;
 pub mod scope;
 mod step;

@@ -6,6 +6,7 @@
 //! reboot ends what it tells of.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use serde::de::Error;
@@ -16,6 +17,7 @@ use crate::fabric::{self, PhysicalPort};
 use crate::failure::{Failure, Kind};
 use crate::group::{DiskSpec, Group, Ownership, PortSpec};
 use crate::kernel::{Kernel, KernelError, paths};
+use crate::phases::Phases;
 use crate::wwn::Wwn;
 
 /// Where a group runs, seen from the node that it belongs to.
@@ -53,6 +55,18 @@ pub struct Entry {
     pub link: Option<String>,
     /// The disks as they were found: LUN number and device node.
     pub disks: Vec<EntryDisk>,
+    /// Where the time of the takeover went, once it is over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub took: Vec<Took>,
+}
+
+/// A phase of a takeover that is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Took {
+    /// See [`Phases`].
+    pub phase: String,
+    /// Milliseconds.
+    pub ms: u64,
 }
 
 /// A disk in an [`Entry`].
@@ -103,7 +117,19 @@ impl Entry {
             ownership: group.ownership,
             link: fabric::software_link(kernel, &physical.host),
             disks: disks.iter().map(disk).collect(),
+            took: Vec::new(),
         }
+    }
+
+    /// The same of a takeover that is over.
+    #[must_use]
+    pub fn after(mut self, phases: &Phases) -> Self {
+        let took = |(phase, time): (&str, Duration)| Took {
+            phase: phase.to_owned(),
+            ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.took = phases.each().map(took).collect();
+        self
     }
 }
 

@@ -12,7 +12,8 @@ use understudy_core::kernel::sim::{Deed, Fault, SimKernel};
 use understudy_core::kernel::{Cause, Kernel, Op};
 use understudy_core::ownership::key_of;
 use understudy_core::registry;
-use understudy_core::verbs::{Health, Level, health, release, takeover};
+use understudy_core::verbs::status::{Owner, Service};
+use understudy_core::verbs::{Health, Level, health, release, status, takeover};
 
 fn pair() -> (Node, Node) {
     common::pair(&Setup::new(3, 2))
@@ -32,6 +33,41 @@ fn a_group_comes_up_wholly_and_leaves_nothing() {
     a.stop().unwrap();
     assert_eq!(a.health(Level::Disk), Health::NotRunning);
     assert_eq!(a.leavings(), [""; 0]);
+}
+
+#[test]
+fn status_says_what_is_served_and_what_is_wrong() {
+    let (a, _) = pair();
+    let look = |node: &Node| status(&node.kernel, node.name, node.budget()).unwrap();
+    assert!(look(&a).is_healthy() && look(&a).groups.is_empty());
+    a.start().unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    let now = look(&a);
+    assert!(now.is_healthy(), "{now:?}");
+    assert_eq!(now.physical_ports[0].vports_in_use, 2);
+    let group = &now.groups[0];
+    assert_eq!((group.ports.len(), group.luns.len()), (2, 3));
+    assert_eq!(group.role, registry::Role::Native);
+    let online = group.ports.iter().flat_map(|port| &port.sessions);
+    assert_eq!(online.filter(|session| session.state == "Online").count(), 4);
+    let phases: Vec<_> = group.took.iter().map(|took| took.phase.as_str()).collect();
+    assert_eq!(phases, ["look", "own", "export", "wait", "login"]);
+    assert!(group.luns.iter().all(|lun| lun.owner == Owner::ThisNode));
+
+    let lun = &group.luns[0];
+    let backstore = understudy_core::lio::backstore_path(group.wwnn, lun.lun);
+    let quiesce = understudy_core::lio::set_alua(&backstore, "15");
+    let key = key_of(a.name);
+    let disown = Op::Unregister { disk: group.luns[1].node.clone(), key };
+    let soon = a.kernel.now() + Duration::from_secs(5);
+    a.kernel.run(&[vec![quiesce], vec![disown]], soon);
+    let now = look(&a);
+    let [quiesced, disowned, sound] = now.groups[0].luns.as_slice() else { panic!() };
+    assert_eq!((quiesced.service, quiesced.owner), (Service::Quiesced, Owner::ThisNode));
+    assert_eq!((disowned.service, disowned.owner), (Service::Serving, Owner::Nobody));
+    assert_eq!((sound.service, sound.owner), (Service::Serving, Owner::ThisNode));
+    assert_eq!(now.groups[0].faults.len(), 2, "{now:?}");
+    assert!(!now.is_healthy());
 }
 
 #[test]
@@ -277,7 +313,7 @@ fn news_of_a_logout_may_take_its_time() {
         a.san.borrow_mut().advance(to);
     };
     let kernel = SimKernel::enter(&a.san, 0).paused_by(&pause);
-    takeover(&kernel, a.name, &a.scope_with(&[]), a.budget()).unwrap();
+    takeover(&kernel, a.name, &a.scope_with(&[]), a.budget(), &mut a.phases()).unwrap();
     assert_eq!(a.health(Level::Disk), Health::Running);
 }
 
@@ -317,7 +353,8 @@ fn a_stop_waits_for_what_comes_between_two_looks() {
             san.advance(to);
         };
         let kernel = SimKernel::enter(&a.san, 0).paused_by(&pause);
-        release(&kernel, a.name, &a.scope_with(&[]), a.budget()).unwrap();
+        release(&kernel, a.name, &a.scope_with(&[]), a.budget(), &mut a.phases())
+            .unwrap();
         assert!(looks.get() > 40, "{}", looks.get());
     }
 }

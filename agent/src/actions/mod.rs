@@ -7,7 +7,9 @@ mod stop;
 mod validate;
 
 use understudy_core::budget::Budget;
+use understudy_core::failure::Failure;
 use understudy_core::kernel::{Kernel, RealKernel};
+use understudy_core::phases::Phases;
 use understudy_core::scope::Scope;
 
 use crate::environment::Environment;
@@ -70,9 +72,21 @@ impl<'a> Call<'a> {
         &self.environment.node
     }
 
-    /// The one line that a change logs when it is done.
-    fn log_done(&self, what: &str) {
-        let took = self.kernel.now().saturating_sub(self.budget.start).as_millis();
-        log::info!("{what} in {took} ms");
+    /// Changes something, and logs the one line that says how long that took.
+    fn change(&self, verb: Verb, done: &str) -> Result<(), Failure> {
+        let mut phases = Phases::since(self.budget.start);
+        let answer =
+            verb(&self.kernel, self.node(), &self.scope, self.budget, &mut phases);
+        if answer.is_ok() {
+            log::info!("{done} in {phases}");
+        } else {
+            phases.end(&self.kernel, "rest");
+            log::info!("failed in {phases}");
+        }
+        phases.table().lines().for_each(|row| log::debug!("{row}"));
+        answer
     }
 }
+
+/// What changes a group on this node.
+type Verb = fn(&dyn Kernel, &str, &Scope, Budget, &mut Phases) -> Result<(), Failure>;

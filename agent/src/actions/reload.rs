@@ -3,13 +3,8 @@
 use understudy_core::verbs::reload as change;
 
 use super::Call;
-use crate::exit::{Code, Outcome};
+use crate::exit::Outcome;
 
 pub fn reload(call: &Call) -> Outcome {
-    let outcome =
-        Outcome::of(change(&call.kernel, call.node(), &call.scope, call.budget));
-    if outcome.code == Code::Success {
-        call.log_done("changed");
-    }
-    outcome
+    Outcome::of(call.change(change, "changed"))
 }

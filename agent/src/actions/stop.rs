@@ -7,11 +7,8 @@ use super::Call;
 use crate::exit::{Code, Outcome};
 
 pub fn stop(call: &Call) -> Outcome {
-    match release(&call.kernel, call.node(), &call.scope, call.budget) {
-        Ok(()) => {
-            call.log_done("released");
-            Outcome::plain(Code::Success)
-        }
+    match call.change(release, "released") {
+        Ok(()) => Outcome::plain(Code::Success),
         Err(failure) => Outcome::failed(failure.to_string()),
     }
 }

@@ -12,7 +12,7 @@ use crate::wwn::Wwn;
 pub struct Export {
     /// The group's backstore directory, where it is there.
     pub hba: Option<PathBuf>,
-    /// Its backstores.
+    /// Its backstores, in the order of their paths.
     pub backstores: Vec<Backstore>,
     /// Its target ports.
     pub trees: Vec<Tree>,
@@ -81,7 +81,8 @@ impl Export {
 
     /// The backstore in a directory.
     pub fn backstore(&self, path: &Path) -> Option<&Backstore> {
-        self.backstores.iter().find(|backstore| backstore.path == path)
+        let found = self.backstores.binary_search_by(|b| b.path.as_path().cmp(path));
+        self.backstores.get(found.ok()?)
     }
 }
 
@@ -146,6 +147,7 @@ pub fn observe(
             export.hba = Some(path);
         }
     }
+    export.backstores.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(export)
 }
 

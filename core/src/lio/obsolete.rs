@@ -1,5 +1,6 @@
 //! What LIO exports of a group that the group, changed since, does not have any more.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::disk::Disk;
@@ -26,17 +27,17 @@ impl Obsolete {
     /// Compares. A LUN whose number leads to another disk now goes as well: it has to be
     /// made anew.
     pub fn of(group: &Group, disks: &[Disk], export: &Export) -> Self {
-        let wanted = |number: u16| group.disks.iter().any(|disk| disk.lun == number);
+        let wanted: BTreeSet<u16> = group.disks.iter().map(|disk| disk.lun).collect();
+        let kept: BTreeMap<_, _> = disks
+            .iter()
+            .map(|disk| (super::backstore_path(group.wwnn, disk.lun), disk))
+            .collect();
         let stays = |b: &&Backstore| {
-            let same = |disk: &Disk| {
-                super::backstore_path(group.wwnn, disk.lun) == b.path
-                    && b.holds(group.wwnn, disk)
-            };
-            disks.iter().any(same)
+            kept.get(&b.path).is_some_and(|disk| b.holds(group.wwnn, disk))
         };
         let (_, backstores): (Vec<_>, Vec<_>) = export.backstores.iter().partition(stays);
         let goes = |lun: &Lun, gone: &[&Path]| {
-            !wanted(lun.number) || gone.iter().any(|path| lun.leads_to(path))
+            !wanted.contains(&lun.number) || gone.iter().any(|path| lun.leads_to(path))
         };
         let gone: Vec<_> = backstores.iter().map(|b| b.path.as_path()).collect();
         let luns = export.trees.iter().flat_map(|tree| &tree.luns);

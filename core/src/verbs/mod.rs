@@ -1,10 +1,11 @@
 //! What understudy does: take a group over, change it while it is served, release it, and
-//! say how it is.
+//! say how it is, to the cluster or to people.
 
 mod expedited;
 mod health;
 mod release;
 mod reload;
+pub mod status;
 mod takeover;
 
 use crate::failure::Failure;
@@ -14,6 +15,7 @@ use crate::scope::{Found, Scope};
 pub use health::{Health, Level, health};
 pub use release::release;
 pub use reload::reload;
+pub use status::status;
 pub use takeover::{check_node, takeover};
 
 /// What there is of a group, for a verb that cannot go on without knowing.

@@ -12,6 +12,7 @@ use crate::failure::{Failure, Kind};
 use crate::kernel::{self, Chain, Instant, Kernel, Op, paths};
 use crate::lio::{self, Backstore};
 use crate::ownership;
+use crate::phases::Phases;
 use crate::registry;
 use crate::scope::{Found, Scope};
 use crate::step::Step;
@@ -47,12 +48,16 @@ pub fn release(
     node: &str,
     scope: &Scope,
     budget: Budget,
+    phases: &mut Phases,
 ) -> Result<(), Failure> {
     let found = look(kernel, scope)?;
     let mut disks = scope.disks(kernel, &found.export);
+    phases.end(kernel, "look");
     if !found.vports.is_empty() {
         drain(kernel, &found, budget)?;
+        phases.end(kernel, "drain");
         log_out(kernel, scope, &found, budget)?;
+        phases.end(kernel, "logout");
     }
 
     // From here on nothing is skipped because something before it failed.
@@ -70,6 +75,7 @@ pub fn release(
             }
         }
     });
+    phases.end(kernel, "remove");
     let still = look(kernel, scope)?;
     // A disk that could not be closed stays ours: without an owner it is open to all.
     let open = still.export.backstores.iter().filter(|b| b.enabled).map(|b| &b.device);
@@ -77,6 +83,7 @@ pub fn release(
     disks.retain(|disk| !open.contains(&disk));
     let key = ownership::key_of(node);
     let errors = ownership::give_up(kernel, &disks, key, budget);
+    phases.end(kernel, "disown");
     if !errors.is_empty() {
         left.push(Failure::kernel("give up the disks", &errors));
     }

@@ -4,6 +4,8 @@
 //! other LUNs go on meanwhile. LIO tells initiators of each change (unit attention 3F/0E,
 //! `core_enable_device_list_for_node`).
 
+use std::collections::BTreeSet;
+
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric;
@@ -12,6 +14,7 @@ use crate::group::{Group, Ownership};
 use crate::kernel::{Chain, Kernel};
 use crate::lio::{self, Obsolete};
 use crate::ownership;
+use crate::phases::Phases;
 use crate::registry::{self, Entry};
 use crate::scope::{Found, Scope};
 use crate::step::Step;
@@ -32,6 +35,7 @@ pub fn reload(
     node: &str,
     scope: &Scope,
     budget: Budget,
+    phases: &mut Phases,
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
     let driver = driver(group)?;
@@ -47,6 +51,7 @@ pub fn reload(
         both.disks.extend(before.flat_map(|old| old.disks.clone()));
         registry::record(kernel, &both)?;
     }
+    phases.end(kernel, "look");
     let key = ownership::key_of(node);
     let owned = group.ownership == Ownership::Scsi3Pr;
     if owned {
@@ -54,24 +59,30 @@ pub fn reload(
             disks.iter().filter(|d| !serves(&found, group, d)).cloned().collect();
         let before = ownership::observe(kernel, &coming, budget)?;
         ownership::acquire(kernel, &coming, &before, key, budget)?;
+        phases.end(kernel, "own");
     }
     drain(kernel, &obsolete, budget)?;
+    phases.end(kernel, "drain");
     expedited(kernel, scope, budget, || {
         let mut steps = obsolete.remove().into_iter();
         steps.try_for_each(|(title, chains)| apply(kernel, title, chains, budget))
     })?;
+    phases.end(kernel, "remove");
     if owned {
         let mut left = scope.disks(kernel, &found.export);
-        left.retain(|node| disks.iter().all(|disk| disk.node != *node));
+        let stay: BTreeSet<_> = disks.iter().map(|disk| &disk.node).collect();
+        left.retain(|node| !stay.contains(node));
         let errors = ownership::give_up(kernel, &left, key, budget);
         if !errors.is_empty() {
             return Err(Failure::kernel("give up the disks", &errors));
         }
+        phases.end(kernel, "disown");
     }
     let now = look(kernel, scope)?.export;
     expedited(kernel, scope, budget, || {
         export(kernel, group, driver, &disks, &now, budget)
     })?;
+    phases.end(kernel, "export");
     entries.iter().try_for_each(|entry| registry::record(kernel, entry))
 }
 
@@ -102,7 +113,10 @@ fn entries(
         })?;
         let mut entry = Entry::new(kernel, node, group, disks, port, carrier);
         let before = scope.entries.iter().find(|old| old.wwpn == port.wwpn);
-        entry.since = before.map_or(entry.since, |old| old.since);
+        if let Some(before) = before {
+            entry.since = before.since;
+            entry.took.clone_from(&before.took);
+        }
         Ok(entry)
     };
     group.ports.iter().map(entry).collect()

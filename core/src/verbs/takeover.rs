@@ -17,6 +17,7 @@ use crate::kernel::reservation::{Key, Reservation};
 use crate::kernel::{Chain, Kernel, KernelError, Op, paths};
 use crate::lio::{self, Driver, Export, TCM_FC};
 use crate::ownership;
+use crate::phases::Phases;
 use crate::registry::{self, Entry};
 use crate::scope::{Found, Scope};
 use crate::step::Step;
@@ -48,22 +49,35 @@ pub fn takeover(
     node: &str,
     scope: &Scope,
     budget: Budget,
+    phases: &mut Phases,
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
     let here = observe(kernel, scope, group, budget)?;
     not_lost(group, &here, ownership::key_of(node))?;
-    for (port, physical) in &here.absent {
-        let entry = Entry::new(kernel, node, group, &here.disks, port, physical);
-        registry::record(kernel, &entry)?;
-    }
-    let built = build(kernel, node, scope, group, &here, budget.first(PERCENT_TO_BUILD));
-    let Err(failure) = built else { return Ok(()) };
+    let entry = |(port, physical): &(PortSpec, PhysicalPort)| {
+        Entry::new(kernel, node, group, &here.disks, port, physical)
+    };
+    let entries: Vec<Entry> = here.absent.iter().map(entry).collect();
+    entries.iter().try_for_each(|entry| registry::record(kernel, entry))?;
+    phases.end(kernel, "look");
+    let first = budget.first(PERCENT_TO_BUILD);
+    let built = build(kernel, node, scope, group, &here, first, phases);
+    let Err(failure) = built else {
+        for entry in entries {
+            // For people alone: served it is.
+            if let Err(failure) = registry::record(kernel, &entry.after(phases)) {
+                log::warn!("{failure}");
+            }
+        }
+        return Ok(());
+    };
+    phases.end(kernel, "failing");
     log::warn!("{failure}; undoing");
     // Gathered anew: it knows the database entries of a moment ago.
     let undo =
         Scope { entries: registry::of_group(kernel, &group.name), ..scope.clone() };
     let rest = Budget { start: kernel.now(), end: budget.end };
-    match release(kernel, node, &undo, rest) {
+    match release(kernel, node, &undo, rest, phases) {
         Ok(()) => Err(failure),
         Err(left) => Err(failure.and(format!("and undoing it failed: {left}"))),
     }
@@ -183,15 +197,19 @@ fn build(
     group: &Group,
     here: &Here,
     budget: Budget,
+    phases: &mut Phases,
 ) -> Result<(), Failure> {
     if group.ownership == Ownership::Scsi3Pr {
         let key = ownership::key_of(node);
         ownership::acquire(kernel, &here.disks, &here.reservations, key, budget)?;
+        phases.end(kernel, "own");
     }
     expedited(kernel, scope, budget, || {
         export(kernel, group, here.driver, &here.disks, &here.found.export, budget)
     })?;
+    phases.end(kernel, "export");
     not_elsewhere(kernel, &here.absent, budget)?;
+    phases.end(kernel, "wait");
     let create = |(port, physical): &(PortSpec, PhysicalPort)| {
         vec![fabric::create(physical, port.wwpn, group.wwnn)]
     };
@@ -204,6 +222,7 @@ fn build(
     for port in &group.ports {
         active(kernel, port, budget)?;
     }
+    phases.end(kernel, "login");
     Ok(())
 }
 

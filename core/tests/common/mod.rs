@@ -12,6 +12,7 @@ use understudy_core::failure::Failure;
 use understudy_core::kernel::Kernel;
 use understudy_core::kernel::sim::{Killed, San, SharedSan, SimKernel};
 use understudy_core::ownership::key_of;
+use understudy_core::phases::Phases;
 use understudy_core::scope::Scope;
 use understudy_core::verbs::{Health, Level, health, release, reload, takeover};
 use understudy_core::wwn::Wwn;
@@ -129,8 +130,13 @@ impl Node {
         Budget::new(&self.kernel, Duration::from_secs(20))
     }
 
+    pub fn phases(&self) -> Phases {
+        Phases::since(self.kernel.now())
+    }
+
     pub fn start_with(&self, change: &[(&str, &str)]) -> Result<(), Failure> {
-        takeover(&self.kernel, self.name, &self.scope_with(change), self.budget())
+        let scope = self.scope_with(change);
+        takeover(&self.kernel, self.name, &scope, self.budget(), &mut self.phases())
     }
 
     pub fn start(&self) -> Result<(), Failure> {
@@ -138,7 +144,8 @@ impl Node {
     }
 
     pub fn stop_with(&self, change: &[(&str, &str)]) -> Result<(), Failure> {
-        release(&self.kernel, self.name, &self.scope_with(change), self.budget())
+        let scope = self.scope_with(change);
+        release(&self.kernel, self.name, &scope, self.budget(), &mut self.phases())
     }
 
     pub fn stop(&self) -> Result<(), Failure> {
@@ -148,7 +155,8 @@ impl Node {
     /// Changes the group that it serves, whose initiators have let go of what goes.
     pub fn reload(&mut self, to: &Setup) -> Result<(), Failure> {
         self.setup = to.clone();
-        reload(&self.kernel, self.name, &self.scope_with(&[]), self.budget())
+        let scope = self.scope_with(&[]);
+        reload(&self.kernel, self.name, &scope, self.budget(), &mut self.phases())
     }
 
     pub fn health(&self, level: Level) -> Health {

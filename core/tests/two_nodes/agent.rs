@@ -10,6 +10,7 @@ use corosensei::{Coroutine, CoroutineResult};
 use understudy_core::budget::Budget;
 use understudy_core::kernel::sim::{Fault, SharedSan, SimKernel};
 use understudy_core::kernel::{Instant, Kernel};
+use understudy_core::phases::Phases;
 use understudy_core::scope::Scope;
 use understudy_core::verbs::{Health, Level, health, release, takeover};
 
@@ -109,10 +110,10 @@ fn held_up(san: &SharedSan, time: Duration) -> Option<Instant> {
 fn act(kernel: &dyn Kernel, node: usize, setup: &Setup, action: Action) -> Answer {
     let scope = Scope::gather(kernel, &setup.name, |name| setup.param(name));
     let budget = Budget::new(kernel, INNER);
-    let name = NAMES[node];
+    let (name, mut phases) = (NAMES[node], Phases::since(budget.start));
     let answer = match action {
-        Action::Start => takeover(kernel, name, &scope, budget),
-        Action::Stop => release(kernel, name, &scope, budget),
+        Action::Start => takeover(kernel, name, &scope, budget, &mut phases),
+        Action::Stop => release(kernel, name, &scope, budget, &mut phases),
         Action::Monitor(level) => {
             return Answer::Health(health(kernel, name, &scope, level, budget));
         }

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use understudy_core::budget::Budget;
 use understudy_core::kernel::Kernel;
+use understudy_core::phases::Phases;
 use understudy_core::registry;
 use understudy_core::scope::Scope;
-use understudy_core::verbs::{Health, Level, check_node, health, release, takeover};
+use understudy_core::verbs::{
+    Health, Level, check_node, health, release, status, takeover,
+};
 
 use crate::tree::TreeKernel;
 
@@ -61,10 +64,13 @@ fn verbs(kernel: &TreeKernel, parameters: &str) {
             assert!(!faults.is_empty());
         }
     }
+    let mut phases = Phases::since(kernel.now());
     let answers = [
         check_node(kernel, &gather(), budget()),
-        takeover(kernel, "a", &gather(), budget()),
-        release(kernel, "a", &gather(), budget()),
+        status(kernel, "a", budget()).map(drop),
+        takeover(kernel, "a", &gather(), budget(), &mut phases),
+        status(kernel, "a", budget()).map(drop),
+        release(kernel, "a", &gather(), budget(), &mut phases),
     ];
     if answers.last().is_some_and(Result::is_ok) {
         // A stop that succeeds means that nothing is left.

@@ -1,0 +1,5 @@
+//! What people call by hand, one file each.
+
+mod status;
+
+pub use status::status;

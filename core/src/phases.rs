@@ -1,0 +1,94 @@
+//! Where the time of an action went.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::kernel::{Instant, Kernel};
+
+/// A stopwatch, read at the end of each phase. Phases follow one another without a gap:
+/// they add up to the whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phases {
+    begun: Instant,
+    ends: Vec<(&'static str, Instant)>,
+}
+
+impl Phases {
+    /// The first phase began then.
+    pub fn since(begun: Instant) -> Self {
+        Self { begun, ends: Vec::new() }
+    }
+
+    /// A phase is over; the next one begins.
+    pub fn end(&mut self, kernel: &dyn Kernel, name: &'static str) {
+        self.ends.push((name, kernel.now()));
+    }
+
+    /// Each phase and how long it took, in order.
+    pub fn each(&self) -> impl Iterator<Item = (&'static str, Duration)> + '_ {
+        let begins = std::iter::once(self.begun).chain(self.ends.iter().map(|e| e.1));
+        let phase =
+            |((name, end), begin): (&(_, Instant), _)| (*name, end.saturating_sub(begin));
+        self.ends.iter().zip(begins).map(phase)
+    }
+
+    /// How long they took together.
+    pub fn total(&self) -> Duration {
+        self.each().map(|(_, took)| took).sum()
+    }
+
+    /// A row for each phase: its name, milliseconds, percent of the whole.
+    pub fn table(&self) -> String {
+        let total = self.total().as_secs_f64().max(f64::MIN_POSITIVE);
+        let mut table = format!("{:<10} {:>8} {:>5}\n", "phase", "ms", "%");
+        for (name, took) in self.each() {
+            let (ms, percent) = (took.as_millis(), took.as_secs_f64() / total * 100.0);
+            table += &format!("{name:<10} {ms:>8} {percent:>5.1}\n");
+        }
+        table
+    }
+}
+
+/// `589 ms: look 40, own 12, ...`
+impl fmt::Display for Phases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms", self.total().as_millis())?;
+        for (i, (name, took)) in self.each().enumerate() {
+            let before = if i == 0 { ": " } else { ", " };
+            write!(f, "{before}{name} {}", took.as_millis())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use crate::kernel::sim::{San, SimKernel};
+
+    #[test]
+    fn phases_add_up_to_the_whole() {
+        let san = Rc::new(RefCell::new(San::new(&["sdb"], &[])));
+        let kernel = SimKernel::boot(&san);
+        let mut phases = Phases::since(kernel.now());
+        for (name, ms) in [("look", 40), ("own", 0), ("export", 160)] {
+            kernel.sleep(Duration::from_millis(ms));
+            phases.end(&kernel, name);
+        }
+        assert_eq!(phases.to_string(), "200 ms: look 40, own 0, export 160");
+        assert_eq!(phases.total(), Duration::from_millis(200));
+        let table = phases.table();
+        let rows: Vec<Vec<_>> =
+            table.lines().map(|row| row.split_whitespace().collect()).collect();
+        assert_eq!(rows[1], ["look", "40", "20.0"]);
+        assert_eq!(rows.len(), 4);
+    }
+
+    #[test]
+    fn no_phase_is_no_time() {
+        assert_eq!(Phases::since(Duration::ZERO).to_string(), "0 ms");
+    }
+}

@@ -1,0 +1,303 @@
+//! Status: what this node serves, from its database and its kernel; nothing is changed,
+//! and the cluster is not asked.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::budget::Budget;
+use crate::fabric;
+use crate::failure::Failure;
+use crate::group::{DeviceName, Ownership};
+use crate::kernel::reservation::{Key, Reservation};
+use crate::kernel::{self, Kernel, KernelError, paths};
+use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
+use crate::ownership;
+use crate::registry::{self, Entry, Role, Took};
+use crate::scope::{Found, Scope};
+use crate::wwn::Wwn;
+
+use super::look;
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Its name in the cluster.
+    pub node: String,
+    /// Its physical ports.
+    pub physical_ports: Vec<Physical>,
+    /// The takeover groups that it serves, or has begun to.
+    pub groups: Vec<Served>,
+}
+
+/// A physical port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Physical {
+    /// The kernel's name: `host2`.
+    pub host: String,
+    /// Its own port name.
+    pub wwpn: Wwn,
+    /// The fabric's name, when logged in.
+    pub fabric: Option<Wwn>,
+    /// `Online` when it is logged in to a fabric.
+    pub state: String,
+    /// As the kernel prints it: `10 Gbit`.
+    pub speed: String,
+    /// Virtual ports that it carries.
+    pub vports_in_use: u32,
+    /// Virtual ports that it may carry still.
+    pub vports_free: u32,
+}
+
+/// A takeover group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Served {
+    /// The Pacemaker resource.
+    pub group: String,
+    /// Whether it is at home here.
+    pub role: Role,
+    /// When its takeover began, in seconds since 1970.
+    pub since: u64,
+    /// Its node name.
+    pub wwnn: Wwn,
+    /// Its ports.
+    pub ports: Vec<Port>,
+    /// Its LUNs.
+    pub luns: Vec<Lun>,
+    /// The phases of its takeover.
+    pub took: Vec<Took>,
+    /// What is wrong with it, each in words; nothing where it is healthy.
+    pub faults: Vec<String>,
+}
+
+/// A virtual port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Port {
+    /// Its port name.
+    pub wwpn: Wwn,
+    /// `Active` when it is logged in; `absent` when the kernel has none.
+    pub state: String,
+    /// The physical port that carries it: `host2`.
+    pub host: String,
+    /// Its address on the fabric: `0x010203`.
+    pub fcid: Option<String>,
+    /// Every initiator that may log in.
+    pub sessions: Vec<Session>,
+}
+
+/// An initiator at a port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Session {
+    /// Its port name.
+    pub initiator: Wwn,
+    /// `Online` while it is logged in; `absent` when the port has never met it.
+    pub state: String,
+}
+
+/// A LUN.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lun {
+    /// Its number.
+    pub lun: u16,
+    /// The disk, by its name in the configuration.
+    pub device: DeviceName,
+    /// Its device node here: `/dev/sdb`.
+    pub node: PathBuf,
+    /// Its size; unknown where the disk has gone.
+    pub bytes: Option<u64>,
+    /// How initiators are answered.
+    pub service: Service,
+    /// Whose the disk is.
+    pub owner: Owner,
+    /// The key that holds the disk's reservation: `0x7573...`.
+    pub key: Option<String>,
+}
+
+/// How a LUN answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Service {
+    /// Commands are carried out.
+    Serving,
+    /// Commands are answered with "try again".
+    Quiesced,
+    /// It is not there.
+    Absent,
+}
+
+/// Whose a disk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owner {
+    /// This node's, alone.
+    ThisNode,
+    /// Somebody else has a key on it.
+    Another,
+    /// Nobody has reserved it.
+    Nobody,
+    /// Something else than reservations decides (`ownership=none`).
+    NotReserved,
+    /// The disk does not say.
+    Unknown,
+}
+
+impl Status {
+    /// Whether every physical port is Online and every group served as a whole.
+    pub fn is_healthy(&self) -> bool {
+        self.physical_ports.iter().all(|port| port.state == "Online")
+            && self.groups.iter().all(|group| group.faults.is_empty())
+    }
+}
+
+/// Looks at this node.
+///
+/// # Errors
+/// When something is there and cannot be read.
+pub fn status(
+    kernel: &dyn Kernel,
+    node: &str,
+    budget: Budget,
+) -> Result<Status, Failure> {
+    let physical_ports =
+        fabric::physical_ports(kernel).into_iter().map(|port| Physical {
+            speed: fabric::speed(kernel, &port.host),
+            host: port.host,
+            wwpn: port.wwpn,
+            fabric: port.fabric,
+            state: port.state,
+            vports_in_use: port.vports_in_use,
+            vports_free: port.vports_free,
+        });
+    let mut names: Vec<_> =
+        registry::entries(kernel).into_iter().map(|entry| entry.group).collect();
+    names.sort_unstable();
+    names.dedup();
+    let groups = names.iter().map(|name| served(kernel, node, name, budget));
+    Ok(Status {
+        node: node.to_owned(),
+        physical_ports: physical_ports.collect(),
+        groups: groups.filter_map(Result::transpose).collect::<Result<_, _>>()?,
+    })
+}
+
+/// One group; nothing where its last entry has gone meanwhile.
+fn served(
+    kernel: &dyn Kernel,
+    node: &str,
+    name: &str,
+    budget: Budget,
+) -> Result<Option<Served>, Failure> {
+    // Without a configuration: what the database says is what is looked for.
+    let scope = Scope::gather(kernel, name, |_| None);
+    let Some(entry) = scope.entries.first() else { return Ok(None) };
+    let found = look(kernel, &scope)?;
+    let ports: Vec<Port> =
+        scope.entries.iter().map(|entry| port(kernel, entry, &found)).collect();
+    let luns = luns(kernel, node, entry, &found, budget);
+    let faults = faults(&ports, &luns);
+    Ok(Some(Served {
+        group: name.to_owned(),
+        role: entry.role,
+        since: entry.since,
+        wwnn: entry.wwnn,
+        ports,
+        luns,
+        took: entry.took.clone(),
+        faults,
+    }))
+}
+
+fn port(kernel: &dyn Kernel, entry: &Entry, found: &Found) -> Port {
+    let vport = found.vports.iter().find(|vport| vport.wwpn == entry.wwpn);
+    let host = fabric::host_of(kernel, entry.wwpn);
+    let met = host.as_ref().map(|host| fabric::remote_ports(kernel, &host.host));
+    let met = met.unwrap_or_default();
+    let acls = found.export.tree(entry.wwpn).map_or([].as_slice(), |tree| &tree.acls);
+    let session = |initiator: Wwn| {
+        let remote = met.iter().find(|remote| remote.wwpn == initiator);
+        let state = remote.map_or("absent".into(), |remote| remote.state.clone());
+        Session { initiator, state }
+    };
+    Port {
+        wwpn: entry.wwpn,
+        state: vport.map_or("absent".into(), |vport| vport.state.clone()),
+        host: vport.map_or(&entry.host, |vport| &vport.parent).clone(),
+        fcid: host.map(|host| host.fcid),
+        sessions: acls.iter().filter_map(lio::Acl::initiator).map(session).collect(),
+    }
+}
+
+fn luns(
+    kernel: &dyn Kernel,
+    node: &str,
+    entry: &Entry,
+    found: &Found,
+    budget: Budget,
+) -> Vec<Lun> {
+    let nodes: Vec<PathBuf> = entry.disks.iter().map(|disk| disk.node.clone()).collect();
+    let asked = entry.ownership == Ownership::Scsi3Pr;
+    let reservations = match asked {
+        true => ownership::read(kernel, &nodes, budget).into_iter().map(Some).collect(),
+        false => vec![None; nodes.len()],
+    };
+    let lun = |(disk, now): (&registry::EntryDisk, Option<_>)| {
+        let (owner, key) = owner(now, ownership::key_of(node));
+        let name = disk.node.file_name().unwrap_or_default().to_string_lossy();
+        let sectors = kernel::attribute(kernel, &paths::block(&name, "size")).ok();
+        let path = lio::backstore_path(entry.wwnn, disk.spec.lun);
+        let service = match found.export.backstore(&path) {
+            Some(b) if b.enabled && b.alua == ALUA_ACTIVE_OPTIMIZED => Service::Serving,
+            Some(b) if b.enabled => Service::Quiesced,
+            _ => Service::Absent,
+        };
+        Lun {
+            lun: disk.spec.lun,
+            device: disk.spec.device.clone(),
+            node: disk.node.clone(),
+            // The kernel counts in 512 bytes, whatever the disk's blocks are.
+            bytes: sectors.and_then(|n| n.parse::<u64>().ok()).map(|n| n * 512),
+            service,
+            owner,
+            key: key.map(|key| key.to_string()),
+        }
+    };
+    entry.disks.iter().zip(reservations).map(lun).collect()
+}
+
+fn owner(
+    now: Option<Result<Reservation, KernelError>>,
+    ours: Key,
+) -> (Owner, Option<Key>) {
+    let now = match now {
+        None => return (Owner::NotReserved, None),
+        Some(Err(_)) => return (Owner::Unknown, None),
+        Some(Ok(now)) => now,
+    };
+    let key = now.holder.map(|holder| holder.key);
+    match now.keys.as_slice() {
+        _ if now.owned_by(ours) => (Owner::ThisNode, key),
+        [] => (Owner::Nobody, key),
+        keys if keys.iter().all(|key| *key == ours) => (Owner::Nobody, key),
+        _ => (Owner::Another, key),
+    }
+}
+
+fn faults(ports: &[Port], luns: &[Lun]) -> Vec<String> {
+    let ports = ports.iter().filter(|port| port.state != "Active");
+    let ports = ports.map(|port| format!("port {} is {}", port.wwpn, port.state));
+    let luns = luns.iter().flat_map(|Lun { lun, service, owner, .. }| {
+        let service = match service {
+            Service::Serving => None,
+            Service::Quiesced => Some(format!("LUN {lun} turns commands away")),
+            Service::Absent => Some(format!("LUN {lun} is not exported")),
+        };
+        let owner = match owner {
+            Owner::ThisNode | Owner::NotReserved => None,
+            Owner::Another => Some(format!("LUN {lun}'s disk is another's")),
+            Owner::Nobody => Some(format!("LUN {lun}'s disk is not reserved")),
+            Owner::Unknown => Some(format!("LUN {lun}'s disk does not answer")),
+        };
+        service.into_iter().chain(owner)
+    });
+    ports.chain(luns).collect()
+}
