@@ -4,9 +4,10 @@
 LAB := target/release/understudy-lab
 GUEST ?= array-a
 FAULTS ?= 100
+MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak test-fast lint lab-up lab-down lab-shell deb man \
+.PHONY: help demo test soak bench test-fast lint lab-up lab-down lab-shell deb man \
 	setup build image
 
 help: ## this list
@@ -21,6 +22,10 @@ test: lint test-fast ready ## everything: lint, tests and the lab's scenarios
 
 soak: ready ## mixed faults under load: FAULTS=100, SEED=...
 	@$(LAB) soak $(FAULTS) $(SEED)
+
+bench: ready ## what a group costs, beside others: MINUTES=60 for the slowest
+	@$(LAB) bench-scale $(MINUTES)
+	@$(LAB) bench-pause
 
 test-fast: ## all that needs no guest; under 3 minutes
 	@tests/lab/setup tshark
@@ -41,8 +46,8 @@ lab-shell: ## a shell in a guest: GUEST=array-a, array-b or host
 	@$(LAB) shell $(GUEST)
 
 deb: ## the package, in target/deb
-	@cargo build --quiet --release --package understudy-agent
-	@packaging/deb/build target/release/understudy
+	@cargo build --quiet --profile ship --package understudy-agent
+	@packaging/deb/build target/ship/understudy
 
 man: ## renew the manual page from the parameters
 	@cargo run --quiet --package understudy-agent -- man > ocf/man/ocf_understudy_vport.7

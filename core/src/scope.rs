@@ -73,10 +73,23 @@ impl Scope {
     /// # Errors
     /// When something is there and cannot be read.
     pub fn look(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
+        let export = lio::observe(kernel, &self.wwnns, &self.wwpns)?;
+        Ok(Found { vports: self.vports(kernel)?, export })
+    }
+
+    /// Looks at the kernel, and not at the backstores: cheap with a thousand of them.
+    ///
+    /// # Errors
+    /// See [`Self::look`].
+    pub fn glance(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
+        let export = lio::glance(kernel, &self.wwnns, &self.wwpns)?;
+        Ok(Found { vports: self.vports(kernel)?, export })
+    }
+
+    fn vports(&self, kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelError> {
         let mut vports = fabric::virtual_ports(kernel)?;
         vports.retain(|port| self.wwpns.contains(&port.wwpn));
-        let export = lio::observe(kernel, &self.wwnns, &self.wwpns)?;
-        Ok(Found { vports, export })
+        Ok(vports)
     }
 
     /// The disks that may carry our key. Of those that only the configuration names, the

@@ -53,6 +53,6 @@ fn costs_do_not_grow() {
     node.kernel.sleep(std::time::Duration::from_secs(1));
     let stop = cost(&node, |node| node.stop().unwrap());
     assert_eq!(start, Cost { reads: 554, deeds: 3851, graces: 256 });
-    assert_eq!(monitor, Cost { reads: 1808, deeds: 0, graces: 0 });
+    assert_eq!(monitor, Cost { reads: 784, deeds: 0, graces: 0 });
     assert_eq!(stop, Cost { reads: 9563, deeds: 3085, graces: 513 });
 }

@@ -43,8 +43,14 @@ pub trait Kernel {
     fn read(&self, path: &Path) -> Result<String, KernelError>;
     /// The sorted names in a directory; none where the directory is absent.
     fn list(&self, dir: &Path) -> Result<Vec<String>, KernelError>;
-    /// The symbolic links in a directory and where each leads, every link followed.
+    /// The symbolic links in a directory and where each leads, by its own text alone.
     fn links(&self, dir: &Path) -> Result<Vec<(PathBuf, PathBuf)>, KernelError>;
+    /// Where a symbolic link leads, by its own text alone; nothing where there is none.
+    fn leads(&self, link: &Path) -> Result<Option<PathBuf>, KernelError> {
+        let dir = link.parent().filter(|dir| self.exists(dir));
+        let links = dir.map_or(Ok(Vec::new()), |dir| self.links(dir))?;
+        Ok(links.into_iter().find(|(its, _)| its == link).map(|(_, to)| to))
+    }
     /// Where a path leads when every link is followed.
     fn resolve(&self, path: &Path) -> Result<PathBuf, KernelError>;
     /// Whether something is there, a link that leads nowhere included.

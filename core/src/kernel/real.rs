@@ -2,9 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
@@ -76,8 +76,8 @@ impl RealKernel {
 
 impl Kernel for RealKernel {
     fn read(&self, path: &Path) -> Result<String, KernelError> {
-        let bytes =
-            fs::read(self.under(path)).map_err(|e| KernelError::io("read", path, &e))?;
+        let bytes = read_whole(&self.under(path))
+            .map_err(|e| KernelError::io("read", path, &e))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
@@ -103,11 +103,25 @@ impl Kernel for RealKernel {
             let entry = entry.map_err(failed)?;
             if entry.file_type().map_err(failed)?.is_symlink() {
                 let link = dir.join(entry.file_name());
-                let target = self.resolve(&link)?;
-                links.push((link, target));
+                let text = fs::read_link(entry.path())
+                    .map_err(|e| KernelError::io("read link", &link, &e))?;
+                links.push((link, self.lead(dir, &text)));
             }
         }
         Ok(links)
+    }
+
+    fn leads(&self, link: &Path) -> Result<Option<PathBuf>, KernelError> {
+        match fs::read_link(self.under(link)) {
+            Ok(text) => Ok(link.parent().map(|dir| self.lead(dir, &text))),
+            // Something else than a link is none either.
+            Err(e)
+                if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) =>
+            {
+                Ok(None)
+            }
+            Err(e) => Err(KernelError::io("read link", link, &e)),
+        }
     }
 
     fn resolve(&self, path: &Path) -> Result<PathBuf, KernelError> {
@@ -163,7 +177,34 @@ impl Kernel for RealKernel {
     }
 }
 
+/// An attribute is a page at most, and comes whole: where it does not fill what it is read
+/// into, there is nothing more to ask for. A thousand LUNs have thousands of them.
+fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = fs::File::open(path)?;
+    let mut bytes = vec![0; 4096];
+    let length = file.read(&mut bytes)?;
+    match bytes.len() {
+        full if full == length => drop(file.read_to_end(&mut bytes)?),
+        _ => bytes.truncate(length),
+    }
+    Ok(bytes)
+}
+
 impl RealKernel {
+    /// Where the text of a link in a directory leads.
+    fn lead(&self, dir: &Path, text: &Path) -> PathBuf {
+        let mut place =
+            if text.is_absolute() { PathBuf::from("/") } else { dir.to_owned() };
+        for part in text.strip_prefix(&self.root).unwrap_or(text).components() {
+            match part {
+                Component::ParentDir => drop(place.pop()),
+                Component::Normal(name) => place.push(name),
+                _ => {}
+            }
+        }
+        place
+    }
+
     /// What is done yet of these chains by a process that is to die within them.
     fn last(&self, chains: &[Chain]) -> Option<Vec<Chain>> {
         let mut left = self.dies_after.get()?;
@@ -249,6 +290,37 @@ mod tests {
         let done = kernel.run(&[chain], soon())[0].done.clone();
         let twice = [Done::Changed, Done::Unchanged];
         assert_eq!(done, twice.iter().cycle().take(8).cloned().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_file_is_read_whole_whatever_its_length() {
+        let root = tempfile::tempdir().unwrap();
+        let kernel = RealKernel::new(root.path());
+        for length in [0, 1, 4095, 4096, 4097, 9000] {
+            let text = "x".repeat(length);
+            fs::write(root.path().join("f"), &text).unwrap();
+            assert!(kernel.read(Path::new("/f")).unwrap() == text, "{length}");
+        }
+    }
+
+    /// configfs writes its links as `../../core/...`; a test's tree, from its root.
+    #[test]
+    fn links_lead_where_their_text_says() {
+        let root = tempfile::tempdir().unwrap();
+        let kernel = RealKernel::new(root.path());
+        fs::create_dir_all(root.path().join("t/lun/lun_0")).unwrap();
+        let dir = root.path().join("t/lun/lun_0");
+        std::os::unix::fs::symlink("../../../core/b", dir.join("link")).unwrap();
+        std::os::unix::fs::symlink(root.path().join("core/c"), dir.join("root")).unwrap();
+        fs::write(dir.join("text"), "").unwrap();
+        let mut links = kernel.links(Path::new("/t/lun/lun_0")).unwrap();
+        links.sort();
+        let at = |name: &str| Path::new("/t/lun/lun_0").join(name);
+        let expected = [(at("link"), "/core/b".into()), (at("root"), "/core/c".into())];
+        assert_eq!(links, expected);
+        assert_eq!(kernel.leads(&at("link")), Ok(Some("/core/b".into())));
+        assert_eq!(kernel.leads(&at("text")), Ok(None));
+        assert_eq!(kernel.leads(&at("none")), Ok(None));
     }
 
     #[test]

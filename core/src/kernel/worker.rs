@@ -10,8 +10,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -27,6 +28,8 @@ use super::{Cause, Instant, KernelError, LANES};
 
 /// How long past the deadline an answer that is under way is waited for.
 const GRACE: Duration = Duration::from_millis(50);
+/// How long news of work that goes on may lie before they are sent.
+const COLLECT: Duration = Duration::from_millis(10);
 
 #[derive(Serialize, Deserialize)]
 struct Request {
@@ -214,40 +217,46 @@ fn live(root: PathBuf, requests: OwnedFd, news: File) {
     // SAFETY: plain numbers; the call reads no memory of ours.
     unsafe { nix::libc::prctl(nix::libc::PR_SET_PDEATHSIG, nix::libc::SIGKILL) };
     debug_assert!(requests.as_raw_fd() > 2);
-    let news = Mutex::new(news);
     for line in BufReader::new(File::from(requests)).lines() {
         let Ok(request) = line.and_then(|l| Ok(serde_json::from_str::<Request>(&l)?))
         else {
             return;
         };
-        let next = AtomicUsize::new(0);
-        let work = || {
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                match request.chains.get(number) {
-                    Some(chain) => carry_out(&root, number, chain, request.until, &news),
-                    None => return,
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..request.chains.len().min(LANES) {
-                // Without another thread this one does the work alone.
-                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
-            }
-            work();
-        });
+        serve(&root, &request, &news);
     }
 }
 
-fn carry_out(
-    root: &Path,
-    number: usize,
-    chain: &Chain,
-    until: Instant,
-    news: &Mutex<File>,
-) {
-    tell(news, &News::Begun(number));
+/// Carries out a request, in up to [`LANES`] threads.
+fn serve(root: &Path, request: &Request, news: &File) {
+    let (next, bag) = (AtomicUsize::new(0), Bag::default());
+    let lane = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            match request.chains.get(number) {
+                Some(chain) => carry_out(root, number, chain, request.until, &bag),
+                None => return,
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let spawn = |work| thread::Builder::new().spawn_scoped(scope, work);
+        let courier = thread::Builder::new().spawn_scoped(scope, || bag.deliver(news));
+        // Without another thread this one does the work alone.
+        let others = 1..request.chains.len().min(LANES);
+        let others: Vec<_> = others.filter_map(|_| spawn(lane).ok()).collect();
+        lane();
+        for other in others {
+            let _ = other.join();
+        }
+        bag.close();
+        if courier.is_err() {
+            bag.deliver(news);
+        }
+    });
+}
+
+fn carry_out(root: &Path, number: usize, chain: &Chain, until: Instant, bag: &Bag) {
+    bag.put(&News::Begun(number));
     for op in chain {
         let result = if monotonic() < until {
             perform(root, op)
@@ -255,20 +264,65 @@ fn carry_out(
             Err(op.failed(Cause::NotBegun))
         };
         match result {
-            Ok(done) => tell(news, &News::Done(number, done)),
+            Ok(done) => bag.put(&News::Done(number, done)),
             Err(error) => {
-                tell(news, &News::Failed(number, error));
+                bag.put(&News::Failed(number, error));
                 break;
             }
         }
     }
-    tell(news, &News::Ended(number));
+    bag.put(&News::Ended(number));
 }
 
-fn tell(news: &Mutex<File>, what: &News) {
-    if let (Ok(mut line), Ok(mut file)) = (serde_json::to_vec(what), news.lock()) {
-        line.push(b'\n');
-        // A parent that is gone needs no news.
-        let _ = file.write_all(&line);
+/// News on their way to the parent. A thread of its own sends them, many at a time: a
+/// wake-up of the parent for each of thousands costs more than the work itself, and news
+/// that wait for the end of an operation that hangs would never come.
+#[derive(Default)]
+struct Bag {
+    content: Mutex<Content>,
+    closed: Condvar,
+}
+
+#[derive(Default)]
+struct Content {
+    lines: Vec<u8>,
+    is_last: bool,
+}
+
+impl Bag {
+    fn put(&self, news: &News) {
+        if let Ok(mut line) = serde_json::to_vec(news) {
+            line.push(b'\n');
+            let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+            content.lines.append(&mut line);
+        }
+    }
+
+    /// Nothing more will be put in.
+    fn close(&self) {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner).is_last = true;
+        self.closed.notify_all();
+    }
+
+    /// Sends what is put in, until it is closed and empty.
+    fn deliver(&self, mut to: &File) {
+        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if !content.is_last {
+                content = self
+                    .closed
+                    .wait_timeout_while(content, COLLECT, |content| !content.is_last)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
+            }
+            let (lines, is_last) = (std::mem::take(&mut content.lines), content.is_last);
+            drop(content);
+            // A parent that is gone needs no news.
+            let _ = to.write_all(&lines);
+            if is_last {
+                return;
+            }
+            content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::observe::{Export, Lun, tpg};
 use super::{ALUA_ACTIVE_OPTIMIZED, Driver, hba};
 
 /// The name of our links; LIO does not care.
-const LINK: &str = "backstore";
+pub(super) const LINK: &str = "backstore";
 
 /// The backstore of a LUN.
 pub fn backstore_path(wwnn: Wwn, lun: u16) -> PathBuf {

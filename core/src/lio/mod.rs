@@ -13,7 +13,7 @@ use crate::kernel::paths;
 use crate::wwn::Wwn;
 
 pub use build::{backstore_path, build, frame, luns, mapped_luns, set_alua};
-pub use observe::{Acl, Backstore, Export, Lun, Tree, observe};
+pub use observe::{Acl, Backstore, Export, Lun, Tree, alua, glance, observe};
 pub use obsolete::Obsolete;
 pub use remove::{quiesce, remove, remove_ports, resume};
 pub use tcm_fc::{TCM_FC, TcmFc};

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::build::LINK;
 use crate::disk::Disk;
 use crate::kernel::{self, Kernel, KernelError, paths};
 use crate::lio::{DRIVERS, hba};
@@ -12,7 +13,7 @@ use crate::wwn::Wwn;
 pub struct Export {
     /// The group's backstore directory, where it is there.
     pub hba: Option<PathBuf>,
-    /// Its backstores, in the order of their paths.
+    /// Its backstores, in the order of their paths; none where they were not looked at.
     pub backstores: Vec<Backstore>,
     /// Its target ports.
     pub trees: Vec<Tree>,
@@ -129,6 +130,25 @@ pub fn observe(
     wwnns: &[Wwn],
     wwpns: &[Wwn],
 ) -> Result<Export, KernelError> {
+    let mut export = glance(kernel, wwnns, wwpns)?;
+    for hba in wwnns.iter().map(|wwnn| hba(*wwnn)).filter(|hba| kernel.exists(hba)) {
+        for name in kernel.list(&hba)?.iter().filter(|name| number(name).is_some()) {
+            export.backstores.push(backstore(kernel, hba.join(name))?);
+        }
+    }
+    export.backstores.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(export)
+}
+
+/// The same without a look at the backstores.
+///
+/// # Errors
+/// See [`observe`].
+pub fn glance(
+    kernel: &dyn Kernel,
+    wwnns: &[Wwn],
+    wwpns: &[Wwn],
+) -> Result<Export, KernelError> {
     let mut export = Export::default();
     for wwpn in wwpns {
         for driver in DRIVERS {
@@ -138,17 +158,17 @@ pub fn observe(
             }
         }
     }
-    for wwnn in wwnns {
-        let path = hba(*wwnn);
-        if kernel.exists(&path) {
-            for name in kernel.list(&path)?.iter().filter(|name| number(name).is_some()) {
-                export.backstores.push(backstore(kernel, path.join(name))?);
-            }
-            export.hba = Some(path);
-        }
-    }
-    export.backstores.sort_by(|a, b| a.path.cmp(&b.path));
+    export.hba =
+        wwnns.iter().map(|wwnn| hba(*wwnn)).filter(|hba| kernel.exists(hba)).last();
     Ok(export)
+}
+
+/// The ALUA state of a backstore; empty where it is not there.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub fn alua(kernel: &dyn Kernel, backstore: &Path) -> Result<String, KernelError> {
+    kernel::attribute(kernel, &backstore.join("alua/default_tg_pt_gp/alua_access_state"))
 }
 
 fn number(name: &str) -> Option<u16> {
@@ -171,8 +191,12 @@ fn luns(kernel: &dyn Kernel, dir: &Path) -> Result<Vec<Lun>, KernelError> {
     for name in kernel.list(dir)? {
         if let Some(number) = number(&name) {
             let path = dir.join(name);
-            // The link may have any name; among the attributes it is the only link.
-            let link = kernel.links(&path)?.into_iter().next();
+            let link = path.join(LINK);
+            let link = match kernel.leads(&link)? {
+                Some(to) => Some((link, to)),
+                // Another's may have any name; among the attributes it is the only link.
+                None => kernel.links(&path)?.into_iter().next(),
+            };
             luns.push(Lun { number, path, link });
         }
     }
@@ -187,7 +211,7 @@ fn backstore(kernel: &dyn Kernel, path: PathBuf) -> Result<Backstore, KernelErro
     Ok(Backstore {
         enabled: get("enable")? == "1",
         device: PathBuf::from(get("udev_path")?),
-        alua: get("alua/default_tg_pt_gp/alua_access_state")?,
+        alua: alua(kernel, &path)?,
         serial,
         path,
     })

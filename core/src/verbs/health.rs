@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric;
-use crate::group::{Group, Ownership};
+use crate::group::{DiskSpec, Group, Ownership};
 use crate::kernel::{Chain, Kernel, Op};
 use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
 use crate::ownership;
@@ -16,7 +16,8 @@ use crate::scope::{Found, Scope};
 pub enum Level {
     /// The port and the target tree; reads sysfs and configfs alone (OCF level 0).
     Port,
-    /// And whether every disk is still ours (OCF level 10).
+    /// And whether every LUN carries out commands, and its disk is still ours (OCF level
+    /// 10).
     Owner,
     /// And whether every disk answers a read (OCF level 20).
     Disk,
@@ -42,7 +43,7 @@ pub fn health(
     level: Level,
     budget: Budget,
 ) -> Health {
-    let found = match scope.look(kernel) {
+    let found = match scope.glance(kernel) {
         Ok(found) => found,
         Err(error) => return Health::Failed(vec![error.to_string()]),
     };
@@ -59,6 +60,7 @@ pub fn health(
     };
     let mut faults = ports(kernel, group, &found);
     faults.extend(exports(group, &found));
+    faults.extend(turned_away(kernel, group, level));
     if faults.is_empty() && level >= Level::Owner {
         match disk::find_all(kernel, &group.disks) {
             Ok(disks) => {
@@ -98,14 +100,6 @@ fn exports(group: &Group, found: &Found) -> Vec<String> {
     for spec in &group.disks {
         let lun = spec.lun;
         let path = lio::backstore_path(group.wwnn, lun);
-        match found.export.backstore(&path) {
-            Some(b) if b.enabled && b.alua == ALUA_ACTIVE_OPTIMIZED => {}
-            Some(b) if b.enabled => {
-                faults.push(format!("LUN {lun} is in ALUA state {}", b.alua));
-            }
-            Some(_) => faults.push(format!("LUN {lun}'s backstore is not enabled")),
-            None => faults.push(format!("LUN {lun} has no backstore")),
-        }
         for port in &group.ports {
             let Some(tree) = found.export.tree(port.wwpn) else { continue };
             let leads_to = |luns: &[lio::Lun], to: &PathBuf| {
@@ -130,6 +124,25 @@ fn exports(group: &Group, found: &Found) -> Vec<String> {
         }
     }
     faults
+}
+
+/// LUNs that do not carry out commands. A stop that failed leaves all of them so: at level
+/// 0 the first one tells.
+///
+/// A backstore is linked only while it is enabled (`target_fabric_port_link`), and cannot
+/// go while it is: so its ALUA state is all that is asked of it.
+fn turned_away(kernel: &dyn Kernel, group: &Group, level: Level) -> Vec<String> {
+    let asked = if level == Level::Port { 1 } else { group.disks.len() };
+    let fault = |spec: &DiskSpec| {
+        let lun = spec.lun;
+        match lio::alua(kernel, &lio::backstore_path(group.wwnn, lun)) {
+            Ok(state) if state == ALUA_ACTIVE_OPTIMIZED => None,
+            Ok(state) if state.is_empty() => Some(format!("LUN {lun} has no backstore")),
+            Ok(state) => Some(format!("LUN {lun} is in ALUA state {state}")),
+            Err(error) => Some(format!("LUN {lun}: {error}")),
+        }
+    };
+    group.disks.iter().take(asked).filter_map(fault).collect()
 }
 
 fn deeper(

@@ -81,5 +81,5 @@ pub fn binary(name: &str) -> Result<PathBuf> {
 }
 
 fn package(binary: &str) -> &str {
-    if binary == "understudy-lab-guest" { "understudy-lab" } else { binary }
+    if binary.starts_with("understudy-lab") { "understudy-lab" } else { binary }
 }

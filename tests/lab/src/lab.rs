@@ -14,8 +14,9 @@ use crate::error::{Error, Result};
 use crate::fabric::Fabric;
 use crate::guest::Guest;
 use crate::image::Image;
-use crate::plan::{ARRAYS, Folders, HOST, Role, guests};
+use crate::plan::{ARRAYS, Folders, HOST, Role, Spec, guests};
 use crate::qemu::Machine;
+use crate::shelf::Disk;
 use crate::{cluster, interrupt, paths, program, progress, share, shelf};
 
 /// How long a guest may take to boot.
@@ -40,21 +41,34 @@ impl Lab {
     /// # Errors
     /// Something does not start. What had been started is stopped again.
     pub fn start() -> Result<Self> {
+        Self::of(&guests(), &shelf::disks())
+    }
+
+    /// A lab of these guests, with these disks on the shelf.
+    ///
+    /// # Errors
+    /// See [`Self::start`].
+    pub fn of(specs: &[Spec], disks: &[Disk]) -> Result<Self> {
         let only_one = lock()?;
         let image = Image::get()?;
         let folders = make_folders()?;
-        let lab = Self::start_in(folders.clone(), image, only_one);
+        let lab = Self::start_in(specs, disks, folders.clone(), image, only_one);
         if lab.is_err() {
             let _ = paths::remove(&folders.run);
         }
         lab
     }
 
-    fn start_in(folders: Folders, image: Image, only_one: Flock<File>) -> Result<Self> {
+    fn start_in(
+        specs: &[Spec],
+        disks: &[Disk],
+        folders: Folders,
+        image: Image,
+        only_one: Flock<File>,
+    ) -> Result<Self> {
         let step = progress::step("start: fabric, BMCs, guests");
         let accel = Accel::probe();
-        let specs = guests();
-        let fabric = Fabric::start(&specs, &folders)?;
+        let fabric = Fabric::start(specs, &folders)?;
         let guests: Vec<Guest> = specs
             .iter()
             .map(|spec| {
@@ -70,8 +84,8 @@ impl Lab {
             let at = guests.iter().position(|guest| guest.name() == name);
             at.and_then(|at| bmcs.get(at)).map_or(0, Bmc::port)
         };
-        share::fill(&specs, ARRAYS.map(port), &folders)?;
-        shelf::make(&folders)?;
+        share::fill(specs, disks, ARRAYS.map(port), &folders)?;
+        shelf::make(disks, &folders)?;
         for guest in &guests {
             make_disk(&image, &folders, guest.name())?;
             guest.power_on()?;
@@ -96,7 +110,7 @@ impl Lab {
             wait_unit(self.host()?, "lab-shelf.service", BOOT)?;
             self.everywhere(|guest| match guest.machine().spec.role {
                 Role::Array => wait_unit(guest, "lab-disks.service", BOOT),
-                Role::Host => Ok(()),
+                Role::Host | Role::Bench => Ok(()),
             })
         })?;
         progress::during("cluster: both nodes online", || {

@@ -5,6 +5,7 @@
 //! [`lab::Lab`] is the whole; [`guest::Guest`] is where scenarios do things.
 
 pub mod accel;
+pub mod bench;
 pub mod bmc;
 pub mod channel;
 pub mod chart;

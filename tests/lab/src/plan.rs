@@ -10,6 +10,8 @@ pub enum Role {
     Array,
     /// The initiator, and the shelf that holds the disks.
     Host,
+    /// Alone, with disks in its memory.
+    Bench,
 }
 
 impl Role {
@@ -19,6 +21,7 @@ impl Role {
         match self {
             Self::Array => "array",
             Self::Host => "host",
+            Self::Bench => "bench",
         }
     }
 }
@@ -81,6 +84,8 @@ pub struct Spec {
 pub const ARRAYS: [&str; 2] = ["array-a", "array-b"];
 /// The initiator's name.
 pub const HOST: &str = "host";
+/// The guest of the bench.
+pub const BENCH: &str = "bench";
 /// The machine's loopback, as a guest sees it.
 pub const MACHINE: &str = "10.0.2.2";
 
@@ -102,20 +107,39 @@ pub fn iscsi_name(guest: &str) -> String {
     format!("iqn.2026-01.lab.understudy:{guest}")
 }
 
+fn interface(
+    guest: u8,
+    name: &'static str,
+    address: Option<&'static str>,
+    mtu: u16,
+    wire: Wire,
+) -> Interface {
+    let kind = match wire {
+        Wire::Fabric => 1,
+        Wire::Cluster { .. } => 2,
+        Wire::StorageServer { link: "storage-b" } => 4,
+        Wire::StorageServer { .. } | Wire::StorageClient { .. } => 3,
+        Wire::Management => 5,
+    };
+    let mac = format!("52:54:00:75:{guest:02x}:{kind:02x}");
+    Interface { name, mac, address, mtu, wire }
+}
+
+/// The only guest of the bench.
+#[must_use]
+pub fn bench() -> Spec {
+    Spec {
+        name: BENCH,
+        role: Role::Bench,
+        mebibytes: 2048,
+        nice: 0,
+        interfaces: vec![interface(4, "fc0", None, 9000, Wire::Fabric)],
+    }
+}
+
 /// The three guests, in the order in which they are started.
 #[must_use]
 pub fn guests() -> Vec<Spec> {
-    let interface = |guest: u8, name, address, mtu, wire: Wire| {
-        let kind = match wire {
-            Wire::Fabric => 1,
-            Wire::Cluster { .. } => 2,
-            Wire::StorageServer { link: "storage-b" } => 4,
-            Wire::StorageServer { .. } | Wire::StorageClient { .. } => 3,
-            Wire::Management => 5,
-        };
-        let mac = format!("52:54:00:75:{guest:02x}:{kind:02x}");
-        Interface { name, mac, address, mtu, wire }
-    };
     let array = |number: u8, name, peer, link, cluster, storage| Spec {
         name,
         role: Role::Array,

@@ -53,7 +53,15 @@ impl World {
     /// # Errors
     /// Something of this fails.
     pub fn start() -> Result<Self> {
-        let lab = Arc::new(Lab::start()?);
+        Self::on(Lab::start()?)
+    }
+
+    /// The same on a lab that has been started.
+    ///
+    /// # Errors
+    /// See [`Self::start`].
+    pub fn on(lab: Lab) -> Result<Self> {
+        let lab = Arc::new(lab);
         // So that a shell in a guest is to be had while a scenario runs.
         let served = Arc::clone(&lab);
         thread::spawn(move || supervise::serve(served));
@@ -62,7 +70,9 @@ impl World {
         let warm = lab.host()?.spawn("fio --version", None);
         lab.wait_ready()?;
         drop(warm);
-        progress::during("agent: package installed on both nodes", || install(&lab))?;
+        progress::during("agent: package installed on both nodes", || {
+            install(&lab, &ARRAYS)
+        })?;
         progress::during("groups: each served by its home", || {
             let mark = Mark(0);
             groups::configure(lab.guest(ARRAYS[0])?)?;
@@ -272,7 +282,11 @@ impl World {
     }
 }
 
-fn install(lab: &Lab) -> Result<()> {
+/// Installs the agent's package on these nodes.
+///
+/// # Errors
+/// It is not built, or cannot be installed.
+pub fn install(lab: &Lab, nodes: &[&str]) -> Result<()> {
     let target = paths::workspace().join("target/deb");
     let packages = std::fs::read_dir(&target).map_err(Error::io("list", &target))?;
     let package = packages
@@ -282,7 +296,7 @@ fn install(lab: &Lab) -> Result<()> {
     let shared = lab.folders().share().join("understudy.deb");
     std::fs::copy(&package, &shared).map_err(Error::io("copy to", &shared))?;
     lab.everywhere(|guest| {
-        if !ARRAYS.contains(&guest.name()) {
+        if !nodes.contains(&guest.name()) {
             return Ok(());
         }
         // Synced: a node that loses its power keeps the package.

@@ -1,5 +1,6 @@
 //! What the lab can be told to do.
 
+mod bench;
 mod client;
 mod demo;
 mod down;
@@ -28,6 +29,8 @@ usage: understudy-lab VERB
   demo                        a node loses its power, for people
   test [SCENARIO...]          run the scenarios, all or these
   soak FAULTS [SEED [FAULT...]]   mixed faults, all or these, as the seed decides
+  bench-scale [MINUTES [CONTENDER...]]   what start, monitor and stop cost
+  bench-pause                 what an initiator waits for
   up                          start the lab and wait until it is ready
   down                        end it
   status                      what is there now
@@ -59,6 +62,9 @@ pub fn run() -> Result<ExitCode> {
         ("test", names) => test::run(names),
         ("soak", [faults]) => soak::run(faults, None, &[]),
         ("soak", [faults, seed, kinds @ ..]) => soak::run(faults, Some(seed), kinds),
+        ("bench-scale", []) => bench::scale(None, &[]),
+        ("bench-scale", [minutes, names @ ..]) => bench::scale(Some(minutes), names),
+        ("bench-pause", []) => bench::pause(),
         ("up", []) => up::run(),
         ("supervise", []) => supervise::run(),
         ("down", []) => down::run(),

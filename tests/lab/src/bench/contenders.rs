@@ -1,0 +1,183 @@
+//! Who is measured: the same RAM disks, brought up and down by different means.
+
+use serde_json::json;
+
+use super::{INITIATOR, WWNN, WWPN, disk};
+
+const METER: &str = "/run/understudy-lab-meter";
+/// The other agents have no Fibre Channel, so they export over iSCSI.
+const IQN: &str = "iqn.2026-01.lab.understudy:bench";
+
+/// Somebody who starts and stops a group.
+pub struct Contender {
+    /// As in the report.
+    pub name: &'static str,
+    /// How much at once it may do; the best of these counts.
+    pub lanes: &'static [usize],
+    /// Whether it takes seconds for each LUN, so that its time is bounded.
+    pub is_slow: bool,
+    before: fn(usize) -> String,
+    actions: fn(usize, usize) -> Scripts,
+}
+
+/// An action's name and the script that prints its measurement.
+type Scripts = Vec<(&'static str, String)>;
+
+impl Contender {
+    /// What is done once, before the first round.
+    pub fn prepare(&self, luns: usize) -> String {
+        (self.before)(luns)
+    }
+
+    /// The actions of a round, each a script that prints its measurement.
+    pub fn actions(&self, luns: usize, lanes: usize) -> Scripts {
+        (self.actions)(luns, lanes)
+    }
+}
+
+/// All of them, in the order of a run: the one whose end is open comes last.
+pub fn all() -> [Contender; 5] {
+    let plain = |name, actions| Contender {
+        name,
+        lanes: &[1],
+        is_slow: false,
+        before: |_| ":".into(),
+        actions,
+    };
+    [
+        plain("understudy", understudy),
+        Contender { lanes: &[1, 4, 16, 32, 64], ..plain("limit", limit) },
+        plain("dummy", dummy),
+        Contender { before: saved, ..plain("rtslib", rtslib) },
+        Contender { is_slow: true, ..plain("iscsi-agents", iscsi_agents) },
+    ]
+}
+
+fn understudy(luns: usize, _: usize) -> Scripts {
+    let disks: Vec<_> = (0..luns).map(|lun| format!("{lun}={}", disk(lun))).collect();
+    let call = |action| {
+        format!(
+            "export OCF_ROOT=/usr/lib/ocf OCF_RESOURCE_INSTANCE=bench \
+                 OCF_RESKEY_CRM_meta_timeout=600000 OCF_RESKEY_ownership=none \
+                 OCF_RESKEY_wwnn={WWNN} OCF_RESKEY_ports={WWPN} \
+                 OCF_RESKEY_initiators={INITIATOR} OCF_RESKEY_disks='{}'
+             {METER} measure /usr/lib/ocf/resource.d/understudy/vport {action}",
+            disks.join(" ")
+        )
+    };
+    ["start", "monitor", "stop"].map(|action| (action, call(action))).into()
+}
+
+fn limit(luns: usize, lanes: usize) -> Scripts {
+    let call = |action| format!("{METER} measure {METER} limit {action} {luns} {lanes}");
+    ["start", "stop"].map(|action| (action, call(action))).into()
+}
+
+/// The smallest agent of all: a shell that looks for one file.
+fn dummy(_: usize, _: usize) -> Scripts {
+    let call = |action| {
+        format!(
+            "export OCF_ROOT=/usr/lib/ocf OCF_RESOURCE_INSTANCE=dummy \
+                 OCF_RESKEY_state=/run/dummy.state
+             {METER} measure /usr/lib/ocf/resource.d/pacemaker/Dummy {action}"
+        )
+    };
+    ["start", "monitor", "stop"].map(|action| (action, call(action))).into()
+}
+
+/// What targetcli would have saved of the same group.
+fn saved(luns: usize) -> String {
+    let store = |lun| {
+        json!({
+            "name": format!("lun_{lun}"), "dev": disk(lun), "plugin": "block",
+            "readonly": false, "write_back": false, "wwn": format!("{lun:032x}"),
+        })
+    };
+    let exported = |lun| {
+        json!({
+            "index": lun, "storage_object": format!("/backstores/block/lun_{lun}"),
+            "alias": "link", "alua_tg_pt_gp_name": "default_tg_pt_gp",
+        })
+    };
+    let mapped = |lun| json!({ "index": lun, "tpg_lun": lun, "alias": "link", "write_protect": false });
+    let all = |of: fn(usize) -> serde_json::Value| (0..luns).map(of).collect::<Vec<_>>();
+    let config = json!({
+        "fabric_modules": [],
+        "storage_objects": all(store),
+        "targets": [{
+            "fabric": "iscsi", "wwn": IQN,
+            "tpgs": [{
+                "tag": 1, "enable": true, "attributes": {}, "parameters": {},
+                "luns": all(exported),
+                "node_acls": [{
+                    "node_wwn": format!("{IQN}-initiator"), "attributes": {},
+                    "mapped_luns": all(mapped),
+                }],
+                "portals": [{
+                    "ip_address": "127.0.0.1", "port": 3260,
+                    "iser": false, "offload": false,
+                }],
+            }],
+        }],
+    });
+    format!("cat > /run/bench.json << 'END'\n{config}\nEND")
+}
+
+fn rtslib(luns: usize, _: usize) -> Scripts {
+    let tree = format!("/sys/kernel/config/target/iscsi/{IQN}/tpgt_1/acls");
+    let there = format!("$(ls -d {tree}/*/lun_* 2> /dev/null | wc -l)");
+    let start = format!(
+        "{METER} measure targetctl restore /run/bench.json && [ {there} -eq {luns} ]"
+    );
+    let stop = format!("{METER} measure targetctl clear && [ {there} -eq 0 ]");
+    vec![("start", start), ("stop", stop)]
+}
+
+/// A resource for the target and one for each LUN, one after the other: they take a lock,
+/// so that Pacemaker would gain nothing by starting them side by side.
+fn iscsi_agents(luns: usize, _: usize) -> Scripts {
+    let call = |action, order: &str| {
+        format!(
+            "cat > /run/agents << 'END'
+set -e
+export OCF_ROOT=/usr/lib/ocf OCF_RESKEY_implementation=lio-t
+agents=/usr/lib/ocf/resource.d/heartbeat
+target() {{
+    OCF_RESOURCE_INSTANCE=target OCF_RESKEY_iqn={IQN} \\
+        OCF_RESKEY_portals=127.0.0.1:3260 $agents/iSCSITarget {action}
+}}
+luns() {{
+    for lun in $(seq 0 {last}); do
+        OCF_RESOURCE_INSTANCE=lun$lun OCF_RESKEY_target_iqn={IQN} \\
+            OCF_RESKEY_lun=$lun OCF_RESKEY_path=/dev/ram$lun \\
+            OCF_RESKEY_allowed_initiators={IQN}-initiator \\
+            $agents/iSCSILogicalUnit {action}
+    done
+}}
+{order}
+END
+{METER} measure /bin/sh /run/agents",
+            last = luns - 1
+        )
+    };
+    vec![
+        ("start", call("start", "target; luns")),
+        ("monitor", call("monitor", "luns")),
+        ("stop", call("stop", "luns; target")),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_lun_is_there_for_everybody() {
+        for contender in all().iter().filter(|c| c.name != "dummy") {
+            let scripts = contender.actions(3, 32).into_iter().map(|(_, script)| script);
+            let all: String = scripts.chain([contender.prepare(3)]).collect();
+            let named = all.contains("/dev/ram2") || all.contains(" 3 32");
+            assert!(named || all.contains("seq 0 2"), "{}: {all}", contender.name);
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What a start, a monitor and a stop cost, side by side with the bare kernel operations
+//! and with other agents, in one run on one guest.
+//!
+//! The guest has a physical port on the fabric and a thousand RAM disks: no cluster, no
+//! initiator, so that nothing but the target is measured. [`pause`] is the initiator's
+//! side of it.
+
+mod contenders;
+pub mod pause;
+mod picture;
+mod table;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::guest::Guest;
+use crate::lab::{Lab, wait_port};
+use crate::scenario::world;
+use crate::{plan, progress};
+
+pub use contenders::Contender;
+pub use picture::{draw, stack};
+pub use table::{document, summary};
+
+/// The group's node name.
+pub const WWNN: &str = "20:00:75:64:00:00:00:0e";
+/// Its port name.
+pub const WWPN: &str = "20:01:75:64:00:00:00:0e";
+/// The initiator that may see the LUNs; it does not exist.
+pub const INITIATOR: &str = "20:00:52:54:00:75:03:0e";
+/// So many LUNs are measured.
+pub const LUNS: [usize; 5] = [1, 16, 64, 256, 1024];
+/// How often.
+pub const ROUNDS: usize = 5;
+
+/// The disk behind a LUN.
+#[must_use]
+pub fn disk(lun: usize) -> String {
+    format!("/dev/ram{lun}")
+}
+
+/// One measurement of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Until it ended.
+    pub ms: f64,
+    /// Processor time of it and of everything that it started.
+    pub cpu_ms: f64,
+    /// Processes that it came to, itself included.
+    pub processes: usize,
+    /// The largest of them in memory.
+    pub peak_kib: i64,
+}
+
+/// What a contender did at one size: medians of its rounds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// Who.
+    pub contender: &'static str,
+    /// LUNs.
+    pub luns: usize,
+    /// `start`, `monitor` or `stop`.
+    pub action: &'static str,
+    /// Wall time.
+    pub median_ms: f64,
+    /// The shortest.
+    pub min_ms: f64,
+    /// The longest.
+    pub max_ms: f64,
+    /// Processor time.
+    pub cpu_ms: f64,
+    /// Processes that it came to, itself included.
+    pub processes: usize,
+    /// The largest of them in memory, in its worst round.
+    pub peak_kib: i64,
+    /// How often it was measured.
+    pub rounds: usize,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// A row for each contender, size and action.
+    pub rows: Vec<Row>,
+    /// What was left out, and why.
+    pub remarks: Vec<String>,
+}
+
+/// Runs all of it, or the contenders of these names; `slow` is how long those that start a
+/// process for each LUN may take together.
+///
+/// # Errors
+/// The guest does not come up, or a contender fails.
+pub fn run(
+    slow: Duration,
+    names: &[&str],
+    tell: impl Fn(&Report) -> Result<()>,
+) -> Result<Report> {
+    let lab = Lab::of(&[plan::bench()], &[])?;
+    let guest = lab.guest(plan::BENCH)?;
+    progress::during("boot: one guest with its port Online", || {
+        guest.wait_up(BOOT)?;
+        wait_port(guest, BOOT)
+    })?;
+    progress::during("agent and a thousand RAM disks", || {
+        world::install(&lab, &[plan::BENCH])?;
+        let most = LUNS.into_iter().max().unwrap_or(1);
+        guest.run(&prepare(most), BOOT).map(drop)
+    })?;
+    let mut report = Report::default();
+    let mut left = slow;
+    let wanted = |c: &Contender| names.is_empty() || names.contains(&c.name);
+    for contender in contenders::all().into_iter().filter(wanted) {
+        for luns in LUNS {
+            if !measure(guest, &contender, luns, &mut left, &mut report)? {
+                break;
+            }
+            tell(&report)?;
+        }
+    }
+    Ok(report)
+}
+
+/// For the guest to boot, or to install a package.
+const BOOT: Duration = Duration::from_secs(180);
+/// For one action of one contender.
+const ACTION: Duration = Duration::from_secs(3600);
+
+fn prepare(disks: usize) -> String {
+    format!(
+        "set -e
+         cp /lab/common/understudy-lab-meter /run/
+         modprobe brd rd_nr={disks} rd_size=1024
+         udevadm settle
+         test -b {}",
+        disk(disks - 1)
+    )
+}
+
+/// Measures a contender at one size; says whether a larger one makes sense.
+fn measure(
+    guest: &Guest,
+    contender: &Contender,
+    luns: usize,
+    left: &mut Duration,
+    report: &mut Report,
+) -> Result<bool> {
+    let name = contender.name;
+    let step = progress::step(format!("{name}: {luns} LUNs"));
+    guest.run(&contender.prepare(luns), ACTION)?;
+    let mut best: Option<(usize, Vec<Row>)> = None;
+    for lanes in contender.lanes {
+        let Some(rows) = rounds(guest, contender, luns, *lanes, left)? else {
+            report.remarks.push(format!(
+                "{name} was left out from {luns} LUNs on: {ROUNDS} rounds would have \
+                 taken more than the time that was left"
+            ));
+            step.done("left out: no time");
+            return Ok(false);
+        };
+        let whole = |rows: &[Row]| rows.iter().map(|row| row.median_ms).sum::<f64>();
+        if best.as_ref().is_none_or(|(_, before)| whole(&rows) < whole(before)) {
+            best = Some((*lanes, rows));
+        }
+    }
+    let Some((lanes, rows)) = best else { return Ok(true) };
+    if contender.lanes.len() > 1 {
+        report.remarks.push(format!("{name} at {luns} LUNs: {lanes} threads were best"));
+    }
+    let told = rows.iter().map(|r| format!("{} {:.0}", r.action, r.median_ms));
+    step.done(&told.collect::<Vec<_>>().join(", "));
+    report.rows.extend(rows);
+    Ok(true)
+}
+
+/// All rounds, or none where they would take longer than what is left.
+fn rounds(
+    guest: &Guest,
+    contender: &Contender,
+    luns: usize,
+    lanes: usize,
+    left: &mut Duration,
+) -> Result<Option<Vec<Row>>> {
+    let name = contender.name;
+    let mut samples: BTreeMap<&'static str, Vec<Sample>> = BTreeMap::new();
+    for round in 1..=ROUNDS {
+        let begun = Instant::now();
+        for (action, script) in contender.actions(luns, lanes) {
+            let said = guest.run(&script, ACTION)?;
+            let sample = serde_json::from_str(said.trim())
+                .map_err(|e| Error::other(format!("{name} {action}: {e}: {said}")))?;
+            samples.entry(action).or_default().push(sample);
+        }
+        if contender.is_slow {
+            *left = left.saturating_sub(begun.elapsed());
+            let rest = begun.elapsed() * u32::try_from(ROUNDS - round).unwrap_or(0);
+            if rest > *left {
+                return Ok(None);
+            }
+        }
+    }
+    let rows = samples.iter().map(|(action, s)| Row::of(name, luns, action, s));
+    Ok(Some(rows.collect()))
+}
+
+impl Row {
+    fn of(
+        contender: &'static str,
+        luns: usize,
+        action: &'static str,
+        samples: &[Sample],
+    ) -> Self {
+        let sorted = |of: fn(&Sample) -> f64| {
+            let mut all: Vec<f64> = samples.iter().map(of).collect();
+            all.sort_unstable_by(f64::total_cmp);
+            all
+        };
+        let median = |all: &[f64]| all.get(all.len() / 2).copied().unwrap_or(0.0);
+        let ms = sorted(|s| s.ms);
+        let worst = |of: fn(&Sample) -> i64| samples.iter().map(of).max().unwrap_or(0);
+        Self {
+            contender,
+            luns,
+            action,
+            median_ms: median(&ms),
+            min_ms: ms.first().copied().unwrap_or(0.0),
+            max_ms: ms.last().copied().unwrap_or(0.0),
+            cpu_ms: median(&sorted(|s| s.cpu_ms)),
+            processes: samples.iter().map(|s| s.processes).max().unwrap_or(0),
+            peak_kib: worst(|s| s.peak_kib),
+            rounds: samples.len(),
+        }
+    }
+}
+
+impl Report {
+    /// The row of a contender.
+    #[must_use]
+    pub fn row(&self, contender: &str, luns: usize, action: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| {
+            row.contender == contender && row.luns == luns && row.action == action
+        })
+    }
+
+    /// Start and stop together, in milliseconds.
+    #[must_use]
+    pub fn both(&self, contender: &str, luns: usize) -> Option<f64> {
+        let of = |action| Some(self.row(contender, luns, action)?.median_ms);
+        Some(of("start")? + of("stop")?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_the_median_and_the_spread() {
+        let sample =
+            |ms, processes| Sample { ms, cpu_ms: ms / 2.0, processes, peak_kib: 1 };
+        let samples = [sample(30.0, 2), sample(10.0, 3), sample(20.0, 2)];
+        let row = Row::of("limit", 4, "start", &samples);
+        assert_eq!((row.min_ms, row.median_ms, row.max_ms), (10.0, 20.0, 30.0));
+        assert_eq!((row.cpu_ms, row.processes, row.rounds), (10.0, 3, 3));
+    }
+}
