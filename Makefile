@@ -25,7 +25,6 @@ soak: ready ## mixed faults under load: FAULTS=100, SEED=...
 
 bench: ready ## what a group costs, beside others: MINUTES=60 for the slowest
 	@$(LAB) bench-scale $(MINUTES)
-	@$(LAB) bench-pause
 
 test-fast: ## all that needs no guest; under 3 minutes
 	@tests/lab/setup tshark
