@@ -64,7 +64,9 @@ of the ports,
 .I remove
 the exports,
 .I disown
-the disks. Where debugging is on (PCMK_debug), the same as a table, and every step.
+the disks. What an action that fails did last is
+.IR failing .
+Where debugging is on (PCMK_debug), the same as a table, and every step.
 ";
 
 /// A hyphen that is typed as one, and no line that begins as a request would.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use crate::failure::{Failure, Kind};
 use crate::group::PortSpec;
 use crate::kernel::{self, Kernel, KernelError, Op, paths};
@@ -9,7 +11,7 @@ use crate::lio::Driver;
 use crate::wwn::{Wwn, from_sysfs};
 
 /// A physical port: an fc_host that can carry virtual ones.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PhysicalPort {
     /// The kernel's name: `host2`.
     pub host: String,

@@ -44,7 +44,7 @@ fn status_says_what_is_served_and_what_is_wrong() {
     a.kernel.sleep(Duration::from_secs(1));
     let now = look(&a);
     assert!(now.is_healthy(), "{now:?}");
-    assert_eq!(now.physical_ports[0].vports_in_use, 2);
+    assert_eq!(now.physical_ports[0].port.vports_in_use, 2);
     let group = &now.groups[0];
     assert_eq!((group.ports.len(), group.luns.len()), (2, 3));
     assert_eq!(group.role, registry::Role::Native);
@@ -385,6 +385,23 @@ fn a_bar_that_is_refused_is_set_again() {
     let first = served(None).iter().position(is_bar).unwrap();
     let bars = served(Some(first)).iter().filter(|deed| is_bar(deed)).count();
     assert_eq!(bars, 2);
+}
+
+/// A failed stop leaves every LUN in transition, so the first tells at level 0; one alone
+/// shows at level 10.
+#[test]
+fn a_lun_that_turns_commands_away_is_not_healthy() {
+    for (lun, cheap, deep) in [(0, false, false), (1, true, false)] {
+        let (a, _) = pair();
+        a.start().unwrap();
+        a.kernel.sleep(Duration::from_secs(1));
+        let wwnn = a.setup.wwnn.parse().unwrap();
+        let backstore = understudy_core::lio::backstore_path(wwnn, a.setup.disks[lun].0);
+        let quiesce = vec![understudy_core::lio::set_alua(&backstore, "15")];
+        a.kernel.run(&[quiesce], a.kernel.now() + Duration::from_secs(5));
+        assert_eq!(a.health(Level::Port) == Health::Running, cheap, "LUN {lun}");
+        assert_eq!(a.health(Level::Owner) == Health::Running, deep, "LUN {lun}");
+    }
 }
 
 /// Whoever waits for the fence are the initiators.

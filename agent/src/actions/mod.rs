@@ -80,7 +80,7 @@ impl<'a> Call<'a> {
         if answer.is_ok() {
             log::info!("{done} in {phases}");
         } else {
-            phases.end(&self.kernel, "rest");
+            phases.end(&self.kernel, "failing");
             log::info!("failed in {phases}");
         }
         phases.table().lines().for_each(|row| log::debug!("{row}"));

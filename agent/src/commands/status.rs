@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use understudy_core::budget::Budget;
+use understudy_core::fabric::PhysicalPort;
 use understudy_core::kernel::{Kernel, RealKernel};
 use understudy_core::registry::Role;
 use understudy_core::verbs::status as look;
@@ -17,24 +18,17 @@ const TIME: Duration = Duration::from_secs(20);
 /// Between two looks.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// How it was asked for.
-#[derive(Debug, Clone, Copy, Default)]
-struct How {
-    json: bool,
-    watch: bool,
-}
-
 /// Prints it, with or without end. The code says whether this node is healthy.
 pub fn status(
     kernel: &RealKernel,
     node: &str,
     options: impl Iterator<Item = String>,
 ) -> Code {
-    let mut how = How::default();
+    let (mut json, mut watch) = (false, false);
     for option in options {
         match option.as_str() {
-            "--json" => how.json = true,
-            "--watch" => how.watch = true,
+            "--json" => json = true,
+            "--watch" => watch = true,
             other => {
                 return complain(
                     &format!("status: {other} is neither --json nor --watch"),
@@ -53,15 +47,15 @@ pub fn status(
             Ok(now) => now,
             Err(failure) => return complain(&failure.to_string(), Code::Failed),
         };
-        let text = match how.json {
+        let text = match json {
             true => serde_json::to_string_pretty(&now).unwrap_or_default() + "\n",
             false => table(&now, kernel.wall(), paint),
         };
-        let clear = if how.watch && paint { "\x1b[H\x1b[J" } else { "" };
+        let clear = if watch && paint { "\x1b[H\x1b[J" } else { "" };
         let printed = std::io::stdout().write_all((clear.to_owned() + &text).as_bytes());
         let code = if now.is_healthy() { Code::Success } else { Code::Failed };
         // Whoever reads may have gone.
-        if printed.is_err() || !how.watch {
+        if printed.is_err() || !watch {
             return code;
         }
         kernel.sleep(AGAIN);
@@ -77,9 +71,8 @@ fn complain(why: &str, code: Code) -> Code {
 fn table(status: &Status, wall: u64, paint: bool) -> String {
     let mut text = format!("node {}\n", status.node);
     text += &line(&["physical port", "fabric", "state", "speed", "vports"], &PHYSICAL);
-    for Physical { wwpn, fabric, state, speed, vports_in_use, vports_free, .. } in
-        &status.physical_ports
-    {
+    for Physical { port, speed } in &status.physical_ports {
+        let PhysicalPort { wwpn, fabric, state, vports_in_use, vports_free, .. } = port;
         let fabric = fabric.map_or("-".into(), |fabric| fabric.to_string());
         let vports = format!("{vports_in_use} of {}", vports_in_use + vports_free);
         let cells = [&wwpn.to_string(), &fabric, state, speed, &vports];
@@ -229,13 +222,16 @@ mod tests {
         Status {
             node: "array-a".into(),
             physical_ports: vec![Physical {
-                host: "host2".into(),
-                wwpn: name("20:00:52:54:00:75:01:01"),
-                fabric: Some(name("10:00:00:00:00:00:00:01")),
-                state: "Online".into(),
+                port: PhysicalPort {
+                    host: "host2".into(),
+                    wwpn: name("20:00:52:54:00:75:01:01"),
+                    fabric: Some(name("10:00:00:00:00:00:00:01")),
+                    state: "Online".into(),
+                    vports_in_use: 2,
+                    vports_free: 252,
+                    driver: "fcoe".into(),
+                },
                 speed: "10 Gbit".into(),
-                vports_in_use: 2,
-                vports_free: 252,
             }],
             groups: vec![Served {
                 group: "group-a".into(),

@@ -183,9 +183,10 @@ fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut file = fs::File::open(path)?;
     let mut bytes = vec![0; 4096];
     let length = file.read(&mut bytes)?;
-    match bytes.len() {
-        full if full == length => drop(file.read_to_end(&mut bytes)?),
-        _ => bytes.truncate(length),
+    if length < bytes.len() {
+        bytes.truncate(length);
+    } else {
+        file.read_to_end(&mut bytes)?;
     }
     Ok(bytes)
 }

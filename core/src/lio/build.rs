@@ -9,7 +9,7 @@ use crate::kernel::{Chain, Op, paths};
 use crate::wwn::Wwn;
 
 use super::observe::{Export, Lun, tpg};
-use super::{ALUA_ACTIVE_OPTIMIZED, Driver, hba};
+use super::{ALUA_ACTIVE_OPTIMIZED, ALUA_STATE, Driver, hba};
 
 /// The name of our links; LIO does not care.
 pub(super) const LINK: &str = "backstore";
@@ -105,7 +105,7 @@ fn lun(dir: &Path, number: u16, to: PathBuf, known: &[Lun]) -> Option<Chain> {
 
 /// Sets the ALUA state of everything that a backstore is exported through.
 pub fn set_alua(backstore: &Path, state: &str) -> Op {
-    write(backstore, "alua/default_tg_pt_gp/alua_access_state", state.into())
+    write(backstore, ALUA_STATE, state.into())
 }
 
 fn write(dir: &Path, attribute: &str, text: String) -> Op {

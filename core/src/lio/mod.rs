@@ -38,6 +38,9 @@ pub const ALUA_ACTIVE_OPTIMIZED: &str = "0";
 /// Every new command is answered with "try again": NOT READY, 04/0A.
 pub const ALUA_TRANSITIONING: &str = "15";
 
+/// A backstore's attribute with the ALUA state of all that it is exported through.
+const ALUA_STATE: &str = "alua/default_tg_pt_gp/alua_access_state";
+
 /// The directory of a group's backstores, one for each group: an agent that removes its
 /// last backstore must not take away the ground from under another group's first.
 pub fn hba(wwnn: Wwn) -> PathBuf {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::build::LINK;
 use crate::disk::Disk;
 use crate::kernel::{self, Kernel, KernelError, paths};
-use crate::lio::{DRIVERS, hba};
+use crate::lio::{ALUA_STATE, DRIVERS, hba};
 use crate::wwn::Wwn;
 
 /// All that LIO holds of a group.
@@ -168,7 +168,7 @@ pub fn glance(
 /// # Errors
 /// When it is there and cannot be read.
 pub fn alua(kernel: &dyn Kernel, backstore: &Path) -> Result<String, KernelError> {
-    kernel::attribute(kernel, &backstore.join("alua/default_tg_pt_gp/alua_access_state"))
+    kernel::attribute(kernel, &backstore.join(ALUA_STATE))
 }
 
 fn number(name: &str) -> Option<u16> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::budget::Budget;
-use crate::fabric;
+use crate::fabric::{self, PhysicalPort};
 use crate::failure::Failure;
 use crate::group::{DeviceName, Ownership};
 use crate::kernel::reservation::{Key, Reservation};
@@ -33,20 +33,11 @@ pub struct Status {
 /// A physical port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Physical {
-    /// The kernel's name: `host2`.
-    pub host: String,
-    /// Its own port name.
-    pub wwpn: Wwn,
-    /// The fabric's name, when logged in.
-    pub fabric: Option<Wwn>,
-    /// `Online` when it is logged in to a fabric.
-    pub state: String,
+    /// What a takeover looks at.
+    #[serde(flatten)]
+    pub port: PhysicalPort,
     /// As the kernel prints it: `10 Gbit`.
     pub speed: String,
-    /// Virtual ports that it carries.
-    pub vports_in_use: u32,
-    /// Virtual ports that it may carry still.
-    pub vports_free: u32,
 }
 
 /// A takeover group.
@@ -144,7 +135,7 @@ pub enum Owner {
 impl Status {
     /// Whether every physical port is Online and every group served as a whole.
     pub fn is_healthy(&self) -> bool {
-        self.physical_ports.iter().all(|port| port.state == "Online")
+        self.physical_ports.iter().all(|physical| physical.port.state == "Online")
             && self.groups.iter().all(|group| group.faults.is_empty())
     }
 }
@@ -158,16 +149,9 @@ pub fn status(
     node: &str,
     budget: Budget,
 ) -> Result<Status, Failure> {
-    let physical_ports =
-        fabric::physical_ports(kernel).into_iter().map(|port| Physical {
-            speed: fabric::speed(kernel, &port.host),
-            host: port.host,
-            wwpn: port.wwpn,
-            fabric: port.fabric,
-            state: port.state,
-            vports_in_use: port.vports_in_use,
-            vports_free: port.vports_free,
-        });
+    let physical_ports = fabric::physical_ports(kernel)
+        .into_iter()
+        .map(|port| Physical { speed: fabric::speed(kernel, &port.host), port });
     let mut names: Vec<_> =
         registry::entries(kernel).into_iter().map(|entry| entry.group).collect();
     names.sort_unstable();
@@ -255,7 +239,9 @@ fn luns(
             device: disk.spec.device.clone(),
             node: disk.node.clone(),
             // The kernel counts in 512 bytes, whatever the disk's blocks are.
-            bytes: sectors.and_then(|n| n.parse::<u64>().ok()).map(|n| n * 512),
+            bytes: sectors
+                .and_then(|n| n.parse::<u64>().ok())
+                .and_then(|n| n.checked_mul(512)),
             service,
             owner,
             key: key.map(|key| key.to_string()),
@@ -276,7 +262,6 @@ fn owner(
     let key = now.holder.map(|holder| holder.key);
     match now.keys.as_slice() {
         _ if now.owned_by(ours) => (Owner::ThisNode, key),
-        [] => (Owner::Nobody, key),
         keys if keys.iter().all(|key| *key == ours) => (Owner::Nobody, key),
         _ => (Owner::Another, key),
     }

@@ -16,24 +16,15 @@ pub struct Contender {
     pub lanes: &'static [usize],
     /// Whether it takes seconds for each LUN, so that its time is bounded.
     pub is_slow: bool,
-    before: fn(usize) -> String,
-    actions: fn(usize, usize) -> Scripts,
+    /// What is done once, before the first round, for so many LUNs.
+    pub before: fn(usize) -> String,
+    /// The actions of a round, each a script that prints its measurement, for so many
+    /// LUNs, so many of them at once.
+    pub actions: fn(usize, usize) -> Scripts,
 }
 
 /// An action's name and the script that prints its measurement.
 type Scripts = Vec<(&'static str, String)>;
-
-impl Contender {
-    /// What is done once, before the first round.
-    pub fn prepare(&self, luns: usize) -> String {
-        (self.before)(luns)
-    }
-
-    /// The actions of a round, each a script that prints its measurement.
-    pub fn actions(&self, luns: usize, lanes: usize) -> Scripts {
-        (self.actions)(luns, lanes)
-    }
-}
 
 /// All of them, in the order of a run: the one whose end is open comes last.
 pub fn all() -> [Contender; 5] {
@@ -99,7 +90,11 @@ fn saved(luns: usize) -> String {
             "alias": "link", "alua_tg_pt_gp_name": "default_tg_pt_gp",
         })
     };
-    let mapped = |lun| json!({ "index": lun, "tpg_lun": lun, "alias": "link", "write_protect": false });
+    let mapped = |lun| {
+        json!({
+            "index": lun, "tpg_lun": lun, "alias": "link", "write_protect": false,
+        })
+    };
     let all = |of: fn(usize) -> serde_json::Value| (0..luns).map(of).collect::<Vec<_>>();
     let config = json!({
         "fabric_modules": [],
@@ -174,8 +169,9 @@ mod tests {
     #[test]
     fn each_lun_is_there_for_everybody() {
         for contender in all().iter().filter(|c| c.name != "dummy") {
-            let scripts = contender.actions(3, 32).into_iter().map(|(_, script)| script);
-            let all: String = scripts.chain([contender.prepare(3)]).collect();
+            let scripts =
+                (contender.actions)(3, 32).into_iter().map(|(_, script)| script);
+            let all: String = scripts.chain([(contender.before)(3)]).collect();
             let named = all.contains("/dev/ram2") || all.contains(" 3 32");
             assert!(named || all.contains("seq 0 2"), "{}: {all}", contender.name);
         }

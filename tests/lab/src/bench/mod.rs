@@ -21,9 +21,10 @@ use crate::lab::{Lab, wait_port};
 use crate::scenario::world;
 use crate::{plan, progress};
 
-pub use contenders::Contender;
 pub use picture::{draw, stack};
 pub use table::{document, summary};
+
+use contenders::Contender;
 
 /// The group's node name.
 pub const WWNN: &str = "20:00:75:64:00:00:00:0e";
@@ -150,7 +151,7 @@ fn measure(
 ) -> Result<bool> {
     let name = contender.name;
     let step = progress::step(format!("{name}: {luns} LUNs"));
-    guest.run(&contender.prepare(luns), ACTION)?;
+    guest.run(&(contender.before)(luns), ACTION)?;
     let mut best: Option<(usize, Vec<Row>)> = None;
     for lanes in contender.lanes {
         let Some(rows) = rounds(guest, contender, luns, *lanes, left)? else {
@@ -188,7 +189,7 @@ fn rounds(
     let mut samples: BTreeMap<&'static str, Vec<Sample>> = BTreeMap::new();
     for round in 1..=ROUNDS {
         let begun = Instant::now();
-        for (action, script) in contender.actions(luns, lanes) {
+        for (action, script) in (contender.actions)(luns, lanes) {
             let said = guest.run(&script, ACTION)?;
             let sample = serde_json::from_str(said.trim())
                 .map_err(|e| Error::other(format!("{name} {action}: {e}: {said}")))?;

@@ -13,7 +13,7 @@ use crate::load::{Load, Pace};
 use crate::pause::{Completions, Gap};
 use crate::plan::{ARRAYS, guests};
 use crate::scenario::World;
-use crate::scenario::world::{COMMAND, wall};
+use crate::scenario::world::{COMMAND, ahead, wall};
 use crate::shelf;
 use crate::{progress, scenario};
 
@@ -211,16 +211,6 @@ fn logged(node: &Guest, text: &str) -> Result<(u64, String)> {
     let at: i64 = at.parse().map_err(|_| Error::other(format!("no time: {said}")))?;
     let at = u64::try_from(at - ahead(node)?).unwrap_or(0);
     Ok((at, line.trim().to_owned()))
-}
-
-/// How many milliseconds a guest's clock is ahead of this machine's.
-fn ahead(guest: &Guest) -> Result<i64> {
-    let before = wall();
-    let theirs = guest.run("date +%s%3N", Duration::from_secs(20))?;
-    let ours = u64::midpoint(before, wall());
-    let theirs: i64 =
-        theirs.trim().parse().map_err(|_| Error::other("date printed no number"))?;
-    Ok(theirs - i64::try_from(ours).unwrap_or(0))
 }
 
 /// A resource that does nothing: what Pacemaker alone needs for a move.

@@ -1,5 +1,6 @@
 //! The bench's pictures.
 
+use plotters::coord::CoordTranslate;
 use plotters::prelude::*;
 
 use super::pause::{PARTS, Pause};
@@ -70,14 +71,18 @@ fn lines(report: &Report, text: &mut String) -> Drawn {
             PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2))
         });
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE)
-        .border_style(RGBColor(0xcc, 0xcc, 0xcc))
-        .draw()?;
+    legend(&mut chart, SeriesLabelPosition::UpperLeft)?;
     root.present()?;
     Ok(())
+}
+
+fn legend<'a, B: DrawingBackend + 'a, T: CoordTranslate>(
+    chart: &mut ChartContext<'a, B, T>,
+    place: SeriesLabelPosition,
+) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+    let mut labels = chart.configure_series_labels();
+    labels.position(place).background_style(WHITE);
+    labels.border_style(RGBColor(0xcc, 0xcc, 0xcc)).draw()
 }
 
 fn points(report: &Report, contender: &str) -> Vec<(f64, f64)> {
@@ -146,12 +151,7 @@ fn bars(pauses: &[Pause], text: &mut String) -> Drawn {
             Rectangle::new([(x, y - 5), (x + 12, y + 5)], colour.filled())
         });
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .background_style(WHITE)
-        .border_style(RGBColor(0xcc, 0xcc, 0xcc))
-        .draw()?;
+    legend(&mut chart, SeriesLabelPosition::LowerRight)?;
     root.present()?;
     Ok(())
 }

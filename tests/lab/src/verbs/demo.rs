@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use serde::Serialize;
 use understudy_lab::accel::Accel;
-use understudy_lab::scenario::world::{COMMAND, wall};
+use understudy_lab::scenario::world::{COMMAND, ahead};
 use understudy_lab::scenario::{LAST, Seen, Story, World, play};
 use understudy_lab::{Error, Result, chart, paths, progress, report, timeline};
 
@@ -135,12 +134,8 @@ fn conclude(world: &World, seen: &Seen, story: &Story) -> Result<ExitCode> {
 
 /// The events by the clock of the guest that timed the requests.
 fn on_hosts_clock(world: &World, story: &Story) -> Result<Vec<(u64, &'static str)>> {
-    let before = wall();
-    let theirs = world.lab.host()?.run("date +%s%3N", Duration::from_secs(20))?;
-    let ours = u64::midpoint(before, wall());
-    let theirs: u64 =
-        theirs.trim().parse().map_err(|_| Error::other("date printed no number"))?;
-    let shift = |at: u64| (at + theirs).saturating_sub(ours);
+    let ahead = ahead(world.lab.host()?)?;
+    let shift = |at: u64| at.saturating_add_signed(ahead);
     Ok(story.events.iter().map(|(at, what)| (shift(*at), *what)).collect())
 }
 
