@@ -24,7 +24,7 @@ soak: ready ## mixed faults under load: FAULTS=100, SEED=...
 	@$(LAB) soak $(FAULTS) $(SEED)
 
 bench: ready ## what a group costs, beside others: MINUTES=60 for the slowest
-	@$(LAB) bench-scale $(MINUTES)
+	@$(LAB) bench $(MINUTES)
 
 test-fast: ## all that needs no guest; under 3 minutes
 	@tests/lab/setup tshark

@@ -194,45 +194,31 @@ pub struct Lun {
 pub fn luns(host: &Guest, time: Duration) -> Result<Vec<Lun>> {
     let mut found = Vec::new();
     for group in groups() {
-        found.extend(luns_of(host, &group, group.disks().len(), time)?);
+        let wwpn = group.wwpn().replace(':', "");
+        let count = group.disks().len();
+        // A target's SCSI address tells the port; a LUN's is the target's and its number.
+        let script = format!(
+            "while :; do
+                list=
+                for t in /sys/class/fc_transport/target*; do
+                    read -r name < $t/port_name || continue
+                    [ \"$name\" = 0x{wwpn} ] || continue
+                    for d in /sys/class/scsi_device/${{t##*/target}}:*/device/block/*; do
+                        [ -e $d ] || continue
+                        lun=${{d%/device/block/*}}
+                        list=\"$list ${{lun##*:}}=${{d##*/}}\"
+                    done
+                done
+                set -- $list
+                [ $# -eq {count} ] && echo $list && exit
+                sleep 0.3
+            done"
+        );
+        for word in host.run(&script, time)?.split_whitespace() {
+            let (number, device) = word.split_once('=').unwrap_or_default();
+            let number = number.parse().map_err(|_| Error::other("not a LUN"))?;
+            found.push(Lun { group: group.name, number, device: device.to_owned() });
+        }
     }
     Ok(found)
-}
-
-/// Waits until the initiator sees so many LUNs of a group.
-///
-/// # Errors
-/// It does not see them in that time.
-pub fn luns_of(
-    host: &Guest,
-    group: &Group,
-    count: usize,
-    time: Duration,
-) -> Result<Vec<Lun>> {
-    let wwpn = group.wwpn().replace(':', "");
-    // A target's SCSI address tells the port; a LUN's is the target's and its number.
-    let script = format!(
-        "while :; do
-            list=
-            for t in /sys/class/fc_transport/target*; do
-                read -r name < $t/port_name || continue
-                [ \"$name\" = 0x{wwpn} ] || continue
-                for d in /sys/class/scsi_device/${{t##*/target}}:*/device/block/*; do
-                    [ -e $d ] || continue
-                    lun=${{d%/device/block/*}}
-                    list=\"$list ${{lun##*:}}=${{d##*/}}\"
-                done
-            done
-            set -- $list
-            [ $# -eq {count} ] && echo $list && exit
-            sleep 0.3
-        done"
-    );
-    let said = host.run(&script, time)?;
-    let lun = |word: &str| {
-        let (number, device) = word.split_once('=').unwrap_or_default();
-        let number = number.parse().map_err(|_| Error::other("not a LUN"))?;
-        Ok(Lun { group: group.name, number, device: device.to_owned() })
-    };
-    said.split_whitespace().map(lun).collect()
 }

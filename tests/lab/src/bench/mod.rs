@@ -2,11 +2,9 @@
 //! and with other agents, in one run on one guest.
 //!
 //! The guest has a physical port on the fabric and a thousand RAM disks: no cluster, no
-//! initiator, so that nothing but the target is measured. [`pause`] is the initiator's
-//! side of it.
+//! initiator, so that nothing but the target is measured.
 
 mod contenders;
-pub mod pause;
 mod picture;
 mod table;
 
@@ -21,7 +19,7 @@ use crate::lab::{Lab, wait_port};
 use crate::scenario::world;
 use crate::{plan, progress};
 
-pub use picture::{draw, stack};
+pub use picture::draw;
 pub use table::{document, summary};
 
 use contenders::Contender;
@@ -100,7 +98,7 @@ pub fn run(
     names: &[&str],
     tell: impl Fn(&Report) -> Result<()>,
 ) -> Result<Report> {
-    let lab = Lab::of(&[plan::bench()], &[])?;
+    let lab = Lab::of(&[plan::bench()])?;
     let guest = lab.guest(plan::BENCH)?;
     progress::during("boot: one guest with its port Online", || {
         guest.wait_up(BOOT)?;

@@ -1,9 +1,7 @@
-//! The bench's pictures.
+//! Time against LUNs, both in powers, so that what grows in step is a straight line.
 
-use plotters::coord::CoordTranslate;
 use plotters::prelude::*;
 
-use super::pause::{PARTS, Pause};
 use super::{LUNS, Report};
 use crate::error::{Error, Result};
 
@@ -15,19 +13,7 @@ const LINES: [(&str, RGBColor); 4] = [
     ("iscsi-agents", RGBColor(0xd5, 0x5e, 0x00)),
 ];
 
-/// A colour for each part of a pause.
-const COLOURS: [RGBColor; PARTS.len()] = [
-    RGBColor(0x00, 0x72, 0xb2),
-    RGBColor(0x99, 0x99, 0x99),
-    RGBColor(0xd5, 0x5e, 0x00),
-    RGBColor(0xcc, 0xcc, 0xcc),
-    RGBColor(0x56, 0xb4, 0xe9),
-    RGBColor(0x00, 0x9e, 0x73),
-    RGBColor(0xe6, 0x9f, 0x00),
-];
-
-/// Time against LUNs, both in powers, so that what grows in step is a straight line; as
-/// SVG.
+/// The picture, as SVG.
 ///
 /// # Errors
 /// There is nothing to draw.
@@ -38,9 +24,10 @@ pub fn draw(report: &Report) -> Result<String> {
 }
 
 /// plotters has an error type of its own for each kind of paper.
-type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
-
-fn lines(report: &Report, text: &mut String) -> Drawn {
+fn lines(
+    report: &Report,
+    text: &mut String,
+) -> std::result::Result<(), Box<dyn std::error::Error>> {
     let all = LINES.iter().flat_map(|(name, _)| points(report, name));
     let (least, most) = all.fold((f64::MAX, 0.0_f64), |(least, most), (_, seconds)| {
         (least.min(seconds), most.max(seconds))
@@ -71,89 +58,19 @@ fn lines(report: &Report, text: &mut String) -> Drawn {
             PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2))
         });
     }
-    legend(&mut chart, SeriesLabelPosition::UpperLeft)?;
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE)
+        .border_style(RGBColor(0xcc, 0xcc, 0xcc))
+        .draw()?;
     root.present()?;
     Ok(())
-}
-
-fn legend<'a, B: DrawingBackend + 'a, T: CoordTranslate>(
-    chart: &mut ChartContext<'a, B, T>,
-    place: SeriesLabelPosition,
-) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-    let mut labels = chart.configure_series_labels();
-    labels.position(place).background_style(WHITE);
-    labels.border_style(RGBColor(0xcc, 0xcc, 0xcc)).draw()
 }
 
 fn points(report: &Report, contender: &str) -> Vec<(f64, f64)> {
     let point = |luns| Some((luns as f64, report.both(contender, luns)? / 1000.0));
     LUNS.into_iter().filter_map(point).collect()
-}
-
-/// Each pause as a bar of its parts; as SVG.
-///
-/// # Errors
-/// It cannot be drawn.
-pub fn stack(pauses: &[Pause]) -> Result<String> {
-    let mut text = String::new();
-    bars(pauses, &mut text).map_err(|e| Error::other(format!("pause.svg: {e}")))?;
-    Ok(text)
-}
-
-fn bars(pauses: &[Pause], text: &mut String) -> Drawn {
-    let longest = pauses.iter().map(|pause| pause.pause_ms).max().unwrap_or(0);
-    let height = 110 + 36 * u32::try_from(pauses.len())?;
-    let root = SVGBackend::with_string(text, (760, height)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let count = i32::try_from(pauses.len())?;
-    let mut chart = ChartBuilder::on(&root)
-        .caption("What an initiator waits for", ("sans-serif", 20))
-        .margin(12)
-        .x_label_area_size(44)
-        .y_label_area_size(120)
-        .build_cartesian_2d(
-            0.0..(longest as f64 / 1000.0 * 1.25).max(0.1),
-            (0..count).into_segmented(),
-        )?;
-    // The first at the top.
-    let named = |place: i32| pauses.get(usize::try_from(count - 1 - place).ok()?);
-    chart
-        .configure_mesh()
-        .disable_y_mesh()
-        .light_line_style(TRANSPARENT)
-        .x_desc("seconds")
-        .y_label_formatter(&|place| match place {
-            SegmentValue::CenterOf(place) => named(*place)
-                .map_or_else(String::new, |p| format!("{}, {} LUNs", p.what, p.luns)),
-            _ => String::new(),
-        })
-        .draw()?;
-    for (part, colour) in PARTS.into_iter().zip(COLOURS) {
-        let bar = |(place, pause): (i32, &Pause)| {
-            let mut before = 0;
-            for its in &pause.parts {
-                if its.part == part {
-                    let x = |ms: u64| ms as f64 / 1000.0;
-                    let (from, to) = (x(before), x(before + its.ms));
-                    let (below, above) =
-                        (SegmentValue::Exact(place), SegmentValue::Exact(place + 1));
-                    let mut bar =
-                        Rectangle::new([(from, below), (to, above)], colour.filled());
-                    bar.set_margin(6, 6, 0, 0);
-                    return Some(bar);
-                }
-                before += its.ms;
-            }
-            None
-        };
-        let places = (0..count).rev().zip(pauses);
-        chart.draw_series(places.filter_map(bar))?.label(part).legend(move |(x, y)| {
-            Rectangle::new([(x, y - 5), (x + 12, y + 5)], colour.filled())
-        });
-    }
-    legend(&mut chart, SeriesLabelPosition::LowerRight)?;
-    root.present()?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -185,22 +102,6 @@ mod tests {
         let picture = draw(&report).unwrap();
         for (name, _) in LINES {
             assert!(picture.contains(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn each_pause_has_its_bar() {
-        let part = |part| crate::bench::pause::Part { part, ms: 500 };
-        let pause = |what, luns| Pause {
-            what,
-            luns,
-            pause_ms: 3500,
-            all_ms: vec![3500],
-            parts: PARTS.map(part).to_vec(),
-        };
-        let picture = stack(&[pause("move", 4), pause("power-cut", 256)]).unwrap();
-        for text in PARTS.into_iter().chain(["move, 4 LUNs", "power-cut, 256 LUNs"]) {
-            assert!(picture.contains(text), "{text}");
         }
     }
 }

@@ -101,11 +101,7 @@ pub fn run(world: &World, scenario: Scenario) -> Row {
     }
 }
 
-/// What must hold after anything under load: no error, no lost write, no hung kernel.
-///
-/// # Errors
-/// It does not hold.
-pub fn judge(world: &World, since: Mark, load: &Outcome) -> Result<()> {
+fn judge(world: &World, since: Mark, load: &Outcome) -> Result<()> {
     let Outcome { io_errors, lost_writes, .. } = load;
     if io_errors + lost_writes > 0 {
         let error = format!("fio: {io_errors} I/O errors, {lost_writes} lost writes");

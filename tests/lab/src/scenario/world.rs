@@ -53,15 +53,7 @@ impl World {
     /// # Errors
     /// Something of this fails.
     pub fn start() -> Result<Self> {
-        Self::on(Lab::start()?)
-    }
-
-    /// The same on a lab that has been started.
-    ///
-    /// # Errors
-    /// See [`Self::start`].
-    pub fn on(lab: Lab) -> Result<Self> {
-        let lab = Arc::new(lab);
+        let lab = Arc::new(Lab::start()?);
         // So that a shell in a guest is to be had while a scenario runs.
         let served = Arc::clone(&lab);
         thread::spawn(move || supervise::serve(served));

@@ -1,18 +1,17 @@
-//! `bench-scale` and `bench-pause`: what a group costs its node, and its initiators.
+//! `bench`: what a group costs its node, beside other agents.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use understudy_lab::accel::Accel;
-use understudy_lab::bench::{self, pause};
-use understudy_lab::{Error, Result, paths, report};
+use understudy_lab::{Error, Result, bench, paths, report};
 
 /// How long the agents that start processes for each LUN may take, unless it is said.
 const MINUTES: &str = "60";
 
 /// What start, monitor and stop cost; `minutes` bounds the slowest contender. Where only
 /// some of them run, the page is not written.
-pub fn scale(minutes: Option<&str>, names: &[&str]) -> Result<ExitCode> {
+pub fn run(minutes: Option<&str>, names: &[&str]) -> Result<ExitCode> {
     let minutes = minutes.unwrap_or(MINUTES).parse::<u64>();
     let minutes = minutes.map_err(|_| Error::other("how many minutes?"))?;
     let folder = paths::workspace().join("target/bench");
@@ -31,19 +30,6 @@ pub fn scale(minutes: Option<&str>, names: &[&str]) -> Result<ExitCode> {
         }
         println!("page: docs/bench.md");
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// What an initiator waits for.
-pub fn pause() -> Result<ExitCode> {
-    let folder = paths::workspace().join("target/bench");
-    let pauses = pause::run(|so_far| report::write(&folder.join("pause.json"), &so_far))?;
-    let picture = bench::stack(&pauses)?;
-    for place in [&paths::workspace().join("docs"), &folder] {
-        paths::write(&place.join("pause.svg"), &picture)?;
-    }
-    println!("\n{}", pause::table(&pauses));
-    println!("figures: target/bench/pause.json   picture: docs/pause.svg");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -29,8 +29,7 @@ usage: understudy-lab VERB
   demo                        a node loses its power, for people
   test [SCENARIO...]          run the scenarios, all or these
   soak FAULTS [SEED [FAULT...]]   mixed faults, all or these, as the seed decides
-  bench-scale [MINUTES [CONTENDER...]]   what start, monitor and stop cost
-  bench-pause                 what an initiator waits for
+  bench [MINUTES [CONTENDER...]]   what start, monitor and stop cost
   up                          start the lab and wait until it is ready
   down                        end it
   status                      what is there now
@@ -62,9 +61,8 @@ pub fn run() -> Result<ExitCode> {
         ("test", names) => test::run(names),
         ("soak", [faults]) => soak::run(faults, None, &[]),
         ("soak", [faults, seed, kinds @ ..]) => soak::run(faults, Some(seed), kinds),
-        ("bench-scale", []) => bench::scale(None, &[]),
-        ("bench-scale", [minutes, names @ ..]) => bench::scale(Some(minutes), names),
-        ("bench-pause", []) => bench::pause(),
+        ("bench", []) => bench::run(None, &[]),
+        ("bench", [minutes, names @ ..]) => bench::run(Some(minutes), names),
         ("up", []) => up::run(),
         ("supervise", []) => supervise::run(),
         ("down", []) => down::run(),
