@@ -25,6 +25,7 @@ soak: ready ## mixed faults under load: FAULTS=100, SEED=...
 
 bench: ready ## what a group costs, beside others: MINUTES=60 for the slowest
 	@$(LAB) bench $(MINUTES)
+	@$(LAB) bench-pause
 
 test-fast: ## all that needs no guest; under 3 minutes
 	@tests/lab/setup tshark
@@ -48,8 +49,11 @@ deb: ## the package, in target/deb
 	@cargo build --quiet --profile ship --package understudy-agent
 	@packaging/deb/build target/ship/understudy
 
-man: ## renew the manual page from the parameters
-	@cargo run --quiet --package understudy-agent -- man > ocf/man/ocf_understudy_vport.7
+man: ## renew the manual pages from the parameters
+	@cargo build --quiet --package understudy-agent
+	@target/debug/understudy man vport > ocf/man/ocf_understudy_vport.7
+	@target/debug/understudy man fcport > ocf/man/ocf_understudy_fcport.7
+	@target/debug/understudy man understudy > packaging/man/understudy.8
 
 # All that the lab needs: packages of this machine, our binaries, the image, the deb.
 # The image waits for the network and the deb for the compiler, so both at once.

@@ -12,6 +12,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The variables of one call.
 #[derive(Debug, Clone)]
 pub struct Environment {
+    /// The agent's name.
+    agent: &'static str,
     /// The resource's name.
     pub instance: String,
     /// This node's name in the cluster.
@@ -30,13 +32,14 @@ fn variable(name: &str) -> Option<String> {
 
 impl Environment {
     /// Reads them. None is required: meta-data is asked for without any.
-    pub fn read() -> Self {
+    pub fn read(agent: &'static str) -> Self {
         let number =
             |name| variable(name).and_then(|text| text.trim().parse::<u64>().ok());
         let set = |name| variable(name).filter(|value| !value.is_empty());
         let millis = number("OCF_RESKEY_CRM_meta_timeout");
         Self {
-            instance: set("OCF_RESOURCE_INSTANCE").unwrap_or_else(|| "vport".into()),
+            agent,
+            instance: set("OCF_RESOURCE_INSTANCE").unwrap_or_else(|| agent.into()),
             node: set("OCF_RESKEY_CRM_meta_on_node")
                 .unwrap_or_else(RealKernel::node_name),
             timeout: millis.map_or(DEFAULT_TIMEOUT, Duration::from_millis),
@@ -77,7 +80,7 @@ impl Environment {
     pub fn start_log(&self, action: &str) {
         let level =
             if self.debug { log::LevelFilter::Debug } else { log::LevelFilter::Info };
-        let label = format!("vport({}) {action}", self.instance);
+        let label = format!("{}({}) {action}", self.agent, self.instance);
         let _ = env_logger::Builder::new()
             .filter_level(level)
             .format(move |out, record| {

@@ -24,6 +24,8 @@ pub enum Code {
     Configured = 6,
     /// For a monitor: not running, and nothing left.
     NotRunning = 7,
+    /// For a monitor: running, and not as well as it should. Pacemaker shows it.
+    Degraded = 190,
 }
 
 impl From<Code> for ExitCode {

@@ -1,14 +1,69 @@
-//! The agent's meta-data (OCF resource agent API 1.1), from the table of parameters that
+//! The agents' meta-data (OCF resource agent API 1.1), from the tables of parameters that
 //! the configuration is read by.
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
-use understudy_core::params::{PARAMS, Param};
+use understudy_core::params::{self, Param};
 
-/// A few words on the agent.
-pub const SHORT: &str = "Fibre Channel port identity and disks, moved between nodes";
-/// The agent's story.
-pub const LONG: &str = "\
+use crate::environment::Environment;
+use crate::exit::Outcome;
+use crate::{fcport, vport};
+
+/// An agent: what is said of it, and what carries out its actions.
+pub struct Agent {
+    /// Its OCF name.
+    pub name: &'static str,
+    /// A few words on it.
+    pub short: &'static str,
+    /// Its story.
+    pub long: &'static str,
+    /// Its parameters.
+    pub params: &'static [Param],
+    /// Its actions.
+    pub actions: &'static [Action],
+    /// Carries out one of them.
+    pub run: fn(&str, &Environment) -> Outcome,
+}
+
+/// Both.
+pub const AGENTS: [&Agent; 2] = [&VPORT, &FCPORT];
+
+/// `ocf:understudy:vport`.
+pub const VPORT: Agent = Agent {
+    name: "vport",
+    short: "Fibre Channel port identity and disks, moved between nodes",
+    long: VPORT_LONG,
+    params: params::VPORT,
+    actions: VPORT_ACTIONS,
+    run: vport::run,
+};
+
+/// `ocf:understudy:fcport`.
+pub const FCPORT: Agent = Agent {
+    name: "fcport",
+    short: "number of Fibre Channel ports online, as node attributes",
+    long: FCPORT_LONG,
+    params: params::FCPORT,
+    actions: &[
+        once("start", 20),
+        once("stop", 20),
+        Action { name: "monitor", timeout: 20, recurring: Some((5, 0)) },
+        once("validate-all", 20),
+        once("meta-data", 5),
+    ],
+    run: fcport::run,
+};
+
+const FCPORT_LONG: &str = "\
+Watches the physical Fibre Channel ports of a node and tells the cluster how many are \
+online: all of them in the node attribute fcport, those of each fabric in \
+fcport-FABRIC, where FABRIC is the fabric's name in 16 digits. A change is told when it \
+has lasted. Run it as a clone, and prefer nodes that have a port online with a location \
+rule whose score is higher than the groups' stickiness: then a lost link moves the groups \
+on it, where their partner has a port online and not otherwise. Set link_loss=degraded on \
+those groups.";
+
+const VPORT_LONG: &str = "\
 Serves a takeover group: the Fibre Channel port names (WWPN) under one node name (WWNN) \
 and the disks behind them. Started on a storage node, it takes ownership of the disks by \
 SCSI-3 persistent reservations, exports them through LIO and brings the port names up as \
@@ -30,8 +85,7 @@ const fn once(name: &'static str, timeout: u32) -> Action {
     Action { name, timeout, recurring: None }
 }
 
-/// Every action.
-pub const ACTIONS: &[Action] = &[
+const VPORT_ACTIONS: &[Action] = &[
     once("start", 60),
     once("stop", 60),
     Action { name: "monitor", timeout: 20, recurring: Some((10, 0)) },
@@ -45,32 +99,32 @@ pub const ACTIONS: &[Action] = &[
 type Xml = Writer<Vec<u8>>;
 
 /// The document.
-pub fn document() -> String {
+pub fn document(agent: &Agent) -> String {
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
     // Writing to memory does not fail.
-    let _ = write(&mut xml);
+    let _ = write(&mut xml, agent);
     let mut text = String::from_utf8_lossy(&xml.into_inner()).into_owned();
     text.push('\n');
     text
 }
 
-fn write(xml: &mut Xml) -> std::io::Result<()> {
+fn write(xml: &mut Xml, agent: &Agent) -> std::io::Result<()> {
     // No encoding: crmsh has read it as text by then, and its parser refuses a text that
     // declares one.
     xml.write_event(Event::Decl(BytesDecl::new("1.0", None, None)))?;
     let doctype = BytesText::from_escaped("resource-agent SYSTEM \"ra-api-1.dtd\"");
     xml.write_event(Event::DocType(doctype))?;
     xml.create_element("resource-agent")
-        .with_attributes([("name", "vport"), ("version", env!("CARGO_PKG_VERSION"))])
+        .with_attributes([("name", agent.name), ("version", env!("CARGO_PKG_VERSION"))])
         .write_inner_content(|xml| {
             text(xml, "version", None, "1.1")?;
-            text(xml, "longdesc", Some("en"), LONG)?;
-            text(xml, "shortdesc", Some("en"), SHORT)?;
+            text(xml, "longdesc", Some("en"), agent.long)?;
+            text(xml, "shortdesc", Some("en"), agent.short)?;
             xml.create_element("parameters").write_inner_content(|xml| {
-                PARAMS.iter().try_for_each(|p| param(xml, p))
+                agent.params.iter().try_for_each(|p| param(xml, p))
             })?;
             xml.create_element("actions").write_inner_content(|xml| {
-                ACTIONS.iter().try_for_each(|a| action(xml, a))
+                agent.actions.iter().try_for_each(|a| action(xml, a))
             })?;
             Ok(())
         })?;
@@ -148,7 +202,7 @@ mod tests {
 
     #[test]
     fn it_is_well_formed_and_names_every_parameter() {
-        let text = document();
+        let text = document(&VPORT);
         let mut reader = Reader::from_str(&text);
         let (mut names, mut reloadable) = (Vec::new(), 0);
         loop {
@@ -163,7 +217,7 @@ mod tests {
                 _ => {}
             }
         }
-        let want: Vec<_> = PARAMS.iter().map(|p| p.name.to_owned()).collect();
-        assert_eq!((names, reloadable), (want, 4));
+        let want: Vec<_> = params::VPORT.iter().map(|p| p.name.to_owned()).collect();
+        assert_eq!((names, reloadable), (want, 5));
     }
 }

@@ -141,12 +141,17 @@ fn a_death_can_be_ordered_after_any_operation() {
     }
 }
 
-/// The page in the tree is what the binary prints: `make man` renews it.
+/// The pages in the tree are what the binary prints: `make man` renews them.
 #[test]
-fn the_manual_page_is_up_to_date() {
-    let printed =
-        Command::new(env!("CARGO_BIN_EXE_understudy")).arg("man").output().unwrap();
-    let page =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../ocf/man/ocf_understudy_vport.7");
-    assert_eq!(std::fs::read(page).unwrap(), printed.stdout, "run `make man`");
+fn the_manual_pages_are_up_to_date() {
+    for (name, page) in [
+        ("vport", "ocf/man/ocf_understudy_vport.7"),
+        ("fcport", "ocf/man/ocf_understudy_fcport.7"),
+        ("understudy", "packaging/man/understudy.8"),
+    ] {
+        let mut man = Command::new(env!("CARGO_BIN_EXE_understudy"));
+        let printed = man.args(["man", name]).output().unwrap();
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
+        assert_eq!(std::fs::read(page).unwrap(), printed.stdout, "run `make man`");
+    }
 }

@@ -83,6 +83,11 @@ pub fn physical_ports(kernel: &dyn Kernel) -> Vec<PhysicalPort> {
     hosts.into_iter().filter_map(port).collect()
 }
 
+/// Whether a physical port is logged in to its fabric.
+pub fn is_online(kernel: &dyn Kernel, host: &str) -> bool {
+    attribute(kernel, paths::fc_host(host, "port_state")) == "Online"
+}
+
 /// Every virtual port of this node.
 ///
 /// # Errors

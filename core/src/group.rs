@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::params::{PARAMS, quoted};
+use crate::params::{VPORT, quoted};
 use crate::wwn::Wwn;
 
 /// One virtual port of a group.
@@ -110,6 +110,15 @@ pub enum DriverChoice {
     Qla2xxx,
 }
 
+/// What the loss of a physical port's link means to the groups on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkLoss {
+    /// A failure.
+    Fail,
+    /// None: the cluster has rules for it.
+    Degraded,
+}
+
 /// A takeover group as configured: one WWNN, its ports, disks and initiators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
@@ -129,6 +138,8 @@ pub struct Group {
     pub home: Option<String>,
     /// See [`DriverChoice`].
     pub driver: DriverChoice,
+    /// What a monitor says of a port whose link is lost.
+    pub link_loss: LinkLoss,
     /// Whether grace periods are expedited while LUNs come and go.
     pub expedite: bool,
 }
@@ -156,7 +167,7 @@ const LUN_MAX: u16 = 16383;
 impl Group {
     /// Reads a group from its parameters.
     ///
-    /// `param` returns the value of a parameter of [`PARAMS`], `None` where it is not
+    /// `param` returns the value of a parameter of [`VPORT`], `None` where it is not
     /// set. Nothing outside the parameters is looked at, so that the answer is the same
     /// on every node.
     ///
@@ -168,7 +179,7 @@ impl Group {
     ) -> Result<Self, GroupError> {
         let mut faults = Vec::new();
         let mut value = |name: &str| {
-            let spec = PARAMS.iter().find(|p| p.name == name);
+            let spec = VPORT.iter().find(|p| p.name == name);
             let given = param(name).map(|v| v.trim().to_owned()).unwrap_or_default();
             if !given.is_empty() {
                 return given;
@@ -189,6 +200,7 @@ impl Group {
         let ownership = value("ownership");
         let home = value("home");
         let driver = value("driver");
+        let link_loss = value("link_loss");
         let expedite = value("expedite");
 
         let wwnn = in_param("wwnn", &wwnn, &mut faults, |t| Ok(t.parse::<Wwn>()?));
@@ -211,6 +223,13 @@ impl Group {
                 Err(format!("{} is not auto, tcm_fc or qla2xxx", quoted(other)).into())
             }
         });
+        let link_loss = in_param("link_loss", &link_loss, &mut faults, |t| match t {
+            "fail" => Ok(LinkLoss::Fail),
+            "degraded" => Ok(LinkLoss::Degraded),
+            other => {
+                Err(format!("{} is neither fail nor degraded", quoted(other)).into())
+            }
+        });
         let expedite = in_param("expedite", &expedite, &mut faults, |t| match t {
             "yes" => Ok(true),
             "no" => Ok(false),
@@ -230,10 +249,13 @@ impl Group {
             }
         }
 
-        match (wwnn.first(), ownership.first(), driver.first(), expedite.first()) {
-            (Some(&wwnn), Some(&ownership), Some(&driver), Some(&expedite))
-                if faults.is_empty() =>
-            {
+        let one = (wwnn.first(), ownership.first(), driver.first());
+        match (one, link_loss.first(), expedite.first()) {
+            (
+                (Some(&wwnn), Some(&ownership), Some(&driver)),
+                Some(&link_loss),
+                Some(&expedite),
+            ) if faults.is_empty() => {
                 let home = Some(home).filter(|h| !h.is_empty());
                 Ok(Self {
                     name: name.to_owned(),
@@ -244,6 +266,7 @@ impl Group {
                     ownership,
                     home,
                     driver,
+                    link_loss,
                     expedite,
                 })
             }
@@ -397,13 +420,13 @@ mod tests {
         let words = ["x".repeat(9000), "y ".repeat(9000)].join(" ");
         let error = Group::parse("g", |_| Some(words.clone())).unwrap_err();
         let line = error.to_string();
-        assert!(line.len() < 2000 && line.ends_with("; and 62999 more"), "{line}");
+        assert!(line.len() < 2000 && line.ends_with("; and 72000 more"), "{line}");
     }
 
     proptest! {
         #[test]
-        fn no_text_panics(which in 0..PARAMS.len(), text in ".*") {
-            let name = PARAMS[which].name;
+        fn no_text_panics(which in 0..VPORT.len(), text in ".*") {
+            let name = VPORT[which].name;
             let _ = Group::parse("g", |p| {
                 if p == name { Some(text.clone()) } else { good(p) }
             });

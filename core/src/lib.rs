@@ -14,6 +14,7 @@ pub mod params;
 pub mod phases;
 pub mod registry;
 pub mod scope;
-mod step;
+pub mod step;
 pub mod verbs;
+pub mod watch;
 pub mod wwn;

@@ -68,6 +68,17 @@ pub fn take(disk: &Path, key: Key, now: &Reservation) -> Chain {
     chain
 }
 
+/// The operations that give a disk up, where it is ours: a plan, nothing is done here.
+pub fn leave(disk: &Path, key: Key, now: &Reservation) -> Chain {
+    if !now.keys.contains(&key) {
+        return Chain::new();
+    }
+    let disk = disk.to_owned();
+    let holds = now.holder.is_some_and(|holder| holder.key == key);
+    let release = Op::Release { disk: disk.clone(), key };
+    holds.then_some(release).into_iter().chain([Op::Unregister { disk, key }]).collect()
+}
+
 /// Reads the reservation of every disk, before anything is done to any of them.
 ///
 /// # Errors
@@ -155,11 +166,7 @@ pub fn give_up(
         match now {
             Ok(now) if now.keys.contains(&key) => {
                 left.push(disk.clone());
-                let disk = disk.clone();
-                let holds = now.holder.is_some_and(|holder| holder.key == key);
-                let release = Op::Release { disk: disk.clone(), key };
-                let chain = holds.then_some(release).into_iter();
-                ours.push(chain.chain([Op::Unregister { disk, key }]).collect::<Chain>());
+                ours.push(leave(disk, key, &now));
             }
             Ok(_) => {}
             Err(error) if error.cause == Cause::NoReservations => {}

@@ -1,7 +1,7 @@
-//! The resource's parameters: one table, from which meta-data is printed, the manual
-//! page is made and the configuration is read.
+//! The resources' parameters: a table for each agent, from which meta-data is printed, the
+//! manual page is made and the configuration is read.
 
-/// One parameter of `ocf:understudy:vport`.
+/// One parameter of a resource.
 #[derive(Debug, Clone, Copy)]
 pub struct Param {
     /// Its name in the CIB.
@@ -27,8 +27,8 @@ impl Param {
     }
 }
 
-/// Every parameter, in the order in which people should meet them.
-pub const PARAMS: &[Param] = &[
+/// Those of `ocf:understudy:vport`, in the order in which people should meet them.
+pub const VPORT: &[Param] = &[
     Param {
         name: "wwnn",
         choices: &[],
@@ -100,6 +100,19 @@ pub const PARAMS: &[Param] = &[
                prefer the home with a location constraint.",
     },
     Param {
+        name: "link_loss",
+        choices: &["fail", "degraded"],
+        default: Some("fail"),
+        unique: false,
+        reloadable: true,
+        short: "what a monitor says of a port whose link is lost",
+        long: "fail: a monitor fails when the physical port has lost its link for some \
+               seconds, so that the group is stopped and started where it can be. \
+               degraded: the group is reported as degraded and stays where it is; rules \
+               on the node attributes of ocf:understudy:fcport move it, and only to a \
+               node that has a port online.",
+    },
+    Param {
         name: "expedite",
         choices: &["yes", "no"],
         default: Some("yes"),
@@ -123,6 +136,19 @@ pub const PARAMS: &[Param] = &[
                to the physical port's driver: tcm_fc for libfc (fcoe, bnx2fc, qedf).",
     },
 ];
+
+/// Those of `ocf:understudy:fcport`.
+pub const FCPORT: &[Param] = &[Param {
+    name: "dampen",
+    choices: &[],
+    default: Some("10"),
+    unique: false,
+    reloadable: false,
+    short: "how long a change must last, in seconds",
+    long: "How long the number of ports online must stay another one, in seconds, before \
+           the cluster is told. A link that comes back within that time moves nothing. \
+           Longer than the interval of the monitor.",
+}];
 
 /// A text of the user's, as a message repeats it: in quotes, on one line, and never a
 /// page of it.

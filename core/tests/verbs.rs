@@ -12,8 +12,12 @@ use understudy_core::kernel::sim::{Deed, Fault, SimKernel};
 use understudy_core::kernel::{Cause, Kernel, Op};
 use understudy_core::ownership::key_of;
 use understudy_core::registry;
+use understudy_core::step::Step;
+use understudy_core::verbs::check::{self, Finding, Verdict};
+use understudy_core::verbs::plan;
 use understudy_core::verbs::status::{Owner, Service};
 use understudy_core::verbs::{Health, Level, health, release, status, takeover};
+use understudy_core::watch;
 
 fn pair() -> (Node, Node) {
     common::pair(&Setup::new(3, 2))
@@ -402,6 +406,130 @@ fn a_lun_that_turns_commands_away_is_not_healthy() {
         assert_eq!(a.health(Level::Port) == Health::Running, cheap, "LUN {lun}");
         assert_eq!(a.health(Level::Owner) == Health::Running, deep, "LUN {lun}");
     }
+}
+
+/// Sets the state of the first virtual port, and of the physical port below it.
+fn set_link(kernel: &SimKernel, state: &str, physical: &str) {
+    let mut ports = kernel.below("/sys/class/fc_vports").into_iter();
+    if let Some(file) = ports.find(|path| path.ends_with("vport_state")) {
+        kernel.set(&file.to_string_lossy(), state);
+    }
+    kernel.set("/sys/class/fc_host/host2/port_state", physical);
+}
+
+#[test]
+fn a_lost_link_is_what_the_configuration_says() {
+    let (a, _) = pair();
+    a.start().unwrap();
+    set_link(&a.kernel, "Linkdown", "Linkdown");
+    let look = |link_loss| {
+        let scope = a.scope_with(&[("link_loss", link_loss)]);
+        let begun = a.kernel.now();
+        let health = health(&a.kernel, a.name, &scope, Level::Port, a.budget());
+        (health, (a.kernel.now() - begun).as_secs())
+    };
+    let (degraded, took) = look("degraded");
+    assert!(matches!(degraded, Health::Degraded(lost) if lost.len() == 1));
+    assert_eq!(took, 0);
+    let (failed, took) = look("fail");
+    assert!(matches!(failed, Health::Failed(faults) if faults.len() == 1));
+    assert!((4..=6).contains(&took), "{took} s");
+    // A port that has its link and is not logged in is no matter of the link.
+    set_link(&a.kernel, "Disabled", "Online");
+    assert!(matches!(look("degraded").0, Health::Failed(_)));
+}
+
+#[test]
+fn a_flap_of_the_link_is_no_failure() {
+    let (a, _) = pair();
+    a.start().unwrap();
+    set_link(&a.kernel, "Linkdown", "Linkdown");
+    let back = a.kernel.now() + Duration::from_secs(1);
+    let pause = |time: Duration| {
+        let to = a.kernel.now() + time;
+        a.san.borrow_mut().advance(to);
+        if to >= back {
+            set_link(&a.kernel, "Active", "Online");
+        }
+    };
+    let kernel = SimKernel::enter(&a.san, 0).paused_by(&pause);
+    let scope = a.scope_with(&[]);
+    let seen = health(&kernel, a.name, &scope, Level::Port, a.budget());
+    assert_eq!(seen, Health::Running);
+    assert!(a.kernel.now() >= back);
+}
+
+/// A plan that is carried out is a start, and a stop.
+#[test]
+fn a_plan_has_every_operation_and_does_none() {
+    let (a, _) = pair();
+    let scope = a.scope_with(&[]);
+    let carry_out = |steps: Vec<Step>| {
+        for step in steps {
+            step.apply(&a.kernel, a.budget()).unwrap();
+            // For the drain, which is none of the kernel's operations.
+            a.kernel.sleep(Duration::from_secs(2));
+        }
+    };
+    let steps = plan::takeover_steps(&a.kernel, a.name, &scope, a.budget()).unwrap();
+    assert_eq!(a.health(Level::Port), Health::NotRunning);
+    assert!(!a.owns_all());
+    carry_out(steps);
+    assert_eq!(a.health(Level::Disk), Health::Running);
+
+    let steps = plan::release_steps(&a.kernel, a.name, &scope, a.budget()).unwrap();
+    assert_eq!(a.health(Level::Disk), Health::Running);
+    carry_out(steps);
+    assert_eq!(a.leavings(), [""; 0]);
+    let rest = plan::release_steps(&a.kernel, a.name, &scope, a.budget()).unwrap();
+    assert_eq!(rest, []);
+}
+
+#[test]
+fn a_check_says_all_that_is_in_the_way() {
+    let (a, b) = pair();
+    a.start().unwrap();
+    let look = |node: &Node, changes: &[(&str, &str)]| {
+        let scope = node.scope_with(changes);
+        check::check(&node.kernel, node.name, &scope, node.budget())
+    };
+    let bad = |findings: &[Finding]| {
+        let bad = findings.iter().filter(|finding| finding.verdict == Verdict::Bad);
+        bad.map(|finding| finding.what).collect::<Vec<_>>()
+    };
+    for (node, whose) in [(&a, "3 this node's"), (&b, "3 another's")] {
+        let findings = look(node, &[]);
+        assert_eq!(bad(&findings), [""; 0], "{findings:?}");
+        assert!(findings.iter().any(|f| f.found == whose), "{findings:?}");
+    }
+    b.kernel.set("/sys/class/fc_host/host2/port_state", "Linkdown");
+    let missing = "0=/dev/disk/by-id/none 1=/dev/disk/by-id/nothing";
+    // Both ports, both disks.
+    let findings = look(&b, &[("disks", missing)]);
+    assert_eq!(bad(&findings), ["port", "port", "disks", "disks"], "{findings:?}");
+    assert_eq!(bad(&look(&b, &[("wwnn", "nonsense")])), ["parameters"]);
+}
+
+#[test]
+fn the_watch_counts_ports_and_remembers_fabrics() {
+    let (a, _) = pair();
+    let counts = |found: watch::Online| found.into_values().collect::<Vec<_>>();
+    assert_eq!(watch::look(&a.kernel, "fcport").unwrap(), None);
+    assert_eq!(counts(watch::begin(&a.kernel, "fcport").unwrap()), [1]);
+    let refused = watch::begin(&a.kernel, "another").unwrap_err();
+    assert_eq!(refused.kind, Kind::Configuration);
+    assert_eq!(watch::look(&a.kernel, "another").unwrap(), None);
+
+    a.kernel.set("/sys/class/fc_host/host2/port_state", "Linkdown");
+    a.kernel.set("/sys/class/fc_host/host2/fabric_name", "0x0");
+    assert_eq!(counts(watch::look(&a.kernel, "fcport").unwrap().unwrap()), [0]);
+    a.kernel.set("/sys/class/fc_host/host2/port_state", "Online");
+    a.kernel.set("/sys/class/fc_host/host2/fabric_name", "0x1000000000000007");
+    assert_eq!(counts(watch::look(&a.kernel, "fcport").unwrap().unwrap()), [0, 1]);
+
+    assert_eq!(watch::end(&a.kernel, "another").unwrap().len(), 0);
+    assert_eq!(watch::end(&a.kernel, "fcport").unwrap().len(), 2);
+    assert_eq!(watch::look(&a.kernel, "fcport").unwrap(), None);
 }
 
 /// Whoever waits for the fence are the initiators.

@@ -1,5 +1,187 @@
-//! What people call by hand, one file each.
+//! What people call by hand, one file each; and the table of it, from which the help, the
+//! manual page and the shells' completions are made.
 
+mod check;
+mod configure;
+mod line;
+mod metrics;
+mod plan;
 mod status;
+mod table;
+mod takeover;
 
-pub use status::status;
+use std::io::Write;
+
+use understudy_core::kernel::RealKernel;
+
+use crate::environment::Environment;
+use crate::exit::Code;
+use line::Line;
+
+/// A command.
+pub struct Command {
+    /// Its name.
+    pub name: &'static str,
+    /// The words that it needs, by what they stand for.
+    pub words: &'static [&'static str],
+    /// Its options.
+    pub options: &'static [Flag],
+    /// What it does, in a line.
+    pub short: &'static str,
+    /// The whole story.
+    pub long: &'static str,
+    /// Whether it looks at the kernel or changes something, which only root may.
+    root: bool,
+    run: fn(&RealKernel, &str, &Line) -> Code,
+}
+
+/// An option of a command.
+pub struct Flag {
+    /// With its dashes.
+    pub name: &'static str,
+    /// What its value stands for; empty where it takes none.
+    pub value: &'static str,
+    /// What it does.
+    pub what: &'static str,
+}
+
+const fn flag(name: &'static str, value: &'static str, what: &'static str) -> Flag {
+    Flag { name, value, what }
+}
+
+const FORCE: Flag = flag("--force", "", "go on where something speaks against it");
+
+/// Every command.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "status",
+        words: &[],
+        options: &[
+            flag("--json", "", "for programs"),
+            flag("--all", "", "every LUN and initiator, however many"),
+            flag("--cluster", "", "who serves whose group, as the cluster has it"),
+            flag("--watch", "", "again every two seconds"),
+        ],
+        short: "what this node serves, to whom, from which disks",
+        long: "Prints the physical ports of this node and the groups that it serves: their \
+               ports, the sessions of initiators, the LUNs and who owns their disks. The \
+               exit code is 0 where all of it is healthy and 1 where something is not. \
+               The cluster is asked only for --cluster. docs/status.md has the fields of \
+               --json.",
+        root: true,
+        run: status::status,
+    },
+    Command {
+        name: "check",
+        words: &["GROUP"],
+        options: &[flag("--json", "", "for programs")],
+        short: "would a takeover succeed on this node, now?",
+        long: "Looks at everything that a takeover needs of this node: every disk, whether \
+               it can be read and reserved, and whose it is; a physical port in the right \
+               fabric with room; modules; times in the configuration; fencing. Nothing is \
+               changed. The exit code is 0 where a takeover would succeed.",
+        root: true,
+        run: check::check,
+    },
+    Command {
+        name: "plan",
+        words: &["GROUP", "start|stop"],
+        options: &[],
+        short: "the steps of a start or a stop on this node, now",
+        long: "Prints every operation that a start or a stop of the group would carry out \
+               on this node now, and does none of them. What is there already is left out, \
+               as it is in a start.",
+        root: true,
+        run: plan::plan,
+    },
+    Command {
+        name: "takeover",
+        words: &["GROUP"],
+        options: &[
+            flag("--node", "NODE", "to this node, where there are several"),
+            FORCE,
+        ],
+        short: "move a group to its partner, through Pacemaker",
+        long: "Commands Pacemaker to move a group to the other node and tells how it goes, \
+               and for how long the port was away. Refused, with the reason, where \
+               Pacemaker would not do it, or where the node has no physical port online; \
+               on the node that is to serve it, also where a disk of the group is missing \
+               there. The rule that commands the move is taken away at the end, and ends \
+               by itself after ten minutes.",
+        root: true,
+        run: takeover::takeover,
+    },
+    Command {
+        name: "giveback",
+        words: &["GROUP"],
+        options: &[FORCE],
+        short: "move a group to its home",
+        long: "The same as takeover, to the node that the group's parameter home names.",
+        root: true,
+        run: takeover::giveback,
+    },
+    Command {
+        name: "configure",
+        words: &["FILE"],
+        options: &[flag("--format", "pcs|crm|xml", "for this tool; pcs by default")],
+        short: "print the cluster's configuration for groups in a TOML file",
+        long: "Prints the whole configuration of the groups that a short TOML file \
+               describes: resources with times that fit the number of LUNs, stickiness, \
+               locations, the watch over the physical ports and its rules. Nothing is \
+               changed. A FILE of - is standard input.",
+        root: false,
+        run: configure::configure,
+    },
+    Command {
+        name: "metrics",
+        words: &[],
+        options: &[],
+        short: "the status in Prometheus' text format",
+        long: "Prints what status prints as metrics, for the textfile collector of \
+               node_exporter; the package has a timer for it, understudy-metrics.timer, \
+               which is off by default.",
+        root: true,
+        run: metrics::metrics,
+    },
+];
+
+impl Command {
+    /// What it takes: `takeover GROUP [--node NODE] [--force]`.
+    pub fn usage(&self) -> String {
+        let words = self.words.iter().map(|word| format!(" {word}"));
+        let options = self.options.iter().map(|Flag { name, value, .. }| {
+            if value.is_empty() {
+                format!(" [{name}]")
+            } else {
+                format!(" [{name} {value}]")
+            }
+        });
+        format!("{}{}", self.name, words.chain(options).collect::<String>())
+    }
+
+    /// Carries it out.
+    pub fn call(&self, arguments: impl Iterator<Item = String>) -> Code {
+        let name = self.name;
+        let line = match Line::read(self, arguments) {
+            Ok(line) => line,
+            Err(why) => {
+                let usage = self.usage();
+                let why = format!("{name}: {why}; usage: understudy {usage}");
+                return complain(&why, Code::Arguments);
+            }
+        };
+        let environment = Environment::read("understudy");
+        let kernel = environment.kernel();
+        if self.root && !kernel.may_act() {
+            let why = format!("{name}: only root may look at the target; be root");
+            return complain(&why, Code::Permission);
+        }
+        (self.run)(&kernel, &environment.node, &line)
+    }
+}
+
+/// Says why it is not done, in a line.
+fn complain(why: &str, code: Code) -> Code {
+    let _ = writeln!(std::io::stderr(), "understudy: {why}");
+    code
+}

@@ -23,6 +23,8 @@ pub const MODULES: &str = "/sys/module";
 pub const TARGET: &str = "/sys/kernel/config/target";
 /// The virtual port database. The kernel's own state does not survive a reboot either.
 pub const REGISTRY: &str = "/run/understudy/ports";
+/// Which fabrics were seen, while the physical ports are watched.
+pub const WATCH: &str = "/run/understudy/fcport.json";
 /// The kernel's switch for expedited RCU grace periods (kernel/ksysfs.c).
 pub const RCU_EXPEDITED: &str = "/sys/kernel/rcu_expedited";
 /// Who has turned it on, and what it was before.

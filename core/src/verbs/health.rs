@@ -1,15 +1,21 @@
 //! Health: what the kernel says, before what the configuration says.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
-use crate::fabric;
-use crate::group::{DiskSpec, Group, Ownership};
-use crate::kernel::{Chain, Kernel, Op};
+use crate::fabric::{self, VirtualPort};
+use crate::group::{DiskSpec, Group, LinkLoss, Ownership, PortSpec};
+use crate::kernel::{self, Chain, Kernel, Op, paths};
 use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
 use crate::ownership;
 use crate::scope::{Found, Scope};
+
+/// How long a port that is not logged in has to come back, before a monitor fails.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks at it.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How closely to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +34,9 @@ pub enum Level {
 pub enum Health {
     /// It is served, wholly.
     Running,
+    /// It is served, but for ports whose physical port has lost its link, and that is to
+    /// be no failure.
+    Degraded(Vec<String>),
     /// Nothing of it is here.
     NotRunning,
     /// Something of it is here, and this is wrong with it.
@@ -58,7 +67,7 @@ pub fn health(
             )]);
         }
     };
-    let mut faults = ports(kernel, group, &found);
+    let (mut faults, lost) = ports(kernel, group, &found, budget);
     faults.extend(exports(group, &found));
     faults.extend(turned_away(kernel, group, level));
     if faults.is_empty() && level >= Level::Owner {
@@ -69,28 +78,68 @@ pub fn health(
             Err(failure) => faults.push(failure.to_string()),
         }
     }
-    if faults.is_empty() { Health::Running } else { Health::Failed(faults) }
+    match (faults.is_empty(), lost.is_empty()) {
+        (true, true) => Health::Running,
+        (true, false) => Health::Degraded(lost),
+        (false, _) => Health::Failed(faults.into_iter().chain(lost).collect()),
+    }
 }
 
-fn ports(kernel: &dyn Kernel, group: &Group, found: &Found) -> Vec<String> {
-    let fault = |port: &crate::group::PortSpec| {
+/// What is wrong with the ports; and apart from it what only a lost link is wrong with,
+/// where that is no failure.
+fn ports(
+    kernel: &dyn Kernel,
+    group: &Group,
+    found: &Found,
+    budget: Budget,
+) -> (Vec<String>, Vec<String>) {
+    let (mut faults, mut lost) = (Vec::new(), Vec::new());
+    let patience = kernel.now() + PATIENCE.min(budget.length() / 2);
+    for port in &group.ports {
         let wwpn = port.wwpn;
         let Some(vport) = found.vports.iter().find(|vport| vport.wwpn == wwpn) else {
-            return Some(format!("port {wwpn} is not here"));
+            faults.push(format!("port {wwpn} is not here"));
+            continue;
         };
         if vport.wwnn != group.wwnn {
-            return Some(format!("port {wwpn} has node name {}", vport.wwnn));
+            faults.push(format!("port {wwpn} has node name {}", vport.wwnn));
         }
-        if vport.state != "Active" {
-            return Some(format!("port {wwpn} is {} ({})", vport.state, vport.vport));
+        // A flap of the link is no failure: the port logs in again by itself.
+        let mut state = vport.state.clone();
+        while let Some(fault) = not_served(kernel, port, vport, &state) {
+            let linkless = !fabric::is_online(kernel, &vport.parent);
+            if linkless && group.link_loss == LinkLoss::Degraded {
+                lost.push(fault);
+                break;
+            }
+            if kernel.now() >= patience || fabric::hopeless(&state).is_some() {
+                faults.push(fault);
+                break;
+            }
+            kernel.sleep(LOOK_AGAIN);
+            let again = paths::fc_vport(&vport.vport, "vport_state");
+            state = kernel::attribute(kernel, &again).unwrap_or_else(|_| "gone".into());
         }
-        match fabric::host_of(kernel, wwpn) {
-            Some(host) if host.state == "Online" => None,
-            Some(host) => Some(format!("port {wwpn} is Active and {}", host.state)),
-            None => Some(format!("port {wwpn} has no fc_host")),
-        }
-    };
-    group.ports.iter().filter_map(fault).collect()
+    }
+    (faults, lost)
+}
+
+/// Why a virtual port is not logged in to its fabric, if it is not.
+fn not_served(
+    kernel: &dyn Kernel,
+    port: &PortSpec,
+    vport: &VirtualPort,
+    state: &str,
+) -> Option<String> {
+    let wwpn = port.wwpn;
+    if state != "Active" {
+        return Some(format!("port {wwpn} is {state} ({})", vport.vport));
+    }
+    match fabric::host_of(kernel, wwpn) {
+        Some(host) if host.state == "Online" => None,
+        Some(host) => Some(format!("port {wwpn} is Active and {}", host.state)),
+        None => Some(format!("port {wwpn} has no fc_host")),
+    }
 }
 
 /// What the group says and LIO has not. What LIO has besides is no fault: a changed

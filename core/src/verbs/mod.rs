@@ -1,8 +1,11 @@
 //! What understudy does: take a group over, change it while it is served, release it, and
-//! say how it is, to the cluster or to people.
+//! say how it is and whether it could be
+//! taken over, to the cluster or to people.
 
+pub mod check;
 mod expedited;
 mod health;
+pub mod plan;
 mod release;
 mod reload;
 pub mod status;

@@ -132,6 +132,13 @@ pub enum Owner {
     Unknown,
 }
 
+impl Owner {
+    /// Whether the disk is as it should be where it is served.
+    pub fn is_well(self) -> bool {
+        matches!(self, Self::ThisNode | Self::NotReserved)
+    }
+}
+
 impl Status {
     /// Whether every physical port is Online and every group served as a whole.
     pub fn is_healthy(&self) -> bool {

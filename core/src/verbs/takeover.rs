@@ -28,14 +28,14 @@ const PERCENT_TO_BUILD: u32 = 70;
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A takeover's observations: what this node has for the group.
-struct Here {
-    driver: &'static dyn Driver,
-    disks: Vec<Disk>,
+pub(super) struct Here {
+    pub driver: &'static dyn Driver,
+    pub disks: Vec<Disk>,
     /// As the disks report it; empty where reservations are not ours to make.
-    reservations: Vec<Reservation>,
-    found: Found,
+    pub reservations: Vec<Reservation>,
+    pub found: Found,
     /// The ports that have to be made, with the physical port for each.
-    absent: Vec<(PortSpec, PhysicalPort)>,
+    pub absent: Vec<(PortSpec, PhysicalPort)>,
 }
 
 /// Serves a group on this node. Whatever is there already is left as it is, so that
@@ -105,7 +105,8 @@ pub(super) fn misconfigured(error: &crate::group::GroupError) -> Failure {
     }
 }
 
-fn observe(
+/// Looks at everything that a takeover needs, before its first step.
+pub(super) fn observe(
     kernel: &dyn Kernel,
     scope: &Scope,
     group: &Group,
@@ -235,19 +236,30 @@ pub(super) fn export(
     now: &Export,
     budget: Budget,
 ) -> Result<(), Failure> {
-    let mut frame = lio::frame(group, driver);
-    frame.extend(state_directory(kernel));
-    for step in [
-        Step::new("make the target's directories", frame),
-        Step::new("make the backstores", lio::build(group, disks, now)),
-        Step::new("make the LUNs", lio::luns(group, driver, now)),
-        Step::new("map the LUNs", lio::mapped_luns(group, driver, now)),
-    ] {
+    for step in export_steps(kernel, group, driver, disks, now) {
         step.apply(kernel, budget).map_err(|errors| {
             Failure::kernel(step.title, &errors).advise(advice(&errors))
         })?;
     }
     Ok(())
+}
+
+/// What is not exported yet, disks first.
+pub(super) fn export_steps(
+    kernel: &dyn Kernel,
+    group: &Group,
+    driver: &dyn Driver,
+    disks: &[Disk],
+    now: &Export,
+) -> [Step; 4] {
+    let mut frame = lio::frame(group, driver);
+    frame.extend(state_directory(kernel));
+    [
+        Step::new("make the target's directories", frame),
+        Step::new("make the backstores", lio::build(group, disks, now)),
+        Step::new("make the LUNs", lio::luns(group, driver, now)),
+        Step::new("map the LUNs", lio::mapped_luns(group, driver, now)),
+    ]
 }
 
 /// Without this directory LIO refuses even those reservations of initiators that it need

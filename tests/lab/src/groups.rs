@@ -80,6 +80,7 @@ impl Group {
             ("disks", disks.join(" ")),
             ("initiators", host.map(|host| host.wwpn()).unwrap_or_default()),
             ("home", self.home.to_owned()),
+            ("link_loss", "degraded".to_owned()),
         ]
     }
 
@@ -137,16 +138,26 @@ impl Group {
              <instance_attributes id=\"{id}-attributes\">{attributes}\
              </instance_attributes><operations>{operations}</operations></primitive>"
         );
-        // Weaker than the stickiness: a giveback is commanded.
+        // Weaker than the stickiness: a giveback is commanded. Stronger: a lost link.
         let place = format!(
-            "<rsc_location id=\"{id}-home\" rsc=\"{id}\" node=\"{}\" score=\"100\"/>",
+            "<rsc_location id=\"{id}-home\" rsc=\"{id}\" node=\"{}\" score=\"100\"/>\
+             <rsc_location id=\"{id}-link\" rsc=\"{id}\">\
+             <rule id=\"{id}-link-rule\" score=\"2000\" boolean-op=\"or\">\
+             <expression id=\"{id}-link-unknown\" attribute=\"fcport\" \
+             operation=\"not_defined\"/>\
+             <expression id=\"{id}-link-online\" attribute=\"fcport\" \
+             operation=\"gt\" value=\"0\" type=\"number\"/>\
+             </rule></rsc_location>",
             self.home
         );
         (resource, place)
     }
 }
 
-/// Tells the cluster of both groups, in one change.
+/// The clone that watches the physical ports.
+pub const WATCH: &str = "fcport-clone";
+
+/// Tells the cluster of both groups and of the watch, in one change.
 ///
 /// # Errors
 /// The cluster refuses.
@@ -160,7 +171,13 @@ pub fn configuration() -> String {
     let mut script = String::from(
         "set -e\ncrm_attribute -q -t rsc_defaults -n resource-stickiness -v 1000\n",
     );
-    let (mut resources, mut places) = (String::new(), String::new());
+    let mut places = String::new();
+    let mut resources = format!(
+        "<clone id=\"{WATCH}\"><primitive id=\"fcport\" class=\"ocf\" \
+         provider=\"understudy\" type=\"fcport\"><operations>\
+         <op id=\"fcport-monitor\" name=\"monitor\" interval=\"5s\" timeout=\"20s\"/>\
+         </operations></primitive></clone>"
+    );
     for group in groups() {
         let (resource, place) = group.cib();
         resources += &resource;
@@ -194,31 +211,45 @@ pub struct Lun {
 pub fn luns(host: &Guest, time: Duration) -> Result<Vec<Lun>> {
     let mut found = Vec::new();
     for group in groups() {
-        let wwpn = group.wwpn().replace(':', "");
-        let count = group.disks().len();
-        // A target's SCSI address tells the port; a LUN's is the target's and its number.
-        let script = format!(
-            "while :; do
-                list=
-                for t in /sys/class/fc_transport/target*; do
-                    read -r name < $t/port_name || continue
-                    [ \"$name\" = 0x{wwpn} ] || continue
-                    for d in /sys/class/scsi_device/${{t##*/target}}:*/device/block/*; do
-                        [ -e $d ] || continue
-                        lun=${{d%/device/block/*}}
-                        list=\"$list ${{lun##*:}}=${{d##*/}}\"
-                    done
-                done
-                set -- $list
-                [ $# -eq {count} ] && echo $list && exit
-                sleep 0.3
-            done"
-        );
-        for word in host.run(&script, time)?.split_whitespace() {
-            let (number, device) = word.split_once('=').unwrap_or_default();
-            let number = number.parse().map_err(|_| Error::other("not a LUN"))?;
-            found.push(Lun { group: group.name, number, device: device.to_owned() });
-        }
+        found.extend(luns_of(host, &group, group.disks().len(), time)?);
     }
     Ok(found)
+}
+
+/// Waits until the initiator sees so many LUNs of a group.
+///
+/// # Errors
+/// It does not see them in that time.
+pub fn luns_of(
+    host: &Guest,
+    group: &Group,
+    count: usize,
+    time: Duration,
+) -> Result<Vec<Lun>> {
+    let wwpn = group.wwpn().replace(':', "");
+    // A target's SCSI address tells the port; a LUN's is the target's and its number.
+    let script = format!(
+        "while :; do
+            list=
+            for t in /sys/class/fc_transport/target*; do
+                read -r name < $t/port_name || continue
+                [ \"$name\" = 0x{wwpn} ] || continue
+                for d in /sys/class/scsi_device/${{t##*/target}}:*/device/block/*; do
+                    [ -e $d ] || continue
+                    lun=${{d%/device/block/*}}
+                    list=\"$list ${{lun##*:}}=${{d##*/}}\"
+                done
+            done
+            set -- $list
+            [ $# -eq {count} ] && echo $list && exit
+            sleep 0.3
+        done"
+    );
+    let said = host.run(&script, time)?;
+    let lun = |word: &str| {
+        let (number, device) = word.split_once('=').unwrap_or_default();
+        let number = number.parse().map_err(|_| Error::other("not a LUN"))?;
+        Ok(Lun { group: group.name, number, device: device.to_owned() })
+    };
+    said.split_whitespace().map(lun).collect()
 }

@@ -16,10 +16,11 @@ use crate::guest::Guest;
 use crate::image::Image;
 use crate::plan::{ARRAYS, Folders, HOST, Role, Spec, guests};
 use crate::qemu::Machine;
+use crate::shelf::Disk;
 use crate::{cluster, interrupt, paths, program, progress, share, shelf};
 
-/// How long a guest may take to boot.
-const BOOT: Duration = Duration::from_secs(180);
+/// How long a guest may take to boot, and to attach hundreds of disks.
+const BOOT: Duration = Duration::from_secs(420);
 /// How long the cluster may take to form after that.
 const FORM: Duration = Duration::from_secs(180);
 
@@ -40,18 +41,18 @@ impl Lab {
     /// # Errors
     /// Something does not start. What had been started is stopped again.
     pub fn start() -> Result<Self> {
-        Self::of(&guests())
+        Self::of(&guests(), &shelf::disks())
     }
 
-    /// A lab of these guests.
+    /// A lab of these guests, with these disks on the shelf.
     ///
     /// # Errors
     /// See [`Self::start`].
-    pub fn of(specs: &[Spec]) -> Result<Self> {
+    pub fn of(specs: &[Spec], disks: &[Disk]) -> Result<Self> {
         let only_one = lock()?;
         let image = Image::get()?;
         let folders = make_folders()?;
-        let lab = Self::start_in(specs, folders.clone(), image, only_one);
+        let lab = Self::start_in(specs, disks, folders.clone(), image, only_one);
         if lab.is_err() {
             let _ = paths::remove(&folders.run);
         }
@@ -60,6 +61,7 @@ impl Lab {
 
     fn start_in(
         specs: &[Spec],
+        disks: &[Disk],
         folders: Folders,
         image: Image,
         only_one: Flock<File>,
@@ -82,8 +84,8 @@ impl Lab {
             let at = guests.iter().position(|guest| guest.name() == name);
             at.and_then(|at| bmcs.get(at)).map_or(0, Bmc::port)
         };
-        share::fill(specs, ARRAYS.map(port), &folders)?;
-        shelf::make(&folders)?;
+        share::fill(specs, disks, ARRAYS.map(port), &folders)?;
+        shelf::make(disks, &folders)?;
         for guest in &guests {
             make_disk(&image, &folders, guest.name())?;
             guest.power_on()?;

@@ -8,13 +8,19 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::fabric::binary;
 use crate::plan::{ARRAYS, Folders, HOST, Role, Spec, cluster_address, iscsi_name};
+use crate::shelf::Disk;
 use crate::{cluster, paths, plan, shelf};
 
 /// Fills the folder. `bmc_ports` are those of the storage nodes.
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn fill(guests: &[Spec], bmc_ports: [u16; 2], folders: &Folders) -> Result<()> {
+pub fn fill(
+    guests: &[Spec],
+    disks: &[Disk],
+    bmc_ports: [u16; 2],
+    folders: &Folders,
+) -> Result<()> {
     let (share, files) = (folders.share(), paths::sources().join("guest"));
     paths::remove(&share)?;
     let common = share.join("common");
@@ -23,7 +29,7 @@ pub fn fill(guests: &[Spec], bmc_ports: [u16; 2], folders: &Folders) -> Result<(
         let there = common.join(ours);
         fs::copy(binary(ours)?, &there).map_err(Error::io("copy to", &there))?;
     }
-    paths::write(&common.join("disks"), shelf::table())?;
+    paths::write(&common.join("disks"), shelf::table(disks))?;
     paths::write(&common.join("cib.xml"), cluster::first_cib(bmc_ports))?;
     paths::make(&share.join("out"))?;
     for guest in guests {

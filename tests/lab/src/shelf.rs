@@ -33,6 +33,19 @@ pub fn disks() -> Vec<Disk> {
         .collect()
 }
 
+/// Those, and so many more that belong to nobody yet.
+#[must_use]
+pub fn disks_and(more: u16) -> Vec<Disk> {
+    let mut all = disks();
+    let first = u16::try_from(all.len()).unwrap_or(u16::MAX);
+    all.extend((first..first + more).map(|lun| Disk {
+        name: format!("more{lun}"),
+        lun,
+        reservations: true,
+    }));
+    all
+}
+
 /// The disks of one group, `a` or `b`.
 #[must_use]
 pub fn group(letter: char) -> Vec<Disk> {
@@ -56,9 +69,9 @@ impl Disk {
 
 /// The table that the guests read: name, LUN, unit serial, reservations.
 #[must_use]
-pub fn table() -> String {
+pub fn table(disks: &[Disk]) -> String {
     let mut table = String::new();
-    for disk in disks() {
+    for disk in disks {
         let (name, lun, serial) = (&disk.name, disk.lun, disk.serial());
         let _ = writeln!(table, "{name} {lun} {serial} {}", u8::from(disk.reservations));
     }
@@ -69,9 +82,9 @@ pub fn table() -> String {
 ///
 /// # Errors
 /// It cannot be written.
-pub fn make(folders: &Folders) -> Result<()> {
+pub fn make(disks: &[Disk], folders: &Folders) -> Result<()> {
     let path = folders.state.join("shelf.raw");
-    let size = disks().len() as u64 * MEBIBYTES * 1024 * 1024;
+    let size = disks.len() as u64 * MEBIBYTES * 1024 * 1024;
     File::create(&path)
         .and_then(|file| file.set_len(size))
         .map_err(Error::io("create", path))
@@ -120,8 +133,9 @@ mod tests {
 
     #[test]
     fn serials_are_distinct_and_as_long_as_lio_takes() {
-        let serials: HashSet<String> = disks().iter().map(Disk::serial).collect();
-        assert_eq!(serials.len(), disks().len());
+        let disks = disks_and(300);
+        let serials: HashSet<String> = disks.iter().map(Disk::serial).collect();
+        assert_eq!(serials.len(), disks.len());
         assert!(serials.iter().all(|serial| serial.len() == 25));
     }
 

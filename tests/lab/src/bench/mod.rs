@@ -2,9 +2,11 @@
 //! and with other agents, in one run on one guest.
 //!
 //! The guest has a physical port on the fabric and a thousand RAM disks: no cluster, no
-//! initiator, so that nothing but the target is measured.
+//! initiator, so that nothing but the target is measured. [`pause`] is the
+//! initiator's side of it.
 
 mod contenders;
+pub mod pause;
 mod picture;
 mod table;
 
@@ -19,7 +21,7 @@ use crate::lab::{Lab, wait_port};
 use crate::scenario::world;
 use crate::{plan, progress};
 
-pub use picture::draw;
+pub use picture::{draw, stack};
 pub use table::{document, summary};
 
 use contenders::Contender;
@@ -98,7 +100,7 @@ pub fn run(
     names: &[&str],
     tell: impl Fn(&Report) -> Result<()>,
 ) -> Result<Report> {
-    let lab = Lab::of(&[plan::bench()])?;
+    let lab = Lab::of(&[plan::bench()], &[])?;
     let guest = lab.guest(plan::BENCH)?;
     progress::during("boot: one guest with its port Online", || {
         guest.wait_up(BOOT)?;
@@ -110,17 +112,34 @@ pub fn run(
         guest.run(&prepare(most), BOOT).map(drop)
     })?;
     let mut report = Report::default();
-    let mut left = slow;
+    let mut clock = Clock { left: slow, before: None };
     let wanted = |c: &Contender| names.is_empty() || names.contains(&c.name);
     for contender in contenders::all().into_iter().filter(wanted) {
         for luns in LUNS {
-            if !measure(guest, &contender, luns, &mut left, &mut report)? {
+            if !measure(guest, &contender, luns, &mut clock, &mut report)? {
                 break;
             }
             tell(&report)?;
         }
     }
     Ok(report)
+}
+
+/// The time that is left to those that start a process for each LUN.
+struct Clock {
+    left: Duration,
+    /// LUNs of the size before, and how long its rounds took.
+    before: Option<(usize, Duration)>,
+}
+
+impl Clock {
+    /// Whether so many LUNs will take more than what is left. More LUNs do not cost less
+    /// each: a round that would be cut short need not begin.
+    fn is_out(&self, luns: usize) -> bool {
+        let expected =
+            self.before.map(|(before, took)| took.mul_f64(luns as f64 / before as f64));
+        expected.is_some_and(|expected| expected > self.left)
+    }
 }
 
 /// For the guest to boot, or to install a package.
@@ -144,7 +163,7 @@ fn measure(
     guest: &Guest,
     contender: &Contender,
     luns: usize,
-    left: &mut Duration,
+    clock: &mut Clock,
     report: &mut Report,
 ) -> Result<bool> {
     let name = contender.name;
@@ -152,7 +171,7 @@ fn measure(
     guest.run(&(contender.before)(luns), ACTION)?;
     let mut best: Option<(usize, Vec<Row>)> = None;
     for lanes in contender.lanes {
-        let Some(rows) = rounds(guest, contender, luns, *lanes, left)? else {
+        let Some(rows) = rounds(guest, contender, luns, *lanes, clock)? else {
             report.remarks.push(format!(
                 "{name} was left out from {luns} LUNs on: {ROUNDS} rounds would have \
                  taken more than the time that was left"
@@ -181,10 +200,14 @@ fn rounds(
     contender: &Contender,
     luns: usize,
     lanes: usize,
-    left: &mut Duration,
+    clock: &mut Clock,
 ) -> Result<Option<Vec<Row>>> {
     let name = contender.name;
     let mut samples: BTreeMap<&'static str, Vec<Sample>> = BTreeMap::new();
+    if contender.is_slow && clock.is_out(luns) {
+        return Ok(None);
+    }
+    let first = Instant::now();
     for round in 1..=ROUNDS {
         let begun = Instant::now();
         for (action, script) in (contender.actions)(luns, lanes) {
@@ -194,12 +217,15 @@ fn rounds(
             samples.entry(action).or_default().push(sample);
         }
         if contender.is_slow {
-            *left = left.saturating_sub(begun.elapsed());
+            clock.left = clock.left.saturating_sub(begun.elapsed());
             let rest = begun.elapsed() * u32::try_from(ROUNDS - round).unwrap_or(0);
-            if rest > *left {
+            if rest > clock.left {
                 return Ok(None);
             }
         }
+    }
+    if contender.is_slow {
+        clock.before = Some((luns, first.elapsed()));
     }
     let rows = samples.iter().map(|(action, s)| Row::of(name, luns, action, s));
     Ok(Some(rows.collect()))
@@ -255,6 +281,15 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_size_that_will_not_fit_is_not_begun() {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        let clock = |left| Clock { left: minutes(left), before: Some((16, minutes(25))) };
+        assert!(clock(33).is_out(64));
+        assert!(!clock(101).is_out(64));
+        assert!(!Clock { left: minutes(1), before: None }.is_out(1));
+    }
 
     #[test]
     fn a_row_has_the_median_and_the_spread() {

@@ -1,7 +1,8 @@
-//! Time against LUNs, both in powers, so that what grows in step is a straight line.
+//! The bench's pictures.
 
 use plotters::prelude::*;
 
+use super::pause::{PARTS, Pause};
 use super::{LUNS, Report};
 use crate::error::{Error, Result};
 
@@ -13,7 +14,20 @@ const LINES: [(&str, RGBColor); 4] = [
     ("iscsi-agents", RGBColor(0xd5, 0x5e, 0x00)),
 ];
 
-/// The picture, as SVG.
+/// A colour for each part of a pause.
+const COLOURS: [RGBColor; PARTS.len()] = [
+    RGBColor(0xe6, 0xe6, 0xe6),
+    RGBColor(0x00, 0x72, 0xb2),
+    RGBColor(0x99, 0x99, 0x99),
+    RGBColor(0xd5, 0x5e, 0x00),
+    RGBColor(0xcc, 0xcc, 0xcc),
+    RGBColor(0x56, 0xb4, 0xe9),
+    RGBColor(0x00, 0x9e, 0x73),
+    RGBColor(0xe6, 0x9f, 0x00),
+];
+
+/// Time against LUNs, both in powers, so that what grows in step is a straight line; as
+/// SVG.
 ///
 /// # Errors
 /// There is nothing to draw.
@@ -24,10 +38,9 @@ pub fn draw(report: &Report) -> Result<String> {
 }
 
 /// plotters has an error type of its own for each kind of paper.
-fn lines(
-    report: &Report,
-    text: &mut String,
-) -> std::result::Result<(), Box<dyn std::error::Error>> {
+type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
+
+fn lines(report: &Report, text: &mut String) -> Drawn {
     let all = LINES.iter().flat_map(|(name, _)| points(report, name));
     let (least, most) = all.fold((f64::MAX, 0.0_f64), |(least, most), (_, seconds)| {
         (least.min(seconds), most.max(seconds))
@@ -73,6 +86,77 @@ fn points(report: &Report, contender: &str) -> Vec<(f64, f64)> {
     LUNS.into_iter().filter_map(point).collect()
 }
 
+/// Each pause as a bar of its parts; as SVG.
+///
+/// # Errors
+/// It cannot be drawn.
+pub fn stack(pauses: &[Pause]) -> Result<String> {
+    let mut text = String::new();
+    bars(pauses, &mut text).map_err(|e| Error::other(format!("pause.svg: {e}")))?;
+    Ok(text)
+}
+
+fn bars(pauses: &[Pause], text: &mut String) -> Drawn {
+    let longest = pauses.iter().map(|pause| pause.pause_ms).max().unwrap_or(0);
+    let height = 110 + 36 * u32::try_from(pauses.len())?;
+    let root = SVGBackend::with_string(text, (760, height)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let count = i32::try_from(pauses.len())?;
+    let mut chart = ChartBuilder::on(&root)
+        .caption("What an initiator waits for", ("sans-serif", 20))
+        .margin(12)
+        .x_label_area_size(44)
+        .y_label_area_size(120)
+        .build_cartesian_2d(
+            0.0..(longest as f64 / 1000.0 * 1.25).max(0.1),
+            (0..count).into_segmented(),
+        )?;
+    // The first at the top.
+    let named = |place: i32| pauses.get(usize::try_from(count - 1 - place).ok()?);
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_desc("seconds")
+        .y_label_formatter(&|place| match place {
+            SegmentValue::CenterOf(place) => named(*place)
+                .map_or_else(String::new, |p| format!("{}, {} LUNs", p.what, p.luns)),
+            _ => String::new(),
+        })
+        .draw()?;
+    for (part, colour) in PARTS.into_iter().zip(COLOURS) {
+        let bar = |(place, pause): (i32, &Pause)| {
+            let mut before = 0;
+            for its in &pause.parts {
+                if its.part == part {
+                    let x = |ms: u64| ms as f64 / 1000.0;
+                    let (from, to) = (x(before), x(before + its.ms));
+                    let (below, above) =
+                        (SegmentValue::Exact(place), SegmentValue::Exact(place + 1));
+                    let mut bar =
+                        Rectangle::new([(from, below), (to, above)], colour.filled());
+                    bar.set_margin(6, 6, 0, 0);
+                    return Some(bar);
+                }
+                before += its.ms;
+            }
+            None
+        };
+        let places = (0..count).rev().zip(pauses);
+        chart.draw_series(places.filter_map(bar))?.label(part).legend(move |(x, y)| {
+            Rectangle::new([(x, y - 5), (x + 12, y + 5)], colour.filled())
+        });
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::LowerRight)
+        .background_style(WHITE)
+        .border_style(RGBColor(0xcc, 0xcc, 0xcc))
+        .draw()?;
+    root.present()?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +186,22 @@ mod tests {
         let picture = draw(&report).unwrap();
         for (name, _) in LINES {
             assert!(picture.contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_pause_has_its_bar() {
+        let part = |part| crate::bench::pause::Part { part, ms: 500 };
+        let pause = |what, luns| Pause {
+            what,
+            luns,
+            pause_ms: 3500,
+            all_ms: vec![3500],
+            parts: PARTS.map(part).to_vec(),
+        };
+        let picture = stack(&[pause("move", 4), pause("power-cut", 256)]).unwrap();
+        for text in PARTS.into_iter().chain(["move, 4 LUNs", "power-cut, 256 LUNs"]) {
+            assert!(picture.contains(text), "{text}");
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use super::World;
 use super::world::COMMAND;
-use crate::error::Result;
+use super::{Seen, World, under_load};
+use crate::error::{Error, Result};
 use crate::groups::Group;
 use crate::load::Load;
 use crate::progress;
@@ -14,6 +14,27 @@ use crate::progress;
 const CABLE: &str = "fc0";
 /// Longer than a glitch of the signal, shorter than anything that notices a lost port.
 const FLAP: Duration = Duration::from_secs(1);
+
+/// fc-link-cut: a flap moves nothing; a link that stays down moves the group that runs on
+/// it, and its return moves nothing.
+pub fn run(world: &World) -> Result<Seen> {
+    let [group, _] = &world.groups;
+    let seen = under_load(world, |load| {
+        let boots = world.node(group.home)?.boots();
+        let mark = world.mark()?;
+        flap(world, load, group)?;
+        let moved = world.events(mark)?.into_iter().any(|event| {
+            event.wwpn == group.port().ok()
+                && event.link.as_deref() == Some(group.partner)
+        });
+        // Where the kernel hung on it, the node was fenced.
+        if moved && world.node(group.home)?.boots() == boots {
+            return Err(Error::other("a flap of the link moved the group"));
+        }
+        cut(world, load, group)
+    })?;
+    Ok(Seen { may_hang: true, ..seen })
+}
 
 /// The link is down for a moment. Whether the port comes back by itself or the node has
 /// to be fenced is the kernel's business: the group is served in the end.
@@ -38,6 +59,24 @@ pub fn cut(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
     home.set_link(CABLE, true)?;
     moved?;
     step.done("");
+    let step = progress::step(format!("{}: fabric link back, nothing moves", group.home));
+    load.wait_flow(world.lab.host()?)?;
+    world.wait_whole()?;
+    // Of what the cluster knows, not of what it was told: that is dampened.
+    let known = format!(
+        "until [ \"$(crm_attribute -N {} -l reboot -n fcport -G -q)\" = 1 ]; do
+             sleep 0.5
+         done
+         crm_resource --wait",
+        group.home
+    );
+    world.node(group.partner)?.run(&known, COMMAND)?;
+    match world.serving(group)? {
+        (node, _) if node == group.partner => step.done(""),
+        (node, _) => {
+            return Err(Error::other(format!("{} went to {node}", group.name)));
+        }
+    }
     settle(world, load)?;
     Ok(vec![group.clone()])
 }

@@ -47,14 +47,19 @@ fn configured(world: &World, configure: impl FnOnce() -> Result<()>) -> Result<(
 /// Stops both groups and takes them out of the configuration.
 fn forget(world: &World, node: &Guest) -> Result<()> {
     let names = world.groups.each_ref().map(|group| group.name).join(" ");
+    let watch = groups::WATCH;
     let script = format!(
         "set -e
-         for g in {names}; do crm_resource -r $g --meta -p target-role -v Stopped; done
+         for g in {names} {watch}; do crm_resource -r $g --meta -p target-role -v Stopped; done
          crm_resource --wait
          for g in {names}; do
-             cibadmin --delete --force --xpath \"//rsc_location[@rsc='$g']\"
+             places=\"//rsc_location[@rsc='$g']\"
+             while cibadmin --query --xpath \"$places\" > /dev/null 2>&1; do
+                 cibadmin --delete --xpath \"($places)[1]\"
+             done
              cibadmin --delete --xpath \"//primitive[@id='$g']\"
          done
+         cibadmin --delete --xpath \"//clone[@id='{watch}']\"
          crm_resource --wait"
     );
     node.run(&script, COMMAND * 2).map(drop)

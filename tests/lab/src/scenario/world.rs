@@ -23,7 +23,7 @@ use crate::{progress, supervise};
 /// boot their fence agent slowly.
 pub const TAKEOVER: Duration = Duration::from_secs(120);
 /// How long a node may take to come back after it was fenced.
-const COME_BACK: Duration = Duration::from_secs(240);
+const COME_BACK: Duration = Duration::from_secs(420);
 /// How long a command to the cluster may take.
 pub const COMMAND: Duration = Duration::from_secs(120);
 
@@ -53,7 +53,15 @@ impl World {
     /// # Errors
     /// Something of this fails.
     pub fn start() -> Result<Self> {
-        let lab = Arc::new(Lab::start()?);
+        Self::on(Lab::start()?)
+    }
+
+    /// The same on a lab that has been started.
+    ///
+    /// # Errors
+    /// See [`Self::start`].
+    pub fn on(lab: Lab) -> Result<Self> {
+        let lab = Arc::new(lab);
         // So that a shell in a guest is to be had while a scenario runs.
         let served = Arc::clone(&lab);
         thread::spawn(move || supervise::serve(served));

@@ -1,10 +1,12 @@
-//! `bench`: what a group costs its node, beside other agents.
+//! `bench`: what a group costs its node, beside other agents; `bench-pause`: what an
+//! initiator waits for.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use understudy_lab::accel::Accel;
-use understudy_lab::{Error, Result, bench, paths, report};
+use understudy_lab::bench::{self, pause};
+use understudy_lab::{Error, Result, paths, report};
 
 /// How long the agents that start processes for each LUN may take, unless it is said.
 const MINUTES: &str = "60";
@@ -33,10 +35,25 @@ pub fn run(minutes: Option<&str>, names: &[&str]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What an initiator waits for.
+pub fn pause() -> Result<ExitCode> {
+    let folder = paths::workspace().join("target/bench");
+    let pauses = pause::run(|so_far| report::write(&folder.join("pause.json"), &so_far))?;
+    let picture = bench::stack(&pauses)?;
+    let docs = paths::workspace().join("docs");
+    for place in [&docs, &folder] {
+        paths::write(&place.join("pause.svg"), &picture)?;
+    }
+    paths::write(&docs.join("pause.md"), pause::document(&pauses, &machine()))?;
+    println!("\n{}", pause::table(&pauses));
+    println!("figures: target/bench/pause.json   page: docs/pause.md");
+    Ok(ExitCode::SUCCESS)
+}
+
 fn machine() -> String {
     let how = match Accel::probe() {
         Accel::Kvm => "under KVM",
         Accel::Tcg => "under emulation",
     };
-    format!("Its guest, Debian 13 with one processor, ran {how}.")
+    format!("Guests, Debian 13 with one processor each, ran\n{how}.")
 }

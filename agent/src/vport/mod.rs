@@ -1,4 +1,4 @@
-//! The agent's actions, one file each.
+//! The actions of `ocf:understudy:vport`, one file each.
 
 mod monitor;
 mod reload;
@@ -14,12 +14,12 @@ use understudy_core::scope::Scope;
 
 use crate::environment::Environment;
 use crate::exit::{Code, Outcome};
-use crate::metadata;
+use crate::metadata::{self, VPORT};
 
 const USAGE: &str =
     "usage: vport {start|stop|monitor|reload-agent|validate-all|meta-data}\n";
 
-/// Carries out an action of the agent.
+/// Carries out an action.
 pub fn run(action: &str, environment: &Environment) -> Outcome {
     // A user who sees only a part would take what is hidden for what is not there.
     let acts = match action {
@@ -39,7 +39,7 @@ pub fn run(action: &str, environment: &Environment) -> Outcome {
         "monitor" | "status" => monitor::monitor(&Call::new(environment)),
         "reload-agent" => reload::reload(&Call::new(environment)),
         "validate-all" => validate::validate(environment),
-        "meta-data" => Outcome::plain(crate::print(&metadata::document())),
+        "meta-data" => Outcome::plain(crate::print(&metadata::document(&VPORT))),
         "usage" | "help" => Outcome::plain(crate::print(USAGE)),
         _ => Outcome {
             code: Code::Unimplemented,

@@ -14,6 +14,9 @@ pub fn monitor(call: &Call) -> Outcome {
     };
     match health(&call.kernel, call.node(), &call.scope, level, call.budget) {
         Health::Running => Outcome::plain(Code::Success),
+        Health::Degraded(lost) => {
+            Outcome { code: Code::Degraded, reason: Some(lost.join("; ")) }
+        }
         Health::NotRunning => Outcome::plain(Code::NotRunning),
         Health::Failed(faults) => Outcome::failed(faults.join("; ")),
     }

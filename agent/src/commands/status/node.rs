@@ -1,74 +1,17 @@
-//! `understudy status`: a table for people, JSON for programs, and an exit code.
+//! What this node serves, as a table.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
-use std::time::Duration;
 
-use understudy_core::budget::Budget;
 use understudy_core::fabric::PhysicalPort;
-use understudy_core::kernel::{Kernel, RealKernel};
 use understudy_core::registry::Role;
-use understudy_core::verbs::status as look;
-use understudy_core::verbs::status::{Lun, Owner, Physical, Served, Service, Status};
+use understudy_core::verbs::status::{
+    Lun, Owner, Physical, Served, Service, Session, Status,
+};
 
-use crate::exit::Code;
+use crate::commands::table::{GREEN, RED, line, painted};
 
-/// For disks to answer.
-const TIME: Duration = Duration::from_secs(20);
-/// Between two looks.
-const AGAIN: Duration = Duration::from_secs(2);
-
-/// Prints it, with or without end. The code says whether this node is healthy.
-pub fn status(
-    kernel: &RealKernel,
-    node: &str,
-    options: impl Iterator<Item = String>,
-) -> Code {
-    let (mut json, mut watch) = (false, false);
-    for option in options {
-        match option.as_str() {
-            "--json" => json = true,
-            "--watch" => watch = true,
-            other => {
-                return complain(
-                    &format!("status: {other} is neither --json nor --watch"),
-                    Code::Arguments,
-                );
-            }
-        }
-    }
-    if !kernel.may_act() {
-        return complain("status: only root may look at the target", Code::Permission);
-    }
-    let paint = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    loop {
-        let budget = Budget::new(kernel, TIME);
-        let now = match look::status(kernel, node, budget) {
-            Ok(now) => now,
-            Err(failure) => return complain(&failure.to_string(), Code::Failed),
-        };
-        let text = match json {
-            true => serde_json::to_string_pretty(&now).unwrap_or_default() + "\n",
-            false => table(&now, kernel.wall(), paint),
-        };
-        let clear = if watch && paint { "\x1b[H\x1b[J" } else { "" };
-        let printed = std::io::stdout().write_all((clear.to_owned() + &text).as_bytes());
-        let code = if now.is_healthy() { Code::Success } else { Code::Failed };
-        // Whoever reads may have gone.
-        if printed.is_err() || !watch {
-            return code;
-        }
-        kernel.sleep(AGAIN);
-    }
-}
-
-fn complain(why: &str, code: Code) -> Code {
-    let _ = writeln!(std::io::stderr(), "understudy: {why}");
-    code
-}
-
-/// The table, 80 columns at most; `wall` is the time of day.
-fn table(status: &Status, wall: u64, paint: bool) -> String {
+/// The table, 80 columns at most; `wall` is the time of day, `all` lists what is long.
+pub fn table(status: &Status, wall: u64, paint: bool, all: bool) -> String {
     let mut text = format!("node {}\n", status.node);
     text += &line(&["physical port", "fabric", "state", "speed", "vports"], &PHYSICAL);
     for Physical { port, speed } in &status.physical_ports {
@@ -82,16 +25,18 @@ fn table(status: &Status, wall: u64, paint: bool) -> String {
     if status.groups.is_empty() {
         text += "\nno group is served here\n";
     }
-    status.groups.iter().for_each(|group| text += &group_table(group, wall, paint));
+    for group in &status.groups {
+        text += &group_table(group, wall, paint, all);
+    }
     text
 }
 
 const PHYSICAL: [usize; 5] = [25, 25, 11, 10, 9];
 const LUN: [usize; 4] = [6, 10, 42, 22];
-const RED: &str = "31";
-const GREEN: &str = "32";
+/// Longer lists are told in a line, with what is wrong in them.
+const MANY: usize = 16;
 
-fn group_table(group: &Served, wall: u64, paint: bool) -> String {
+fn group_table(group: &Served, wall: u64, paint: bool, all: bool) -> String {
     let role = match group.role {
         Role::Native => "native",
         Role::Guest => "guest",
@@ -111,21 +56,48 @@ fn group_table(group: &Served, wall: u64, paint: bool) -> String {
             "  port {}  {} on {} as {fcid}",
             port.wwpn, port.state, port.host
         );
-        for session in &port.sessions {
+        let is_online = |session: &&Session| session.state == "Online";
+        let (online, other): (Vec<_>, Vec<_>) = port.sessions.iter().partition(is_online);
+        let (told, listed) = if all || port.sessions.len() <= MANY {
+            (0, online.into_iter().chain(other).collect())
+        } else {
+            (online.len(), other)
+        };
+        if told > 0 {
+            let _ = writeln!(text, "    <- {told} initiators  Online");
+        }
+        for session in listed {
             let _ = writeln!(text, "    <- {}  {}", session.initiator, session.state);
         }
     }
-    text += &line(&["  LUN", "size", "disk", "owner"], &LUN);
-    for lun in &group.luns {
-        text += &lun_row(lun);
+    let is_well = |lun: &&Lun| lun.service == Service::Serving && lun.owner.is_well();
+    let (well, other): (Vec<_>, Vec<_>) = group.luns.iter().partition(is_well);
+    let listed: Vec<_> = if all || group.luns.len() <= MANY {
+        group.luns.iter().collect()
+    } else {
+        let bytes: u64 = well.iter().filter_map(|lun| lun.bytes).sum();
+        let _ =
+            writeln!(text, "  {} LUNs, {}, as they should be", well.len(), size(bytes));
+        other
+    };
+    if !listed.is_empty() {
+        text += &line(&["  LUN", "size", "disk", "owner"], &LUN);
     }
+    listed.into_iter().for_each(|lun| text += &lun_row(lun));
     let took = group.took.iter().map(|t| format!("{} {}", t.phase, t.ms));
     let took: Vec<_> = took.collect();
     if !took.is_empty() {
         let _ = writeln!(text, "  takeover, ms: {}", took.join(", "));
     }
-    for fault in &group.faults {
+    let shown = if all { group.faults.len() } else { MANY };
+    for fault in group.faults.iter().take(shown) {
         text += &painted(&format!("  {fault}\n"), Some(RED), paint);
+    }
+    match group.faults.len().saturating_sub(shown) {
+        0 => {}
+        more => {
+            let _ = writeln!(text, "  and {more} more; --all lists them");
+        }
     }
     text
 }
@@ -149,13 +121,6 @@ fn lun_row(lun: &Lun) -> String {
     line(&[&number, &size, &short(&lun.device.to_string()), &owner], &LUN)
 }
 
-/// Cells in columns of these widths, of which each ends with a space.
-fn line(cells: &[&str], widths: &[usize]) -> String {
-    let cell = |(cell, width): (&&str, &usize)| format!("{cell:<width$}");
-    let line: String = cells.iter().zip(widths).map(cell).collect();
-    line.trim_end().to_owned() + "\n"
-}
-
 /// A name's end tells more than its begin.
 fn short(name: &str) -> String {
     const WIDTH: usize = 40;
@@ -165,13 +130,6 @@ fn short(name: &str) -> String {
     }
     let end: String = name.chars().skip(length - (WIDTH - 1)).collect();
     format!("…{end}")
-}
-
-fn painted(text: &str, colour: Option<&str>, paint: bool) -> String {
-    match colour {
-        Some(colour) if paint => format!("\x1b[{colour}m{text}\x1b[0m"),
-        _ => text.to_owned(),
-    }
 }
 
 /// Bytes, in the largest unit that leaves a number.
@@ -203,11 +161,11 @@ fn span(seconds: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
-    use understudy_core::verbs::status::{Port, Session};
+    use understudy_core::verbs::status::Port;
 
-    fn node() -> Status {
+    pub fn node() -> Status {
         let name = |text: &str| text.parse().unwrap();
         let lun = |lun, device: &str, service, owner| Lun {
             lun,
@@ -260,12 +218,29 @@ mod tests {
 
     #[test]
     fn the_table_fits_and_says_what_is_wrong() {
-        let text = table(&node(), 1000 + 3725, false);
+        let text = table(&node(), 1000 + 3725, false, false);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(text.contains("group group-a, guest, for 1 h 2 min: FAILED\n"), "{text}");
         assert!(text.contains("\n  LUN 16383 turns commands away\n"), "{text}");
         assert!(text.contains("    0 64 MiB    /dev/disk/by-id/a "), "{text}");
         assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn a_thousand_luns_are_a_line_and_what_is_wrong() {
+        let mut node = node();
+        let group = &mut node.groups[0];
+        let [well, bad] = group.luns.clone().try_into().unwrap();
+        group.luns = (0..1024).map(|lun| Lun { lun, ..well.clone() }).collect();
+        group.luns.push(bad);
+        let session = group.ports[0].sessions[0].clone();
+        group.ports[0].sessions = vec![session; 64];
+        let text = table(&node, 2000, false, false);
+        assert!(text.lines().count() < 20, "{text}");
+        assert!(text.contains("  1024 LUNs, 64 GiB, as they should be\n"), "{text}");
+        assert!(text.contains("\n16383 "), "{text}");
+        assert!(text.contains("    <- 64 initiators  Online\n"), "{text}");
+        assert!(table(&node, 2000, false, true).lines().count() > 1088);
     }
 
     #[test]

@@ -1,0 +1,130 @@
+//! What is told to the cluster and asked of it, by Pacemaker's own commands.
+
+mod view;
+
+use std::io::ErrorKind;
+use std::process::{Command, Stdio};
+
+use understudy_core::failure::{Failure, Kind};
+use understudy_core::kernel::RealKernel;
+use understudy_core::scope::Scope;
+
+pub use view::{Member, Resource, View};
+
+/// Runs one of them; gives back what it printed.
+///
+/// # Errors
+/// It is not installed, or fails: with its own words.
+pub fn ask(
+    step: &'static str,
+    program: &str,
+    arguments: &[&str],
+) -> Result<String, Failure> {
+    let output =
+        Command::new(program).args(arguments).stdin(Stdio::null()).output().map_err(
+            |error| {
+                let failure =
+                    Failure::new(Kind::Node, step, format!("run {program}: {error}"));
+                match error.kind() {
+                    ErrorKind::NotFound => {
+                        failure.advise("Install Pacemaker's command line tools")
+                    }
+                    _ => failure,
+                }
+            },
+        )?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    // CRM_EX_DISCONNECT (crm_exit_t in Pacemaker's include/crm/common/results.h).
+    if output.status.code() == Some(102) {
+        return Err(Failure::new(Kind::Failed, step, "no cluster runs on this node")
+            .advise("Start it, or ask on a node where it runs"));
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason");
+    let cause =
+        format!("{program}: {}", said.trim().trim_start_matches(&format!("{program}: ")));
+    Err(Failure::new(Kind::Failed, step, cause))
+}
+
+/// Sets a node attribute that ends with the node's membership; others are told when it
+/// has been so for `dampen` seconds.
+///
+/// # Errors
+/// See [`ask`].
+pub fn publish(name: &str, value: u32, dampen: u32) -> Result<(), Failure> {
+    let (value, dampen) = (value.to_string(), format!("{dampen}s"));
+    let arguments = ["-n", name, "-U", &value, "-d", &dampen, "-q"];
+    ask("tell the cluster", "attrd_updater", &arguments).map(drop)
+}
+
+/// Takes a node attribute away.
+///
+/// # Errors
+/// See [`ask`].
+pub fn withdraw(name: &str) -> Result<(), Failure> {
+    ask("tell the cluster", "attrd_updater", &["-n", name, "-D", "-q"]).map(drop)
+}
+
+/// The cluster as it is now.
+///
+/// # Errors
+/// See [`ask`].
+pub fn view() -> Result<View, Failure> {
+    let step = "look at the cluster";
+    let text = ask(step, "crm_mon", &["--one-shot", "--output-as=xml"])?;
+    View::parse(&text).map_err(|error| Failure::new(Kind::Failed, step, error))
+}
+
+/// A resource's parameters; `id` is one that the cluster has named.
+///
+/// # Errors
+/// See [`ask`].
+pub fn parameters(id: &str) -> Result<Vec<(String, String)>, Failure> {
+    let step = "read the configuration";
+    let path = format!("//primitive[@id='{id}']/instance_attributes");
+    let text = ask(step, "cibadmin", &["--query", "--xpath", &path])?;
+    view::pairs(&text).map_err(|error| Failure::new(Kind::Failed, step, error))
+}
+
+/// What there is to look for of a group, as the cluster has it configured.
+///
+/// # Errors
+/// See [`ask`].
+pub fn scope(kernel: &RealKernel, id: &str) -> Result<Scope, Failure> {
+    let parameters = parameters(id)?;
+    let value = |name: &str| {
+        let pair = parameters.iter().find(|(its, _)| its == name);
+        pair.map(|(_, value)| value.clone())
+    };
+    Ok(Scope::gather(kernel, id, value))
+}
+
+/// A resource's operations that have a time: name and seconds.
+///
+/// # Errors
+/// See [`ask`].
+pub fn timeouts(id: &str) -> Result<Vec<(String, u64)>, Failure> {
+    let step = "read the configuration";
+    let path = format!("//primitive[@id='{id}']");
+    let text = ask(step, "cibadmin", &["--query", "--xpath", &path])?;
+    view::timeouts(&text).map_err(|error| Failure::new(Kind::Failed, step, error))
+}
+
+/// Commands a move. The rule that does it ends by itself, should nobody live to end it.
+///
+/// # Errors
+/// See [`ask`].
+pub fn order_move(resource: &str, node: &str) -> Result<(), Failure> {
+    let arguments = ["-r", resource, "--move", "-N", node, "--lifetime", "PT10M"];
+    ask("command the move", "crm_resource", &arguments).map(drop)
+}
+
+/// Takes the rule of a move away.
+///
+/// # Errors
+/// See [`ask`].
+pub fn forget_move(resource: &str) -> Result<(), Failure> {
+    ask("end the move's rule", "crm_resource", &["-r", resource, "--clear"]).map(drop)
+}

@@ -1,0 +1,264 @@
+//! The cluster as `crm_mon --output-as=xml` has it (Pacemaker's xml/api/crm_mon-*.rng).
+
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
+
+/// The cluster at one moment.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Whether the cluster as a whole is left alone.
+    pub maintenance: bool,
+    /// Whether nodes are fenced.
+    pub fencing: bool,
+    /// Its nodes.
+    pub nodes: Vec<Member>,
+    /// Its resources, those of clones and groups included.
+    pub resources: Vec<Resource>,
+}
+
+/// A node.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Whether it is a member, and its state is known.
+    pub online: bool,
+    /// Whether it may run nothing.
+    pub standby: bool,
+    /// Whether it is left alone.
+    pub maintenance: bool,
+    /// Physical ports online, where `ocf:understudy:fcport` tells.
+    pub ports_online: Option<u32>,
+}
+
+/// A resource.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Its id.
+    pub id: String,
+    /// Its agent: `ocf:understudy:vport`.
+    pub agent: String,
+    /// What it is or is about to be, in Pacemaker's words: `Started`, `Stopping`, ...
+    pub state: String,
+    /// Whether the cluster acts on it.
+    pub managed: bool,
+    /// Whether something has gone wrong that the cluster does not mend by itself.
+    pub blocked: bool,
+    /// Where it runs.
+    pub nodes: Vec<String>,
+}
+
+impl View {
+    /// Reads what `crm_mon` printed.
+    ///
+    /// # Errors
+    /// It is no XML.
+    pub fn parse(text: &str) -> Result<Self, quick_xml::Error> {
+        let mut view = Self::default();
+        let mut reader = Reader::from_str(text);
+        // A `node` within a resource is a place; one with attributes of its own, a member.
+        let mut inside = false;
+        let mut node = String::new();
+        loop {
+            let (tag, is_empty) = match reader.read_event()? {
+                Event::Start(tag) => (tag, false),
+                Event::Empty(tag) => (tag, true),
+                Event::End(tag) if tag.name().as_ref() == b"resource" => {
+                    inside = false;
+                    continue;
+                }
+                Event::Eof => return Ok(view),
+                _ => continue,
+            };
+            match tag.name().as_ref() {
+                b"cluster_options" => {
+                    view.maintenance = is(&tag, "maintenance-mode");
+                    view.fencing =
+                        is(&tag, "stonith-enabled") || is(&tag, "fencing-enabled");
+                }
+                b"resource" => {
+                    view.resources.push(resource(&tag));
+                    inside = !is_empty;
+                }
+                b"node" if inside => {
+                    if let Some(resource) = view.resources.last_mut() {
+                        resource.nodes.extend(value(&tag, "name"));
+                    }
+                }
+                b"node" if value(&tag, "online").is_some() => {
+                    view.nodes.push(member(&tag));
+                }
+                b"node" => node = value(&tag, "name").unwrap_or_default(),
+                b"attribute" if value(&tag, "name").as_deref() == Some("fcport") => {
+                    let ports = value(&tag, "value").and_then(|text| text.parse().ok());
+                    let member = view.nodes.iter_mut().find(|its| its.name == node);
+                    if let Some(member) = member {
+                        member.ports_online = ports;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A resource by its id.
+    pub fn resource(&self, id: &str) -> Option<&Resource> {
+        self.resources.iter().find(|resource| resource.id == id)
+    }
+
+    /// A node by its name.
+    pub fn node(&self, name: &str) -> Option<&Member> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+}
+
+fn member(tag: &BytesStart) -> Member {
+    Member {
+        name: value(tag, "name").unwrap_or_default(),
+        online: is(tag, "online") && !is(tag, "unclean") && !is(tag, "pending"),
+        standby: is(tag, "standby") || is(tag, "standby_onfail"),
+        maintenance: is(tag, "maintenance"),
+        ports_online: None,
+    }
+}
+
+fn resource(tag: &BytesStart) -> Resource {
+    // Pacemaker 2 says apart from the role what is being done; 3 within it.
+    let pending = value(tag, "pending").filter(|what| what != "Monitoring");
+    Resource {
+        id: value(tag, "id").unwrap_or_default(),
+        agent: value(tag, "resource_agent").unwrap_or_default(),
+        state: pending.or(value(tag, "role")).unwrap_or_default(),
+        managed: is(tag, "managed"),
+        blocked: is(tag, "blocked"),
+        nodes: Vec::new(),
+    }
+}
+
+/// The names and values of the `nvpair`s of a part of the configuration.
+///
+/// # Errors
+/// It is no XML.
+pub fn pairs(text: &str) -> Result<Vec<(String, String)>, quick_xml::Error> {
+    let mut pairs = Vec::new();
+    let mut reader = Reader::from_str(text);
+    loop {
+        match reader.read_event()? {
+            Event::Start(tag) | Event::Empty(tag) if tag.name().as_ref() == b"nvpair" => {
+                pairs.extend(value(&tag, "name").zip(value(&tag, "value")));
+            }
+            Event::Eof => return Ok(pairs),
+            _ => {}
+        }
+    }
+}
+
+/// The operations of a part of the configuration that have a time: name and seconds.
+///
+/// # Errors
+/// It is no XML.
+pub fn timeouts(text: &str) -> Result<Vec<(String, u64)>, quick_xml::Error> {
+    let mut found = Vec::new();
+    let mut reader = Reader::from_str(text);
+    loop {
+        match reader.read_event()? {
+            Event::Start(tag) | Event::Empty(tag) if tag.name().as_ref() == b"op" => {
+                let time = value(&tag, "timeout").and_then(|time| seconds(&time));
+                found.extend(value(&tag, "name").zip(time));
+            }
+            Event::Eof => return Ok(found),
+            _ => {}
+        }
+    }
+}
+
+/// A time as Pacemaker writes it, in whole seconds: `60s`, `60`, `2min`, `500ms`.
+fn seconds(text: &str) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.trim().split_at_checked(end)?;
+    let number: u64 = number.parse().ok()?;
+    match unit.trim() {
+        "" | "s" | "sec" => Some(number),
+        "ms" | "msec" => Some(number / 1000),
+        "m" | "min" => number.checked_mul(60),
+        "h" | "hr" => number.checked_mul(3600),
+        _ => None,
+    }
+}
+
+fn value(tag: &BytesStart, name: &str) -> Option<String> {
+    let attribute = tag.try_get_attribute(name).ok()??;
+    attribute
+        .normalized_value(XmlVersion::Implicit1_0)
+        .ok()
+        .map(std::borrow::Cow::into_owned)
+}
+
+fn is(tag: &BytesStart, name: &str) -> bool {
+    value(tag, name).as_deref() == Some("true")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MON: &str = r#"<pacemaker-result api-version="2.38" request="crm_mon">
+        <summary><cluster_options maintenance-mode="false" stonith-enabled="true"/></summary>
+        <nodes>
+          <node name="array-a" id="1" online="true" standby="false" unclean="false"
+                maintenance="false" pending="false" type="member"/>
+          <node name="array-b" id="2" online="true" standby="true" unclean="false"/>
+          <node name="array-c" id="3" online="true" unclean="true"/>
+        </nodes>
+        <resources>
+          <resource id="group-a" resource_agent="ocf:understudy:vport" role="Started"
+                    managed="true" blocked="false" pending="Stopping">
+            <node name="array-a" id="1" cached="true"/>
+          </resource>
+          <resource id="group-b" resource_agent="ocf:understudy:vport" role="Stopped"
+                    managed="false" blocked="true"/>
+          <clone id="fcport-clone">
+            <resource id="fcport" resource_agent="ocf:understudy:fcport" role="Started"/>
+          </clone>
+        </resources>
+        <node_attributes>
+          <node name="array-a"><attribute name="fcport" value="1"/></node>
+          <node name="array-b"><attribute name="other" value="7"/></node>
+        </node_attributes>
+        <node_history><node name="array-a"><resource_history id="group-a"/></node>
+        </node_history></pacemaker-result>"#;
+
+    #[test]
+    fn nodes_and_resources_are_told_apart() {
+        let view = View::parse(MON).unwrap();
+        let flags: Vec<_> = view.nodes.iter().map(|n| (n.online, n.standby)).collect();
+        assert_eq!(flags, [(true, false), (true, true), (false, false)]);
+        assert!(view.fencing && !view.maintenance);
+        let group = view.resource("group-a").unwrap();
+        assert_eq!(group.nodes, ["array-a"]);
+        assert_eq!(group.state, "Stopping");
+        let ports: Vec<_> = view.nodes.iter().map(|node| node.ports_online).collect();
+        assert_eq!(ports, [Some(1), None, None]);
+        assert!(group.managed && !group.blocked);
+        assert_eq!(view.resource("group-b").unwrap().nodes, [""; 0]);
+        assert_eq!(view.resource("fcport").unwrap().agent, "ocf:understudy:fcport");
+    }
+
+    #[test]
+    fn times_are_read_in_every_unit() {
+        let text = r#"<operations><op name="start" timeout="2min"/><op name="stop"/>
+                      <op name="monitor" timeout="500ms"/></operations>"#;
+        let want = [("start".to_owned(), 120), ("monitor".to_owned(), 0)];
+        assert_eq!(timeouts(text).unwrap(), want);
+        let all = ["60", "60s", "1m", "x", "60 parsecs"].map(seconds);
+        assert_eq!(all, [Some(60), Some(60), Some(60), None, None]);
+    }
+
+    #[test]
+    fn values_are_read_as_they_were_written() {
+        let text = r#"<x><nvpair id="i" name="disks" value="0=/dev/a&amp;b 1=c"/></x>"#;
+        let want = ("disks".to_owned(), "0=/dev/a&b 1=c".to_owned());
+        assert_eq!(pairs(text).unwrap(), [want]);
+        assert!(pairs("<x").is_err() || pairs("<x").unwrap().is_empty());
+    }
+}

@@ -1,0 +1,235 @@
+//! A pair of groups as a person writes it, and what the cluster is to be told of it.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use understudy_core::group::Group;
+use understudy_core::params::{VPORT, quoted};
+
+/// The file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    /// Initiators of the groups that name none.
+    #[serde(default)]
+    initiators: Vec<String>,
+    /// The groups.
+    group: Vec<Item>,
+}
+
+/// A group of it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Item {
+    name: String,
+    home: String,
+    wwnn: String,
+    ports: Vec<String>,
+    disks: Vec<String>,
+    initiators: Option<Vec<String>>,
+    ownership: Option<String>,
+    driver: Option<String>,
+    expedite: Option<String>,
+}
+
+/// What the cluster is to be told.
+#[derive(Debug)]
+pub struct Plan {
+    /// A resource for each group.
+    pub groups: Vec<Primitive>,
+}
+
+/// A group's resource and its places.
+#[derive(Debug)]
+pub struct Primitive {
+    /// Its id.
+    pub id: String,
+    /// Names and values, in the order of the parameters' table.
+    pub parameters: Vec<(&'static str, String)>,
+    /// Its operations.
+    pub operations: Vec<Operation>,
+    /// The node that it belongs to.
+    pub home: String,
+    /// The node attributes with the ports that it needs online, one for each fabric.
+    pub attributes: Vec<String>,
+}
+
+/// An operation; times in seconds.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Its OCF name.
+    pub name: &'static str,
+    /// 0 for one that does not recur.
+    pub interval: u32,
+    /// How long it may take.
+    pub timeout: u32,
+    /// How closely a monitor looks.
+    pub level: u32,
+}
+
+/// The stickiness: a group stays where it is when its home comes back.
+pub const STICKINESS: u32 = 1000;
+/// How much a group prefers its home: less than to stay.
+pub const HOME: u32 = 100;
+/// How much a group prefers a node with a port online: more than to stay.
+pub const ONLINE: u32 = 2000;
+
+/// Reads the file.
+///
+/// # Errors
+/// Everything that is wrong with it, each in words.
+pub fn read(text: &str) -> Result<Plan, Vec<String>> {
+    let file: File = toml::from_str(text).map_err(|error| vec![told(&error)])?;
+    let mut faults = Vec::new();
+    let mut groups = Vec::new();
+    let mut seen = BTreeSet::new();
+    for item in &file.group {
+        match primitive(item, &file.initiators) {
+            Ok((group, primitive)) => {
+                let mut once = |what: &str, value: String| {
+                    if !seen.insert(format!("{what} {value}")) {
+                        faults.push(format!("{}: another has {what} {value}", item.name));
+                    }
+                };
+                once("the name", group.name.clone());
+                once("the node name", group.wwnn.to_string());
+                group.ports.iter().for_each(|p| once("the port", p.wwpn.to_string()));
+                group.disks.iter().for_each(|d| once("the disk", d.device.to_string()));
+                groups.push(primitive);
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if file.group.is_empty() {
+        faults.push("it has no [[group]]".into());
+    }
+    if faults.is_empty() { Ok(Plan { groups }) } else { Err(faults) }
+}
+
+/// On one line, with its place.
+fn told(error: &toml::de::Error) -> String {
+    error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+fn primitive(item: &Item, initiators: &[String]) -> Result<(Group, Primitive), String> {
+    let name = &item.name;
+    // An id of XML, of which both shells take every one.
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !begins || !name.chars().all(plain) {
+        return Err(format!("{} is no name for a resource", quoted(name)));
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if item.home.is_empty() || !item.home.chars().all(plain) {
+        return Err(format!("{name}: {} is no node's name", quoted(&item.home)));
+    }
+    let initiators = item.initiators.as_deref().unwrap_or(initiators);
+    let value = |param: &str| match param {
+        "wwnn" => Some(item.wwnn.clone()),
+        "ports" => Some(item.ports.join(" ")),
+        "disks" => Some(item.disks.join(" ")),
+        "initiators" => Some(initiators.join(" ")),
+        "home" => Some(item.home.clone()),
+        "link_loss" => Some("degraded".into()),
+        "ownership" => item.ownership.clone(),
+        "driver" => item.driver.clone(),
+        "expedite" => item.expedite.clone(),
+        _ => None,
+    };
+    let group = Group::parse(name, value).map_err(|error| format!("{name}: {error}"))?;
+    let parameters = VPORT.iter().filter_map(|p| Some((p.name, value(p.name)?)));
+    let fabrics: BTreeSet<_> = group.ports.iter().filter_map(|p| p.fabric).collect();
+    let mut attributes: Vec<_> =
+        fabrics.into_iter().map(|fabric| format!("fcport-{}", fabric.hex())).collect();
+    if attributes.is_empty() {
+        attributes.push("fcport".into());
+    }
+    let primitive = Primitive {
+        id: name.clone(),
+        parameters: parameters.collect(),
+        operations: operations(group.disks.len()),
+        home: item.home.clone(),
+        attributes,
+    };
+    Ok((group, primitive))
+}
+
+/// With a thousand LUNs a start or a stop takes seconds; the rest of its time is for disks
+/// that are slow, and to undo.
+pub fn operations(luns: usize) -> Vec<Operation> {
+    let luns = u32::try_from(luns).unwrap_or(u32::MAX);
+    let change = 60 + luns / 16;
+    let once = |name| Operation { name, interval: 0, timeout: change, level: 0 };
+    let monitor = |interval, timeout, level| Operation {
+        name: "monitor",
+        interval,
+        timeout: timeout + luns / 64,
+        level,
+    };
+    vec![
+        once("start"),
+        once("stop"),
+        once("reload-agent"),
+        monitor(10, 30, 0),
+        monitor(61, 40, 10),
+    ]
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    pub const PAIR: &str = r#"
+        initiators = ["20:00:52:54:00:75:03:01"]
+
+        [[group]]
+        name = "group-a"
+        home = "array-a"
+        wwnn = "20:00:75:64:00:00:00:0a"
+        ports = ["20:01:75:64:00:00:00:0a"]
+        disks = ["0=naa.600140575de500000000000000000001", "1=/dev/disk/by-id/a'b"]
+
+        [[group]]
+        name = "group-b"
+        home = "array-b"
+        wwnn = "20:00:75:64:00:00:00:0b"
+        ports = ["20:01:75:64:00:00:00:0b@10:00:00:00:00:00:00:01"]
+        disks = ["0=naa.600140575de500000000000000000005"]
+    "#;
+
+    #[test]
+    fn a_pair_is_read() {
+        let plan = read(PAIR).unwrap();
+        let [a, b] = plan.groups.as_slice() else { panic!("{plan:?}") };
+        assert_eq!((a.id.as_str(), a.home.as_str()), ("group-a", "array-a"));
+        assert_eq!(a.attributes, ["fcport"]);
+        assert_eq!(b.attributes, ["fcport-1000000000000001"]);
+        assert!(b.parameters.contains(&("initiators", "20:00:52:54:00:75:03:01".into())));
+        assert!(a.parameters.contains(&("link_loss", "degraded".into())));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said() {
+        let faults = |from: &str, to: &str| {
+            assert!(PAIR.contains(from), "{from}");
+            read(&PAIR.replace(from, to)).unwrap_err().join("\n")
+        };
+        assert!(faults("name = \"group-a\"", "name = \"a b\"").contains("'a b' is no"));
+        assert!(faults("\"array-b\"", "\"\"").contains("is no node's name"));
+        assert!(faults(":0b\"", ":0a\"").contains("another has the node name"));
+        assert!(faults("000005", "000001").contains("another has the disk"));
+        assert!(faults("0=naa", "naa").contains("group-a: disks:"));
+        assert!(faults("home", "hom").contains("unknown field `hom`"));
+        assert_eq!(faults("[[group]]", "[[grou]]").lines().count(), 1);
+    }
+
+    #[test]
+    fn more_luns_get_more_time() {
+        let of = |luns, name: &str| {
+            let all = operations(luns).into_iter();
+            all.filter(|o| o.name == name).map(|o| o.timeout).collect::<Vec<_>>()
+        };
+        assert_eq!((of(4, "stop"), of(1024, "stop")), (vec![60], vec![124]));
+        assert_eq!((of(4, "monitor"), of(1024, "monitor")), (vec![30, 40], vec![46, 56]));
+    }
+}

@@ -1,0 +1,175 @@
+//! The configuration as XML, for `cibadmin --modify --allow-create`.
+
+use std::io;
+
+use quick_xml::Writer;
+use quick_xml::events::{BytesText, Event};
+
+use super::pair::{HOME, ONLINE, Operation, Plan, Primitive, STICKINESS};
+
+type Xml = Writer<Vec<u8>>;
+
+/// A whole `configuration` element: applied at once, nothing starts where it does not
+/// belong.
+pub fn document(plan: &Plan) -> String {
+    let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
+    // Writing to memory does not fail.
+    let _ = write(&mut xml, plan);
+    String::from_utf8_lossy(&xml.into_inner()).into_owned() + "\n"
+}
+
+fn write(xml: &mut Xml, plan: &Plan) -> io::Result<()> {
+    let reminder = " Fencing must be configured and tried: without it nothing is safe. ";
+    xml.write_event(Event::Comment(BytesText::from_escaped(reminder)))?;
+    element(xml, "configuration", &[], |xml| {
+        element(xml, "resources", &[], |xml| {
+            plan.groups.iter().try_for_each(|group| primitive(xml, group))?;
+            watch(xml)
+        })?;
+        element(xml, "constraints", &[], |xml| {
+            plan.groups.iter().try_for_each(|group| places(xml, group))
+        })
+    })
+}
+
+fn primitive(xml: &mut Xml, group: &Primitive) -> io::Result<()> {
+    let id = group.id.as_str();
+    element(xml, "primitive", &agent(id, "vport"), |xml| {
+        let stickiness = STICKINESS.to_string();
+        pairs(xml, "meta_attributes", id, &[("resource-stickiness", stickiness)])?;
+        pairs(xml, "instance_attributes", id, &group.parameters)?;
+        operations(xml, id, &group.operations)
+    })
+}
+
+fn watch(xml: &mut Xml) -> io::Result<()> {
+    let monitor = Operation { name: "monitor", interval: 5, timeout: 20, level: 0 };
+    element(xml, "clone", &[("id", "fcport-clone")], |xml| {
+        element(xml, "primitive", &agent("fcport", "fcport"), |xml| {
+            operations(xml, "fcport", &[monitor])
+        })
+    })
+}
+
+fn agent<'a>(id: &'a str, kind: &'a str) -> [(&'a str, &'a str); 4] {
+    [("id", id), ("class", "ocf"), ("provider", "understudy"), ("type", kind)]
+}
+
+fn operations(xml: &mut Xml, id: &str, all: &[Operation]) -> io::Result<()> {
+    element(xml, "operations", &[], |xml| {
+        all.iter().try_for_each(|Operation { name, interval, timeout, level }| {
+            let id = format!("{id}-{name}-{interval}");
+            let (interval, timeout) = (format!("{interval}s"), format!("{timeout}s"));
+            let attributes = [
+                ("id", id.as_str()),
+                ("name", name),
+                ("interval", &interval),
+                ("timeout", &timeout),
+            ];
+            if *level == 0 {
+                return empty(xml, "op", &attributes);
+            }
+            element(xml, "op", &attributes, |xml| {
+                let level = [("OCF_CHECK_LEVEL", level.to_string())];
+                pairs(xml, "instance_attributes", &id, &level)
+            })
+        })
+    })
+}
+
+fn places(xml: &mut Xml, group: &Primitive) -> io::Result<()> {
+    let rsc = group.id.as_str();
+    let (home, score) = (format!("{rsc}-home"), HOME.to_string());
+    let place =
+        [("id", home.as_str()), ("rsc", rsc), ("node", &group.home), ("score", &score)];
+    empty(xml, "rsc_location", &place)?;
+    let score = ONLINE.to_string();
+    group.attributes.iter().try_for_each(|attribute| {
+        let id = format!("{rsc}-{attribute}");
+        let sub = |part: &str| format!("{id}-{part}");
+        let (rule, unknown, online) = (sub("rule"), sub("unknown"), sub("online"));
+        element(xml, "rsc_location", &[("id", &id), ("rsc", rsc)], |xml| {
+            let attributes =
+                [("id", rule.as_str()), ("score", &score), ("boolean-op", "or")];
+            element(xml, "rule", &attributes, |xml| {
+                let unknown = [
+                    ("id", unknown.as_str()),
+                    ("attribute", attribute),
+                    ("operation", "not_defined"),
+                ];
+                empty(xml, "expression", &unknown)?;
+                let online = [
+                    ("id", online.as_str()),
+                    ("attribute", attribute),
+                    ("operation", "gt"),
+                    ("value", "0"),
+                    ("type", "number"),
+                ];
+                empty(xml, "expression", &online)
+            })
+        })
+    })
+}
+
+/// A set of names and values.
+fn pairs(
+    xml: &mut Xml,
+    tag: &str,
+    owner: &str,
+    all: &[(&str, String)],
+) -> io::Result<()> {
+    let id = format!("{owner}-{tag}");
+    element(xml, tag, &[("id", &id)], |xml| {
+        all.iter().try_for_each(|(name, value)| {
+            let id = format!("{id}-{name}");
+            empty(xml, "nvpair", &[("id", &id), ("name", name), ("value", value)])
+        })
+    })
+}
+
+fn element(
+    xml: &mut Xml,
+    tag: &str,
+    attributes: &[(&str, &str)],
+    inside: impl FnOnce(&mut Xml) -> io::Result<()>,
+) -> io::Result<()> {
+    let element = xml.create_element(tag).with_attributes(attributes.iter().copied());
+    element.write_inner_content(inside).map(drop)
+}
+
+fn empty(xml: &mut Xml, tag: &str, attributes: &[(&str, &str)]) -> io::Result<()> {
+    let element = xml.create_element(tag).with_attributes(attributes.iter().copied());
+    element.write_empty().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use quick_xml::Reader;
+
+    use super::super::pair::{read, tests::PAIR};
+    use super::*;
+
+    #[test]
+    fn no_id_is_there_twice() {
+        let text = document(&read(PAIR).unwrap());
+        let mut reader = Reader::from_str(&text);
+        let (mut ids, mut count) = (BTreeSet::new(), 0);
+        loop {
+            match reader.read_event().unwrap() {
+                Event::Eof => break,
+                Event::Start(tag) | Event::Empty(tag) => {
+                    if let Some(id) = tag.try_get_attribute("id").unwrap() {
+                        ids.insert(String::from_utf8_lossy(&id.value).into_owned());
+                        count += 1;
+                    }
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(ids.len(), count);
+        assert!(count > 40, "{text}");
+        assert!(text.contains("a&apos;b"), "{text}");
+    }
+}

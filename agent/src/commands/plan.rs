@@ -1,0 +1,66 @@
+//! `understudy plan`: the steps of a start or a stop here, now, and nothing done.
+
+use std::fmt::Write as _;
+
+use understudy_core::budget::Budget;
+use understudy_core::failure::Failure;
+use understudy_core::kernel::RealKernel;
+use understudy_core::params::quoted;
+use understudy_core::step::Step;
+use understudy_core::verbs::plan;
+
+use super::complain;
+use super::line::Line;
+use super::status::TIME;
+use crate::cluster;
+use crate::exit::Code;
+
+/// Prints it.
+pub fn plan(kernel: &RealKernel, node: &str, line: &Line) -> Code {
+    let steps = match line.words.get(1).map_or("", String::as_str) {
+        "start" => plan::takeover_steps,
+        "stop" => plan::release_steps,
+        other => {
+            let why = format!("plan: {} is neither start nor stop", quoted(other));
+            return complain(&why, Code::Arguments);
+        }
+    };
+    let planned = || -> Result<Vec<Step>, Failure> {
+        let view = cluster::view()?;
+        let group = super::takeover::group(&view, line.word())?;
+        let scope = cluster::scope(kernel, &group.id)?;
+        steps(kernel, node, &scope, Budget::new(kernel, TIME))
+    };
+    match planned() {
+        Ok(steps) => crate::print(&text(&steps)),
+        Err(failure) => complain(&failure.to_string(), Code::Failed),
+    }
+}
+
+fn text(steps: &[Step]) -> String {
+    if steps.is_empty() {
+        return "nothing to do\n".into();
+    }
+    let mut text = String::new();
+    for (number, step) in (1..).zip(steps) {
+        let _ = writeln!(text, "{number}. {}", step.title);
+        for op in step.chains.iter().flatten() {
+            let _ = writeln!(text, "   {op}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use understudy_core::kernel::Op;
+
+    #[test]
+    fn a_plan_is_read_from_the_top() {
+        let make = |path: &str| vec![Op::MakeDir(path.into())];
+        let step = Step::new("make the LUNs", vec![make("/a"), make("/b")]);
+        assert_eq!(text(&[step]), "1. make the LUNs\n   mkdir /a\n   mkdir /b\n");
+        assert_eq!(text(&[]), "nothing to do\n");
+    }
+}

@@ -1,0 +1,109 @@
+//! `ocf:understudy:fcport` as Pacemaker calls it, with the command by which it tells the
+//! cluster noted down instead.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A node with one physical port, and a cluster that notes what it is told.
+struct Node {
+    dir: tempfile::TempDir,
+}
+
+impl Node {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let tool = dir.path().join("bin/attrd_updater");
+        let node = Self { dir };
+        node.write(&tool, "#!/bin/sh\necho \"$*\" >> \"${0%/*}/../told\"\n");
+        fs::set_permissions(tool, PermissionsExt::from_mode(0o755)).unwrap();
+        let names = [
+            ("vport_create", ""),
+            ("port_name", "0x2000525400000001"),
+            ("max_npiv_vports", "255"),
+            ("npiv_vports_inuse", "0"),
+        ];
+        for (name, value) in names {
+            node.write(&node.port().join(name), value);
+        }
+        node.set_port("Online", "0x1000000000000001");
+        node
+    }
+
+    fn port(&self) -> PathBuf {
+        self.dir.path().join("root/sys/class/fc_host/host2")
+    }
+
+    fn set_port(&self, state: &str, fabric: &str) {
+        self.write(&self.port().join("port_state"), state);
+        self.write(&self.port().join("fabric_name"), fabric);
+    }
+
+    fn write(&self, path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// The exit code, the reason, and what the cluster was told.
+    fn call(&self, action: &str, path: &str) -> (i32, String, Vec<String>) {
+        let told = self.dir.path().join("told");
+        let _ = fs::remove_file(&told);
+        let output = Command::new(env!("CARGO_BIN_EXE_understudy"))
+            .args(["fcport", action])
+            .env_clear()
+            .env("UNDERSTUDY_ROOT", self.dir.path().join("root"))
+            .env("OCF_RESOURCE_INSTANCE", "fcport")
+            .env("OCF_RESKEY_dampen", "7s")
+            .env("PATH", path)
+            .output()
+            .unwrap();
+        let told = fs::read_to_string(told).unwrap_or_default();
+        let told = told.lines().map(String::from).collect();
+        let error = String::from_utf8(output.stderr).unwrap();
+        let reason = error.lines().find(|line| line.starts_with("ocf-exit-reason:"));
+        (output.status.code().unwrap(), reason.unwrap_or_default().into(), told)
+    }
+
+    fn act(&self, action: &str) -> (i32, String, Vec<String>) {
+        let bin = self.dir.path().join("bin");
+        self.call(action, &format!("{}:/usr/bin:/bin", bin.display()))
+    }
+}
+
+fn told(all: u32, fabric: u32) -> Vec<String> {
+    vec![
+        format!("-n fcport -U {all} -d 7s -q"),
+        format!("-n fcport-1000000000000001 -U {fabric} -d 7s -q"),
+    ]
+}
+
+#[test]
+fn the_cluster_is_told_what_is_online() {
+    let node = Node::new();
+    assert_eq!(node.act("monitor"), (7, String::new(), vec![]));
+    assert_eq!(node.act("start"), (0, String::new(), told(1, 1)));
+    assert_eq!(node.act("monitor"), (0, String::new(), told(1, 1)));
+    node.set_port("Linkdown", "0x0");
+    let (code, reason, now) = node.act("monitor");
+    assert_eq!((code, now), (190, told(0, 0)));
+    assert!(reason.contains("no physical port is online in fabric 10:00:"), "{reason}");
+    node.set_port("Online", "0x1000000000000001");
+    assert_eq!(node.act("monitor"), (0, String::new(), told(1, 1)));
+    let (code, _, last) = node.act("stop");
+    assert_eq!(code, 0);
+    assert_eq!(last, ["-n fcport-1000000000000001 -D -q", "-n fcport -D -q"]);
+    assert_eq!(node.act("monitor").0, 7);
+    assert_eq!(node.act("stop").0, 0);
+}
+
+#[test]
+fn without_the_clusters_commands_nothing_starts_and_a_stop_succeeds() {
+    let node = Node::new();
+    let (code, reason, _) = node.call("start", "/nowhere");
+    assert_eq!(code, 5, "{reason}");
+    assert!(reason.contains("Install Pacemaker's command line tools"), "{reason}");
+    assert_eq!(node.call("stop", "/nowhere").0, 0);
+    assert_eq!(node.call("monitor", "/nowhere").0, 7);
+}

@@ -1,0 +1,82 @@
+//! Plan: the steps that a takeover or a release would take on this node now, as plain
+//! values. Nothing is changed. Where a step waits for something, its title says so.
+
+use crate::budget::Budget;
+use crate::fabric;
+use crate::failure::Failure;
+use crate::kernel::Kernel;
+use crate::lio;
+use crate::ownership;
+use crate::scope::Scope;
+use crate::step::Step;
+
+use super::look;
+use super::takeover::{export_steps, misconfigured, observe};
+
+/// The steps of [`super::takeover`]; those with nothing to do are left out.
+///
+/// # Errors
+/// What would have the takeover refuse before its first step.
+pub fn takeover_steps(
+    kernel: &dyn Kernel,
+    node: &str,
+    scope: &Scope,
+    budget: Budget,
+) -> Result<Vec<Step>, Failure> {
+    let group = scope.group.as_ref().map_err(misconfigured)?;
+    let here = observe(kernel, scope, group, budget)?;
+    let key = ownership::key_of(node);
+    let own = here.disks.iter().zip(&here.reservations);
+    let own = own.map(|(disk, now)| ownership::take(&disk.node, key, now));
+    let mut steps = vec![Step::new("own the disks, and read back", own.collect())];
+    steps.extend(export_steps(
+        kernel,
+        group,
+        here.driver,
+        &here.disks,
+        &here.found.export,
+    ));
+    let create = here
+        .absent
+        .iter()
+        .map(|(port, physical)| vec![fabric::create(physical, port.wwpn, group.wwnn)]);
+    let title = "wait until the name is nowhere else, create the virtual port";
+    steps.push(Step::new(title, create.collect()));
+    Ok(without_empty(steps))
+}
+
+/// The steps of [`super::release`]; those with nothing to do are left out.
+///
+/// # Errors
+/// Something is there and cannot be read.
+pub fn release_steps(
+    kernel: &dyn Kernel,
+    node: &str,
+    scope: &Scope,
+    budget: Budget,
+) -> Result<Vec<Step>, Failure> {
+    let found = look(kernel, scope)?;
+    let disks = scope.disks(kernel, &found.export);
+    let key = ownership::key_of(node);
+    let mut steps = Vec::new();
+    if !found.vports.is_empty() {
+        let delete = found.vports.iter().map(|port| vec![fabric::delete(port)]);
+        steps.push(Step::new("quiesce the LUNs", lio::quiesce(&found.export.backstores)));
+        steps.push(Step::new("drain, log the virtual port out", delete.collect()));
+    }
+    let remove = lio::remove_ports(&found.export).into_iter();
+    let remove = remove.chain(lio::remove(&found.export));
+    steps.extend(remove.map(|(title, chains)| Step::new(title, chains)));
+    let owned = disks.iter().zip(ownership::read(kernel, &disks, budget));
+    let give_up = owned.filter_map(|(disk, now)| {
+        let chain = ownership::leave(disk, key, &now.ok()?);
+        (!chain.is_empty()).then_some(chain)
+    });
+    steps.push(Step::new("give up the disks", give_up.collect()));
+    Ok(without_empty(steps))
+}
+
+fn without_empty(mut steps: Vec<Step>) -> Vec<Step> {
+    steps.retain(|step| !step.chains.is_empty());
+    steps
+}

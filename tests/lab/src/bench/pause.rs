@@ -1,0 +1,396 @@
+//! What an initiator waits for when a group moves, and when its node dies: every part of
+//! the pause, from the guests' logs and the fabric's events, on this machine's clock.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::groups::{self, Group, Lun};
+use crate::guest::Guest;
+use crate::lab::Lab;
+use crate::load::{Load, Pace};
+use crate::pause::{Completions, Gap};
+use crate::plan::{ARRAYS, guests};
+use crate::scenario::World;
+use crate::scenario::world::{COMMAND, ahead, wall};
+use crate::shelf;
+use crate::{progress, scenario};
+
+/// LUNs of the group that moves.
+const SIZES: [u16; 3] = [4, 64, 256];
+/// So many of them are under load: what a pause is shows on one.
+const LOADED: u16 = 4;
+/// There and back so often.
+const ROUNDS: usize = 3;
+/// For the initiator to find hundreds of LUNs.
+const FIND: Duration = Duration::from_secs(300);
+
+/// A pause, and what it was made of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pause {
+    /// `move`, `power-cut` or, of a resource that does nothing, `dummy-move`.
+    pub what: &'static str,
+    /// LUNs of the group.
+    pub luns: u16,
+    /// The median where there were several; the parts are those of that one.
+    pub pause_ms: u64,
+    /// Of each, the shortest first.
+    pub all_ms: Vec<u64>,
+    /// One after the other.
+    pub parts: Vec<Part>,
+}
+
+/// A part of a pause.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Part {
+    /// Whose time it is.
+    pub part: &'static str,
+    /// How long.
+    pub ms: u64,
+}
+
+/// Every part, in the order in which they follow one another. Until the stop that a command
+/// leads to, an initiator is served; only a move of nothing counts that time too.
+pub const PARTS: [&str; 8] = [
+    "command",
+    "agent stop",
+    "detection",
+    "fencing",
+    "Pacemaker",
+    "agent start",
+    "login",
+    "first I/O",
+];
+
+/// Runs all of it.
+///
+/// # Errors
+/// The lab does not do what it is told.
+pub fn run(tell: impl Fn(&[Pause]) -> Result<()>) -> Result<Vec<Pause>> {
+    let most = SIZES.into_iter().max().unwrap_or(0);
+    let disks = shelf::disks_and(most);
+    let world = World::on(Lab::of(&guests(), &disks)?)?;
+    // The node whose fence strikes at once; the other's waits, for the case of a split.
+    let [_, group] = &world.groups;
+    let mut pauses = vec![dummy(&world)?];
+    for luns in SIZES {
+        let loaded = progress::during(format!("{}: {luns} LUNs", group.name), || {
+            grow(&world, group, luns)
+        })?;
+        pauses.extend(measure(&world, group, luns, &loaded)?);
+        tell(&pauses)?;
+    }
+    Ok(pauses)
+}
+
+/// Gives a group so many LUNs while it is served, and has the initiator find them.
+fn grow(world: &World, group: &Group, luns: u16) -> Result<Vec<Lun>> {
+    let more = shelf::disks_and(luns).into_iter().filter(|d| d.name.starts_with("more"));
+    let disks = group.disks().into_iter().chain(more).take(luns.into()).zip(0..);
+    let disks: Vec<_> =
+        disks.map(|(disk, lun)| format!("{lun}={}", disk.device().display())).collect();
+    let change = format!(
+        "crm_resource -r {} -p disks -v '{}' && crm_resource --wait",
+        group.name,
+        disks.join(" ")
+    );
+    world.node(group.home)?.run(&change, COMMAND)?;
+    let host = world.lab.host()?;
+    let scan = "for h in /sys/class/fc_host/host*; do
+                    echo '- - -' > /sys/class/scsi_host/${h##*/}/scan
+                done";
+    host.run(scan, FIND)?;
+    let mut found = groups::luns_of(host, group, luns.into(), FIND)?;
+    found.retain(|lun| lun.number < LOADED);
+    Ok(found)
+}
+
+/// Moves, and one cut of the power.
+fn measure(
+    world: &World,
+    group: &Group,
+    luns: u16,
+    loaded: &[Lun],
+) -> Result<[Pause; 2]> {
+    let (host, mark) = (world.lab.host()?, world.mark()?);
+    let load = Load::start(&world.lab, loaded, Pace::Full)?;
+    let mut moves = Vec::new();
+    let step = progress::step(format!("{luns} LUNs: {ROUNDS} moves there and back"));
+    for node in [group.partner, group.home].repeat(ROUNDS) {
+        let from = wall();
+        let login = world.move_to(group, node)?;
+        load.wait_flow(host)?;
+        let other = if node == group.home { group.partner } else { group.home };
+        let stopped = Marks::of(world.node(other)?, group.name, "stop")?;
+        let started = Marks::of(world.node(node)?, group.name, "start")?;
+        progress::note(&format!("{node}: {}, {}", stopped.phases, started.phases));
+        let ends = [("agent stop", stopped.result), ("Pacemaker", started.request)];
+        let during = Gap { from, to: wall() };
+        moves.push((during, followed(ends.to_vec(), &started, login.t)));
+    }
+    step.done("");
+
+    let step = progress::step(format!("{luns} LUNs: power cut"));
+    let (from, before) = (wall(), world.mark()?);
+    world.node(group.home)?.power_off();
+    let login = world.wait_served(before, group, group.partner)?;
+    load.wait_flow(host)?;
+    let survivor = world.node(group.partner)?;
+    let started = Marks::of(survivor, group.name, "start")?;
+    let fence = |what: &str| logged(survivor, what).map(|(at, _)| at);
+    let targeting = format!("targeting {}", group.home);
+    let ends = [
+        ("detection", fence(&format!("Requesting peer fencing (reboot) {targeting}"))?),
+        ("fencing", fence(&format!("Operation 'reboot' {targeting} by"))?),
+        ("Pacemaker", started.request),
+    ];
+    let cut = (Gap { from, to: wall() }, followed(ends.to_vec(), &started, login.t));
+    step.done("");
+    world.wait_whole()?;
+    world.giveback()?;
+    let outcome = load.stop()?;
+    scenario::judge(world, mark, &outcome, false)?;
+
+    let shift = ahead(host)?;
+    let pause = |what, seen: &[(Gap, Ends)]| {
+        Pause::of(what, luns, seen, &outcome.completions, group, shift)
+    };
+    Ok([pause("move", &moves), pause("power-cut", &[cut])])
+}
+
+/// The ends of parts, on this machine's clock.
+type Ends = Vec<(&'static str, u64)>;
+
+/// What every pause ends with: the agent's start, the port's login, and then the first
+/// request that is answered.
+fn followed(mut ends: Ends, started: &Marks, login: f64) -> Ends {
+    // The agent waits for the login too; until it asked for it, the time is its own.
+    ends.push(("agent start", started.result.saturating_sub(started.login_ms)));
+    ends.push(("login", (login * 1000.0) as u64));
+    ends
+}
+
+/// When Pacemaker has had an action of a resource done.
+struct Marks {
+    request: u64,
+    result: u64,
+    /// Of the agent's own account of its time.
+    login_ms: u64,
+    /// That account.
+    phases: String,
+}
+
+impl Marks {
+    fn of(node: &Guest, resource: &str, action: &str) -> Result<Self> {
+        let (request, _) = logged(
+            node,
+            &format!("Requesting local execution of {action} operation for {resource} "),
+        )?;
+        let (result, _) =
+            logged(node, &format!("Result of {action} operation for {resource} "))?;
+        let told = format!("vport({resource}) {action}: INFO: ");
+        let said = logged(node, &format!("{told}.* in "));
+        let said = said.map_or_else(|_| String::new(), |(_, line)| line);
+        let phases = said.split_once(&told).map_or("", |(_, phases)| phases);
+        let login_ms = phase(phases, "login").unwrap_or(0);
+        Ok(Self { request, result, login_ms, phases: phases.into() })
+    }
+}
+
+/// A phase in the agent's line: `... in 589 ms: look 40, ..., login 227 ]`.
+fn phase(line: &str, name: &str) -> Option<u64> {
+    let (_, phases) = line.split_once(" ms: ")?;
+    let mut words = phases.split([' ', ',']).filter(|word| !word.is_empty());
+    words.find(|word| *word == name)?;
+    words.next()?.parse().ok()
+}
+
+/// The last line of Pacemaker's log with a text, and when it was written.
+fn logged(node: &Guest, text: &str) -> Result<(u64, String)> {
+    let script = format!(
+        "line=$(grep -a \"{text}\" /var/log/pacemaker/pacemaker.log | tail -n 1)
+         [ -n \"$line\" ] || {{ echo \"no '{text}' in Pacemaker's log\"; exit 1; }}
+         date -d \"$(echo \"$line\" | cut -c 1-19)\" +%s%3N
+         echo \"$line\""
+    );
+    let said = node.run(&script, COMMAND)?;
+    let (at, line) = said.split_once('\n').unwrap_or_default();
+    let at: i64 = at.parse().map_err(|_| Error::other(format!("no time: {said}")))?;
+    let at = u64::try_from(at - ahead(node)?).unwrap_or(0);
+    Ok((at, line.trim().to_owned()))
+}
+
+/// A resource that does nothing: what Pacemaker alone needs for a move.
+fn dummy(world: &World) -> Result<Pause> {
+    let node = world.any_node()?;
+    let create = "cibadmin -M --allow-create -o resources -X '<resources>\
+                  <primitive id=\"dummy\" class=\"ocf\" provider=\"pacemaker\" \
+                  type=\"Dummy\"/></resources>' && crm_resource --wait";
+    node.run(create, COMMAND)?;
+    let [a, b] = ARRAYS;
+    let go = |to: &str| {
+        // Where it is already, a move is an error.
+        let script = format!(
+            "crm_resource -r dummy --locate | grep -q '{to}' ||
+                 crm_resource -r dummy --move -N {to}
+             crm_resource --wait"
+        );
+        node.run(&script, COMMAND).map(drop)
+    };
+    let step = progress::step("dummy: moved there and back");
+    go(a)?;
+    let mut all = Vec::new();
+    for (from, to) in [(a, b), (b, a)].repeat(ROUNDS) {
+        let begin = wall();
+        go(to)?;
+        let stopped = Marks::of(world.node(from)?, "dummy", "stop")?;
+        let started = Marks::of(world.node(to)?, "dummy", "start")?;
+        let ends = vec![
+            ("command", stopped.request),
+            ("agent stop", stopped.result),
+            ("Pacemaker", started.request),
+            ("agent start", started.result),
+        ];
+        all.push(parts(begin, &ends));
+    }
+    let remove = "crm_resource -r dummy --clear; \
+                  crm_resource -r dummy --meta -p target-role -v Stopped; \
+                  crm_resource --wait; cibadmin -D -X '<primitive id=\"dummy\"/>'";
+    node.run(remove, COMMAND)?;
+    step.done("");
+    Ok(Pause::median("dummy-move", 0, all))
+}
+
+/// What lies between a begin and each end in turn.
+fn parts(begin: u64, ends: &[(&'static str, u64)]) -> Vec<Part> {
+    let mut last = begin;
+    let part = |(part, end): &(&'static str, u64)| {
+        // Clocks of guests are read to some milliseconds: no part is less than nothing.
+        let ms = end.saturating_sub(last);
+        last = last.max(*end);
+        Part { part, ms }
+    };
+    ends.iter().map(part).collect()
+}
+
+impl Pause {
+    /// From what was seen, each within its time; `ahead` is the initiator's clock.
+    fn of(
+        what: &'static str,
+        luns: u16,
+        seen: &[(Gap, Ends)],
+        completions: &Completions,
+        group: &Group,
+        ahead: i64,
+    ) -> Self {
+        let theirs = |at: u64| at.saturating_add_signed(ahead);
+        let all = seen.iter().map(|(time, ends)| {
+            let time = Gap { from: theirs(time.from), to: theirs(time.to) };
+            let gap = completions.gap_within(group.name, time);
+            let ours = |at: u64| at.saturating_add_signed(-ahead);
+            let mut ends = ends.clone();
+            ends.push(("first I/O", ours(gap.to)));
+            parts(ours(gap.from), &ends)
+        });
+        Self::median(what, luns, all.collect())
+    }
+
+    fn median(what: &'static str, luns: u16, mut all: Vec<Vec<Part>>) -> Self {
+        let whole = |parts: &Vec<Part>| parts.iter().map(|part| part.ms).sum::<u64>();
+        all.sort_by_key(whole);
+        let all_ms: Vec<u64> = all.iter().map(whole).collect();
+        let middle = all.len() / 2;
+        Self {
+            what,
+            luns,
+            pause_ms: all_ms.get(middle).copied().unwrap_or(0),
+            all_ms,
+            parts: all.get(middle).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+/// The pauses for a terminal: a row each, a column for each part, in seconds.
+#[must_use]
+pub fn table(pauses: &[Pause]) -> String {
+    let line = |cells: Vec<String>| {
+        let mut cells = cells.into_iter();
+        let what = cells.next().unwrap_or_default();
+        let rest: String = cells.map(|cell| format!("{cell:>7}")).collect();
+        format!("{what:<10}{rest}\n")
+    };
+    std::iter::once(heads()).chain(pauses.iter().map(cells)).map(line).collect()
+}
+
+/// The page, in Markdown; `machine` says what it ran on.
+#[must_use]
+pub fn document(pauses: &[Pause], machine: &str) -> String {
+    let mut page = format!(
+        "# What an initiator waits for\n\n\
+         `make bench` wrote this page. {machine} Seconds; of moves the median of {} and\n\
+         its parts, of power cuts one.\n\n\
+         ![Each pause, by its parts](pause.svg)\n\n\
+         - `dummy-move`: a move of `ocf:pacemaker:Dummy`, from the command to the end of\n  \
+         its start: what Pacemaker alone needs;\n\
+         - `move`: a commanded move under load; an initiator is served until the stop\n  \
+         begins, so that the time of the command is not in it;\n\
+         - `power-cut`: the serving node loses its power under load.\n\n",
+        ROUNDS * 2
+    );
+    for (i, cells) in std::iter::once(heads()).chain(pauses.iter().map(cells)).enumerate()
+    {
+        page += &format!("| {} |\n", cells.join(" | "));
+        if i == 0 {
+            page += &format!("| :-- |{}\n", " --: |".repeat(cells.len() - 1));
+        }
+    }
+    page
+}
+
+fn heads() -> Vec<String> {
+    let parts = ["order", "stop", "detect", "fence", "Pacem.", "start", "login", "I/O"];
+    ["", "LUNs", "pause"].into_iter().chain(parts).map(String::from).collect()
+}
+
+fn cells(pause: &Pause) -> Vec<String> {
+    let seconds = |ms: u64| format!("{:.2}", ms as f64 / 1000.0);
+    let part = |name: &&str| {
+        let part = pause.parts.iter().find(|part| part.part == *name);
+        part.map_or_else(|| "-".into(), |part| seconds(part.ms))
+    };
+    let mut cells =
+        vec![pause.what.into(), pause.luns.to_string(), seconds(pause.pause_ms)];
+    cells.extend(PARTS.iter().map(part));
+    cells
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_follow_one_another_and_none_is_negative() {
+        let ends = [("agent stop", 150), ("Pacemaker", 140), ("agent start", 400)];
+        let ms: Vec<u64> = parts(100, &ends).iter().map(|part| part.ms).collect();
+        assert_eq!(ms, [50, 0, 250]);
+    }
+
+    #[test]
+    fn the_median_brings_its_own_parts() {
+        let of = |ms| vec![Part { part: "login", ms }];
+        let pause = Pause::median("move", 4, vec![of(30), of(10), of(20)]);
+        assert_eq!((pause.pause_ms, pause.all_ms.clone()), (20, vec![10, 20, 30]));
+        assert_eq!(pause.parts, of(20));
+        let all = [pause];
+        assert!(table(&all).lines().all(|line| line.len() <= 80 && line.len() > 70));
+        assert!(document(&all, "Here.").contains("\n| move | 4 | 0.02 | - | - |"));
+    }
+
+    #[test]
+    fn a_phase_is_found_in_the_agents_line() {
+        let line = "[ vport(g) start: INFO: taken over in 589 ms: look 40, login 227 ]";
+        assert_eq!(phase(line, "login"), Some(227));
+        assert_eq!(phase(line, "own"), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! commanded-takeover: `understudy takeover` and `giveback`, and what they refuse.
+
+use super::world::{COMMAND, TAKEOVER};
+use super::{Seen, World, under_load};
+use crate::error::{Error, Result};
+use crate::groups::Group;
+use crate::guest::Guest;
+use crate::progress;
+
+/// The scenario.
+pub fn run(world: &World) -> Result<Seen> {
+    let [group, other] = &world.groups;
+    under_load(world, |load| {
+        let node = world.node(group.home)?;
+        progress::during("wrong use: a line, and a code", || refusals(node, group))?;
+        let host = world.lab.host()?;
+        for (verb, to) in [("takeover", group.partner), ("giveback", group.home)] {
+            let step = progress::step(format!("understudy {verb} {}", group.name));
+            command(world, verb, group, to)?;
+            load.wait_flow(host)?;
+            step.done("");
+        }
+        progress::during("a partner in standby: refused, then given back", || {
+            standby(world, group, other)?;
+            load.wait_flow(host)
+        })?;
+        Ok(vec![group.clone(), other.clone()])
+    })
+}
+
+/// Commands a move; it is done when the command ends, and leaves no rule.
+fn command(world: &World, verb: &str, group: &Group, to: &str) -> Result<()> {
+    let node = world.node(group.home)?;
+    let said = node.run(&format!("understudy {verb} {}", group.name), TAKEOVER)?;
+    let wrong = |why: String| Err(Error::other(format!("{verb}: {why}: {said}")));
+    if !said.contains(&format!("{}: on {to}; away for ", group.name)) {
+        return wrong("it does not say how long the port was away".into());
+    }
+    let (at, _) = world.serving(group)?;
+    if at != to {
+        return wrong(format!("the port is on {at}"));
+    }
+    let rules = "! cibadmin -Q -o constraints | grep 'id=\"cli-'";
+    node.run(rules, COMMAND).map(drop)
+}
+
+fn refusals(node: &Guest, group: &Group) -> Result<()> {
+    let name = group.name;
+    for (command, code, words) in [
+        ("takeover nonsense".to_owned(), 1, "'nonsense' is no takeover group"),
+        ("takeover fcport".to_owned(), 1, "'fcport' is no takeover group"),
+        ("takeover".to_owned(), 2, "GROUP is missing"),
+        (format!("takeover {name} --node nobody"), 1, "'nobody' is no node"),
+    ] {
+        refused(node, &command, code, words)?;
+    }
+    // Nothing to do is no error.
+    let said = node.run(&format!("understudy giveback {name}"), COMMAND)?;
+    if said.trim() == format!("{name} is on {} already", group.home) {
+        return Ok(());
+    }
+    Err(Error::other(format!("giveback: {said}")))
+}
+
+/// Refused with one line that says why.
+fn refused(node: &Guest, command: &str, code: i32, words: &str) -> Result<()> {
+    let script = format!("understudy {command} > /dev/null");
+    let answer = node.try_run(&script, COMMAND);
+    let said = answer.explain();
+    let lines = said.lines().filter(|line| line.starts_with("understudy: ")).count();
+    if answer.code() == Some(code) && lines == 1 && said.contains(words) {
+        return Ok(());
+    }
+    Err(Error::other(format!("understudy {command}: {said}")))
+}
+
+fn standby(world: &World, group: &Group, other: &Group) -> Result<()> {
+    let (node, mark) = (world.node(group.home)?, world.mark()?);
+    let set = |value: &str| {
+        let partner = group.partner;
+        let script = format!("crm_attribute -t nodes -N {partner} -n standby -v {value}");
+        node.run(&script, COMMAND)
+    };
+    set("on")?;
+    world.wait_served(mark, other, other.partner)?;
+    node.run("crm_resource --wait", COMMAND)?;
+    let name = group.name;
+    refused(node, &format!("takeover {name}"), 1, "is in standby")?;
+    set("off")?;
+    node.run("crm_resource --wait", COMMAND)?;
+    command(world, "giveback", other, other.home)
+}
