@@ -48,9 +48,12 @@ fn commands() -> String {
     for Command { name, options, long, .. } in COMMANDS {
         let _ = writeln!(page, ".SS {name}\n{}", plain(long));
         for option in *options {
-            let (name, value) = (plain(option.name), plain(option.value));
-            let _ =
-                writeln!(page, ".TP\n.BI {name} \" {value}\"\n{}", plain(option.what));
+            let (name, what) = (plain(option.name), plain(option.what));
+            let head = match option.value {
+                "" => format!(".B {name}"),
+                value => format!(".BI {name} \" {}\"", plain(value)),
+            };
+            let _ = writeln!(page, ".TP\n{head}\n{what}");
         }
     }
     page + ".SH EXIT STATUS\n0 where it is done, and for status where all is healthy; 1 where \

@@ -68,17 +68,6 @@ pub fn take(disk: &Path, key: Key, now: &Reservation) -> Chain {
     chain
 }
 
-/// The operations that give a disk up, where it is ours: a plan, nothing is done here.
-pub fn leave(disk: &Path, key: Key, now: &Reservation) -> Chain {
-    if !now.keys.contains(&key) {
-        return Chain::new();
-    }
-    let disk = disk.to_owned();
-    let holds = now.holder.is_some_and(|holder| holder.key == key);
-    let release = Op::Release { disk: disk.clone(), key };
-    holds.then_some(release).into_iter().chain([Op::Unregister { disk, key }]).collect()
-}
-
 /// Reads the reservation of every disk, before anything is done to any of them.
 ///
 /// # Errors
@@ -152,39 +141,58 @@ pub fn acquire(
     })
 }
 
-/// Gives up every disk that is ours, and leaves every other alone. An empty answer means
-/// that our key is on none of them, as they say themselves.
+/// Those of some disks that carry our key; and each that cannot be asked.
+///
+/// A disk that knows no reservations is not ours.
+pub fn owned(
+    kernel: &dyn Kernel,
+    disks: &[PathBuf],
+    key: Key,
+    budget: Budget,
+) -> (Vec<PathBuf>, Vec<KernelError>) {
+    let (mut ours, mut errors) = (Vec::new(), Vec::new());
+    for (disk, now) in disks.iter().zip(read(kernel, disks, budget)) {
+        match now {
+            Ok(now) if now.keys.contains(&key) => ours.push(disk.clone()),
+            Ok(_) => {}
+            Err(error) if error.cause == Cause::NoReservations => {}
+            Err(error) => errors.push(error),
+        }
+    }
+    (ours, errors)
+}
+
+/// The operation that gives a disk up: a reservation ends with its holder's registration
+/// (SPC-4 5.13.11.2.3).
+pub fn leave(disk: &Path, key: Key) -> Chain {
+    vec![Op::Unregister { disk: disk.to_owned(), key }]
+}
+
+/// Gives up those disks that are ours; another's key is left alone, whatever is asked. An
+/// empty answer means that our key is on none of them, as they say themselves.
 pub fn give_up(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
     key: Key,
     budget: Budget,
 ) -> Vec<KernelError> {
-    let mut errors = Vec::new();
-    let (mut ours, mut left) = (Vec::new(), Vec::new());
-    for (disk, now) in disks.iter().zip(read(kernel, disks, budget)) {
-        match now {
-            Ok(now) if now.keys.contains(&key) => {
-                left.push(disk.clone());
-                ours.push(leave(disk, key, &now));
-            }
-            Ok(_) => {}
-            Err(error) if error.cause == Cause::NoReservations => {}
-            Err(error) => errors.push(error),
-        }
-    }
-    let results = kernel.run(&ours, budget.end);
-    errors.extend(results.into_iter().filter_map(|result| result.failed));
+    let chains: Vec<Chain> = disks.iter().map(|disk| leave(disk, key)).collect();
+    let answers = kernel.run(&chains, budget.end);
     // Whatever the commands answered, what the disks say now is what holds.
-    for (disk, now) in left.iter().zip(read(kernel, &left, budget)) {
-        match now {
+    let now = read(kernel, disks, budget);
+    let mut errors = Vec::new();
+    for ((disk, answer), now) in disks.iter().zip(answers).zip(now) {
+        errors.extend(match now {
             Ok(now) if now.keys.contains(&key) => {
                 let cause = Cause::Device("our key is still there".into());
-                errors.push(KernelError::new("unregister from", disk, cause));
+                let untold = || KernelError::new("unregister from", disk, cause);
+                Some(answer.failed.unwrap_or_else(untold))
             }
-            Ok(_) => {}
-            Err(error) => errors.push(error),
-        }
+            // One that hangs may end a registration that we make later.
+            Ok(_) => answer.failed.filter(KernelError::is_late),
+            Err(error) if error.cause == Cause::NoReservations => None,
+            Err(error) => Some(error),
+        });
     }
     errors
 }

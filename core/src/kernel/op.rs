@@ -44,7 +44,7 @@ pub enum Op {
         /// The new key.
         key: Key,
     },
-    /// Give up this node's registration.
+    /// Give up this node's registration, and with it a reservation that it holds.
     Unregister {
         /// The block device.
         disk: PathBuf,
@@ -67,13 +67,6 @@ pub enum Op {
         key: Key,
         /// The key to remove.
         other: Key,
-    },
-    /// Release the reservation.
-    Release {
-        /// The block device.
-        disk: PathBuf,
-        /// The key that this node has registered.
-        key: Key,
     },
     /// Read the first bytes of a disk, past every cache.
     ReadDisk(PathBuf),
@@ -114,7 +107,6 @@ impl Op {
             Self::PreemptAndAbort { disk, key, other } => {
                 ("preempt-and-abort", disk, Some(format!("{other} by {key}")))
             }
-            Self::Release { disk, key } => ("release", disk, Some(key.to_string())),
             Self::ReadDisk(disk) => ("read disk", disk, None),
             Self::Expedite => ("turn on", Path::new(paths::RCU_EXPEDITED), None),
             Self::Relax => ("put back", Path::new(paths::RCU_EXPEDITED), None),

@@ -55,7 +55,6 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
         Op::PreemptAndAbort { disk, key, other } => {
             scsi::preempt_and_abort(&at(disk), *key, *other)
         }
-        Op::Release { disk, key } => scsi::release(&at(disk), *key),
         Op::Bar { link, wwpn, fcid } => bar::set(link, *wwpn, *fcid, op),
         Op::LiftBar(wwpn) => bar::lift(*wwpn, op),
         Op::Expedite => rcu::expedite(root, getppid(), op),

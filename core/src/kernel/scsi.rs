@@ -83,7 +83,6 @@ struct SgIoHdr {
 
 nix::ioctl_write_ptr!(ioc_pr_register, b'p', 200, PrRegistration);
 nix::ioctl_write_ptr!(ioc_pr_reserve, b'p', 201, PrReservation);
-nix::ioctl_write_ptr!(ioc_pr_release, b'p', 202, PrReservation);
 nix::ioctl_write_ptr!(ioc_pr_preempt_abort, b'p', 204, PrPreempt);
 nix::ioctl_readwrite_bad!(sg_io, 0x2285, SgIoHdr);
 
@@ -109,17 +108,6 @@ pub fn reserve(disk: &Path, key: Key) -> Result<Done, KernelError> {
         unsafe { ioc_pr_reserve(file.as_raw_fd(), &request) }
     });
     changed(answer, "reserve", disk, Some(key))
-}
-
-pub fn release(disk: &Path, key: Key) -> Result<Done, KernelError> {
-    let file = open(disk, "release")?;
-    let request =
-        PrReservation { key: key.0, kind: PR_WRITE_EXCLUSIVE_REG_ONLY, flags: 0 };
-    let answer = past_attentions(|| {
-        // SAFETY: as for `register`.
-        unsafe { ioc_pr_release(file.as_raw_fd(), &request) }
-    });
-    changed(answer, "release", disk, Some(key))
 }
 
 pub fn preempt_and_abort(disk: &Path, key: Key, other: Key) -> Result<Done, KernelError> {
@@ -149,6 +137,10 @@ pub fn read_reservation(disk: &Path) -> Result<Done, KernelError> {
     let words = |why| failed(Cause::Device(why));
     let keys = persistent_reserve_in(&file, READ_KEYS).map_err(failed)?;
     let keys = Reservation::parse_keys(&keys).map_err(words)?;
+    // Without a registration there is no reservation (SPC-4 5.13.10.1).
+    if keys.is_empty() {
+        return Ok(Done::Reservation(Reservation { keys, holder: None }));
+    }
     let holder = persistent_reserve_in(&file, READ_RESERVATION).map_err(failed)?;
     let holder = Reservation::parse_holder(&holder).map_err(words)?;
     Ok(Done::Reservation(Reservation { keys, holder }))

@@ -67,12 +67,9 @@ pub fn release_steps(
     let remove = lio::remove_ports(&found.export).into_iter();
     let remove = remove.chain(lio::remove(&found.export));
     steps.extend(remove.map(|(title, chains)| Step::new(title, chains)));
-    let owned = disks.iter().zip(ownership::read(kernel, &disks, budget));
-    let give_up = owned.filter_map(|(disk, now)| {
-        let chain = ownership::leave(disk, key, &now.ok()?);
-        (!chain.is_empty()).then_some(chain)
-    });
-    steps.push(Step::new("give up the disks", give_up.collect()));
+    let (ours, _) = ownership::owned(kernel, &disks, key, budget);
+    let give_up = ours.iter().map(|disk| ownership::leave(disk, key));
+    steps.push(Step::new("give up the disks, and read back", give_up.collect()));
     Ok(without_empty(steps))
 }
 

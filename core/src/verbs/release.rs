@@ -64,10 +64,11 @@ pub fn release(
     let mut left: Vec<Failure> = Vec::new();
     let barred = scope.entries.iter().filter(|entry| entry.link.is_some());
     let lift: Vec<Chain> = barred.map(|entry| vec![Op::LiftBar(entry.wwpn)]).collect();
-    let steps = lio::remove_ports(&found.export)
-        .into_iter()
-        .chain(lio::remove(&found.export))
-        .chain([("lift the bar", lift)]);
+    let [(title, mut acls), ports @ ..] = lio::remove_ports(&found.export);
+    // Lifting the bar is a process of its own, and in nobody's way.
+    acls.extend(lift);
+    let steps =
+        [(title, acls)].into_iter().chain(ports).chain(lio::remove(&found.export));
     expedited(kernel, scope, budget, || {
         for (title, chains) in steps {
             if let Err(errors) = Step::new(title, chains).apply(kernel, budget) {
@@ -82,7 +83,12 @@ pub fn release(
     let open: Vec<_> = open.collect();
     disks.retain(|disk| !open.contains(&disk));
     let key = ownership::key_of(node);
-    let errors = ownership::give_up(kernel, &disks, key, budget);
+    let mut errors = Vec::new();
+    // Of disks that nothing here served, those that carry our key all the same.
+    if found.is_empty() {
+        (disks, errors) = ownership::owned(kernel, &disks, key, budget);
+    }
+    errors.extend(ownership::give_up(kernel, &disks, key, budget));
     phases.end(kernel, "disown");
     if !errors.is_empty() {
         left.push(Failure::kernel("give up the disks", &errors));

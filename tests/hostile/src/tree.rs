@@ -103,8 +103,7 @@ fn touched(op: &Op) -> (Option<&Path>, Option<&Path>) {
         | Op::Register { disk, .. }
         | Op::Unregister { disk, .. }
         | Op::Reserve { disk, .. }
-        | Op::PreemptAndAbort { disk, .. }
-        | Op::Release { disk, .. } => (Some(disk), None),
+        | Op::PreemptAndAbort { disk, .. } => (Some(disk), None),
         Op::Bar { link, .. } => {
             // It becomes a word of a script.
             let word = |c: char| c.is_ascii_alphanumeric() || ".-_@".contains(c);

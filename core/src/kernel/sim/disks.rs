@@ -64,8 +64,7 @@ impl Disks {
             Op::Register { disk, key }
             | Op::Unregister { disk, key }
             | Op::Reserve { disk, key }
-            | Op::PreemptAndAbort { disk, key, .. }
-            | Op::Release { disk, key } => (disk, *key),
+            | Op::PreemptAndAbort { disk, key, .. } => (disk, *key),
             _ => return (Err(Cause::Device("no command for a disk".into())), vec![]),
         };
         let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
@@ -109,9 +108,6 @@ impl Disk {
                 return conflict();
             }
             Op::Reserve { .. } => self.holder = ours,
-            Op::Release { .. } => {
-                self.holder = self.holder.filter(|(holder, _)| *holder != nexus);
-            }
             Op::PreemptAndAbort { other, .. } => {
                 let victims = self.registered.iter().filter(|(_, k)| *k == other);
                 aborted = victims.map(|(n, _)| *n).filter(|n| *n != nexus).collect();

@@ -85,7 +85,6 @@ pub(super) fn changes_reservation(op: &Op) -> bool {
             | Op::Unregister { .. }
             | Op::Reserve { .. }
             | Op::PreemptAndAbort { .. }
-            | Op::Release { .. }
     )
 }
 
@@ -118,8 +117,7 @@ fn errnos(op: &Op) -> &'static [Errno] {
         | Op::Register { .. }
         | Op::Unregister { .. }
         | Op::Reserve { .. }
-        | Op::PreemptAndAbort { .. }
-        | Op::Release { .. } => &[EIO, ENODEV, ENXIO, EAGAIN, ENOTTY],
+        | Op::PreemptAndAbort { .. } => &[EIO, ENODEV, ENXIO, EAGAIN, ENOTTY],
         Op::ReadDisk(_) => &[EIO, ENXIO, ENODATA],
         Op::Bar { .. } | Op::LiftBar(_) => &[ENOENT, ENOMEM],
         Op::Expedite | Op::Relax => &[ENOENT, EROFS],

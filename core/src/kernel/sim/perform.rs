@@ -77,8 +77,7 @@ impl San {
             | Op::Register { disk, .. }
             | Op::Unregister { disk, .. }
             | Op::Reserve { disk, .. }
-            | Op::PreemptAndAbort { disk, .. }
-            | Op::Release { disk, .. } => {
+            | Op::PreemptAndAbort { disk, .. } => {
                 let (answer, aborted) = self.disks.perform(node, op);
                 let disk = disk.file_name().unwrap_or_default().to_string_lossy();
                 for nexus in aborted {

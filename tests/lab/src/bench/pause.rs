@@ -39,6 +39,8 @@ pub struct Pause {
     pub all_ms: Vec<u64>,
     /// One after the other.
     pub parts: Vec<Part>,
+    /// The agent's own account of its stops and starts, in the order in which they were.
+    pub agent: Vec<String>,
 }
 
 /// A part of a pause.
@@ -115,7 +117,7 @@ fn measure(
 ) -> Result<[Pause; 2]> {
     let (host, mark) = (world.lab.host()?, world.mark()?);
     let load = Load::start(&world.lab, loaded, Pace::Full)?;
-    let mut moves = Vec::new();
+    let (mut moves, mut agent) = (Vec::new(), Vec::new());
     let step = progress::step(format!("{luns} LUNs: {ROUNDS} moves there and back"));
     for node in [group.partner, group.home].repeat(ROUNDS) {
         let from = wall();
@@ -124,7 +126,7 @@ fn measure(
         let other = if node == group.home { group.partner } else { group.home };
         let stopped = Marks::of(world.node(other)?, group.name, "stop")?;
         let started = Marks::of(world.node(node)?, group.name, "start")?;
-        progress::note(&format!("{node}: {}, {}", stopped.phases, started.phases));
+        agent.extend([stopped.phases, started.phases.clone()]);
         let ends = [("agent stop", stopped.result), ("Pacemaker", started.request)];
         let during = Gap { from, to: wall() };
         moves.push((during, followed(ends.to_vec(), &started, login.t)));
@@ -156,7 +158,11 @@ fn measure(
     let pause = |what, seen: &[(Gap, Ends)]| {
         Pause::of(what, luns, seen, &outcome.completions, group, shift)
     };
-    Ok([pause("move", &moves), pause("power-cut", &[cut])])
+    let cut_agent = vec![started.phases];
+    Ok([
+        Pause { agent, ..pause("move", &moves) },
+        Pause { agent: cut_agent, ..pause("power-cut", &[cut]) },
+    ])
 }
 
 /// The ends of parts, on this machine's clock.
@@ -307,6 +313,7 @@ impl Pause {
             pause_ms: all_ms.get(middle).copied().unwrap_or(0),
             all_ms,
             parts: all.get(middle).cloned().unwrap_or_default(),
+            agent: Vec::new(),
         }
     }
 }

@@ -198,6 +198,7 @@ mod tests {
             pause_ms: 3500,
             all_ms: vec![3500],
             parts: PARTS.map(part).to_vec(),
+            agent: Vec::new(),
         };
         let picture = stack(&[pause("move", 4), pause("power-cut", 256)]).unwrap();
         for text in PARTS.into_iter().chain(["move, 4 LUNs", "power-cut, 256 LUNs"]) {
