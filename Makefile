@@ -28,7 +28,7 @@ bench: ready ## what a group costs, beside others: MINUTES=60 for the slowest
 	@$(LAB) bench-pause
 
 test-fast: ## all that needs no guest; under 3 minutes
-	@tests/lab/setup tshark
+	@tests/lab/setup tshark zsh fish
 	cargo test --quiet --workspace --all-features
 
 lint: ## format, clippy, documentation
@@ -49,7 +49,7 @@ deb: ## the package, in target/deb
 	@cargo build --quiet --profile ship --package understudy-agent
 	@packaging/deb/build target/ship/understudy
 
-man: ## renew the manual pages from the parameters
+man: ## renew the manual pages from the code's tables
 	@cargo build --quiet --package understudy-agent
 	@target/debug/understudy man vport > ocf/man/ocf_understudy_vport.7
 	@target/debug/understudy man fcport > ocf/man/ocf_understudy_fcport.7

@@ -62,7 +62,7 @@ fn act(agent: &Agent, action: &str) -> Code {
     environment.start_log(action);
     // A panic would end with a code that Pacemaker does not know, and without a reason.
     std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
-    let outcome = catch_unwind(|| (agent.run)(action, &environment))
+    let outcome = catch_unwind(|| agent.run(action, &environment))
         .unwrap_or_else(|_| Outcome::failed("a fault of the agent itself; see its log"));
     if let Some(reason) = &outcome.reason {
         environment.tell_reason(reason);

@@ -103,10 +103,11 @@ fn of_agent(agent: &Agent) -> String {
         }
         page += "\n";
     }
-    page + if name == "fcport" { FCPORT } else { VPORT }
+    page + agent.manual
 }
 
-const FCPORT: &str = "\
+/// The end of ocf_understudy_fcport(7).
+pub const FCPORT: &str = "\
 .SH FILES
 .TP
 .I /run/understudy/fcport.json
@@ -116,7 +117,8 @@ the fabrics that were seen, while the watch is kept
 .BR attrd_updater (8)
 ";
 
-const VPORT: &str = "\
+/// The end of ocf_understudy_vport(7).
+pub const VPORT: &str = "\
 .PP
 Timeouts are suggestions; a stop has to drain every disk.
 .SH LOG

@@ -6,8 +6,8 @@ use quick_xml::events::{BytesDecl, BytesText, Event};
 use understudy_core::params::{self, Param};
 
 use crate::environment::Environment;
-use crate::exit::Outcome;
-use crate::{fcport, vport};
+use crate::exit::{Code, Outcome};
+use crate::{fcport, manual, vport};
 
 /// An agent: what is said of it, and what carries out its actions.
 pub struct Agent {
@@ -21,25 +21,45 @@ pub struct Agent {
     pub params: &'static [Param],
     /// Its actions.
     pub actions: &'static [Action],
-    /// Carries out one of them.
-    pub run: fn(&str, &Environment) -> Outcome,
+    /// The rest of its manual page, in roff.
+    pub manual: &'static str,
+    /// Carries out one of its actions; `None` where there is no such one.
+    pub act: fn(&str, &Environment) -> Option<Outcome>,
+}
+
+impl Agent {
+    /// Carries out an action.
+    pub fn run(&self, action: &str, environment: &Environment) -> Outcome {
+        let mut actions: Vec<_> = self.actions.iter().map(|action| action.name).collect();
+        actions.dedup();
+        let usage = format!("usage: {} {{{}}}", self.name, actions.join("|"));
+        match action {
+            "meta-data" => Outcome::plain(crate::print(&document(self))),
+            "usage" | "help" => Outcome::plain(crate::print(&(usage + "\n"))),
+            _ => (self.act)(action, environment).unwrap_or_else(|| Outcome {
+                code: Code::Unimplemented,
+                reason: Some(format!("there is no action '{action}'; {usage}")),
+            }),
+        }
+    }
 }
 
 /// Both.
 pub const AGENTS: [&Agent; 2] = [&VPORT, &FCPORT];
 
 /// `ocf:understudy:vport`.
-pub const VPORT: Agent = Agent {
+const VPORT: Agent = Agent {
     name: "vport",
     short: "Fibre Channel port identity and disks, moved between nodes",
     long: VPORT_LONG,
     params: params::VPORT,
     actions: VPORT_ACTIONS,
-    run: vport::run,
+    manual: manual::VPORT,
+    act: vport::act,
 };
 
 /// `ocf:understudy:fcport`.
-pub const FCPORT: Agent = Agent {
+const FCPORT: Agent = Agent {
     name: "fcport",
     short: "number of Fibre Channel ports online, as node attributes",
     long: FCPORT_LONG,
@@ -51,7 +71,8 @@ pub const FCPORT: Agent = Agent {
         once("validate-all", 20),
         once("meta-data", 5),
     ],
-    run: fcport::run,
+    manual: manual::FCPORT,
+    act: fcport::act,
 };
 
 const FCPORT_LONG: &str = "\
@@ -99,7 +120,7 @@ const VPORT_ACTIONS: &[Action] = &[
 type Xml = Writer<Vec<u8>>;
 
 /// The document.
-pub fn document(agent: &Agent) -> String {
+fn document(agent: &Agent) -> String {
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
     // Writing to memory does not fail.
     let _ = write(&mut xml, agent);

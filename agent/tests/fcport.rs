@@ -48,13 +48,22 @@ impl Node {
 
     /// The exit code, the reason, and what the cluster was told.
     fn call(&self, action: &str, path: &str) -> (i32, String, Vec<String>) {
+        self.call_as("fcport", action, path)
+    }
+
+    fn call_as(
+        &self,
+        resource: &str,
+        action: &str,
+        path: &str,
+    ) -> (i32, String, Vec<String>) {
         let told = self.dir.path().join("told");
         let _ = fs::remove_file(&told);
         let output = Command::new(env!("CARGO_BIN_EXE_understudy"))
             .args(["fcport", action])
             .env_clear()
             .env("UNDERSTUDY_ROOT", self.dir.path().join("root"))
-            .env("OCF_RESOURCE_INSTANCE", "fcport")
+            .env("OCF_RESOURCE_INSTANCE", resource)
             .env("OCF_RESKEY_dampen", "7s")
             .env("PATH", path)
             .output()
@@ -66,9 +75,12 @@ impl Node {
         (output.status.code().unwrap(), reason.unwrap_or_default().into(), told)
     }
 
+    fn path(&self) -> String {
+        format!("{}:/usr/bin:/bin", self.dir.path().join("bin").display())
+    }
+
     fn act(&self, action: &str) -> (i32, String, Vec<String>) {
-        let bin = self.dir.path().join("bin");
-        self.call(action, &format!("{}:/usr/bin:/bin", bin.display()))
+        self.call(action, &self.path())
     }
 }
 
@@ -96,6 +108,16 @@ fn the_cluster_is_told_what_is_online() {
     assert_eq!(last, ["-n fcport-1000000000000001 -D -q", "-n fcport -D -q"]);
     assert_eq!(node.act("monitor").0, 7);
     assert_eq!(node.act("stop").0, 0);
+}
+
+#[test]
+fn a_second_watch_is_refused_and_takes_nothing_away() {
+    let node = Node::new();
+    assert_eq!(node.act("start").0, 0);
+    let (code, reason, told) = node.call_as("other", "start", &node.path());
+    assert_eq!((code, told), (6, vec![]), "{reason}");
+    assert_eq!(node.call_as("other", "stop", &node.path()), (0, String::new(), vec![]));
+    assert_eq!(node.act("monitor"), (0, String::new(), self::told(1, 1)));
 }
 
 #[test]

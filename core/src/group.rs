@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::params::{VPORT, quoted};
+use crate::params::{self, VPORT, quoted};
 use crate::wwn::Wwn;
 
 /// One virtual port of a group.
@@ -179,19 +179,13 @@ impl Group {
     ) -> Result<Self, GroupError> {
         let mut faults = Vec::new();
         let mut value = |name: &str| {
-            let spec = VPORT.iter().find(|p| p.name == name);
-            let given = param(name).map(|v| v.trim().to_owned()).unwrap_or_default();
-            if !given.is_empty() {
-                return given;
-            }
-            match spec.and_then(|p| p.default) {
-                Some(default) => default.to_owned(),
-                None => {
-                    let short = spec.map_or("", |p| p.short);
-                    faults.push(format!("{name} is not set ({short})"));
-                    String::new()
-                }
-            }
+            let Some(spec) = VPORT.iter().find(|p| p.name == name) else {
+                return String::new();
+            };
+            params::value(spec, param(name)).unwrap_or_else(|| {
+                faults.push(format!("{name} is not set ({})", spec.short));
+                String::new()
+            })
         };
         let wwnn = value("wwnn");
         let ports = value("ports");
@@ -208,33 +202,18 @@ impl Group {
         let disks = in_param("disks", &disks, &mut faults, parse_disk);
         let initiators =
             in_param("initiators", &initiators, &mut faults, |t| Ok(t.parse::<Wwn>()?));
-        let ownership = in_param("ownership", &ownership, &mut faults, |t| match t {
-            "scsi3-pr" => Ok(Ownership::Scsi3Pr),
-            "none" => Ok(Ownership::None),
-            other => {
-                Err(format!("{} is neither scsi3-pr nor none", quoted(other)).into())
-            }
-        });
-        let driver = in_param("driver", &driver, &mut faults, |t| match t {
-            "auto" => Ok(DriverChoice::Auto),
-            "tcm_fc" => Ok(DriverChoice::TcmFc),
-            "qla2xxx" => Ok(DriverChoice::Qla2xxx),
-            other => {
-                Err(format!("{} is not auto, tcm_fc or qla2xxx", quoted(other)).into())
-            }
-        });
-        let link_loss = in_param("link_loss", &link_loss, &mut faults, |t| match t {
-            "fail" => Ok(LinkLoss::Fail),
-            "degraded" => Ok(LinkLoss::Degraded),
-            other => {
-                Err(format!("{} is neither fail nor degraded", quoted(other)).into())
-            }
-        });
-        let expedite = in_param("expedite", &expedite, &mut faults, |t| match t {
-            "yes" => Ok(true),
-            "no" => Ok(false),
-            other => Err(format!("{} is neither yes nor no", quoted(other)).into()),
-        });
+        let choices = [("scsi3-pr", Ownership::Scsi3Pr), ("none", Ownership::None)];
+        let ownership = select("ownership", &ownership, &mut faults, &choices);
+        let choices = [
+            ("auto", DriverChoice::Auto),
+            ("tcm_fc", DriverChoice::TcmFc),
+            ("qla2xxx", DriverChoice::Qla2xxx),
+        ];
+        let driver = select("driver", &driver, &mut faults, &choices);
+        let choices = [("fail", LinkLoss::Fail), ("degraded", LinkLoss::Degraded)];
+        let link_loss = select("link_loss", &link_loss, &mut faults, &choices);
+        let choices = [("yes", true), ("no", false)];
+        let expedite = select("expedite", &expedite, &mut faults, &choices);
 
         if wwnn.len() > 1 {
             faults.push("wwnn: more than one name given".into());
@@ -249,12 +228,13 @@ impl Group {
             }
         }
 
-        let one = (wwnn.first(), ownership.first(), driver.first());
-        match (one, link_loss.first(), expedite.first()) {
+        match (wwnn.first(), ownership, driver, link_loss, expedite) {
             (
-                (Some(&wwnn), Some(&ownership), Some(&driver)),
-                Some(&link_loss),
-                Some(&expedite),
+                Some(&wwnn),
+                Some(ownership),
+                Some(driver),
+                Some(link_loss),
+                Some(expedite),
             ) if faults.is_empty() => {
                 let home = Some(home).filter(|h| !h.is_empty());
                 Ok(Self {
@@ -297,6 +277,25 @@ fn in_param<T>(
         }
     }
     found
+}
+
+/// Reads a parameter that is one of a few words.
+fn select<T: Copy>(
+    name: &str,
+    text: &str,
+    faults: &mut Vec<String>,
+    choices: &[(&str, T)],
+) -> Option<T> {
+    let chosen = choices.iter().find(|(word, _)| *word == text);
+    if chosen.is_none() {
+        let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+        let words = match words.as_slice() {
+            [one, other] => format!("neither {one} nor {other}"),
+            words => format!("none of {}", words.join(", ")),
+        };
+        faults.push(format!("{name}: {} is {words}", quoted(text)));
+    }
+    chosen.map(|(_, value)| *value)
 }
 
 fn once<T: Ord + fmt::Display>(
@@ -400,8 +399,10 @@ mod tests {
             ("disks", "0=/dev/a\u{1b}[2J", "'/dev/a\u{fffd}[2J' is not a plain path"),
             ("disks", "0=/etc/passwd", "neither a path under /dev nor a WWID"),
             ("ownership", "mine", "neither scsi3-pr nor none"),
-            ("driver", "lpfc", "not auto, tcm_fc or qla2xxx"),
+            ("driver", "lpfc", "none of auto, tcm_fc, qla2xxx"),
+            ("link_loss", "ignore", "neither fail nor degraded"),
             ("expedite", "1", "'1' is neither yes nor no"),
+            ("expedite", "yes no", "'yes no' is neither yes nor no"),
         ] {
             let error = with(param, value).unwrap_err().to_string();
             assert!(error.contains(want), "{param}={value}: {error}");
@@ -420,7 +421,7 @@ mod tests {
         let words = ["x".repeat(9000), "y ".repeat(9000)].join(" ");
         let error = Group::parse("g", |_| Some(words.clone())).unwrap_err();
         let line = error.to_string();
-        assert!(line.len() < 2000 && line.ends_with("; and 72000 more"), "{line}");
+        assert!(line.len() < 2000 && line.ends_with("; and 36000 more"), "{line}");
     }
 
     proptest! {

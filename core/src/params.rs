@@ -150,6 +150,13 @@ pub const FCPORT: &[Param] = &[Param {
            Longer than the interval of the monitor.",
 }];
 
+/// A parameter's value, or what holds when it is not set; `None` where it must be set and
+/// is not.
+pub fn value(spec: &Param, given: Option<String>) -> Option<String> {
+    let given = given.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    given.or(spec.default.map(String::from))
+}
+
 /// A text of the user's, as a message repeats it: in quotes, on one line, and never a
 /// page of it.
 pub fn quoted(text: &str) -> String {

@@ -61,18 +61,22 @@ pub fn look(kernel: &dyn Kernel, resource: &str) -> Result<Option<Online>, Failu
     Ok(Some(online))
 }
 
-/// Ends the watch; gives back the fabrics of which something was told.
+/// Ends the watch; gives back the fabrics of which something was told, and nothing where
+/// this resource keeps no watch.
 ///
 /// # Errors
 /// The file cannot be read or removed.
-pub fn end(kernel: &dyn Kernel, resource: &str) -> Result<BTreeSet<Wwn>, Failure> {
+pub fn end(
+    kernel: &dyn Kernel,
+    resource: &str,
+) -> Result<Option<BTreeSet<Wwn>>, Failure> {
     let Some(watch) = load(kernel)?.filter(|watch| watch.resource == resource) else {
-        return Ok(BTreeSet::new());
+        return Ok(None);
     };
     kernel
         .discard(Path::new(paths::WATCH))
         .map_err(|error| Failure::kernel("end the watch", &[error]))?;
-    Ok(watch.fabrics)
+    Ok(Some(watch.fabrics))
 }
 
 fn count(kernel: &dyn Kernel, seen: &BTreeSet<Wwn>) -> Online {

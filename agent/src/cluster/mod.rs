@@ -1,15 +1,24 @@
 //! What is told to the cluster and asked of it, by Pacemaker's own commands.
 
+mod configured;
 mod view;
 
 use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 
 use understudy_core::failure::{Failure, Kind};
-use understudy_core::kernel::RealKernel;
-use understudy_core::scope::Scope;
+use understudy_core::wwn::Wwn;
 
+pub use configured::Configured;
 pub use view::{Member, Resource, View};
+
+/// The node attribute with the number of all physical ports online.
+pub const PORTS: &str = "fcport";
+
+/// The node attribute with the number of those that are online in a fabric.
+pub fn ports_in(fabric: Wwn) -> String {
+    format!("{PORTS}-{}", fabric.hex())
+}
 
 /// Runs one of them; gives back what it printed.
 ///
@@ -42,10 +51,10 @@ pub fn ask(
             .advise("Start it, or ask on a node where it runs"));
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason");
-    let cause =
-        format!("{program}: {}", said.trim().trim_start_matches(&format!("{program}: ")));
-    Err(Failure::new(Kind::Failed, step, cause))
+    let said = said.lines().map(str::trim).find(|line| !line.is_empty());
+    let said = said.map(|line| line.strip_prefix(program).unwrap_or(line));
+    let said = said.map_or("no reason", |line| line.trim_start_matches([':', ' ']));
+    Err(Failure::new(Kind::Failed, step, format!("{program}: {said}")))
 }
 
 /// Sets a node attribute that ends with the node's membership; others are told when it
@@ -77,39 +86,15 @@ pub fn view() -> Result<View, Failure> {
     View::parse(&text).map_err(|error| Failure::new(Kind::Failed, step, error))
 }
 
-/// A resource's parameters; `id` is one that the cluster has named.
+/// A resource as it is configured; `id` is one that the cluster has named.
 ///
 /// # Errors
 /// See [`ask`].
-pub fn parameters(id: &str) -> Result<Vec<(String, String)>, Failure> {
-    let step = "read the configuration";
-    let path = format!("//primitive[@id='{id}']/instance_attributes");
-    let text = ask(step, "cibadmin", &["--query", "--xpath", &path])?;
-    view::pairs(&text).map_err(|error| Failure::new(Kind::Failed, step, error))
-}
-
-/// What there is to look for of a group, as the cluster has it configured.
-///
-/// # Errors
-/// See [`ask`].
-pub fn scope(kernel: &RealKernel, id: &str) -> Result<Scope, Failure> {
-    let parameters = parameters(id)?;
-    let value = |name: &str| {
-        let pair = parameters.iter().find(|(its, _)| its == name);
-        pair.map(|(_, value)| value.clone())
-    };
-    Ok(Scope::gather(kernel, id, value))
-}
-
-/// A resource's operations that have a time: name and seconds.
-///
-/// # Errors
-/// See [`ask`].
-pub fn timeouts(id: &str) -> Result<Vec<(String, u64)>, Failure> {
+pub fn configured(id: &str) -> Result<Configured, Failure> {
     let step = "read the configuration";
     let path = format!("//primitive[@id='{id}']");
     let text = ask(step, "cibadmin", &["--query", "--xpath", &path])?;
-    view::timeouts(&text).map_err(|error| Failure::new(Kind::Failed, step, error))
+    Configured::parse(&text).map_err(|error| Failure::new(Kind::Failed, step, error))
 }
 
 /// Commands a move. The rule that does it ends by itself, should nobody live to end it.

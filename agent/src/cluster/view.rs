@@ -2,6 +2,10 @@
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
+use understudy_core::failure::{Failure, Kind};
+use understudy_core::params::quoted;
+
+use super::PORTS;
 
 /// The cluster at one moment.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -73,8 +77,7 @@ impl View {
             match tag.name().as_ref() {
                 b"cluster_options" => {
                     view.maintenance = is(&tag, "maintenance-mode");
-                    view.fencing =
-                        is(&tag, "stonith-enabled") || is(&tag, "fencing-enabled");
+                    view.fencing = is(&tag, "stonith-enabled");
                 }
                 b"resource" => {
                     view.resources.push(resource(&tag));
@@ -89,7 +92,7 @@ impl View {
                     view.nodes.push(member(&tag));
                 }
                 b"node" => node = value(&tag, "name").unwrap_or_default(),
-                b"attribute" if value(&tag, "name").as_deref() == Some("fcport") => {
+                b"attribute" if value(&tag, "name").as_deref() == Some(PORTS) => {
                     let ports = value(&tag, "value").and_then(|text| text.parse().ok());
                     let member = view.nodes.iter_mut().find(|its| its.name == node);
                     if let Some(member) = member {
@@ -99,6 +102,25 @@ impl View {
                 _ => {}
             }
         }
+    }
+
+    /// The takeover groups.
+    pub fn groups(&self) -> impl Iterator<Item = &Resource> {
+        self.resources.iter().filter(|resource| resource.agent == "ocf:understudy:vport")
+    }
+
+    /// A takeover group by its id.
+    ///
+    /// # Errors
+    /// There is none, or it is something else.
+    pub fn group(&self, id: &str) -> Result<&Resource, Failure> {
+        self.groups().find(|group| group.id == id).ok_or_else(|| {
+            let names: Vec<_> = self.groups().map(|group| group.id.as_str()).collect();
+            let names = if names.is_empty() { "none".into() } else { names.join(", ") };
+            let cause = format!("{} is no takeover group", quoted(id));
+            Failure::new(Kind::Failed, "find the resource", cause)
+                .advise(format!("There are: {names}"))
+        })
     }
 
     /// A resource by its id.
@@ -123,7 +145,8 @@ fn member(tag: &BytesStart) -> Member {
 }
 
 fn resource(tag: &BytesStart) -> Resource {
-    // Pacemaker 2 says apart from the role what is being done; 3 within it.
+    // Pacemaker 3.0 says what is being done within the role; its schema has an attribute
+    // for it too.
     let pending = value(tag, "pending").filter(|what| what != "Monitoring");
     Resource {
         id: value(tag, "id").unwrap_or_default(),
@@ -135,63 +158,11 @@ fn resource(tag: &BytesStart) -> Resource {
     }
 }
 
-/// The names and values of the `nvpair`s of a part of the configuration.
-///
-/// # Errors
-/// It is no XML.
-pub fn pairs(text: &str) -> Result<Vec<(String, String)>, quick_xml::Error> {
-    let mut pairs = Vec::new();
-    let mut reader = Reader::from_str(text);
-    loop {
-        match reader.read_event()? {
-            Event::Start(tag) | Event::Empty(tag) if tag.name().as_ref() == b"nvpair" => {
-                pairs.extend(value(&tag, "name").zip(value(&tag, "value")));
-            }
-            Event::Eof => return Ok(pairs),
-            _ => {}
-        }
-    }
-}
-
-/// The operations of a part of the configuration that have a time: name and seconds.
-///
-/// # Errors
-/// It is no XML.
-pub fn timeouts(text: &str) -> Result<Vec<(String, u64)>, quick_xml::Error> {
-    let mut found = Vec::new();
-    let mut reader = Reader::from_str(text);
-    loop {
-        match reader.read_event()? {
-            Event::Start(tag) | Event::Empty(tag) if tag.name().as_ref() == b"op" => {
-                let time = value(&tag, "timeout").and_then(|time| seconds(&time));
-                found.extend(value(&tag, "name").zip(time));
-            }
-            Event::Eof => return Ok(found),
-            _ => {}
-        }
-    }
-}
-
-/// A time as Pacemaker writes it, in whole seconds: `60s`, `60`, `2min`, `500ms`.
-fn seconds(text: &str) -> Option<u64> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.trim().split_at_checked(end)?;
-    let number: u64 = number.parse().ok()?;
-    match unit.trim() {
-        "" | "s" | "sec" => Some(number),
-        "ms" | "msec" => Some(number / 1000),
-        "m" | "min" => number.checked_mul(60),
-        "h" | "hr" => number.checked_mul(3600),
-        _ => None,
-    }
-}
-
-fn value(tag: &BytesStart, name: &str) -> Option<String> {
+/// An attribute's value, as it was meant.
+pub fn value(tag: &BytesStart, name: &str) -> Option<String> {
     let attribute = tag.try_get_attribute(name).ok()??;
-    attribute
-        .normalized_value(XmlVersion::Implicit1_0)
-        .ok()
-        .map(std::borrow::Cow::into_owned)
+    let value = attribute.normalized_value(XmlVersion::Implicit1_0).ok()?;
+    Some(value.into_owned())
 }
 
 fn is(tag: &BytesStart, name: &str) -> bool {
@@ -242,23 +213,8 @@ mod tests {
         assert!(group.managed && !group.blocked);
         assert_eq!(view.resource("group-b").unwrap().nodes, [""; 0]);
         assert_eq!(view.resource("fcport").unwrap().agent, "ocf:understudy:fcport");
-    }
-
-    #[test]
-    fn times_are_read_in_every_unit() {
-        let text = r#"<operations><op name="start" timeout="2min"/><op name="stop"/>
-                      <op name="monitor" timeout="500ms"/></operations>"#;
-        let want = [("start".to_owned(), 120), ("monitor".to_owned(), 0)];
-        assert_eq!(timeouts(text).unwrap(), want);
-        let all = ["60", "60s", "1m", "x", "60 parsecs"].map(seconds);
-        assert_eq!(all, [Some(60), Some(60), Some(60), None, None]);
-    }
-
-    #[test]
-    fn values_are_read_as_they_were_written() {
-        let text = r#"<x><nvpair id="i" name="disks" value="0=/dev/a&amp;b 1=c"/></x>"#;
-        let want = ("disks".to_owned(), "0=/dev/a&b 1=c".to_owned());
-        assert_eq!(pairs(text).unwrap(), [want]);
-        assert!(pairs("<x").is_err() || pairs("<x").unwrap().is_empty());
+        let refused = view.group("fcport").unwrap_err().to_string();
+        let want = "'fcport' is no takeover group. There are: group-a, group-b";
+        assert!(refused.ends_with(want), "{refused}");
     }
 }

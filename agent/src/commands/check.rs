@@ -1,23 +1,26 @@
 //! `understudy check`: would a takeover succeed here, now?
 
-use std::io::{IsTerminal, Write};
+use std::collections::BTreeMap;
+use std::io::Write;
 
 use understudy_core::budget::Budget;
 use understudy_core::failure::Failure;
+use understudy_core::group::LinkLoss;
 use understudy_core::kernel::RealKernel;
 use understudy_core::verbs::check as look;
 use understudy_core::verbs::check::{Finding, Verdict};
 
-use super::complain;
 use super::configure::operations;
 use super::line::Line;
-use super::status::TIME;
-use super::table::{GREEN, RED, painted, wrapped};
+use super::table::{GREEN, RED, YELLOW, painted, wrapped};
+use super::{TIME, complain, json, paint};
 use crate::cluster::{self, View};
 use crate::exit::Code;
 
-/// Yellow, for a doubt.
-const YELLOW: &str = "33";
+/// What `configure` gives is generous: so many times what an operation needs.
+const GENEROUS: u64 = 3;
+/// What Pacemaker gives an operation that has no time of its own, in seconds.
+const DEFAULT: u64 = 20;
 
 /// Prints every finding. The code is 0 where a takeover would succeed.
 pub fn check(kernel: &RealKernel, node: &str, line: &Line) -> Code {
@@ -25,9 +28,9 @@ pub fn check(kernel: &RealKernel, node: &str, line: &Line) -> Code {
         Ok(findings) => findings,
         Err(failure) => return complain(&failure.to_string(), Code::Failed),
     };
-    let paint = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let paint = paint();
     let text = match line.has("--json") {
-        true => serde_json::to_string_pretty(&findings).unwrap_or_default() + "\n",
+        true => json(&findings),
         false => findings.iter().map(|finding| told(finding, paint)).collect(),
     };
     let bad = findings.iter().any(|finding| finding.verdict == Verdict::Bad);
@@ -42,14 +45,14 @@ fn findings(
     resource: &str,
 ) -> Result<Vec<Finding>, Failure> {
     let view = cluster::view()?;
-    let group = super::takeover::group(&view, resource)?;
-    let scope = cluster::scope(kernel, &group.id)?;
+    let id = &view.group(resource)?.id;
+    let configured = cluster::configured(id)?;
+    let scope = configured.scope(kernel, id);
     let mut findings = look::check(kernel, node, &scope, Budget::new(kernel, TIME));
     findings.extend(fencing(&view));
     if let Ok(group) = &scope.group {
-        let configured = cluster::timeouts(&group.name)?;
-        findings.extend(times(&configured, group.disks.len()));
-        let degraded = group.link_loss == understudy_core::group::LinkLoss::Degraded;
+        findings.extend(times(&configured.timeouts, group.disks.len()));
+        let degraded = group.link_loss == LinkLoss::Degraded;
         let told = view.node(node).and_then(|node| node.ports_online);
         if degraded && told.is_none() {
             findings.push(Finding::doubtful(
@@ -72,21 +75,16 @@ fn fencing(view: &View) -> Option<Finding> {
 }
 
 /// Times that are shorter than what fits the number of LUNs.
-fn times(configured: &[(String, u64)], luns: usize) -> Vec<Finding> {
-    /// What Pacemaker gives an operation that has no time of its own.
-    const DEFAULT: u64 = 20;
+fn times(configured: &BTreeMap<String, u64>, luns: usize) -> Vec<Finding> {
     let mut findings = Vec::new();
     for wanted in operations(luns).iter().filter(|o| ["start", "stop"].contains(&o.name))
     {
-        let its = configured.iter().find(|(name, _)| name == wanted.name);
-        let seconds = its.map_or(DEFAULT, |(_, seconds)| *seconds);
         let name = wanted.name;
-        if seconds * 3 < u64::from(wanted.timeout) {
-            findings.push(Finding::doubtful(
-                "times",
-                format!("{name} may take {seconds} s, with {luns} LUNs"),
-                format!("op {name} timeout={}s", wanted.timeout),
-            ));
+        let seconds = configured.get(name).copied().unwrap_or(DEFAULT);
+        if seconds < u64::from(wanted.timeout) / GENEROUS {
+            let found = format!("{name} may take {seconds} s, with {luns} LUNs");
+            let advice = format!("op {name} timeout={}s", wanted.timeout);
+            findings.push(Finding::doubtful("times", found, &advice));
         }
     }
     if findings.is_empty() {
@@ -116,13 +114,14 @@ mod tests {
 
     #[test]
     fn short_times_are_doubtful() {
-        let doubts = |configured: &[(String, u64)], luns| {
-            let found = times(configured, luns);
+        let doubts = |configured: &[(&str, u64)], luns| {
+            let pairs = configured.iter().map(|(name, time)| ((*name).to_owned(), *time));
+            let found = times(&pairs.collect(), luns);
             found.into_iter().filter(|f| f.verdict == Verdict::Doubtful).count()
         };
         assert_eq!(doubts(&[], 4), 0);
         assert_eq!(doubts(&[], 1024), 2);
-        assert_eq!(doubts(&[("stop".into(), 60)], 1024), 1);
+        assert_eq!(doubts(&[("stop", 60)], 1024), 1);
     }
 
     #[test]

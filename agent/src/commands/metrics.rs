@@ -8,9 +8,8 @@ use understudy_core::kernel::RealKernel;
 use understudy_core::verbs::status as look;
 use understudy_core::verbs::status::{Lun, Service, Status};
 
-use super::complain;
 use super::line::Line;
-use super::status::TIME;
+use super::{TIME, complain};
 use crate::exit::Code;
 
 /// Prints them. The code is 0 also where something is wrong: that is in the metrics.

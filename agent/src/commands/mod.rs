@@ -10,8 +10,10 @@ mod status;
 mod table;
 mod takeover;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
+use serde::Serialize;
 use understudy_core::kernel::RealKernel;
 
 use crate::environment::Environment;
@@ -66,8 +68,8 @@ pub const COMMANDS: &[Command] = &[
         long: "Prints the physical ports of this node and the groups that it serves: their \
                ports, the sessions of initiators, the LUNs and who owns their disks. The \
                exit code is 0 where all of it is healthy and 1 where something is not. \
-               The cluster is asked only for --cluster. docs/status.md has the fields of \
-               --json.",
+               The cluster is asked only for --cluster. The fields of --json are in \
+               /usr/share/doc/understudy/status.md.",
         root: true,
         run: status::status,
     },
@@ -88,9 +90,10 @@ pub const COMMANDS: &[Command] = &[
         words: &["GROUP", "start|stop"],
         options: &[],
         short: "the steps of a start or a stop on this node, now",
-        long: "Prints every operation that a start or a stop of the group would carry out \
-               on this node now, and does none of them. What is there already is left out, \
-               as it is in a start.",
+        long: "Prints the steps of a start or a stop of the group on this node now, with \
+               their operations, and does none of them. What is there already is left out, \
+               as it is in a start; so are the echoes, the bar and the expedited grace \
+               periods that go with them.",
         root: true,
         run: plan::plan,
     },
@@ -178,6 +181,19 @@ impl Command {
         }
         (self.run)(&kernel, &environment.node, &line)
     }
+}
+
+/// For the disks of this node to answer.
+const TIME: Duration = Duration::from_secs(20);
+
+/// Whether what is printed goes where colours are seen.
+fn paint() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// For programs.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 
 /// Says why it is not done, in a line.

@@ -9,9 +9,8 @@ use understudy_core::params::quoted;
 use understudy_core::step::Step;
 use understudy_core::verbs::plan;
 
-use super::complain;
 use super::line::Line;
-use super::status::TIME;
+use super::{TIME, complain};
 use crate::cluster;
 use crate::exit::Code;
 
@@ -27,8 +26,8 @@ pub fn plan(kernel: &RealKernel, node: &str, line: &Line) -> Code {
     };
     let planned = || -> Result<Vec<Step>, Failure> {
         let view = cluster::view()?;
-        let group = super::takeover::group(&view, line.word())?;
-        let scope = cluster::scope(kernel, &group.id)?;
+        let id = &view.group(line.word())?.id;
+        let scope = cluster::configured(id)?.scope(kernel, id);
         steps(kernel, node, &scope, Budget::new(kernel, TIME))
     };
     match planned() {

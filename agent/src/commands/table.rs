@@ -2,6 +2,8 @@
 
 /// What is wrong.
 pub const RED: &str = "31";
+/// What is in doubt.
+pub const YELLOW: &str = "33";
 /// What is well.
 pub const GREEN: &str = "32";
 

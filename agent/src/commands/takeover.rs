@@ -9,18 +9,16 @@ use understudy_core::kernel::RealKernel;
 use understudy_core::params::quoted;
 use understudy_core::verbs::check_node;
 
-use crate::cluster::{self, Member, Resource, View};
+use crate::cluster::{self, Configured, Member, Resource, View};
 use crate::exit::Code;
 
-use super::complain;
 use super::line::Line;
+use super::{TIME, complain};
 
 /// Between two looks at the cluster.
 const AGAIN: Duration = Duration::from_millis(300);
 /// For the move: a stop that fails is followed by a fence, and by a start after it.
-const TIME: Duration = Duration::from_secs(300);
-/// For the disks of this node to answer.
-const CHECK: Duration = Duration::from_secs(20);
+const MOVE: Duration = Duration::from_secs(300);
 
 /// A move to a node, or to the only other one.
 pub fn takeover(kernel: &RealKernel, this: &str, line: &Line) -> Code {
@@ -57,9 +55,9 @@ fn carry_out(
     line: &Line,
 ) -> Result<(), Failure> {
     let view = cluster::view()?;
-    let group = group(&view, line.word())?;
-    let parameters = cluster::parameters(&group.id)?;
-    let target = target(verb, &view, group, &parameters, line.value("--node"))?;
+    let group = view.group(line.word())?;
+    let configured = cluster::configured(&group.id)?;
+    let target = target(verb, &view, group, configured.home(), line.value("--node"))?;
     let name = &target.name;
     if group.nodes.contains(name) && group.state == "Started" {
         say(&format!("{} is on {name} already", group.id));
@@ -68,7 +66,7 @@ fn carry_out(
     if let Some(why) = never(&view, group, target) {
         return Err(veto(why));
     }
-    match (doubts(kernel, this, group, target), line.has("--force")) {
+    match (doubts(kernel, this, group, &configured, target), line.has("--force")) {
         (Some(why), false) => {
             return Err(veto(why).advise("--force goes on regardless"));
         }
@@ -91,27 +89,11 @@ fn carry_out(
     Ok(())
 }
 
-/// A takeover group by its id.
-///
-/// # Errors
-/// There is none, or it is something else.
-pub fn group<'a>(view: &'a View, id: &str) -> Result<&'a Resource, Failure> {
-    let groups = view.resources.iter().filter(|r| r.agent == "ocf:understudy:vport");
-    let groups: Vec<_> = groups.collect();
-    groups.iter().find(|group| group.id == id).copied().ok_or_else(|| {
-        let names: Vec<_> = groups.iter().map(|group| group.id.as_str()).collect();
-        let names = if names.is_empty() { "none".into() } else { names.join(", ") };
-        let cause = format!("{} is no takeover group", quoted(id));
-        Failure::new(Kind::Failed, "find the resource", cause)
-            .advise(format!("There are: {names}"))
-    })
-}
-
 fn target<'a>(
     verb: Verb,
     view: &'a View,
     group: &Resource,
-    parameters: &[(String, String)],
+    home: Option<&str>,
     node: Option<&str>,
 ) -> Result<&'a Member, Failure> {
     let failure = |cause: String| Failure::new(Kind::Failed, "choose the node", cause);
@@ -120,8 +102,6 @@ fn target<'a>(
         view.node(name).ok_or_else(missing)
     };
     if verb == Verb::Giveback {
-        let home = parameters.iter().find(|(name, _)| name == "home");
-        let home = home.map(|(_, value)| value.trim()).filter(|home| !home.is_empty());
         return named(home.ok_or_else(|| {
             failure(format!("{} has no home", group.id))
                 .advise("Set its parameter home, or name a node: takeover --node")
@@ -161,6 +141,7 @@ fn doubts(
     kernel: &RealKernel,
     this: &str,
     group: &Resource,
+    configured: &Configured,
     target: &Member,
 ) -> Option<String> {
     let name = &target.name;
@@ -170,12 +151,10 @@ fn doubts(
     if name != this {
         return None;
     }
-    let scope = match cluster::scope(kernel, &group.id) {
-        Ok(scope) => scope,
-        Err(failure) => return Some(failure.to_string()),
-    };
-    let budget = Budget::new(kernel, CHECK);
-    check_node(kernel, &scope, budget).err().map(|failure| failure.to_string())
+    let scope = configured.scope(kernel, &group.id);
+    check_node(kernel, &scope, Budget::new(kernel, TIME))
+        .err()
+        .map(|failure| failure.to_string())
 }
 
 fn veto(why: String) -> Failure {
@@ -200,8 +179,8 @@ fn follow(id: &str, node: &str) -> Result<Duration, Failure> {
         match (state, left) {
             (State::There, Some(left)) => return Ok(left.elapsed()),
             (State::Lost(why), _) => return Err(veto(why)),
-            _ if begun.elapsed() > TIME => {
-                return Err(veto(format!("not there after {} s", TIME.as_secs()))
+            _ if begun.elapsed() > MOVE => {
+                return Err(veto(format!("not there after {} s", MOVE.as_secs()))
                     .advise("See crm_mon and the cluster's log"));
             }
             _ => std::thread::sleep(AGAIN),
@@ -216,7 +195,7 @@ enum State {
     Before,
     /// It is being stopped.
     Stopping(String),
-    /// The node that had it is to be fenced.
+    /// The node that had it is lost, and is to be fenced.
     Fencing(String),
     /// It is nowhere, or being started.
     Starting,
@@ -249,7 +228,7 @@ impl State {
         match self {
             Self::Before => format!("{id}: commanded"),
             Self::Stopping(on) => format!("{id}: stops on {on}"),
-            Self::Fencing(on) => format!("{id}: {on} is fenced, for its stop failed"),
+            Self::Fencing(on) => format!("{id}: {on} is lost, and fenced first"),
             Self::Starting => format!("{id}: starts on {node}"),
             Self::There => format!("{id}: started on {node}"),
             Self::Lost(why) => why.clone(),
@@ -310,7 +289,5 @@ mod tests {
         assert_eq!(why(&now).unwrap(), "b is in standby");
         now.resources[0].managed = false;
         assert_eq!(why(&now).unwrap(), "g is not managed");
-        let unknown = group(&now, "x").unwrap_err().to_string();
-        assert!(unknown.ends_with("'x' is no takeover group. There are: g"), "{unknown}");
     }
 }

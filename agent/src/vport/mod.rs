@@ -14,13 +14,9 @@ use understudy_core::scope::Scope;
 
 use crate::environment::Environment;
 use crate::exit::{Code, Outcome};
-use crate::metadata::{self, VPORT};
 
-const USAGE: &str =
-    "usage: vport {start|stop|monitor|reload-agent|validate-all|meta-data}\n";
-
-/// Carries out an action.
-pub fn run(action: &str, environment: &Environment) -> Outcome {
+/// Carries out an action, if there is such a one.
+pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
     // A user who sees only a part would take what is hidden for what is not there.
     let acts = match action {
         "start" | "stop" | "monitor" | "status" | "reload-agent" => true,
@@ -30,22 +26,17 @@ pub fn run(action: &str, environment: &Environment) -> Outcome {
     if acts && !environment.kernel().may_act() {
         let reason =
             format!("{action}: only root may look at the target and change it; be root");
-        return Outcome { code: Code::Permission, reason: Some(reason) };
+        return Some(Outcome { code: Code::Permission, reason: Some(reason) });
     }
-    match action {
+    Some(match action {
         "start" => start::start(&Call::new(environment)),
         "stop" => stop::stop(&Call::new(environment)),
         // `status` is what monitor was once called.
         "monitor" | "status" => monitor::monitor(&Call::new(environment)),
         "reload-agent" => reload::reload(&Call::new(environment)),
         "validate-all" => validate::validate(environment),
-        "meta-data" => Outcome::plain(crate::print(&metadata::document(&VPORT))),
-        "usage" | "help" => Outcome::plain(crate::print(USAGE)),
-        _ => Outcome {
-            code: Code::Unimplemented,
-            reason: Some(format!("there is no action '{action}'; {}", USAGE.trim())),
-        },
-    }
+        _ => return None,
+    })
 }
 
 /// What every action that looks at the kernel begins with.

@@ -137,7 +137,7 @@ pub fn read_reservation(disk: &Path) -> Result<Done, KernelError> {
     let words = |why| failed(Cause::Device(why));
     let keys = persistent_reserve_in(&file, READ_KEYS).map_err(failed)?;
     let keys = Reservation::parse_keys(&keys).map_err(words)?;
-    // Without a registration there is no reservation (SPC-4 5.13.10.1).
+    // Who holds a reservation is registered (SPC-4 5.13).
     if keys.is_empty() {
         return Ok(Done::Reservation(Reservation { keys, holder: None }));
     }

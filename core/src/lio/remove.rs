@@ -29,7 +29,7 @@ pub fn remove_ports(export: &Export) -> [(&'static str, Vec<Chain>); 3] {
     let ports = trees()
         .map(|tree| vec![Op::RemoveDir(tree.tpg()), Op::RemoveDir(tree.path.clone())]);
     [
-        ("remove the initiators", acls.collect::<Vec<_>>()),
+        ("remove the initiators", acls.collect()),
         ("remove the LUNs", luns.collect()),
         ("remove the target ports", ports.collect()),
     ]

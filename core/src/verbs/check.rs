@@ -1,21 +1,20 @@
 //! Check: would a takeover succeed on this node, now? Nothing is changed.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric;
 use crate::failure::Failure;
-use crate::group::{Group, Ownership};
-use crate::kernel::{Chain, Kernel, Op, paths};
+use crate::group::{Group, Ownership, PortSpec};
+use crate::kernel::{Chain, Kernel, Op};
 use crate::lio::Driver;
 use crate::ownership;
 use crate::scope::Scope;
 
 use super::look;
-use super::takeover::{driver, misconfigured};
+use super::status::{Owner, owner};
+use super::takeover::{driver, misconfigured, target_is_here};
 
 /// What was looked at, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,36 +42,34 @@ pub enum Verdict {
 }
 
 impl Finding {
+    fn new(what: &'static str, verdict: Verdict, found: String, advice: &str) -> Self {
+        Self { what, verdict, found, advice: advice.to_owned() }
+    }
+
     /// As it should be.
     pub fn good(what: &'static str, found: impl Into<String>) -> Self {
-        let (found, advice) = (found.into(), String::new());
-        Self { what, verdict: Verdict::Good, found, advice }
+        Self::new(what, Verdict::Good, found.into(), "")
     }
 
     /// Not as it should be.
-    pub fn doubtful(
-        what: &'static str,
-        found: impl Into<String>,
-        advice: impl Into<String>,
-    ) -> Self {
-        let (found, advice) = (found.into(), advice.into());
-        Self { what, verdict: Verdict::Doubtful, found, advice }
+    pub fn doubtful(what: &'static str, found: impl Into<String>, advice: &str) -> Self {
+        Self::new(what, Verdict::Doubtful, found.into(), advice)
     }
 
     /// In the way of a takeover.
-    pub fn bad(
-        what: &'static str,
-        found: impl Into<String>,
-        advice: impl Into<String>,
-    ) -> Self {
-        let (found, advice) = (found.into(), advice.into());
-        Self { what, verdict: Verdict::Bad, found, advice }
+    pub fn bad(what: &'static str, found: impl Into<String>, advice: &str) -> Self {
+        Self::new(what, Verdict::Bad, found.into(), advice)
     }
 
-    /// One for each cause of a failure.
-    fn of(what: &'static str, failure: &Failure) -> Vec<Self> {
-        let causes = failure.causes.iter();
-        causes.map(|cause| Self::bad(what, cause, &failure.advice)).collect()
+    /// One for each cause of a failure, or the one that there is none.
+    fn of<T>(what: &'static str, found: Result<T, Failure>, well: &str) -> Vec<Self> {
+        match found {
+            Ok(_) => vec![Self::good(what, well)],
+            Err(failure) => {
+                let causes = failure.causes.iter();
+                causes.map(|cause| Self::bad(what, cause, &failure.advice)).collect()
+            }
+        }
     }
 }
 
@@ -85,7 +82,9 @@ pub fn check(
 ) -> Vec<Finding> {
     let group = match &scope.group {
         Ok(group) => group,
-        Err(error) => return Finding::of("parameters", &misconfigured(error)),
+        Err(error) => {
+            return Finding::of::<()>("parameters", Err(misconfigured(error)), "");
+        }
     };
     let (luns, ports) = (group.disks.len(), group.ports.len());
     let told =
@@ -93,34 +92,20 @@ pub fn check(
     let mut findings = vec![Finding::good("parameters", told)];
     match driver(group) {
         Ok(driver) => {
-            findings.push(target(kernel, driver));
+            let well = format!("LIO is here, with {}", driver.module());
+            findings.extend(Finding::of("target", target_is_here(kernel, driver), &well));
             findings.extend(physical_ports(kernel, scope, group, driver));
         }
-        Err(failure) => findings.extend(Finding::of("driver", &failure)),
+        failed => findings.extend(Finding::of("driver", failed, "")),
     }
-    match disk::find_all(kernel, &group.disks) {
-        Ok(_) => findings.push(Finding::good("disks", format!("all {luns} are here"))),
-        Err(failure) => findings.extend(Finding::of("disks", &failure)),
-    }
+    let found = disk::find_all(kernel, &group.disks);
+    findings.extend(Finding::of("disks", found, &format!("all {luns} are here")));
     let disks = disk::find_any(kernel, &group.disks);
     findings.extend(readable(kernel, &disks, budget));
     if group.ownership == Ownership::Scsi3Pr {
         findings.extend(reservations(kernel, node, &disks, budget));
     }
     findings
-}
-
-fn target(kernel: &dyn Kernel, driver: &dyn Driver) -> Finding {
-    let (module, what) = (driver.module(), "target");
-    if !kernel.exists(&paths::module(module)) {
-        let advice = "Load it at boot, before the port's driver (/etc/modules-load.d)";
-        return Finding::bad(what, format!("the module {module} is not loaded"), advice);
-    }
-    if !kernel.exists(Path::new(paths::TARGET)) {
-        let advice = "Load target_core_mod and mount configfs: sys-kernel-config.mount";
-        return Finding::bad(what, format!("{} is not there", paths::TARGET), advice);
-    }
-    Finding::good(what, format!("LIO is here, with {module}"))
 }
 
 fn physical_ports(
@@ -132,23 +117,25 @@ fn physical_ports(
     let what = "port";
     let found = match look(kernel, scope) {
         Ok(found) => found,
-        Err(failure) => return Finding::of(what, &failure),
+        failed => return Finding::of(what, failed, ""),
     };
-    let one = |port: &crate::group::PortSpec| {
+    let one = |port: &PortSpec| {
         let wwpn = port.wwpn;
         if let Some(vport) = found.vports.iter().find(|vport| vport.wwpn == wwpn) {
             let told = format!("{wwpn} is {} here, on {}", vport.state, vport.parent);
             return vec![Finding::good(what, told)];
         }
-        match fabric::choose(kernel, port, driver) {
-            Ok(physical) => {
-                let (host, free) = (physical.host, physical.vports_free);
-                let told =
-                    format!("{wwpn} would go to {host}, which has room for {free}");
-                vec![Finding::good(what, told)]
-            }
-            Err(failure) => Finding::of(what, &failure),
-        }
+        let chosen = fabric::choose(kernel, port, driver);
+        let well = chosen.as_ref().map_or_else(
+            |_| String::new(),
+            |port| {
+                format!(
+                    "{wwpn} would go to {}, with room for {}",
+                    port.host, port.vports_free
+                )
+            },
+        );
+        Finding::of(what, chosen, &well)
     };
     group.ports.iter().flat_map(one).collect()
 }
@@ -179,22 +166,24 @@ fn reservations(
     let what = "reservations";
     let nodes: Vec<_> = disks.iter().map(|disk| disk.node.clone()).collect();
     let ours = ownership::key_of(node);
-    let (mut findings, mut here, mut elsewhere, mut nobodys) = (Vec::new(), 0, 0, 0);
+    let (mut findings, mut counts) = (Vec::new(), [0; 3]);
+    let [here, elsewhere, nobodys] = &mut counts;
     for (disk, now) in disks.iter().zip(ownership::read(kernel, &nodes, budget)) {
-        match now {
-            Ok(now) if now.owned_by(ours) => here += 1,
-            Ok(now) if now.holder.is_none() && now.keys.is_empty() => nobodys += 1,
-            Ok(_) => elsewhere += 1,
-            Err(error) => {
-                let found = format!("LUN {} ({}): {error}", disk.lun, disk.device);
-                let advice = "A disk without persistent reservations needs \
-                              ownership=none, and something else that guarantees one owner";
-                findings.push(Finding::bad(what, found, advice));
-            }
+        if let Err(error) = &now {
+            let found = format!("LUN {} ({}): {error}", disk.lun, disk.device);
+            let advice = "A disk without persistent reservations needs ownership=none, \
+                          and something else that guarantees one owner";
+            findings.push(Finding::bad(what, found, advice));
+        }
+        match owner(Some(now), ours).0 {
+            Owner::ThisNode => *here += 1,
+            Owner::Another => *elsewhere += 1,
+            Owner::Nobody => *nobodys += 1,
+            Owner::NotReserved | Owner::Unknown => {}
         }
     }
-    let told = [(here, "this node's"), (elsewhere, "another's"), (nobodys, "nobody's")];
-    let told = told.iter().filter(|(count, _)| *count > 0);
+    let told = counts.iter().zip(["this node's", "another's", "nobody's"]);
+    let told = told.filter(|(count, _)| **count > 0);
     let told: Vec<_> = told.map(|(count, whose)| format!("{count} {whose}")).collect();
     if !told.is_empty() {
         findings.push(Finding::good(what, told.join(", ")));

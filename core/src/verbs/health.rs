@@ -85,8 +85,8 @@ pub fn health(
     }
 }
 
-/// What is wrong with the ports; and apart from it what only a lost link is wrong with,
-/// where that is no failure.
+/// What is wrong with the ports; and, where that is to be no failure, those that have only
+/// lost their link.
 fn ports(
     kernel: &dyn Kernel,
     group: &Group,

@@ -1,5 +1,7 @@
 //! Plan: the steps that a takeover or a release would take on this node now, as plain
-//! values. Nothing is changed. Where a step waits for something, its title says so.
+//! values. Nothing is changed. Where a step waits for something, its title says so. What
+//! goes on around the steps is not in it: expedited grace periods, echoes, the bar, and the
+//! database's entries.
 
 use crate::budget::Budget;
 use crate::fabric;
@@ -67,7 +69,10 @@ pub fn release_steps(
     let remove = lio::remove_ports(&found.export).into_iter();
     let remove = remove.chain(lio::remove(&found.export));
     steps.extend(remove.map(|(title, chains)| Step::new(title, chains)));
-    let (ours, _) = ownership::owned(kernel, &disks, key, budget);
+    let (ours, errors) = ownership::owned(kernel, &disks, key, budget);
+    if !errors.is_empty() {
+        return Err(Failure::kernel("read the reservations", &errors));
+    }
     let give_up = ours.iter().map(|disk| ownership::leave(disk, key));
     steps.push(Step::new("give up the disks, and read back", give_up.collect()));
     Ok(without_empty(steps))

@@ -257,7 +257,8 @@ fn luns(
     entry.disks.iter().zip(reservations).map(lun).collect()
 }
 
-fn owner(
+/// Whose a disk is that answered so, or was not asked; and the key that holds it.
+pub(super) fn owner(
     now: Option<Result<Reservation, KernelError>>,
     ours: Key,
 ) -> (Owner, Option<Key>) {

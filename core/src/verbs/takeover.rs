@@ -113,16 +113,7 @@ pub(super) fn observe(
     budget: Budget,
 ) -> Result<Here, Failure> {
     let driver = driver(group)?;
-    if !kernel.exists(&paths::module(driver.module())) {
-        let cause = format!("the module {} is not loaded", driver.module());
-        return Err(Failure::new(Kind::Node, "look at this node", cause)
-            .advise("Load it at boot, before the port's driver (/etc/modules-load.d)"));
-    }
-    if !kernel.exists(Path::new(paths::TARGET)) {
-        let cause = format!("{} is not there", paths::TARGET);
-        return Err(Failure::new(Kind::Node, "look at this node", cause)
-            .advise("Load target_core_mod and mount configfs: sys-kernel-config.mount"));
-    }
+    target_is_here(kernel, driver)?;
     let disks = disk::find_all(kernel, &group.disks)?;
     let found = look(kernel, scope)?;
     same_disks(group, &disks, &found.export)?;
@@ -154,6 +145,24 @@ pub(super) fn driver(group: &Group) -> Result<&'static dyn Driver, Failure> {
             Err(Failure::new(Kind::Configuration, "choose a driver", cause))
         }
     }
+}
+
+/// Whether LIO is here, and its driver for the port.
+pub(super) fn target_is_here(
+    kernel: &dyn Kernel,
+    driver: &dyn Driver,
+) -> Result<(), Failure> {
+    if !kernel.exists(&paths::module(driver.module())) {
+        let cause = format!("the module {} is not loaded", driver.module());
+        return Err(Failure::new(Kind::Node, "look at this node", cause)
+            .advise("Load it at boot, before the port's driver (/etc/modules-load.d)"));
+    }
+    if !kernel.exists(Path::new(paths::TARGET)) {
+        let cause = format!("{} is not there", paths::TARGET);
+        return Err(Failure::new(Kind::Node, "look at this node", cause)
+            .advise("Load target_core_mod and mount configfs: sys-kernel-config.mount"));
+    }
+    Ok(())
 }
 
 /// A backstore that holds another disk than the one that the group says would be served

@@ -6,6 +6,8 @@ use serde::Deserialize;
 use understudy_core::group::Group;
 use understudy_core::params::{VPORT, quoted};
 
+use crate::cluster;
+
 /// The file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,6 +76,13 @@ pub const HOME: u32 = 100;
 /// How much a group prefers a node with a port online: more than to stay.
 pub const ONLINE: u32 = 2000;
 
+/// What everybody should be told.
+pub const FENCING: &str =
+    "Fencing must be configured and tried: without it nothing here is safe.";
+/// How often the physical ports are looked at.
+pub const WATCH: Operation =
+    Operation { name: "monitor", interval: 5, timeout: 20, level: 0 };
+
 /// Reads the file.
 ///
 /// # Errors
@@ -113,13 +122,12 @@ fn told(error: &toml::de::Error) -> String {
 
 fn primitive(item: &Item, initiators: &[String]) -> Result<(Group, Primitive), String> {
     let name = &item.name;
-    // An id of XML, of which both shells take every one.
-    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    // It becomes an id in XML, and a word of a shell's.
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if !begins || !name.chars().all(plain) {
         return Err(format!("{} is no name for a resource", quoted(name)));
     }
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if item.home.is_empty() || !item.home.chars().all(plain) {
         return Err(format!("{name}: {} is no node's name", quoted(&item.home)));
     }
@@ -139,10 +147,9 @@ fn primitive(item: &Item, initiators: &[String]) -> Result<(Group, Primitive), S
     let group = Group::parse(name, value).map_err(|error| format!("{name}: {error}"))?;
     let parameters = VPORT.iter().filter_map(|p| Some((p.name, value(p.name)?)));
     let fabrics: BTreeSet<_> = group.ports.iter().filter_map(|p| p.fabric).collect();
-    let mut attributes: Vec<_> =
-        fabrics.into_iter().map(|fabric| format!("fcport-{}", fabric.hex())).collect();
+    let mut attributes: Vec<_> = fabrics.into_iter().map(cluster::ports_in).collect();
     if attributes.is_empty() {
-        attributes.push("fcport".into());
+        attributes.push(cluster::PORTS.into());
     }
     let primitive = Primitive {
         id: name.clone(),

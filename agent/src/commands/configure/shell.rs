@@ -1,77 +1,93 @@
 //! The configuration as commands of `pcs` and of `crm`.
 
-use std::fmt::Write as _;
+use super::pair::{FENCING, HOME, ONLINE, Operation, Plan, Primitive, STICKINESS, WATCH};
 
-use super::pair::{HOME, ONLINE, Operation, Plan, Primitive, STICKINESS};
-
-const FENCING: &str =
-    "# Fencing must be configured and tried: without it nothing here is safe.\n";
+/// How a shell says it: each a command, or several.
+struct Shell {
+    create: fn(&Primitive) -> String,
+    prefer: fn(id: &str, home: &str) -> String,
+    watch: fn() -> String,
+    rule: fn(id: &str, attribute: &str) -> String,
+}
 
 /// Commands for `pcs`.
 pub fn pcs(plan: &Plan) -> String {
-    let mut text = FENCING.to_owned();
-    for group in &plan.groups {
-        let id = &group.id;
-        let _ = writeln!(
-            text,
-            "pcs resource create {id} ocf:understudy:vport{}{BREAK}op{}{BREAK}\
-             meta resource-stickiness={STICKINESS}",
-            parameters(group),
-            operations(&group.operations, "")
-        );
-    }
-    for Primitive { id, home, .. } in &plan.groups {
-        let _ = writeln!(text, "pcs constraint location {id} prefers {home}={HOME}");
-    }
-    let _ = writeln!(
-        text,
-        "pcs resource create fcport ocf:understudy:fcport{BREAK}\
-         op monitor interval=5s timeout=20s{BREAK}clone"
-    );
-    for Primitive { id, attributes, .. } in &plan.groups {
-        for attribute in attributes {
-            let _ = writeln!(
-                text,
-                "pcs constraint location {id} rule score={ONLINE}{BREAK}\
-                 not_defined {attribute} or {attribute} gt 0"
-            );
-        }
-    }
-    text
+    commands(
+        plan,
+        &Shell {
+            create: |group| {
+                format!(
+                    "pcs resource create {} ocf:understudy:vport{}{BREAK}op{}{BREAK}\
+                     meta resource-stickiness={STICKINESS}",
+                    group.id,
+                    parameters(group),
+                    operations(&group.operations, "")
+                )
+            },
+            prefer: |id, home| {
+                format!("pcs constraint location {id} prefers {home}={HOME}")
+            },
+            watch: || {
+                format!(
+                    "pcs resource create fcport ocf:understudy:fcport{BREAK}op{}{BREAK}clone",
+                    operations(&[WATCH], "")
+                )
+            },
+            rule: |id, attribute| {
+                format!(
+                    "pcs constraint location {id} rule score={ONLINE}{BREAK}\
+                     not_defined {attribute} or {attribute} gt 0"
+                )
+            },
+        },
+    )
 }
 
 /// Commands for `crm`.
 pub fn crm(plan: &Plan) -> String {
-    let mut text = FENCING.to_owned();
-    for group in &plan.groups {
-        let id = &group.id;
-        let _ = writeln!(
-            text,
-            "crm configure primitive {id} ocf:understudy:vport{BREAK}params{}{}{BREAK}\
-             meta resource-stickiness={STICKINESS}",
-            parameters(group),
-            operations(&group.operations, "op ")
-        );
+    commands(
+        plan,
+        &Shell {
+            create: |group| {
+                format!(
+                    "crm configure primitive {} ocf:understudy:vport{BREAK}params{}{}{BREAK}\
+                     meta resource-stickiness={STICKINESS}",
+                    group.id,
+                    parameters(group),
+                    operations(&group.operations, "op ")
+                )
+            },
+            prefer: |id, home| {
+                format!("crm configure location {id}-home {id} {HOME}: {home}")
+            },
+            watch: || {
+                format!(
+                    "crm configure primitive fcport ocf:understudy:fcport{}\n\
+                     crm configure clone fcport-clone fcport",
+                    operations(&[WATCH], "op ")
+                )
+            },
+            rule: |id, attribute| {
+                format!(
+                    "crm configure location {id}-{attribute} {id}{BREAK}\
+                     rule {ONLINE}: not_defined {attribute} or {attribute} gt 0"
+                )
+            },
+        },
+    )
+}
+
+fn commands(plan: &Plan, shell: &Shell) -> String {
+    let groups = &plan.groups;
+    let mut all = vec![format!("# {FENCING}")];
+    all.extend(groups.iter().map(shell.create));
+    all.extend(groups.iter().map(|group| (shell.prefer)(&group.id, &group.home)));
+    all.push((shell.watch)());
+    for group in groups {
+        let rule = |attribute: &String| (shell.rule)(&group.id, attribute);
+        all.extend(group.attributes.iter().map(rule));
     }
-    for Primitive { id, home, .. } in &plan.groups {
-        let _ = writeln!(text, "crm configure location {id}-home {id} {HOME}: {home}");
-    }
-    let _ = writeln!(
-        text,
-        "crm configure primitive fcport ocf:understudy:fcport{BREAK}\
-         op monitor interval=5s timeout=20s\n\
-         crm configure clone fcport-clone fcport"
-    );
-    for Primitive { id, attributes, .. } in &plan.groups {
-        for attribute in attributes {
-            let _ = writeln!(
-                text,
-                "crm configure location {id}-{attribute} {id}{BREAK}\
-                 rule {ONLINE}: not_defined {attribute} or {attribute} gt 0"
-            );
-        }
-    }
-    text
+    all.join("\n") + "\n"
 }
 
 /// A command goes on in the next line.

@@ -5,7 +5,7 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesText, Event};
 
-use super::pair::{HOME, ONLINE, Operation, Plan, Primitive, STICKINESS};
+use super::pair::{FENCING, HOME, ONLINE, Operation, Plan, Primitive, STICKINESS, WATCH};
 
 type Xml = Writer<Vec<u8>>;
 
@@ -19,8 +19,8 @@ pub fn document(plan: &Plan) -> String {
 }
 
 fn write(xml: &mut Xml, plan: &Plan) -> io::Result<()> {
-    let reminder = " Fencing must be configured and tried: without it nothing is safe. ";
-    xml.write_event(Event::Comment(BytesText::from_escaped(reminder)))?;
+    let reminder = format!(" {FENCING} ");
+    xml.write_event(Event::Comment(BytesText::from_escaped(&reminder)))?;
     element(xml, "configuration", &[], |xml| {
         element(xml, "resources", &[], |xml| {
             plan.groups.iter().try_for_each(|group| primitive(xml, group))?;
@@ -43,10 +43,9 @@ fn primitive(xml: &mut Xml, group: &Primitive) -> io::Result<()> {
 }
 
 fn watch(xml: &mut Xml) -> io::Result<()> {
-    let monitor = Operation { name: "monitor", interval: 5, timeout: 20, level: 0 };
     element(xml, "clone", &[("id", "fcport-clone")], |xml| {
         element(xml, "primitive", &agent("fcport", "fcport"), |xml| {
-            operations(xml, "fcport", &[monitor])
+            operations(xml, "fcport", &[WATCH])
         })
     })
 }

@@ -50,15 +50,13 @@ impl ClusterStatus {
     /// It does not answer.
     pub fn look() -> Result<Self, Failure> {
         let view = cluster::view()?;
-        let groups = view.resources.iter().filter(|r| r.agent == "ocf:understudy:vport");
         let homed = |group: &Resource| {
-            let parameters = cluster::parameters(&group.id)?;
-            let home = parameters.into_iter().find(|(name, _)| name == "home");
-            Ok(Group::new(group, home.map(|(_, value)| value)))
+            let configured = cluster::configured(&group.id)?;
+            Ok(Group::new(group, configured.home().map(String::from)))
         };
         Ok(Self {
             nodes: view.nodes.iter().map(Node::new).collect(),
-            groups: groups.map(homed).collect::<Result<_, Failure>>()?,
+            groups: view.groups().map(homed).collect::<Result<_, Failure>>()?,
         })
     }
 

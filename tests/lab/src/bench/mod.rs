@@ -115,6 +115,7 @@ pub fn run(
     let mut clock = Clock { left: slow, before: None };
     let wanted = |c: &Contender| names.is_empty() || names.contains(&c.name);
     for contender in contenders::all().into_iter().filter(wanted) {
+        clock.before = None;
         for luns in LUNS {
             if !measure(guest, &contender, luns, &mut clock, &mut report)? {
                 break;

@@ -172,7 +172,8 @@ type Ends = Vec<(&'static str, u64)>;
 /// request that is answered.
 fn followed(mut ends: Ends, started: &Marks, login: f64) -> Ends {
     // The agent waits for the login too; until it asked for it, the time is its own.
-    ends.push(("agent start", started.result.saturating_sub(started.login_ms)));
+    let waited = phase(&started.phases, "login").unwrap_or(0);
+    ends.push(("agent start", started.result.saturating_sub(waited)));
     ends.push(("login", (login * 1000.0) as u64));
     ends
 }
@@ -181,9 +182,7 @@ fn followed(mut ends: Ends, started: &Marks, login: f64) -> Ends {
 struct Marks {
     request: u64,
     result: u64,
-    /// Of the agent's own account of its time.
-    login_ms: u64,
-    /// That account.
+    /// The agent's own account of its time.
     phases: String,
 }
 
@@ -199,8 +198,7 @@ impl Marks {
         let said = logged(node, &format!("{told}.* in "));
         let said = said.map_or_else(|_| String::new(), |(_, line)| line);
         let phases = said.split_once(&told).map_or("", |(_, phases)| phases);
-        let login_ms = phase(phases, "login").unwrap_or(0);
-        Ok(Self { request, result, login_ms, phases: phases.into() })
+        Ok(Self { request, result, phases: phases.into() })
     }
 }
 

@@ -13,6 +13,7 @@ pub fn run(world: &World) -> Result<Seen> {
     under_load(world, |load| {
         let node = world.node(group.home)?;
         progress::during("wrong use: a line, and a code", || refusals(node, group))?;
+        progress::during("what only looks", || looks(node, group, other))?;
         let host = world.lab.host()?;
         for (verb, to) in [("takeover", group.partner), ("giveback", group.home)] {
             let step = progress::step(format!("understudy {verb} {}", group.name));
@@ -42,6 +43,26 @@ fn command(world: &World, verb: &str, group: &Group, to: &str) -> Result<()> {
     }
     let rules = "! cibadmin -Q -o constraints | grep 'id=\"cli-'";
     node.run(rules, COMMAND).map(drop)
+}
+
+/// Commands that change nothing, each with what it must say.
+fn looks(node: &Guest, group: &Group, other: &Group) -> Result<()> {
+    let (here, there) = (group.name, other.name);
+    for (command, words) in [
+        ("status".to_owned(), format!("group {here}, native")),
+        ("status --cluster".to_owned(), format!("{there} ")),
+        (format!("check {here}"), "reservations 4 this node's".to_owned()),
+        (format!("check {there}"), "reservations 4 another's".to_owned()),
+        (format!("plan {here} stop"), "1. quiesce the LUNs".to_owned()),
+        (format!("plan {there} start"), "1. own the disks, and read back".to_owned()),
+        ("metrics".to_owned(), format!("understudy_luns_owned{{group=\"{here}\"}} 4")),
+    ] {
+        let said = node.run(&format!("understudy {command}"), COMMAND)?;
+        if !said.contains(&words) {
+            return Err(Error::other(format!("understudy {command}: {said}")));
+        }
+    }
+    Ok(())
 }
 
 fn refusals(node: &Guest, group: &Group) -> Result<()> {

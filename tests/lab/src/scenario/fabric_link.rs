@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::world::COMMAND;
 use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
-use crate::groups::Group;
+use crate::groups::{self, Group};
 use crate::load::Load;
 use crate::progress;
 
@@ -15,11 +15,20 @@ const CABLE: &str = "fc0";
 /// Longer than a glitch of the signal, shorter than anything that notices a lost port.
 const FLAP: Duration = Duration::from_secs(1);
 
-/// fc-link-cut: a flap moves nothing; a link that stays down moves the group that runs on
-/// it, and its return moves nothing.
+/// fc-link-cut: the watch begins anew and moves nothing; nor does a flap; a link that stays
+/// down moves the group that runs on it, and its return moves nothing.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let seen = under_load(world, |load| {
+        let mark = world.mark()?;
+        progress::during("watch begun anew, nothing moves", || {
+            let restart = format!("crm_resource -r {} --restart", groups::WATCH);
+            world.node(group.home)?.run(&restart, COMMAND)?;
+            match world.events(mark)?.first() {
+                Some(event) => Err(Error::other(format!("the fabric saw {event:?}"))),
+                None => Ok(()),
+            }
+        })?;
         let boots = world.node(group.home)?.boots();
         let mark = world.mark()?;
         flap(world, load, group)?;
