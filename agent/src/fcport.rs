@@ -1,11 +1,17 @@
 //! The actions of `ocf:understudy:fcport`: a clone that tells the cluster how many physical
 //! ports are online.
 
+use std::time::Duration;
+
+use understudy_core::budget::Budget;
 use understudy_core::failure::{Failure, Kind};
+use understudy_core::kernel::RealKernel;
 use understudy_core::params::{self, FCPORT, quoted};
+use understudy_core::scope::Scope;
+use understudy_core::verbs::{Health, Level, check_node, health};
 use understudy_core::watch::{self, Online};
 
-use crate::cluster;
+use crate::cluster::{self, LACKS, MAY_COME, WAITS};
 use crate::environment::Environment;
 use crate::exit::{Code, Outcome};
 
@@ -20,28 +26,60 @@ pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
         "start" => Outcome::of(start(environment)),
         "stop" => stop(environment),
         "monitor" | "status" => monitor(environment),
-        "validate-all" => Outcome::of(dampen(environment).map(drop)),
+        "validate-all" => Outcome::of(
+            dampen(environment).and_then(|_| seconds(environment, "giveback")).map(drop),
+        ),
         _ => return None,
     })
 }
 
 fn start(environment: &Environment) -> Result<(), Failure> {
-    let dampen = dampen(environment)?;
-    let online = watch::begin(&environment.kernel(), &environment.instance)?;
-    tell(&online, dampen)
+    dampen(environment)?;
+    tell(&watch::begin(&environment.kernel(), &environment.instance)?)
 }
 
 fn monitor(environment: &Environment) -> Outcome {
-    let kernel = environment.kernel();
-    let online = match watch::look(&kernel, &environment.instance) {
-        Ok(Some(online)) => online,
+    let (kernel, instance) = (environment.kernel(), &environment.instance);
+    let seen = dampen(environment).and_then(|time| watch::look(&kernel, instance, time));
+    let seen = match seen {
+        Ok(Some(seen)) => seen,
         Ok(None) => return Outcome::plain(Code::NotRunning),
         Err(failure) => return Outcome::failed(failure.to_string()),
     };
     // Told each time: the cluster may have forgotten it.
-    match dampen(environment).and_then(|dampen| tell(&online, dampen)) {
-        Ok(()) => said(&online),
+    match tell(&seen.steady).and_then(|()| tell_ready(environment)) {
+        Ok(()) => said(&seen.online),
         Err(failure) => Outcome::failed(failure.to_string()),
+    }
+}
+
+/// Tells of each group that belongs to this node whether it may come home.
+fn tell_ready(environment: &Environment) -> Result<(), Failure> {
+    let Some(patience) = seconds(environment, "giveback")? else { return Ok(()) };
+    let (kernel, node) = (environment.kernel(), &environment.node);
+    let mut groups = cluster::groups()?;
+    groups.retain(|group| group.home() == Some(node));
+    let could = groups.iter().map(|group| {
+        let budget = Budget::new(&kernel, environment.inner_timeout());
+        (group.id.clone(), could_serve(&kernel, node, &group.scope(&kernel), budget))
+    });
+    let steady = watch::steady(&kernel, &environment.instance, could.collect())?;
+    steady.into_iter().try_for_each(|(group, steady)| {
+        let word = match steady {
+            Some(steady) if steady >= u64::from(patience) => MAY_COME,
+            Some(_) => WAITS,
+            None => LACKS,
+        };
+        cluster::publish(&cluster::ready(&group), word)
+    })
+}
+
+/// Whether this node serves a group well, or has all that it needs.
+fn could_serve(kernel: &RealKernel, node: &str, scope: &Scope, budget: Budget) -> bool {
+    match health(kernel, node, scope, Level::Port, budget) {
+        Health::Running => true,
+        Health::NotRunning => check_node(kernel, scope, budget).is_ok(),
+        _ => false,
     }
 }
 
@@ -61,15 +99,16 @@ fn said(online: &Online) -> Outcome {
 }
 
 fn stop(environment: &Environment) -> Outcome {
-    let fabrics = match watch::end(&environment.kernel(), &environment.instance) {
-        Ok(Some(fabrics)) => fabrics,
+    let told = match watch::end(&environment.kernel(), &environment.instance) {
+        Ok(Some(told)) => told,
         // What another resource tells the cluster stays told.
         Ok(None) => return Outcome::plain(Code::Success),
         Err(failure) => return Outcome::failed(failure.to_string()),
     };
-    let names = fabrics.into_iter().map(cluster::ports_in);
+    let fabrics = told.fabrics.into_iter().map(cluster::ports_in);
+    let groups = told.groups.iter().map(|group| cluster::ready(group));
     // What cannot be withdrawn ends with the node's membership: it need not be fenced.
-    for name in names.chain([cluster::PORTS.to_owned()]) {
+    for name in fabrics.chain(groups).chain([cluster::PORTS.to_owned()]) {
         if let Err(failure) = cluster::withdraw(&name) {
             log::warn!("{failure}");
         }
@@ -77,21 +116,26 @@ fn stop(environment: &Environment) -> Outcome {
     Outcome::plain(Code::Success)
 }
 
-fn tell(online: &Online, dampen: u32) -> Result<(), Failure> {
-    cluster::publish(cluster::PORTS, online.values().sum(), dampen)?;
+fn tell(online: &Online) -> Result<(), Failure> {
+    cluster::publish(cluster::PORTS, online.values().sum::<u32>())?;
     online.iter().try_for_each(|(fabric, ports)| {
-        cluster::publish(&cluster::ports_in(*fabric), *ports, dampen)
+        cluster::publish(&cluster::ports_in(*fabric), *ports)
     })
 }
 
-/// Seconds; an `s` may follow.
-fn dampen(environment: &Environment) -> Result<u32, Failure> {
-    let spec = FCPORT.iter().find(|spec| spec.name == "dampen");
-    let given = spec.and_then(|spec| params::value(spec, environment.param(spec.name)));
-    let text = given.unwrap_or_default();
+fn dampen(environment: &Environment) -> Result<Duration, Failure> {
+    let seconds = seconds(environment, "dampen")?.unwrap_or_default();
+    Ok(Duration::from_secs(seconds.into()))
+}
+
+/// A parameter in seconds, with or without an `s` behind; nothing where it is not set.
+fn seconds(environment: &Environment, name: &str) -> Result<Option<u32>, Failure> {
+    let spec = FCPORT.iter().find(|spec| spec.name == name);
+    let given = spec.and_then(|spec| params::value(spec, environment.param(name)));
+    let Some(text) = given.filter(|text| !text.is_empty()) else { return Ok(None) };
     let digits = text.strip_suffix('s').unwrap_or(&text);
-    digits.parse().map_err(|_| {
-        let cause = format!("dampen: {} is not a number of seconds", quoted(&text));
+    digits.parse().map(Some).map_err(|_| {
+        let cause = format!("{name}: {} is not a number of seconds", quoted(&text));
         Failure::new(Kind::Configuration, "read the parameters", cause)
     })
 }

@@ -108,7 +108,8 @@ const fn once(name: &'static str, timeout: u32) -> Action {
 
 const VPORT_ACTIONS: &[Action] = &[
     once("start", 60),
-    once("stop", 60),
+    // With the fence after one that fails, within initiators' 60 s of patience.
+    once("stop", 25),
     Action { name: "monitor", timeout: 20, recurring: Some((10, 0)) },
     Action { name: "monitor", timeout: 30, recurring: Some((60, 10)) },
     Action { name: "monitor", timeout: 30, recurring: Some((120, 20)) },

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use crate::budget::Budget;
 use crate::digest::fnv128;
 use crate::failure::{Failure, Kind};
 use crate::group::{DeviceName, DiskSpec};
-use crate::kernel::{Kernel, paths};
+use crate::kernel::{Chain, Done, Kernel, Op, paths};
 use crate::wwn::Wwn;
+
+/// How long disks may take to say how large they are: nothing waits for it.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A disk of the group, found here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +78,24 @@ pub fn find_all(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Result<Vec<Disk>, Fa
 /// Those disks of a group that are here.
 pub fn find_any(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Vec<Disk> {
     look_for(kernel, specs).into_iter().flatten().collect()
+}
+
+/// Has the kernel notice which disks have grown, and tells. That it would not take a size is
+/// no failure: it is in nobody's way until initiators use the new end.
+pub fn rescan(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) {
+    let chains: Vec<Chain> =
+        disks.iter().map(|disk| vec![Op::Rescan(disk.node.clone())]).collect();
+    let end = budget.end.min(kernel.now() + PATIENCE);
+    for (disk, result) in disks.iter().zip(kernel.run(&chains, end)) {
+        let lun = disk.lun;
+        match result.into_last() {
+            Ok(Done::Changed) => {
+                log::info!("LUN {lun} has grown; initiators see it when they rescan");
+            }
+            Ok(_) => {}
+            Err(error) => log::warn!("LUN {lun}: {error}"),
+        }
+    }
 }
 
 /// Looks for each disk; the node's WWIDs are read once for all of them.

@@ -10,7 +10,7 @@ use crate::digest::fnv128;
 use crate::disk::Disk;
 use crate::failure::{Failure, Kind};
 use crate::kernel::reservation::{Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY};
-use crate::kernel::{Cause, Chain, Done, Kernel, KernelError, Op};
+use crate::kernel::{Cause, Chain, ChainResult, Done, Kernel, KernelError, Op};
 
 /// The key under which a node owns disks: "us" and 48 bits of its name.
 pub fn key_of(node: &str) -> Key {
@@ -34,7 +34,28 @@ pub fn read(
     results.into_iter().map(|r| r.into_last().map(reservation)).collect()
 }
 
-/// The operations that make a disk ours, whoever has it: a plan, nothing is done here.
+/// What each disk says after a chain that asks it: whatever the commands in it answered,
+/// that is what holds. A chain that ended before has its disk asked now.
+fn read_back(
+    kernel: &dyn Kernel,
+    disks: &[PathBuf],
+    results: &[ChainResult],
+    budget: Budget,
+) -> Vec<Result<Reservation, KernelError>> {
+    let answer = |done: &Done| match done {
+        Done::Reservation(now) => Some(Ok(now.clone())),
+        _ => None,
+    };
+    let said = |result: &ChainResult| result.done.iter().find_map(answer);
+    let said: Vec<_> = results.iter().map(said).collect();
+    let silent = disks.iter().zip(&said).filter(|(_, said)| said.is_none());
+    let silent: Vec<PathBuf> = silent.map(|(disk, _)| disk.clone()).collect();
+    let mut asked = read(kernel, &silent, budget).into_iter();
+    said.into_iter().filter_map(|said| said.or_else(|| asked.next())).collect()
+}
+
+/// The operations that make a disk ours, whoever has it, and read that back: a plan,
+/// nothing is done here.
 pub fn take(disk: &Path, key: Key, now: &Reservation) -> Chain {
     let disk = disk.to_owned();
     let preempt = |other: Key| Op::PreemptAndAbort { disk: disk.clone(), key, other };
@@ -65,7 +86,16 @@ pub fn take(disk: &Path, key: Key, now: &Reservation) -> Chain {
             chain.push(Op::Reserve { disk: disk.clone(), key });
         }
     }
+    chain.push(Op::ReadReservation(disk));
     chain
+}
+
+/// Whether disks seem to be nobody's, as after a stop: the first is asked for all. To ask
+/// each of them first would be a command to each for nothing.
+pub fn seem_free(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> bool {
+    let first = nodes(disks.get(..1).unwrap_or_default());
+    let mut now = read(kernel, &first, budget).into_iter();
+    now.all(|now| now.is_ok_and(|now| now.keys.is_empty()))
 }
 
 /// Reads the reservation of every disk, before anything is done to any of them.
@@ -85,45 +115,92 @@ pub fn observe(
             Err(e) => causes.push(format!("LUN {} ({}): {e}", disk.lun, disk.device)),
         }
     }
-    if causes.is_empty() {
-        return Ok(found);
-    }
-    Err(Failure {
+    if causes.is_empty() { Ok(found) } else { Err(unanswered(causes)) }
+}
+
+/// Disks that cannot be asked: this node cannot own them.
+fn unanswered(causes: Vec<String>) -> Failure {
+    Failure {
         kind: Kind::Node,
         step: "read the reservations",
         causes,
         advice: "If something else guarantees one owner (DRBD, say), set \
                  ownership=none; else give disks with SCSI-3 reservations"
             .into(),
-    })
+    }
 }
 
 fn nodes(disks: &[Disk]) -> Vec<PathBuf> {
     disks.iter().map(|disk| disk.node.clone()).collect()
 }
 
-/// Owns every disk or none; `before` is what [`observe`] found.
+/// Owns every disk or none. For each there is a chain that begins as [`take`] says of what
+/// was known of it, and goes on with what may be done once it is ours. Gives back what
+/// became of each.
+///
+/// A disk that turns out to be another's is taken in a second go, once every disk has
+/// answered. So nothing need be known at first.
 ///
 /// # Errors
-/// Names each disk that could not be owned, and why. The others have been given up.
-pub fn acquire(
+/// Names each disk that could not be owned, and why. Those that could be have to be given
+/// up.
+pub fn own(
     kernel: &dyn Kernel,
     disks: &[Disk],
-    before: &[Reservation],
+    chains: &[Chain],
+    key: Key,
+    budget: Budget,
+) -> Result<Vec<ChainResult>, Failure> {
+    let nodes = nodes(disks);
+    let mut results = kernel.run(chains, budget.end);
+    let now = read_back(kernel, &nodes, &results, budget);
+    let answered = now.iter().all(Result::is_ok);
+    let again = nodes.iter().zip(now).zip(chains).map(|((disk, now), chain)| match now {
+        Ok(now) if answered && !now.owned_by(key) => {
+            [take(disk, key, &now), once_ours(chain)].concat()
+        }
+        _ => Chain::new(),
+    });
+    let again: Vec<Chain> = again.collect();
+    if again.iter().any(|chain| !chain.is_empty()) {
+        let second = kernel.run(&again, budget.end);
+        let taken = results.iter_mut().zip(&again).zip(second);
+        for ((result, _), second) in taken.filter(|((_, again), _)| !again.is_empty()) {
+            *result = second;
+        }
+    }
+    acquired(kernel, disks, &results, key, budget)?;
+    // Ours, whatever a command on the way answered: what follows is done for those too
+    // whose chain such an answer has ended.
+    for (chain, result) in chains.iter().zip(&mut results) {
+        if result.failed.is_some() && !result.done.iter().any(Done::is_reservation) {
+            let rest = once_ours(chain);
+            *result = kernel.run(&[rest], budget.end).pop().unwrap_or_default();
+        }
+    }
+    Ok(results)
+}
+
+/// What of a chain follows the reading back.
+fn once_ours(chain: &[Op]) -> Chain {
+    let read = chain.iter().position(|op| matches!(op, Op::ReadReservation(_)));
+    chain.iter().skip(read.map_or(0, |read| read + 1)).cloned().collect()
+}
+
+/// Whether every disk is ours.
+fn acquired(
+    kernel: &dyn Kernel,
+    disks: &[Disk],
+    taken: &[ChainResult],
     key: Key,
     budget: Budget,
 ) -> Result<(), Failure> {
-    let nodes = nodes(disks);
-    let chains: Vec<Chain> =
-        nodes.iter().zip(before).map(|(disk, now)| take(disk, key, now)).collect();
-    let taken = kernel.run(&chains, budget.end);
-    // Whatever the commands answered, what the disks say now is what holds.
-    let after = read(kernel, &nodes, budget);
+    let after = read_back(kernel, &nodes(disks), taken, budget);
     let mut causes = Vec::new();
-    for ((disk, answer), now) in disks.iter().zip(&taken).zip(&after) {
+    for ((disk, answer), now) in disks.iter().zip(taken).zip(&after) {
         let why = match (now, &answer.failed) {
             (Ok(now), _) if now.owned_by(key) => continue,
-            (_, Some(error)) | (Err(error), None) => error.to_string(),
+            (Err(error), _) | (Ok(_), Some(error)) => error.to_string(),
             (Ok(now), None) => format!("read back, it is not ours: {}", words(now)),
         };
         causes.push(format!("LUN {} ({}): {why}", disk.lun, disk.device));
@@ -132,7 +209,9 @@ pub fn acquire(
         log::debug!("{} disks are ours under key {key}", disks.len());
         return Ok(());
     }
-    let _ = give_up(kernel, &nodes, key, budget);
+    if after.iter().any(Result::is_err) {
+        return Err(unanswered(causes));
+    }
     Err(Failure {
         kind: Kind::Failed,
         step: "own the disks",
@@ -162,10 +241,13 @@ pub fn owned(
     (ours, errors)
 }
 
-/// The operation that gives a disk up: a reservation ends with its holder's registration
-/// (SPC-4 5.13; LIO's answers are in core/tests/recordings).
+/// The operations that give a disk up, and read that back: a reservation ends with its
+/// holder's registration (SPC-4 5.13; LIO's answers are in core/tests/recordings).
 pub fn leave(disk: &Path, key: Key) -> Chain {
-    vec![Op::Unregister { disk: disk.to_owned(), key }]
+    vec![
+        Op::Unregister { disk: disk.to_owned(), key },
+        Op::ReadReservation(disk.to_owned()),
+    ]
 }
 
 /// Gives up those disks that are ours; another's key is left alone, whatever is asked. An
@@ -177,11 +259,22 @@ pub fn give_up(
     budget: Budget,
 ) -> Vec<KernelError> {
     let chains: Vec<Chain> = disks.iter().map(|disk| leave(disk, key)).collect();
-    let answers = kernel.run(&chains, budget.end);
-    // Whatever the commands answered, what the disks say now is what holds.
-    let now = read(kernel, disks, budget);
+    let left = kernel.run(&chains, budget.end);
+    given_up(kernel, disks, left, key, budget)
+}
+
+/// Whether our key is on none of some disks, after what [`leave`] says was done to each;
+/// see [`give_up`].
+pub fn given_up(
+    kernel: &dyn Kernel,
+    disks: &[PathBuf],
+    left: Vec<ChainResult>,
+    key: Key,
+    budget: Budget,
+) -> Vec<KernelError> {
+    let now = read_back(kernel, disks, &left, budget);
     let mut errors = Vec::new();
-    for ((disk, answer), now) in disks.iter().zip(answers).zip(now) {
+    for ((disk, answer), now) in disks.iter().zip(left).zip(now) {
         errors.extend(match now {
             Ok(now) if now.keys.contains(&key) => {
                 let cause = Cause::Device("our key is still there".into());
@@ -244,6 +337,8 @@ mod tests {
         let holder = holder.map(|(key, kind)| Holder { key, kind });
         let now = Reservation { keys: keys.to_vec(), holder };
         let plan = take(Path::new("/dev/d"), OURS, &now);
+        let (last, plan) = plan.split_last().unwrap();
+        assert!(matches!(last, Op::ReadReservation(_)), "{last}");
         plan.iter().map(|op| op.to_string().split(' ').next().unwrap().into()).collect()
     }
 

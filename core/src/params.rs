@@ -138,17 +138,32 @@ pub const VPORT: &[Param] = &[
 ];
 
 /// Those of `ocf:understudy:fcport`.
-pub const FCPORT: &[Param] = &[Param {
-    name: "dampen",
-    choices: &[],
-    default: Some("10"),
-    unique: false,
-    reloadable: false,
-    short: "how long a change must last, in seconds",
-    long: "How long the number of ports online must stay another one, in seconds, before \
-           the cluster is told. A link that comes back within that time moves nothing. \
-           Longer than the interval of the monitor.",
-}];
+pub const FCPORT: &[Param] = &[
+    Param {
+        name: "dampen",
+        choices: &[],
+        default: Some("10"),
+        unique: false,
+        reloadable: false,
+        short: "how long a change must last, in seconds",
+        long: "How long the number of ports online must stay another one, in seconds, \
+               before the cluster is told. A link that comes back within that time moves \
+               nothing. Longer than the interval of the monitor.",
+    },
+    Param {
+        name: "giveback",
+        choices: &[],
+        default: Some(""),
+        unique: false,
+        reloadable: false,
+        short: "after how many seconds groups may come home by themselves",
+        long: "How long a node must have had all that a group of its own needs (disks \
+               that answer, a physical port online in the right fabric), in seconds, \
+               before the cluster is told that the group may come home: in the node \
+               attribute ready-GROUP, for a location rule. Not set, nothing is told, and \
+               a giveback is commanded.",
+    },
+];
 
 /// A parameter's value, or what holds when it is not set; `None` where it must be set and
 /// is not.

@@ -86,6 +86,15 @@ impl Scope {
         Ok(Found { vports: self.vports(kernel)?, export })
     }
 
+    /// Looks at the kernel, and not at what each initiator may see.
+    ///
+    /// # Errors
+    /// See [`Self::look`].
+    pub fn survey(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
+        let export = lio::survey(kernel, &self.wwnns, &self.wwpns)?;
+        Ok(Found { vports: self.vports(kernel)?, export })
+    }
+
     fn vports(&self, kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelError> {
         let mut vports = fabric::virtual_ports(kernel)?;
         vports.retain(|port| self.wwpns.contains(&port.wwpn));

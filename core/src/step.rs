@@ -1,7 +1,7 @@
 //! A step of a plan: a plain value that can be printed, and is carried out as a whole.
 
 use crate::budget::Budget;
-use crate::kernel::{Chain, Done, Kernel, KernelError};
+use crate::kernel::{Chain, ChainResult, Done, Kernel, KernelError};
 
 /// Chains that are worked on side by side, under a name that people know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,17 @@ impl Step {
     }
 
     /// Carries it out, all of it: a chain that fails stops no other.
+    pub fn run(&self, kernel: &dyn Kernel, budget: Budget) -> Vec<ChainResult> {
+        let begun = kernel.now();
+        let results = kernel.run(&self.chains, budget.end);
+        let done = results.iter().flat_map(|result| &result.done);
+        let changed = done.filter(|done| **done == Done::Changed).count();
+        let took = kernel.now().saturating_sub(begun).as_millis();
+        log::debug!("{}: {changed} changes in {took} ms", self.title);
+        results
+    }
+
+    /// The same, for a step of which only failures are told.
     ///
     /// # Errors
     /// Every operation that failed.
@@ -27,12 +38,7 @@ impl Step {
         kernel: &dyn Kernel,
         budget: Budget,
     ) -> Result<(), Vec<KernelError>> {
-        let begun = kernel.now();
-        let results = kernel.run(&self.chains, budget.end);
-        let done = results.iter().flat_map(|result| &result.done);
-        let changed = done.filter(|done| **done == Done::Changed).count();
-        let took = kernel.now().saturating_sub(begun).as_millis();
-        log::debug!("{}: {changed} changes in {took} ms", self.title);
+        let results = self.run(kernel, budget);
         let errors: Vec<_> = results.into_iter().filter_map(|r| r.failed).collect();
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }

@@ -1,86 +1,175 @@
 //! The watch over physical ports: how many are online in each fabric.
 //!
-//! A port that has lost its link has lost its fabric's name too. So the fabrics that were
-//! seen are remembered, in a file that is there as long as the watch is kept.
+//! The cluster is told of a change that has lasted. attrd's own dampening would not do: it
+//! takes whatever is so at the end of a time, and of a link that flaps that may be anything.
+//! A port that has lost its link has lost its fabric's name too, so the fabrics that were
+//! seen are remembered. All of it is in a file that is there as long as the watch is kept;
+//! with it stands since when each group that belongs to this node could have been served
+//! here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::fabric;
 use crate::failure::{Failure, Kind};
-use crate::kernel::{Kernel, paths};
+use crate::kernel::{Instant, Kernel, paths};
 use crate::wwn::Wwn;
+
+/// Monitors do not come to the millisecond: one that is this early counts as in time.
+const SLACK: Duration = Duration::from_millis(500);
 
 /// Physical ports online, by fabric; a fabric that was seen and has none is there with 0.
 pub type Online = BTreeMap<Wwn, u32>;
 
 /// What is remembered.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Watch {
     /// The resource that keeps it.
     resource: String,
     /// The fabrics that were seen.
-    fabrics: BTreeSet<Wwn>,
+    fabrics: BTreeMap<Wwn, Fabric>,
+    /// Groups of which something was told, and since when each could be served here, in
+    /// seconds of the monotonic clock; nothing where it cannot.
+    #[serde(default)]
+    groups: BTreeMap<String, Option<u64>>,
 }
 
-/// Begins the watch, or goes on with it.
+/// What is remembered of a fabric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Fabric {
+    /// How many ports the cluster was told of.
+    told: u32,
+    /// Since when there have been more or fewer, in milliseconds of the monotonic clock.
+    changed: Option<u64>,
+}
+
+/// What there is, and what the cluster is to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// As it is now.
+    pub online: Online,
+    /// As it has been for long enough.
+    pub steady: Online,
+}
+
+/// Of what something was told to the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Told {
+    /// The fabrics that were seen.
+    pub fabrics: BTreeSet<Wwn>,
+    /// Groups that belong to this node.
+    pub groups: BTreeSet<String>,
+}
+
+/// Begins the watch, or goes on with it; gives back what the cluster is to be told.
 ///
 /// # Errors
 /// Another resource keeps it, or the file cannot be written.
 pub fn begin(kernel: &dyn Kernel, resource: &str) -> Result<Online, Failure> {
     let step = "begin the watch";
-    let fabrics = match load(kernel)? {
+    let mut watch = match load(kernel)? {
         Some(watch) if watch.resource != resource => {
             let cause = format!("{} keeps it on this node", watch.resource);
             return Err(Failure::new(Kind::Configuration, step, cause)
                 .advise("One clone of ocf:understudy:fcport is enough"));
         }
-        Some(watch) => watch.fabrics,
-        None => BTreeSet::new(),
+        Some(watch) => watch,
+        None => Watch { resource: resource.to_owned(), ..Watch::default() },
     };
-    let online = count(kernel, &fabrics);
-    store(kernel, resource, &online, step)?;
-    Ok(online)
+    watch.note(&count(kernel, &watch), kernel.now(), Duration::MAX);
+    store(kernel, &watch, step)?;
+    Ok(watch.told())
 }
 
-/// Looks; nothing where this resource keeps no watch.
+/// Looks; nothing where this resource keeps no watch. A change counts once it has lasted
+/// for `dampen`; a fabric that was never seen, at once.
 ///
 /// # Errors
 /// The file cannot be read or written.
-pub fn look(kernel: &dyn Kernel, resource: &str) -> Result<Option<Online>, Failure> {
-    let Some(watch) = load(kernel)?.filter(|watch| watch.resource == resource) else {
-        return Ok(None);
-    };
-    let online = count(kernel, &watch.fabrics);
-    if online.len() != watch.fabrics.len() {
-        store(kernel, resource, &online, "remember a fabric")?;
+pub fn look(
+    kernel: &dyn Kernel,
+    resource: &str,
+    dampen: Duration,
+) -> Result<Option<Seen>, Failure> {
+    let Some(mut watch) = kept_by(kernel, resource)? else { return Ok(None) };
+    let before = watch.fabrics.clone();
+    let online = count(kernel, &watch);
+    watch.note(&online, kernel.now(), dampen);
+    if watch.fabrics != before {
+        store(kernel, &watch, "remember a fabric")?;
     }
-    Ok(Some(online))
+    Ok(Some(Seen { online, steady: watch.told() }))
 }
 
-/// Ends the watch; gives back the fabrics of which something was told, and nothing where
-/// this resource keeps no watch.
+impl Watch {
+    /// Takes what is online now for a change, or for what has lasted.
+    fn note(&mut self, online: &Online, now: Instant, dampen: Duration) {
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        for (fabric, ports) in online {
+            let first = Fabric { told: *ports, changed: None };
+            let known = self.fabrics.entry(*fabric).or_insert(first);
+            if known.told == *ports {
+                known.changed = None;
+                continue;
+            }
+            let since = *known.changed.get_or_insert(now);
+            let lasted = Duration::from_millis(now.saturating_sub(since));
+            if lasted + SLACK >= dampen {
+                *known = first;
+            }
+        }
+    }
+
+    fn told(&self) -> Online {
+        self.fabrics.iter().map(|(fabric, known)| (*fabric, known.told)).collect()
+    }
+}
+
+/// For how many seconds each group could have been served here, without a break that was
+/// seen; `groups` are all that belong to this node, and whether each could be now.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub fn steady(
+    kernel: &dyn Kernel,
+    resource: &str,
+    groups: BTreeMap<String, bool>,
+) -> Result<BTreeMap<String, Option<u64>>, Failure> {
+    let Some(mut watch) = kept_by(kernel, resource)? else { return Ok(BTreeMap::new()) };
+    let now = kernel.now().as_secs();
+    let since = |(name, could): (String, bool)| {
+        let before = watch.groups.get(&name).copied().flatten();
+        (name, could.then(|| before.unwrap_or(now)))
+    };
+    let groups = groups.into_iter().map(since).collect();
+    if groups != watch.groups {
+        watch.groups = groups;
+        store(kernel, &watch, "remember the groups")?;
+    }
+    let steady = |since: Option<u64>| since.map(|since| now.saturating_sub(since));
+    Ok(watch.groups.into_iter().map(|(name, since)| (name, steady(since))).collect())
+}
+
+/// Ends the watch; gives back of what something was told, and nothing where this resource
+/// keeps no watch.
 ///
 /// # Errors
 /// The file cannot be read or removed.
-pub fn end(
-    kernel: &dyn Kernel,
-    resource: &str,
-) -> Result<Option<BTreeSet<Wwn>>, Failure> {
-    let Some(watch) = load(kernel)?.filter(|watch| watch.resource == resource) else {
-        return Ok(None);
-    };
+pub fn end(kernel: &dyn Kernel, resource: &str) -> Result<Option<Told>, Failure> {
+    let Some(watch) = kept_by(kernel, resource)? else { return Ok(None) };
     kernel
         .discard(Path::new(paths::WATCH))
         .map_err(|error| Failure::kernel("end the watch", &[error]))?;
-    Ok(Some(watch.fabrics))
+    let (fabrics, groups) = (watch.fabrics.into_keys(), watch.groups.into_keys());
+    Ok(Some(Told { fabrics: fabrics.collect(), groups: groups.collect() }))
 }
 
-fn count(kernel: &dyn Kernel, seen: &BTreeSet<Wwn>) -> Online {
-    let mut online: Online = seen.iter().map(|fabric| (*fabric, 0)).collect();
+fn count(kernel: &dyn Kernel, watch: &Watch) -> Online {
+    let mut online: Online = watch.fabrics.keys().map(|fabric| (*fabric, 0)).collect();
     for port in fabric::physical_ports(kernel) {
         if let Some(fabric) = port.fabric.filter(|_| port.state == "Online") {
             *online.entry(fabric).or_insert(0) += 1;
@@ -100,15 +189,12 @@ fn load(kernel: &dyn Kernel) -> Result<Option<Watch>, Failure> {
     Ok(serde_json::from_str(&text).ok())
 }
 
-fn store(
-    kernel: &dyn Kernel,
-    resource: &str,
-    online: &Online,
-    step: &'static str,
-) -> Result<(), Failure> {
-    let fabrics = online.keys().copied().collect();
-    let watch = Watch { resource: resource.to_owned(), fabrics };
-    let text = serde_json::to_string(&watch)
+fn kept_by(kernel: &dyn Kernel, resource: &str) -> Result<Option<Watch>, Failure> {
+    Ok(load(kernel)?.filter(|watch| watch.resource == resource))
+}
+
+fn store(kernel: &dyn Kernel, watch: &Watch, step: &'static str) -> Result<(), Failure> {
+    let text = serde_json::to_string(watch)
         .map_err(|error| Failure::new(Kind::Failed, step, error))?;
     kernel
         .store(Path::new(paths::WATCH), &(text + "\n"))

@@ -73,7 +73,9 @@ fn answered(recording: &[Recorded]) -> impl Iterator<Item = (&Op, &Done)> {
 
 fn disk(op: &Op) -> Option<String> {
     let path = match op {
-        Op::ReadReservation(disk) | Op::ReadDisk(disk) => disk.as_path(),
+        Op::ReadReservation(disk) | Op::ReadDisk(disk) | Op::Rescan(disk) => {
+            disk.as_path()
+        }
         Op::Write { text, .. } => Path::new(text.strip_prefix("udev_path=")?),
         _ => return None,
     };

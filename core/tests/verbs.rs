@@ -3,7 +3,7 @@
 mod common;
 
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::{Node, Setup};
@@ -162,6 +162,29 @@ fn all_disks_or_none() {
     a.start_with(&[("ownership", "none")]).unwrap();
 }
 
+/// A command that fails on a disk that is ours already, as after a crash: the disk's own
+/// word counts, and LIO opens it.
+#[test]
+fn what_a_disk_says_outweighs_what_a_command_answered() {
+    let (a, _) = pair();
+    let key = key_of("a");
+    let own = |(_, name): &(u16, String)| {
+        let disk = PathBuf::from(format!("/dev/{name}"));
+        vec![Op::Register { disk: disk.clone(), key }, Op::Reserve { disk, key }]
+    };
+    let chains: Vec<_> = a.setup.disks.iter().map(own).collect();
+    a.kernel.run(&chains, a.budget().end);
+    let is_register = |deed: &Deed| matches!(deed, Deed::Op(Op::Register { .. }));
+    a.kernel.plan(None);
+    a.start().unwrap();
+    let at = a.kernel.deeds().iter().position(is_register).unwrap();
+    a.stop().unwrap();
+    a.kernel.run(&chains, a.budget().end);
+    a.kernel.plan(Some((at, Fault::Fails(Cause::Errno(5)))));
+    a.start().unwrap();
+    assert_eq!(a.health(Level::Disk), Health::Running);
+}
+
 #[test]
 fn what_this_node_lacks_is_named() {
     for (change, want) in [
@@ -277,6 +300,34 @@ fn a_reload_that_lacks_a_disk_changes_nothing() {
         assert_eq!(a.kernel.below("/sys"), tree, "{spoil}");
         assert!(a.owns_all(), "{spoil}");
     }
+}
+
+/// Each node has a size of its own in mind: the one that serves, and the next.
+#[test]
+fn a_disk_that_has_grown_is_noticed() {
+    let (mut a, b) = pair();
+    a.start().unwrap();
+    let sizes = |node: &Node| {
+        let now = status(&node.kernel, node.name, node.budget()).unwrap();
+        now.groups[0].luns.iter().map(|lun| lun.bytes).collect::<Vec<_>>()
+    };
+    let grow = |mebibytes: u64| {
+        a.san.borrow_mut().disks.resize(&a.setup.disks[1].1, mebibytes * 2048);
+    };
+    grow(64);
+    assert_eq!(sizes(&a), [None; 3]);
+    assert_eq!(a.health(Level::Port), Health::Running);
+    assert_eq!(sizes(&a), [None; 3]);
+    assert_eq!(a.health(Level::Owner), Health::Running);
+    assert_eq!(sizes(&a), [None, Some(64 << 20), None]);
+    grow(96);
+    let setup = a.setup.clone();
+    a.reload(&setup).unwrap();
+    assert_eq!(sizes(&a), [None, Some(96 << 20), None]);
+    a.kernel.sleep(Duration::from_secs(1));
+    a.stop().unwrap();
+    b.start().unwrap();
+    assert_eq!(sizes(&b), [None, Some(96 << 20), None]);
 }
 
 #[test]
@@ -536,23 +587,59 @@ fn a_check_says_all_that_is_in_the_way() {
 fn the_watch_counts_ports_and_remembers_fabrics() {
     let (a, _) = pair();
     let counts = |found: watch::Online| found.into_values().collect::<Vec<_>>();
-    assert_eq!(watch::look(&a.kernel, "fcport").unwrap(), None);
+    let look = |resource| {
+        let seen = watch::look(&a.kernel, resource, Duration::from_secs(10)).unwrap();
+        seen.map(|seen| (counts(seen.online), counts(seen.steady)))
+    };
+    let after = |seconds| a.kernel.sleep(Duration::from_secs(seconds));
+    assert_eq!(look("fcport"), None);
     assert_eq!(counts(watch::begin(&a.kernel, "fcport").unwrap()), [1]);
     let refused = watch::begin(&a.kernel, "another").unwrap_err();
     assert_eq!(refused.kind, Kind::Configuration);
-    assert_eq!(watch::look(&a.kernel, "another").unwrap(), None);
+    assert_eq!(look("another"), None);
 
-    a.kernel.set("/sys/class/fc_host/host2/port_state", "Linkdown");
-    assert_eq!(counts(watch::look(&a.kernel, "fcport").unwrap().unwrap()), [0]);
+    // A link that flaps, whenever it is looked at.
+    for state in ["Linkdown", "Online", "Linkdown"] {
+        a.kernel.set("/sys/class/fc_host/host2/port_state", state);
+        assert_eq!(look("fcport").unwrap().1, [1]);
+        after(9);
+    }
+    assert_eq!(look("fcport").unwrap(), (vec![0], vec![1]));
     a.kernel.set("/sys/class/fc_host/host2/fabric_name", "0x0");
-    assert_eq!(counts(watch::look(&a.kernel, "fcport").unwrap().unwrap()), [0]);
+    after(1);
+    assert_eq!(counts(watch::begin(&a.kernel, "fcport").unwrap()), [1]);
+    assert_eq!(look("fcport").unwrap(), (vec![0], vec![0]));
+    // Another fabric is news at once.
     a.kernel.set("/sys/class/fc_host/host2/port_state", "Online");
     a.kernel.set("/sys/class/fc_host/host2/fabric_name", "0x1000000000000007");
-    assert_eq!(counts(watch::look(&a.kernel, "fcport").unwrap().unwrap()), [0, 1]);
+    assert_eq!(look("fcport").unwrap(), (vec![0, 1], vec![0, 1]));
 
     assert_eq!(watch::end(&a.kernel, "another").unwrap(), None);
-    assert_eq!(watch::end(&a.kernel, "fcport").unwrap().unwrap().len(), 2);
-    assert_eq!(watch::look(&a.kernel, "fcport").unwrap(), None);
+    assert_eq!(watch::end(&a.kernel, "fcport").unwrap().unwrap().fabrics.len(), 2);
+    assert_eq!(look("fcport"), None);
+}
+
+#[test]
+fn a_group_that_could_not_be_served_waits_anew() {
+    let (a, _) = pair();
+    let steady = |seconds, could: &[(&str, bool)]| {
+        a.kernel.sleep(Duration::from_secs(seconds));
+        let could = could.iter().map(|(name, could)| ((*name).to_owned(), *could));
+        let found = watch::steady(&a.kernel, "fcport", could.collect()).unwrap();
+        found.into_values().collect::<Vec<_>>()
+    };
+    assert_eq!(steady(0, &[("one", true)]), []);
+    watch::begin(&a.kernel, "fcport").unwrap();
+    assert_eq!(steady(0, &[("one", true), ("two", false)]), [Some(0), None]);
+    assert_eq!(steady(5, &[("one", true), ("two", true)]), [Some(5), Some(0)]);
+    assert_eq!(steady(5, &[("one", false), ("two", true)]), [None, Some(5)]);
+    // A look at the ports, or a start of the agent again, forgets nothing.
+    watch::look(&a.kernel, "fcport", Duration::ZERO).unwrap();
+    watch::begin(&a.kernel, "fcport").unwrap();
+    assert_eq!(steady(5, &[("one", true), ("two", true)]), [Some(0), Some(10)]);
+    assert_eq!(steady(5, &[("two", true)]), [Some(15)]);
+    let told = watch::end(&a.kernel, "fcport").unwrap().unwrap();
+    assert_eq!(told.groups.into_iter().collect::<Vec<_>>(), ["two"]);
 }
 
 /// Whoever waits for the fence are the initiators.

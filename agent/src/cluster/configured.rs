@@ -1,10 +1,10 @@
-//! A resource's configuration, as `cibadmin --query` prints it (Pacemaker's
+//! Resources' configuration, as `cibadmin --query` prints it (Pacemaker's
 //! xml/resources-*.rng).
 
 use std::collections::BTreeMap;
 
 use quick_xml::Reader;
-use quick_xml::events::Event;
+use quick_xml::events::{BytesStart, Event};
 use understudy_core::kernel::RealKernel;
 use understudy_core::scope::Scope;
 
@@ -13,6 +13,10 @@ use super::view::value;
 /// What is read of it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Configured {
+    /// Its id.
+    pub id: String,
+    /// Its agent: `ocf:understudy:vport`.
+    pub agent: String,
     /// The agent's parameters.
     pub parameters: BTreeMap<String, String>,
     /// Seconds that its operations may take; of those that say it.
@@ -20,41 +24,26 @@ pub struct Configured {
 }
 
 impl Configured {
-    /// Reads a `primitive`.
+    /// Reads every `primitive`.
     ///
     /// # Errors
     /// It is no XML.
-    pub fn parse(text: &str) -> Result<Self, quick_xml::Error> {
-        let mut found = Self::default();
+    pub fn parse(text: &str) -> Result<Vec<Self>, quick_xml::Error> {
+        let mut found = Vec::new();
         let mut reader = Reader::from_str(text);
         // Operations and meta-attributes have names and values of their own.
         let mut inside: Vec<Vec<u8>> = Vec::new();
         loop {
             match reader.read_event()? {
                 Event::Start(tag) => {
-                    found.note(&tag, &inside);
+                    note(&mut found, &tag, &inside);
                     inside.push(tag.name().as_ref().to_vec());
                 }
-                Event::Empty(tag) => found.note(&tag, &inside),
+                Event::Empty(tag) => note(&mut found, &tag, &inside),
                 Event::End(_) => drop(inside.pop()),
                 Event::Eof => return Ok(found),
                 _ => {}
             }
-        }
-    }
-
-    fn note(&mut self, tag: &quick_xml::events::BytesStart, inside: &[Vec<u8>]) {
-        let is_inside = |name: &[u8]| inside.iter().any(|its| its == name);
-        let set = inside.last().map(Vec::as_slice);
-        match tag.name().as_ref() {
-            b"nvpair" if set == Some(b"instance_attributes") && !is_inside(b"op") => {
-                self.parameters.extend(value(tag, "name").zip(value(tag, "value")));
-            }
-            b"op" => {
-                let time = value(tag, "timeout").and_then(|time| seconds(&time));
-                self.timeouts.extend(value(tag, "name").zip(time));
-            }
-            _ => {}
         }
     }
 
@@ -65,8 +54,34 @@ impl Configured {
     }
 
     /// What there is to look for of a group that is configured so.
-    pub fn scope(&self, kernel: &RealKernel, id: &str) -> Scope {
-        Scope::gather(kernel, id, |name| self.parameters.get(name).cloned())
+    pub fn scope(&self, kernel: &RealKernel) -> Scope {
+        Scope::gather(kernel, &self.id, |name| self.parameters.get(name).cloned())
+    }
+}
+
+fn note(all: &mut Vec<Configured>, tag: &BytesStart, inside: &[Vec<u8>]) {
+    if tag.name().as_ref() == b"primitive" {
+        let part = |name| value(tag, name).unwrap_or_default();
+        let agent = ["class", "provider", "type"].map(part).join(":");
+        all.push(Configured { id: part("id"), agent, ..Configured::default() });
+        return;
+    }
+    let Some(found) = all.last_mut() else { return };
+    let is_inside = |name: &[u8]| inside.iter().any(|its| its == name);
+    let set = inside.last().map(Vec::as_slice);
+    match tag.name().as_ref() {
+        b"nvpair"
+            if set == Some(b"instance_attributes")
+                && is_inside(b"primitive")
+                && !is_inside(b"op") =>
+        {
+            found.parameters.extend(value(tag, "name").zip(value(tag, "value")));
+        }
+        b"op" => {
+            let time = value(tag, "timeout").and_then(|time| seconds(&time));
+            found.timeouts.extend(value(tag, "name").zip(time));
+        }
+        _ => {}
     }
 }
 
@@ -90,7 +105,9 @@ mod tests {
 
     #[test]
     fn parameters_and_times_are_told_from_the_rest() {
-        let text = r#"<primitive id="g">
+        let text = r#"<resources><clone id="c"><primitive id="f" class="ocf"
+              provider="understudy" type="fcport"/></clone>
+            <primitive id="g" class="ocf" provider="understudy" type="vport">
             <instance_attributes id="a">
               <nvpair id="j" name="disks" value="0=/dev/a&amp;b 1=c"/>
               <nvpair id="k" name="home" value=" array-a "/>
@@ -100,8 +117,13 @@ mod tests {
               <op id="o" name="monitor" timeout="500ms"><instance_attributes id="x">
                 <nvpair id="y" name="OCF_CHECK_LEVEL" value="10"/>
               </instance_attributes></op>
-            </operations></primitive>"#;
-        let found = Configured::parse(text).unwrap();
+            </operations></primitive>
+            <group id="h"><instance_attributes id="z"><nvpair id="v" name="disks"
+              value="no"/></instance_attributes></group></resources>"#;
+        let all = Configured::parse(text).unwrap();
+        let ids: Vec<_> = all.iter().map(|its| (its.id.as_str(), &*its.agent)).collect();
+        assert_eq!(ids, [("f", "ocf:understudy:fcport"), ("g", "ocf:understudy:vport")]);
+        let found = &all[1];
         let names: Vec<_> = found.parameters.keys().collect();
         assert_eq!(names, ["disks", "home"]);
         assert_eq!(found.parameters["disks"], "0=/dev/a&b 1=c");

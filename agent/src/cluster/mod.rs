@@ -3,6 +3,7 @@
 mod configured;
 mod view;
 
+use std::fmt::Display;
 use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 
@@ -19,6 +20,23 @@ pub const PORTS: &str = "fcport";
 pub fn ports_in(fabric: Wwn) -> String {
     format!("{PORTS}-{}", fabric.hex())
 }
+
+/// How the node attribute begins that says whether a group may come home to the node.
+const READY: &str = "ready-";
+/// It says: the node has had all that the group needs for long enough.
+pub const MAY_COME: i32 = 1;
+/// It says: not for long enough yet.
+pub const WAITS: i32 = 0;
+/// It says: the node lacks something.
+pub const LACKS: i32 = -1;
+
+/// The node attribute that says whether a group may come home to the node.
+pub fn ready(group: &str) -> String {
+    format!("{READY}{group}")
+}
+
+/// The agent of a takeover group.
+pub const GROUP: &str = "ocf:understudy:vport";
 
 /// Runs one of them; gives back what it printed.
 ///
@@ -57,14 +75,12 @@ pub fn ask(
     Err(Failure::new(Kind::Failed, step, format!("{program}: {said}")))
 }
 
-/// Sets a node attribute that ends with the node's membership; others are told when it
-/// has been so for `dampen` seconds.
+/// Sets a node attribute that ends with the node's membership.
 ///
 /// # Errors
 /// See [`ask`].
-pub fn publish(name: &str, value: u32, dampen: u32) -> Result<(), Failure> {
-    let (value, dampen) = (value.to_string(), format!("{dampen}s"));
-    let arguments = ["-n", name, "-U", &value, "-d", &dampen, "-q"];
+pub fn publish(name: &str, value: impl Display) -> Result<(), Failure> {
+    let arguments = ["-n", name, "-U", &value.to_string(), "-q"];
     ask("tell the cluster", "attrd_updater", &arguments).map(drop)
 }
 
@@ -91,9 +107,23 @@ pub fn view() -> Result<View, Failure> {
 /// # Errors
 /// See [`ask`].
 pub fn configured(id: &str) -> Result<Configured, Failure> {
+    let all = primitives(&["--xpath", &format!("//primitive[@id='{id}']")])?;
+    Ok(all.into_iter().next().unwrap_or_default())
+}
+
+/// Every takeover group as it is configured.
+///
+/// # Errors
+/// See [`ask`].
+pub fn groups() -> Result<Vec<Configured>, Failure> {
+    let mut all = primitives(&["--scope", "resources"])?;
+    all.retain(|resource| resource.agent == GROUP);
+    Ok(all)
+}
+
+fn primitives(which: &[&str]) -> Result<Vec<Configured>, Failure> {
     let step = "read the configuration";
-    let path = format!("//primitive[@id='{id}']");
-    let text = ask(step, "cibadmin", &["--query", "--xpath", &path])?;
+    let text = ask(step, "cibadmin", &[&["--query"], which].concat())?;
     Configured::parse(&text).map_err(|error| Failure::new(Kind::Failed, step, error))
 }
 

@@ -1,11 +1,13 @@
 //! The cluster as `crm_mon --output-as=xml` has it (Pacemaker's xml/api/crm_mon-*.rng).
 
+use std::collections::BTreeMap;
+
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 use understudy_core::failure::{Failure, Kind};
 use understudy_core::params::quoted;
 
-use super::PORTS;
+use super::{GROUP, PORTS, READY};
 
 /// The cluster at one moment.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,6 +35,9 @@ pub struct Member {
     pub maintenance: bool,
     /// Physical ports online, where `ocf:understudy:fcport` tells.
     pub ports_online: Option<u32>,
+    /// For a group that belongs to it, what it says of its coming home: see
+    /// [`super::ready`].
+    pub ready: BTreeMap<String, i32>,
 }
 
 /// A resource.
@@ -92,11 +97,10 @@ impl View {
                     view.nodes.push(member(&tag));
                 }
                 b"node" => node = value(&tag, "name").unwrap_or_default(),
-                b"attribute" if value(&tag, "name").as_deref() == Some(PORTS) => {
-                    let ports = value(&tag, "value").and_then(|text| text.parse().ok());
+                b"attribute" => {
                     let member = view.nodes.iter_mut().find(|its| its.name == node);
                     if let Some(member) = member {
-                        member.ports_online = ports;
+                        member.note(&tag);
                     }
                 }
                 _ => {}
@@ -106,7 +110,7 @@ impl View {
 
     /// The takeover groups.
     pub fn groups(&self) -> impl Iterator<Item = &Resource> {
-        self.resources.iter().filter(|resource| resource.agent == "ocf:understudy:vport")
+        self.resources.iter().filter(|resource| resource.agent == GROUP)
     }
 
     /// A takeover group by its id.
@@ -134,6 +138,19 @@ impl View {
     }
 }
 
+impl Member {
+    /// One of its attributes, if it is one of ours.
+    fn note(&mut self, tag: &BytesStart) {
+        let name = value(tag, "name").unwrap_or_default();
+        let number = value(tag, "value").and_then(|text| text.parse::<i32>().ok());
+        if name == PORTS {
+            self.ports_online = number.and_then(|ports| ports.try_into().ok());
+        } else if let (Some(group), Some(number)) = (name.strip_prefix(READY), number) {
+            self.ready.insert(group.to_owned(), number);
+        }
+    }
+}
+
 fn member(tag: &BytesStart) -> Member {
     Member {
         name: value(tag, "name").unwrap_or_default(),
@@ -141,6 +158,7 @@ fn member(tag: &BytesStart) -> Member {
         standby: is(tag, "standby") || is(tag, "standby_onfail"),
         maintenance: is(tag, "maintenance"),
         ports_online: None,
+        ready: BTreeMap::new(),
     }
 }
 
@@ -171,6 +189,7 @@ fn is(tag: &BytesStart, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::LACKS;
     use super::*;
 
     const MON: &str = r#"<pacemaker-result api-version="2.38" request="crm_mon">
@@ -193,7 +212,8 @@ mod tests {
           </clone>
         </resources>
         <node_attributes>
-          <node name="array-a"><attribute name="fcport" value="1"/></node>
+          <node name="array-a"><attribute name="fcport" value="1"/>
+            <attribute name="ready-group-a" value="-1"/></node>
           <node name="array-b"><attribute name="other" value="7"/></node>
         </node_attributes>
         <node_history><node name="array-a"><resource_history id="group-a"/></node>
@@ -210,6 +230,7 @@ mod tests {
         assert_eq!(group.state, "Stopping");
         let ports: Vec<_> = view.nodes.iter().map(|node| node.ports_online).collect();
         assert_eq!(ports, [Some(1), None, None]);
+        assert_eq!(view.nodes[0].ready, BTreeMap::from([("group-a".into(), LACKS)]));
         assert!(group.managed && !group.blocked);
         assert_eq!(view.resource("group-b").unwrap().nodes, [""; 0]);
         assert_eq!(view.resource("fcport").unwrap().agent, "ocf:understudy:fcport");

@@ -19,6 +19,8 @@ use crate::exit::Code;
 
 /// What `configure` gives is generous: so many times what an operation needs.
 const GENEROUS: u64 = 3;
+/// A stop with so many times of it may outlast an initiator's patience.
+const TOO_LONG: u64 = 2;
 /// What Pacemaker gives an operation that has no time of its own, in seconds.
 const DEFAULT: u64 = 20;
 
@@ -47,7 +49,7 @@ fn findings(
     let view = cluster::view()?;
     let id = &view.group(resource)?.id;
     let configured = cluster::configured(id)?;
-    let scope = configured.scope(kernel, id);
+    let scope = configured.scope(kernel);
     let mut findings = look::check(kernel, node, &scope, Budget::new(kernel, TIME));
     findings.extend(fencing(&view));
     if let Ok(group) = &scope.group {
@@ -74,7 +76,8 @@ fn fencing(view: &View) -> Option<Finding> {
     Some(Finding::bad("fencing", "it is off", advice))
 }
 
-/// Times that are shorter than what fits the number of LUNs.
+/// Times that are shorter than what fits the number of LUNs; and a stop that may take so
+/// long that, should it fail, initiators do not wait for what comes after it.
 fn times(configured: &BTreeMap<String, u64>, luns: usize) -> Vec<Finding> {
     let mut findings = Vec::new();
     for wanted in operations(luns).iter().filter(|o| ["start", "stop"].contains(&o.name))
@@ -84,6 +87,15 @@ fn times(configured: &BTreeMap<String, u64>, luns: usize) -> Vec<Finding> {
         if seconds < u64::from(wanted.timeout) / GENEROUS {
             let found = format!("{name} may take {seconds} s, with {luns} LUNs");
             let advice = format!("op {name} timeout={}s", wanted.timeout);
+            findings.push(Finding::doubtful("times", found, &advice));
+        } else if name == "stop" && seconds > u64::from(wanted.timeout) * TOO_LONG {
+            let found =
+                format!("stop may take {seconds} s; then come a fence and a start");
+            let advice = format!(
+                "Initiators of Linux wait 60 s (dev_loss_tmo): op stop timeout={}s, or \
+                 have them wait longer",
+                wanted.timeout
+            );
             findings.push(Finding::doubtful("times", found, &advice));
         }
     }
@@ -113,15 +125,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_times_are_doubtful() {
+    fn short_times_and_a_long_stop_are_doubtful() {
         let doubts = |configured: &[(&str, u64)], luns| {
             let pairs = configured.iter().map(|(name, time)| ((*name).to_owned(), *time));
             let found = times(&pairs.collect(), luns);
             found.into_iter().filter(|f| f.verdict == Verdict::Doubtful).count()
         };
         assert_eq!(doubts(&[], 4), 0);
-        assert_eq!(doubts(&[], 1024), 2);
-        assert_eq!(doubts(&[("stop", 60)], 1024), 1);
+        assert_eq!(doubts(&[], 1024), 1);
+        assert_eq!(doubts(&[("start", 124), ("stop", 10)], 1024), 1);
+        assert_eq!(doubts(&[("start", 124), ("stop", 60)], 1024), 0);
+        assert_eq!(doubts(&[("start", 60), ("stop", 60)], 4), 1);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub fn plan(kernel: &RealKernel, node: &str, line: &Line) -> Code {
     let planned = || -> Result<Vec<Step>, Failure> {
         let view = cluster::view()?;
         let id = &view.group(line.word())?.id;
-        let scope = cluster::configured(id)?.scope(kernel, id);
+        let scope = cluster::configured(id)?.scope(kernel);
         steps(kernel, node, &scope, Budget::new(kernel, TIME))
     };
     match planned() {

@@ -148,10 +148,16 @@ fn doubts(
     if target.ports_online == Some(0) {
         return Some(format!("{name} has no physical port online"));
     }
+    if target.ready.get(&group.id) == Some(&cluster::LACKS) {
+        let id = &group.id;
+        return Some(format!(
+            "{name} says that it lacks something; understudy check {id}, there, says what"
+        ));
+    }
     if name != this {
         return None;
     }
-    let scope = configured.scope(kernel, &group.id);
+    let scope = configured.scope(kernel);
     check_node(kernel, &scope, Budget::new(kernel, TIME))
         .err()
         .map(|failure| failure.to_string())
@@ -244,6 +250,7 @@ fn say(what: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     fn view(on: &[&str], state: &str, online: bool) -> View {
         let member = |name: &str, online| Member {
@@ -252,6 +259,7 @@ mod tests {
             standby: false,
             maintenance: false,
             ports_online: None,
+            ready: BTreeMap::new(),
         };
         View {
             maintenance: false,

@@ -11,7 +11,8 @@
 //! for an agent that was killed: it is an element with a timeout of an nftables set.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use super::op::{Done, Op};
 use super::{Cause, KernelError};
@@ -62,16 +63,31 @@ fn command_to(fcid: u32) -> u32 {
     UNSOLICITED_COMMAND << 24 | fcid & 0x00ff_ffff
 }
 
-/// Hands a script over, to be carried out as a whole or not at all.
-fn nft(script: &str, op: &Op) -> Result<Done, KernelError> {
-    let failed = |e: std::io::Error| op.failed(Cause::of(&e));
-    let mut nft = Command::new("nft")
+/// One that has been started and waits for its script. Where none comes it does nothing,
+/// and ends with the process that started it.
+static READY: Mutex<Option<Child>> = Mutex::new(None);
+
+/// Starts it: most of its time is its start, and a bar is set while initiators wait.
+pub fn ready(op: &Op) -> Result<Done, KernelError> {
+    let nft = start().map_err(|e| op.failed(Cause::of(&e)))?;
+    *READY.lock().unwrap_or_else(PoisonError::into_inner) = Some(nft);
+    Ok(Done::Changed)
+}
+
+fn start() -> std::io::Result<Child> {
+    Command::new("nft")
         .args(["-f", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(failed)?;
+}
+
+/// Hands a script over, to be carried out as a whole or not at all.
+fn nft(script: &str, op: &Op) -> Result<Done, KernelError> {
+    let failed = |e: std::io::Error| op.failed(Cause::of(&e));
+    let ready = READY.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let mut nft = ready.map_or_else(start, Ok).map_err(failed)?;
     // Dropped, and so closed, before nft is waited for.
     if let Some(mut input) = nft.stdin.take() {
         input.write_all(script.as_bytes()).map_err(failed)?;

@@ -17,6 +17,7 @@ mod scsi;
 pub mod sense;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod size;
 mod trace;
 mod worker;
 

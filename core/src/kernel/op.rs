@@ -70,6 +70,11 @@ pub enum Op {
     },
     /// Read the first bytes of a disk, past every cache.
     ReadDisk(PathBuf),
+    /// Have the kernel notice that a disk has grown; a disk that does not say how large it
+    /// is has not.
+    Rescan(PathBuf),
+    /// Get ready to set a bar, so that it is set at once.
+    ReadyBar,
     /// Drop commands to a port of software FCoE for the next moment.
     Bar {
         /// The network interface.
@@ -108,6 +113,8 @@ impl Op {
                 ("preempt-and-abort", disk, Some(format!("{other} by {key}")))
             }
             Self::ReadDisk(disk) => ("read disk", disk, None),
+            Self::Rescan(disk) => ("rescan", disk, None),
+            Self::ReadyBar => ("get ready for a bar in", Path::new("nftables"), None),
             Self::Expedite => ("turn on", Path::new(paths::RCU_EXPEDITED), None),
             Self::Relax => ("put back", Path::new(paths::RCU_EXPEDITED), None),
             Self::Echo(port) => ("echo", port, None),
@@ -147,6 +154,13 @@ pub enum Done {
     Unchanged,
     /// What [`Op::ReadReservation`] found.
     Reservation(Reservation),
+}
+
+impl Done {
+    /// Whether it is what a disk said of its owner.
+    pub fn is_reservation(&self) -> bool {
+        matches!(self, Self::Reservation(_))
+    }
 }
 
 /// What became of a chain: a result for each operation that was begun; after a failure

@@ -13,7 +13,7 @@ use nix::unistd::getppid;
 
 use super::op::{Done, Op};
 use super::reservation::Key;
-use super::{Cause, Instant, KernelError, bar, bsg, rcu, scsi};
+use super::{Cause, Instant, KernelError, bar, bsg, rcu, scsi, size};
 
 /// Since boot, suspended time left out: the same in parent and child.
 pub fn monotonic() -> Instant {
@@ -55,6 +55,8 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
         Op::PreemptAndAbort { disk, key, other } => {
             scsi::preempt_and_abort(&at(disk), *key, *other)
         }
+        Op::Rescan(disk) => size::rescan(root, disk, op),
+        Op::ReadyBar => bar::ready(op),
         Op::Bar { link, wwpn, fcid } => bar::set(link, *wwpn, *fcid, op),
         Op::LiftBar(wwpn) => bar::lift(*wwpn, op),
         Op::Expedite => rcu::expedite(root, getppid(), op),
@@ -64,7 +66,7 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
     }
 }
 
-fn write_once(path: &Path, text: &str) -> Result<Done, Cause> {
+pub fn write_once(path: &Path, text: &str) -> Result<Done, Cause> {
     let mut file =
         fs::OpenOptions::new().write(true).open(path).map_err(|e| Cause::of(&e))?;
     match file.write(text.as_bytes()) {

@@ -47,6 +47,24 @@ impl Reservation {
             && self.keys.iter().all(|k| *k == key)
     }
 
+    /// The answer of PERSISTENT RESERVE IN, READ FULL STATUS (SPC-4 6.15.5): the keys and
+    /// the holder in one.
+    ///
+    /// # Errors
+    /// In words, where the answer is shorter than it says it is, or ends amid a registrant.
+    pub fn parse(answer: &[u8]) -> Result<Self, String> {
+        let mut rest = body(answer, "READ FULL STATUS")?;
+        let mut found = Self::default();
+        while !rest.is_empty() {
+            let registrant = Registrant::of(rest)
+                .ok_or("READ FULL STATUS answered with less than a registrant")?;
+            found.keys.push(registrant.key);
+            found.holder = found.holder.or(registrant.holds);
+            rest = rest.get(registrant.length..).unwrap_or_default();
+        }
+        Ok(found)
+    }
+
     /// The answer of PERSISTENT RESERVE IN, READ KEYS (SPC-4 6.15.2).
     ///
     /// # Errors
@@ -76,6 +94,33 @@ impl Reservation {
             }
             _ => Err("READ RESERVATION answered with less than one descriptor".into()),
         }
+    }
+}
+
+/// One descriptor of READ FULL STATUS.
+struct Registrant {
+    key: Key,
+    holds: Option<Holder>,
+    /// In bytes, with the name of its port.
+    length: usize,
+}
+
+impl Registrant {
+    /// The first of some; nothing where they do not hold all of it.
+    fn of(descriptors: &[u8]) -> Option<Self> {
+        const HOLDS: u8 = 0x01;
+        const ALL_REGISTRANTS: [u8; 2] = [7, 8];
+        let key = Key(be64(descriptors.get(..8)?));
+        let kind = descriptors.get(13)? & 0x0f;
+        let holder = Holder {
+            key: if ALL_REGISTRANTS.contains(&kind) { Key(0) } else { key },
+            kind,
+        };
+        let name = usize::try_from(be64(descriptors.get(20..24)?)).ok()?;
+        let length =
+            name.checked_add(24).filter(|length| *length <= descriptors.len())?;
+        let holds = (descriptors.get(12)? & HOLDS != 0).then_some(holder);
+        Some(Self { key, holds, length })
     }
 }
 
@@ -118,6 +163,38 @@ mod tests {
     }
 
     #[test]
+    fn the_full_status_is_read() {
+        let registrant = |key: u64, holds: u8, kind: u8, name: &[u8]| {
+            let mut bytes = key.to_be_bytes().to_vec();
+            bytes.extend([0, 0, 0, 0, holds, kind, 0, 0, 0, 0, 0, 1]);
+            bytes.extend((name.len() as u32).to_be_bytes());
+            bytes.extend(name);
+            bytes
+        };
+        let answer = |registrants: &[Vec<u8>]| {
+            let body = registrants.concat();
+            let mut bytes = vec![0, 0, 0, 9];
+            bytes.extend((body.len() as u32).to_be_bytes());
+            bytes.extend(body);
+            bytes
+        };
+        let two =
+            answer(&[registrant(8, 0, 0, b"iqn"), registrant(7, 1, 0x05, b"iqn.x")]);
+        let kind = WRITE_EXCLUSIVE_REGISTRANTS_ONLY;
+        let holder = Some(Holder { key: Key(7), kind });
+        let keys = vec![Key(8), Key(7)];
+        assert_eq!(Reservation::parse(&two), Ok(Reservation { keys, holder }));
+        let all = answer(&[registrant(8, 1, 7, b""), registrant(7, 1, 7, b"")]);
+        let holder = Some(Holder { key: Key(0), kind: 7 });
+        assert_eq!(Reservation::parse(&all).unwrap().holder, holder);
+        assert_eq!(Reservation::parse(&[0; 8]), Ok(Reservation::default()));
+        assert!(Reservation::parse(&two[..two.len() - 1]).is_err());
+        let mut amid = two.clone();
+        amid[7] -= 1;
+        assert!(Reservation::parse(&amid).unwrap_err().contains("registrant"));
+    }
+
+    #[test]
     fn a_second_registrant_means_not_owned() {
         let kind = WRITE_EXCLUSIVE_REGISTRANTS_ONLY;
         let holder = Some(Holder { key: Key(7), kind });
@@ -132,6 +209,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_panics(answer in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Reservation::parse(&answer);
             let _ = Reservation::parse_keys(&answer);
             let _ = Reservation::parse_holder(&answer);
         }

@@ -2,10 +2,12 @@
 //! every path of a multipath device, and SG_IO for reading, which no released kernel
 //! before 6.19 offers as an ioctl.
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -25,6 +27,12 @@ const CHECK_CONDITION: i32 = 0x02;
 const RESERVATION_CONFLICT: i32 = 0x18;
 /// How often a command is issued in all: attentions may queue up.
 const TRIES: usize = 4;
+
+/// Room for an answer about a handful of registrants. A target may send all of the room,
+/// whatever is in it (LIO does).
+const USUAL: u16 = 512;
+/// Room for 1023 keys, or for the full status of some hundred registrants.
+const MOST: u16 = 8192;
 
 /// `struct pr_registration`.
 #[repr(C)]
@@ -126,34 +134,64 @@ pub fn preempt_and_abort(disk: &Path, key: Key, other: Key) -> Result<Done, Kern
     changed(answer, action, disk, Some(other))
 }
 
-/// READ KEYS and READ RESERVATION, through SG_IO: on a dm device they go to one path,
-/// which is enough, since the answer lists all of them.
+/// READ FULL STATUS, which says it all at once; READ KEYS and READ RESERVATION of a disk
+/// that does not know it, or that has more to say than fits. Through SG_IO: on a dm device
+/// it goes to one path, which is enough, since the answer lists all of them.
 pub fn read_reservation(disk: &Path) -> Result<Done, KernelError> {
     const READ_KEYS: u8 = 0;
     const READ_RESERVATION: u8 = 1;
+    const READ_FULL_STATUS: u8 = 3;
     let action = "read reservation";
     let file = open(disk, action)?;
     let failed = |cause| KernelError::new(action, disk, cause);
     let words = |why| failed(Cause::Device(why));
-    let keys = persistent_reserve_in(&file, READ_KEYS).map_err(failed)?;
-    let keys = Reservation::parse_keys(&keys).map_err(words)?;
-    // Who holds a reservation is registered (SPC-4 5.13).
-    if keys.is_empty() {
-        return Ok(Done::Reservation(Reservation { keys, holder: None }));
+    for room in [USUAL, MOST] {
+        match persistent_reserve_in(&file, READ_FULL_STATUS, room) {
+            Ok(answer) => {
+                if let Ok(reservation) = Reservation::parse(&answer) {
+                    return Ok(Done::Reservation(reservation));
+                }
+            }
+            Err(Cause::NoReservations) => break,
+            Err(cause) => return Err(failed(cause)),
+        }
     }
-    let holder = persistent_reserve_in(&file, READ_RESERVATION).map_err(failed)?;
+    let keys = persistent_reserve_in(&file, READ_KEYS, MOST).map_err(failed)?;
+    let keys = Reservation::parse_keys(&keys).map_err(words)?;
+    let holder = persistent_reserve_in(&file, READ_RESERVATION, USUAL).map_err(failed)?;
     let holder = Reservation::parse_holder(&holder).map_err(words)?;
     Ok(Done::Reservation(Reservation { keys, holder }))
 }
 
+thread_local! {
+    /// The disk that this thread has asked last: a chain asks one disk after another thing,
+    /// and to open and close it costs a good part of a command.
+    static LAST: RefCell<Option<(PathBuf, Rc<File>)>> = const { RefCell::new(None) };
+}
+
+/// Closes what this thread has open.
+pub fn close() {
+    LAST.take();
+}
+
 /// Read-only: root needs no more for these ioctls (`blkdev_pr_allowed` in block/ioctl.c),
 /// and closing a disk that was open for writing has udev probe it anew each time.
-fn open(disk: &Path, action: &str) -> Result<File, KernelError> {
-    OpenOptions::new()
+fn open(disk: &Path, action: &str) -> Result<Rc<File>, KernelError> {
+    let last = LAST.with_borrow(|last| match last {
+        Some((its, file)) if its == disk => Some(Rc::clone(file)),
+        _ => None,
+    });
+    if let Some(file) = last {
+        return Ok(file);
+    }
+    let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
         .open(disk)
-        .map_err(|e| KernelError::io(&format!("open to {action}"), disk, &e))
+        .map_err(|e| KernelError::io(&format!("open to {action}"), disk, &e))?;
+    let file = Rc::new(file);
+    LAST.set(Some((disk.to_owned(), Rc::clone(&file))));
+    Ok(file)
 }
 
 /// Issues a command again where a unit attention stood in its way: that is told once to
@@ -191,14 +229,35 @@ fn changed(
     Err(KernelError { action: action.into(), path: disk.into(), value, cause })
 }
 
-/// PERSISTENT RESERVE IN (SPC-4 6.15). One answer holds up to 1023 registrants.
-fn persistent_reserve_in(file: &File, service_action: u8) -> Result<Vec<u8>, Cause> {
+/// PERSISTENT RESERVE IN (SPC-4 6.15).
+fn persistent_reserve_in(file: &File, action: u8, room: u16) -> Result<Vec<u8>, Cause> {
+    let [high, low] = room.to_be_bytes();
+    let command = [0x5e, action, 0, 0, 0, 0, 0, high, low, 0];
+    ask(file, "PERSISTENT RESERVE IN", &command, room)
+}
+
+/// The size of a disk in bytes, by READ CAPACITY (16) (SBC-3 5.16).
+pub fn capacity(disk: &Path) -> Result<u64, Cause> {
+    const LENGTH: u16 = 32;
+    let mut command = [0; 16];
+    command[0] = 0x9e;
+    command[1] = 0x10;
+    command[13] = LENGTH as u8;
+    let file = open(disk, "read capacity").map_err(|error| error.cause)?;
+    let answer = ask(&file, "READ CAPACITY (16)", &command, LENGTH)?;
+    let number = |bytes: Option<&[u8]>| {
+        let bytes = bytes.unwrap_or_default().iter();
+        bytes.fold(0u64, |sum, byte| (sum << 8) | u64::from(*byte))
+    };
+    let (last, block) = (number(answer.get(..8)), number(answer.get(8..12)));
+    Ok(last.saturating_add(1).saturating_mul(block))
+}
+
+/// Asks a device for so many bytes at most.
+fn ask(file: &File, name: &str, command: &[u8], length: u16) -> Result<Vec<u8>, Cause> {
     const SG_DXFER_FROM_DEV: i32 = -3;
-    const LENGTH: u16 = 8192;
-    let [high, low] = LENGTH.to_be_bytes();
-    let command = [0x5e, service_action, 0, 0, 0, 0, 0, high, low, 0];
     for left in (0..TRIES).rev() {
-        let mut data = vec![0u8; usize::from(LENGTH)];
+        let mut data = vec![0u8; usize::from(length)];
         let mut sense = [0u8; 32];
         let mut header = SgIoHdr {
             interface_id: i32::from(b'S'),
@@ -206,7 +265,7 @@ fn persistent_reserve_in(file: &File, service_action: u8) -> Result<Vec<u8>, Cau
             cmd_len: command.len() as u8,
             mx_sb_len: sense.len() as u8,
             iovec_count: 0,
-            dxfer_len: u32::from(LENGTH),
+            dxfer_len: u32::from(length),
             dxferp: data.as_mut_ptr(),
             cmdp: command.as_ptr(),
             sbp: sense.as_mut_ptr(),
@@ -249,7 +308,7 @@ fn persistent_reserve_in(file: &File, service_action: u8) -> Result<Vec<u8>, Cau
             // ILLEGAL REQUEST: no such command, or none of this kind.
             (0x05, _) => Cause::NoReservations,
             _ => Cause::Device(format!(
-                "PERSISTENT RESERVE IN failed, status {:#04x}, sense {key:x}/{code:04x}",
+                "{name} failed, status {:#04x}, sense {key:x}/{code:04x}",
                 header.status
             )),
         });

@@ -6,12 +6,13 @@
 //! no longer than it has time, and leaves a child that hangs behind: killed, it begins
 //! nothing more, even if the kernel lets go of it later.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::op::{Chain, ChainResult, Done};
 use super::perform::{monotonic, perform};
-use super::{Cause, Instant, KernelError, LANES};
+use super::{Cause, Instant, KernelError, LANES, scsi};
 
 /// How long past the deadline an answer that is under way is waited for.
 const GRACE: Duration = Duration::from_millis(50);
@@ -37,12 +38,12 @@ struct Request {
     until: Instant,
 }
 
-#[derive(Serialize, Deserialize)]
-enum News {
-    Begun(usize),
-    Done(usize, Done),
-    Failed(usize, KernelError),
-    Ended(usize),
+/// What became of a chain since the last news of it. With the first, it has begun.
+#[derive(Default, Serialize, Deserialize)]
+struct News {
+    done: Vec<Done>,
+    failed: Option<KernelError>,
+    ended: bool,
 }
 
 /// A child that waits for work.
@@ -129,9 +130,9 @@ impl Worker {
         let whole = self.unread.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
         for line in self.unread.drain(..whole).collect::<Vec<_>>().split(|b| *b == b'\n')
         {
-            if let Ok(news) = serde_json::from_slice(line) {
-                board.note(news);
-            }
+            let news: BTreeMap<usize, News> =
+                serde_json::from_slice(line).unwrap_or_default();
+            news.into_iter().for_each(|(chain, news)| board.note(chain, news));
         }
         true
     }
@@ -162,29 +163,18 @@ impl Board {
         }
     }
 
-    fn note(&mut self, news: News) {
-        match news {
-            News::Begun(chain) => {
-                if let Some(begun) = self.begun.get_mut(chain) {
-                    *begun = true;
-                }
-            }
-            News::Done(chain, done) => {
-                if let Some(result) = self.results.get_mut(chain) {
-                    result.done.push(done);
-                }
-            }
-            News::Failed(chain, error) => {
-                if let Some(result) = self.results.get_mut(chain) {
-                    result.failed = Some(error);
-                }
-            }
-            News::Ended(chain) => {
-                if let Some(ended) = self.ended.get_mut(chain) {
-                    *ended = true;
-                    self.open = self.open.saturating_sub(1);
-                }
-            }
+    fn note(&mut self, chain: usize, news: News) {
+        let marks = self.begun.get_mut(chain).zip(self.ended.get_mut(chain));
+        let (Some((begun, ended)), Some(result)) = (marks, self.results.get_mut(chain))
+        else {
+            return;
+        };
+        *begun = true;
+        result.done.extend(news.done);
+        result.failed = news.failed.or(result.failed.take());
+        if news.ended {
+            *ended = true;
+            self.open = self.open.saturating_sub(1);
         }
     }
 
@@ -217,112 +207,174 @@ fn live(root: PathBuf, requests: OwnedFd, news: File) {
     // SAFETY: plain numbers; the call reads no memory of ours.
     unsafe { nix::libc::prctl(nix::libc::PR_SET_PDEATHSIG, nix::libc::SIGKILL) };
     debug_assert!(requests.as_raw_fd() > 2);
+    let mut lanes = Lanes::default();
     for line in BufReader::new(File::from(requests)).lines() {
         let Ok(request) = line.and_then(|l| Ok(serde_json::from_str::<Request>(&l)?))
         else {
             return;
         };
-        serve(&root, &request, &news);
+        lanes.carry_out(&root, request, &news);
     }
 }
 
-/// Carries out a request, in up to [`LANES`] threads.
-fn serve(root: &Path, request: &Request, news: &File) {
-    let (next, bag) = (AtomicUsize::new(0), Bag::default());
-    let lane = || {
+/// Threads that work on chains side by side. They are kept from one request to the next:
+/// a start has a dozen steps, and to make threads anew for each costs more than some of
+/// them do.
+#[derive(Default)]
+struct Lanes {
+    work: Arc<Work>,
+    count: usize,
+}
+
+/// Requests that lanes wait for.
+#[derive(Default)]
+struct Work {
+    jobs: Mutex<VecDeque<Arc<Job>>>,
+    more: Condvar,
+}
+
+/// A request that is worked on.
+struct Job {
+    root: PathBuf,
+    request: Request,
+    next: AtomicUsize,
+    bag: Bag,
+}
+
+impl Lanes {
+    /// Carries out a request, in up to [`LANES`] threads, while this one sends the news.
+    fn carry_out(&mut self, root: &Path, request: Request, news: &File) {
+        let wanted = request.chains.len().min(LANES);
+        let bag = Bag::of(request.chains.len());
+        let root = root.to_owned();
+        let job = Arc::new(Job { root, request, next: AtomicUsize::new(0), bag });
+        while self.count < wanted {
+            let work = Arc::clone(&self.work);
+            match thread::Builder::new().spawn(move || work.lane()) {
+                Ok(_) => self.count += 1,
+                Err(_) => break,
+            }
+        }
+        if self.count == 0 {
+            // Without another thread this one does the work alone.
+            job.carry_out();
+        }
+        lock(&self.work.jobs).extend((0..wanted).map(|_| Arc::clone(&job)));
+        self.work.more.notify_all();
+        job.bag.deliver(news);
+    }
+}
+
+impl Work {
+    /// A lane's life.
+    fn lane(&self) {
         loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            match request.chains.get(number) {
-                Some(chain) => carry_out(root, number, chain, request.until, &bag),
+            let mut jobs = lock(&self.jobs);
+            while jobs.is_empty() {
+                jobs = self.more.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+            }
+            let job = jobs.pop_front();
+            drop(jobs);
+            if let Some(job) = job {
+                job.carry_out();
+            }
+        }
+    }
+}
+
+impl Job {
+    /// Takes one chain after the other, until none is left.
+    fn carry_out(&self) {
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            match self.request.chains.get(number) {
+                Some(chain) => self.carry_out_one(number, chain),
                 None => return,
             }
         }
-    };
-    thread::scope(|scope| {
-        let spawn = |work| thread::Builder::new().spawn_scoped(scope, work);
-        let courier = thread::Builder::new().spawn_scoped(scope, || bag.deliver(news));
-        // Without another thread this one does the work alone.
-        let others = 1..request.chains.len().min(LANES);
-        let others: Vec<_> = others.filter_map(|_| spawn(lane).ok()).collect();
-        lane();
-        for other in others {
-            let _ = other.join();
-        }
-        bag.close();
-        if courier.is_err() {
-            bag.deliver(news);
-        }
-    });
-}
+    }
 
-fn carry_out(root: &Path, number: usize, chain: &Chain, until: Instant, bag: &Bag) {
-    bag.put(&News::Begun(number));
-    for op in chain {
-        let result = if monotonic() < until {
-            perform(root, op)
-        } else {
-            Err(op.failed(Cause::NotBegun))
-        };
-        match result {
-            Ok(done) => bag.put(&News::Done(number, done)),
-            Err(error) => {
-                bag.put(&News::Failed(number, error));
-                break;
+    fn carry_out_one(&self, number: usize, chain: &Chain) {
+        self.bag.note(number, |_| {});
+        for op in chain {
+            let result = if monotonic() < self.request.until {
+                perform(&self.root, op)
+            } else {
+                Err(op.failed(Cause::NotBegun))
+            };
+            match result {
+                Ok(done) => self.bag.note(number, |news| news.done.push(done)),
+                Err(error) => {
+                    self.bag.note(number, |news| news.failed = Some(error));
+                    break;
+                }
             }
         }
+        scsi::close();
+        self.bag.end(number);
     }
-    bag.put(&News::Ended(number));
 }
 
-/// News on their way to the parent. A thread of its own sends them, many at a time: a
-/// wake-up of the parent for each of thousands costs more than the work itself, and news
-/// that wait for the end of an operation that hangs would never come.
-#[derive(Default)]
+/// News on their way to the parent, many at a time: a wake-up of the parent for each of
+/// thousands costs more than the work itself. News that wait for the end of an operation
+/// that hangs would never come, so they are sent by a thread that does nothing else.
 struct Bag {
     content: Mutex<Content>,
-    closed: Condvar,
+    ended: Condvar,
 }
 
-#[derive(Default)]
 struct Content {
-    lines: Vec<u8>,
-    is_last: bool,
+    news: BTreeMap<usize, News>,
+    /// Chains that have not ended.
+    open: usize,
 }
 
 impl Bag {
-    fn put(&self, news: &News) {
-        if let Ok(mut line) = serde_json::to_vec(news) {
-            line.push(b'\n');
-            let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
-            content.lines.append(&mut line);
+    fn of(chains: usize) -> Self {
+        let content = Content { news: BTreeMap::new(), open: chains };
+        Self { content: Mutex::new(content), ended: Condvar::new() }
+    }
+
+    /// Adds to the news of a chain.
+    fn note(&self, chain: usize, add: impl FnOnce(&mut News)) {
+        add(lock(&self.content).news.entry(chain).or_default());
+    }
+
+    /// Nothing more will be added to those of a chain.
+    fn end(&self, chain: usize) {
+        let mut content = lock(&self.content);
+        content.news.entry(chain).or_default().ended = true;
+        content.open = content.open.saturating_sub(1);
+        if content.open == 0 {
+            self.ended.notify_all();
         }
     }
 
-    /// Nothing more will be put in.
-    fn close(&self) {
-        self.content.lock().unwrap_or_else(PoisonError::into_inner).is_last = true;
-        self.closed.notify_all();
-    }
-
-    /// Sends what is put in, until it is closed and empty.
+    /// Sends what is added, until every chain has ended.
     fn deliver(&self, mut to: &File) {
-        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut content = lock(&self.content);
         loop {
-            if !content.is_last {
-                content = self
-                    .closed
-                    .wait_timeout_while(content, COLLECT, |content| !content.is_last)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0;
-            }
-            let (lines, is_last) = (std::mem::take(&mut content.lines), content.is_last);
+            content = self
+                .ended
+                .wait_timeout_while(content, COLLECT, |content| content.open > 0)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+            let (news, open) = (std::mem::take(&mut content.news), content.open);
             drop(content);
-            // A parent that is gone needs no news.
-            let _ = to.write_all(&lines);
-            if is_last {
+            if let Ok(mut line) = serde_json::to_vec(&news) {
+                line.push(b'\n');
+                // A parent that is gone needs no news.
+                let _ = to.write_all(&line);
+            }
+            if open == 0 {
                 return;
             }
-            content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+            content = lock(&self.content);
         }
     }
+}
+
+/// What a thread that panicked has left is as good as ever.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -39,21 +39,21 @@ pub fn frame(group: &Group, driver: &dyn Driver) -> Vec<Chain> {
     chains
 }
 
-/// The backstores.
+/// The backstores: a chain for each disk, empty where nothing is missing.
 pub fn build(group: &Group, disks: &[Disk], export: &Export) -> Vec<Chain> {
-    let missing = disks.iter().filter_map(|disk| {
+    let missing = disks.iter().map(|disk| {
         let path = backstore_path(group.wwnn, disk.lun);
         match export.backstore(&path).filter(|b| b.enabled) {
             // A stop that failed leaves its LUNs in transition.
-            Some(b) if b.alua == ALUA_ACTIVE_OPTIMIZED => None,
-            Some(_) => Some(vec![set_alua(&path, ALUA_ACTIVE_OPTIMIZED)]),
-            None => Some(vec![
+            Some(b) if b.alua == ALUA_ACTIVE_OPTIMIZED => Chain::new(),
+            Some(_) => vec![set_alua(&path, ALUA_ACTIVE_OPTIMIZED)],
+            None => vec![
                 Op::MakeDir(path.clone()),
                 write(&path, "control", format!("udev_path={}", disk.node.display())),
                 write(&path, "udev_path", disk.node.display().to_string()),
                 write(&path, "wwn/vpd_unit_serial", disk.unit_serial(group.wwnn)),
                 write(&path, "enable", "1".into()),
-            ]),
+            ],
         }
     });
     missing.collect()

@@ -13,9 +13,9 @@ use crate::kernel::paths;
 use crate::wwn::Wwn;
 
 pub use build::{backstore_path, build, frame, luns, mapped_luns, set_alua};
-pub use observe::{Acl, Backstore, Export, Lun, Tree, alua, glance, observe};
+pub use observe::{Acl, Backstore, Export, Lun, Tree, alua, glance, observe, survey};
 pub use obsolete::Obsolete;
-pub use remove::{quiesce, remove, remove_ports, resume};
+pub use remove::{close, quiesce, remove_hbas, remove_ports, resume};
 pub use tcm_fc::{TCM_FC, TcmFc};
 
 /// What differs between LIO's Fibre Channel drivers.

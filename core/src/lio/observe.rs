@@ -11,8 +11,8 @@ use crate::wwn::Wwn;
 /// All that LIO holds of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Export {
-    /// The group's backstore directory, where it is there.
-    pub hba: Option<PathBuf>,
+    /// The group's backstore directories: one, or two where its node name has changed.
+    pub hbas: Vec<PathBuf>,
     /// Its backstores, in the order of their paths; none where they were not looked at.
     pub backstores: Vec<Backstore>,
     /// Its target ports.
@@ -65,14 +65,14 @@ pub struct Lun {
 pub struct Acl {
     /// Its directory.
     pub path: PathBuf,
-    /// Its mapped LUNs.
+    /// Its mapped LUNs; none where they were not looked at.
     pub mapped: Vec<Lun>,
 }
 
 impl Export {
     /// Whether LIO holds nothing of the group.
     pub fn is_empty(&self) -> bool {
-        self.hba.is_none() && self.trees.is_empty()
+        self.hbas.is_empty() && self.trees.is_empty()
     }
 
     /// The tree of a port.
@@ -130,9 +130,28 @@ pub fn observe(
     wwnns: &[Wwn],
     wwpns: &[Wwn],
 ) -> Result<Export, KernelError> {
-    let mut export = glance(kernel, wwnns, wwpns)?;
-    for hba in wwnns.iter().map(|wwnn| hba(*wwnn)).filter(|hba| kernel.exists(hba)) {
-        for name in kernel.list(&hba)?.iter().filter(|name| number(name).is_some()) {
+    with_backstores(kernel, glance(kernel, wwnns, wwpns)?)
+}
+
+/// The same without a look at the mapped LUNs, of which each initiator has as many as
+/// there are LUNs.
+///
+/// # Errors
+/// See [`observe`].
+pub fn survey(
+    kernel: &dyn Kernel,
+    wwnns: &[Wwn],
+    wwpns: &[Wwn],
+) -> Result<Export, KernelError> {
+    with_backstores(kernel, frame(kernel, wwnns, wwpns, Mapped::Skipped)?)
+}
+
+fn with_backstores(
+    kernel: &dyn Kernel,
+    mut export: Export,
+) -> Result<Export, KernelError> {
+    for hba in &export.hbas {
+        for name in kernel.list(hba)?.iter().filter(|name| number(name).is_some()) {
             export.backstores.push(backstore(kernel, hba.join(name))?);
         }
     }
@@ -149,17 +168,33 @@ pub fn glance(
     wwnns: &[Wwn],
     wwpns: &[Wwn],
 ) -> Result<Export, KernelError> {
+    frame(kernel, wwnns, wwpns, Mapped::Seen)
+}
+
+/// Whether mapped LUNs are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mapped {
+    Seen,
+    Skipped,
+}
+
+fn frame(
+    kernel: &dyn Kernel,
+    wwnns: &[Wwn],
+    wwpns: &[Wwn],
+    mapped: Mapped,
+) -> Result<Export, KernelError> {
     let mut export = Export::default();
     for wwpn in wwpns {
         for driver in DRIVERS {
             let path = paths::lio_port(driver.fabric(), *wwpn);
             if kernel.exists(&path) {
-                export.trees.push(tree(kernel, *wwpn, path)?);
+                export.trees.push(tree(kernel, *wwpn, path, mapped)?);
             }
         }
     }
-    export.hba =
-        wwnns.iter().map(|wwnn| hba(*wwnn)).filter(|hba| kernel.exists(hba)).last();
+    let hbas = wwnns.iter().map(|wwnn| hba(*wwnn));
+    export.hbas = hbas.filter(|hba| kernel.exists(hba)).collect();
     Ok(export)
 }
 
@@ -175,12 +210,21 @@ fn number(name: &str) -> Option<u16> {
     name.strip_prefix("lun_")?.parse().ok()
 }
 
-fn tree(kernel: &dyn Kernel, wwpn: Wwn, path: PathBuf) -> Result<Tree, KernelError> {
+fn tree(
+    kernel: &dyn Kernel,
+    wwpn: Wwn,
+    path: PathBuf,
+    mapped: Mapped,
+) -> Result<Tree, KernelError> {
     let tpg = tpg(&path);
     let mut acls = Vec::new();
     for name in kernel.list(&tpg.join("acls"))? {
         let path = tpg.join("acls").join(name);
-        acls.push(Acl { mapped: luns(kernel, &path)?, path });
+        let mapped = match mapped {
+            Mapped::Seen => luns(kernel, &path)?,
+            Mapped::Skipped => Vec::new(),
+        };
+        acls.push(Acl { mapped, path });
     }
     let luns = luns(kernel, &tpg.join("lun"))?;
     Ok(Tree { wwpn, has_tpg: kernel.exists(&tpg), luns, acls, path })

@@ -35,17 +35,13 @@ pub fn remove_ports(export: &Export) -> [(&'static str, Vec<Chain>); 3] {
     ]
 }
 
-/// The steps that close the disks.
-pub fn remove(export: &Export) -> [(&'static str, Vec<Chain>); 2] {
-    let backstores = export.backstores.iter().map(close);
-    let hba = export.hba.iter().map(|hba| vec![Op::RemoveDir(hba.clone())]);
-    [
-        ("remove the backstores", backstores.collect()),
-        ("remove the backstores' directory", hba.collect()),
-    ]
+/// What removes the backstores' directory, once they are gone.
+pub fn remove_hbas(export: &Export) -> Vec<Chain> {
+    export.hbas.iter().map(|hba| vec![Op::RemoveDir(hba.clone())]).collect()
 }
 
-pub(super) fn close(backstore: &Backstore) -> Chain {
+/// What closes a disk.
+pub fn close(backstore: &Backstore) -> Chain {
     vec![Op::RemoveDir(backstore.path.clone())]
 }
 

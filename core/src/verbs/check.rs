@@ -12,7 +12,6 @@ use crate::lio::Driver;
 use crate::ownership;
 use crate::scope::Scope;
 
-use super::look;
 use super::status::{Owner, owner};
 use super::takeover::{driver, misconfigured, target_is_here};
 
@@ -115,9 +114,12 @@ fn physical_ports(
     driver: &dyn Driver,
 ) -> Vec<Finding> {
     let what = "port";
-    let found = match look(kernel, scope) {
+    let found = match scope.survey(kernel) {
         Ok(found) => found,
-        failed => return Finding::of(what, failed, ""),
+        Err(error) => {
+            let failed = Failure::kernel("look at this node", &[error]);
+            return Finding::of::<()>(what, Err(failed), "");
+        }
     };
     let one = |port: &PortSpec| {
         let wwpn = port.wwpn;

@@ -206,6 +206,9 @@ fn deeper(
     if group.ownership == Ownership::Scsi3Pr {
         faults.extend(ownership::check(kernel, disks, ownership::key_of(node), budget));
     }
+    if faults.is_empty() {
+        disk::rescan(kernel, disks, budget);
+    }
     if level >= Level::Disk && faults.is_empty() {
         let chains: Vec<Chain> =
             disks.iter().map(|disk| vec![Op::ReadDisk(disk.node.clone())]).collect();

@@ -13,7 +13,8 @@ use crate::scope::Scope;
 use crate::step::Step;
 
 use super::look;
-use super::takeover::{export_steps, misconfigured, observe};
+use super::release::{CLOSE, closing};
+use super::takeover::{self, misconfigured, observe};
 
 /// The steps of [`super::takeover`]; those with nothing to do are left out.
 ///
@@ -26,18 +27,9 @@ pub fn takeover_steps(
     budget: Budget,
 ) -> Result<Vec<Step>, Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
-    let here = observe(kernel, scope, group, budget)?;
-    let key = ownership::key_of(node);
-    let own = here.disks.iter().zip(&here.reservations);
-    let own = own.map(|(disk, now)| ownership::take(&disk.node, key, now));
-    let mut steps = vec![Step::new("own the disks, and read back", own.collect())];
-    steps.extend(export_steps(
-        kernel,
-        group,
-        here.driver,
-        &here.disks,
-        &here.found.export,
-    ));
+    let here = observe(kernel, scope, group)?.with_owners(kernel, group, budget)?;
+    let mut steps =
+        takeover::steps(kernel, group, &here, ownership::key_of(node)).to_vec();
     let create = here
         .absent
         .iter()
@@ -66,19 +58,22 @@ pub fn release_steps(
         steps.push(Step::new("quiesce the LUNs", lio::quiesce(&found.export.backstores)));
         steps.push(Step::new("drain, log the virtual port out", delete.collect()));
     }
-    let remove = lio::remove_ports(&found.export).into_iter();
-    let remove = remove.chain(lio::remove(&found.export));
-    steps.extend(remove.map(|(title, chains)| Step::new(title, chains)));
+    let ports = lio::remove_ports(&found.export).into_iter();
+    steps.extend(ports.map(|(title, chains)| Step::new(title, chains)));
     let (ours, errors) = ownership::owned(kernel, &disks, key, budget);
     if !errors.is_empty() {
         return Err(Failure::kernel("read the reservations", &errors));
     }
-    let give_up = ours.iter().map(|disk| ownership::leave(disk, key));
-    steps.push(Step::new("give up the disks, and read back", give_up.collect()));
+    steps.push(Step::new(CLOSE, closing(&found.export.backstores, &ours, key)));
+    let hbas = lio::remove_hbas(&found.export);
+    steps.push(Step::new("remove the backstores' directory", hbas));
     Ok(without_empty(steps))
 }
 
 fn without_empty(mut steps: Vec<Step>) -> Vec<Step> {
+    for step in &mut steps {
+        step.chains.retain(|chain| !chain.is_empty());
+    }
     steps.retain(|step| !step.chains.is_empty());
     steps
 }

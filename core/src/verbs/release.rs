@@ -4,12 +4,15 @@
 //! good; a LUN that is unmapped under a live port is an I/O error at the initiator. So:
 //! quiesce, drain, log out, unmap.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::budget::Budget;
 use crate::fabric;
 use crate::failure::{Failure, Kind};
-use crate::kernel::{self, Chain, Instant, Kernel, Op, paths};
+use crate::kernel::reservation::Key;
+use crate::kernel::{Chain, ChainResult, Instant, Kernel, KernelError, Op, paths};
 use crate::lio::{self, Backstore};
 use crate::ownership;
 use crate::phases::Phases;
@@ -27,12 +30,16 @@ const SETTLED: Duration = Duration::from_millis(250);
 /// The same where an initiator gave no echo: a WRITE whose data it still has to send is
 /// in no counter either.
 const SETTLED_UNHEARD: Duration = Duration::from_millis(1500);
+/// For a process to be started. Nothing depends on it.
+const TO_GET_READY: Duration = Duration::from_secs(1);
 /// How long commands may be barred before the port logs out.
 const BARRED: Duration = Duration::from_secs(3);
 /// How long a port without its link may take to log out; one with it takes a fraction of
 /// a second. Where the link was lost under load tcm_fc is wedged, the logout never ends,
 /// and every second until the fence is one of the initiators' patience.
 const LINKLESS: Duration = Duration::from_secs(4);
+/// The step that closes the disks.
+pub(super) const CLOSE: &str = "close the disks and give them up";
 /// Between two looks at the counters.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How much of the time the drain may use; logging out and unmapping need the rest.
@@ -50,8 +57,17 @@ pub fn release(
     budget: Budget,
     phases: &mut Phases,
 ) -> Result<(), Failure> {
+    let barred: Vec<_> =
+        scope.entries.iter().filter(|entry| entry.link.is_some()).collect();
+    if !barred.is_empty() {
+        let ready = Step::new("get ready for a bar", vec![vec![Op::ReadyBar]]);
+        let end = budget.end.min(kernel.now() + TO_GET_READY);
+        if let Err(errors) = ready.apply(kernel, Budget { end, ..budget }) {
+            log::warn!("{}", told(&errors));
+        }
+    }
     let found = look(kernel, scope)?;
-    let mut disks = scope.disks(kernel, &found.export);
+    let disks = scope.disks(kernel, &found.export);
     phases.end(kernel, "look");
     if !found.vports.is_empty() {
         drain(kernel, &found, budget)?;
@@ -62,44 +78,35 @@ pub fn release(
 
     // From here on nothing is skipped because something before it failed.
     let mut left: Vec<Failure> = Vec::new();
-    let barred = scope.entries.iter().filter(|entry| entry.link.is_some());
-    let lift: Vec<Chain> = barred.map(|entry| vec![Op::LiftBar(entry.wwpn)]).collect();
+    let lift = barred.iter().map(|entry| vec![Op::LiftBar(entry.wwpn)]);
     let [(title, mut acls), ports @ ..] = lio::remove_ports(&found.export);
     // Lifting the bar is a process of its own, and in nobody's way.
     acls.extend(lift);
-    let steps =
-        [(title, acls)].into_iter().chain(ports).chain(lio::remove(&found.export));
     expedited(kernel, scope, budget, || {
-        for (title, chains) in steps {
+        let mut step = |title, chains| {
             if let Err(errors) = Step::new(title, chains).apply(kernel, budget) {
                 left.push(Failure::kernel(title, &errors));
             }
+        };
+        step(title, acls);
+        ports.into_iter().for_each(|(title, chains)| step(title, chains));
+        phases.end(kernel, "remove");
+        let key = ownership::key_of(node);
+        let (closed, given_up) = disown(kernel, &found, disks, key, budget);
+        step("remove the backstores' directory", lio::remove_hbas(&found.export));
+        for (title, errors) in [(CLOSE, closed), ("give up the disks", given_up)] {
+            left.extend((!errors.is_empty()).then(|| Failure::kernel(title, &errors)));
         }
     });
-    phases.end(kernel, "remove");
     let still = look(kernel, scope)?;
-    // A disk that could not be closed stays ours: without an owner it is open to all.
-    let open = still.export.backstores.iter().filter(|b| b.enabled).map(|b| &b.device);
-    let open: Vec<_> = open.collect();
-    disks.retain(|disk| !open.contains(&disk));
-    let key = ownership::key_of(node);
-    let mut errors = Vec::new();
-    // Of disks that nothing here served, those that carry our key all the same.
-    if found.is_empty() {
-        (disks, errors) = ownership::owned(kernel, &disks, key, budget);
-    }
-    errors.extend(ownership::give_up(kernel, &disks, key, budget));
     phases.end(kernel, "disown");
-    if !errors.is_empty() {
-        left.push(Failure::kernel("give up the disks", &errors));
-    }
 
     if left.is_empty() && !still.is_empty() {
         let Found { vports, export } = still;
         let names = vports.into_iter().map(|port| port.vport);
         let trees = export.trees.into_iter().map(|tree| tree.path.display().to_string());
-        let hba = export.hba.map(|path| path.display().to_string());
-        let names: Vec<_> = names.chain(trees).chain(hba).collect();
+        let hbas = export.hbas.into_iter().map(|path| path.display().to_string());
+        let names: Vec<_> = names.chain(trees).chain(hbas).collect();
         let cause = format!("still there: {}", names.join(", "));
         left.push(Failure::new(Kind::Failed, "look once more", cause));
     }
@@ -112,6 +119,56 @@ pub fn release(
             .map_err(|error| Failure::kernel("forget the virtual port", &[error]))?;
     }
     Ok(())
+}
+
+/// Closes the disks and gives them up; says what could not be closed, and which disks
+/// carry our key still.
+fn disown(
+    kernel: &dyn Kernel,
+    found: &Found,
+    disks: Vec<PathBuf>,
+    key: Key,
+    budget: Budget,
+) -> (Vec<KernelError>, Vec<KernelError>) {
+    if found.is_empty() {
+        // Of disks that nothing here served, those that carry our key all the same.
+        let (ours, mut errors) = ownership::owned(kernel, &disks, key, budget);
+        errors.extend(ownership::give_up(kernel, &ours, key, budget));
+        return (Vec::new(), errors);
+    }
+    let step = Step::new(CLOSE, closing(&found.export.backstores, &disks, key));
+    let mut results = step.run(kernel, budget);
+    let others = results.split_off(disks.len().min(results.len()));
+    let mut open: Vec<_> =
+        others.into_iter().filter_map(|result| result.failed).collect();
+    let (mut closed, mut left) = (Vec::new(), Vec::new());
+    for ((disk, chain), result) in disks.into_iter().zip(&step.chains).zip(results) {
+        match (chain.get(result.done.len()), result.failed) {
+            (Some(Op::RemoveDir(_)), Some(error)) => open.push(error),
+            (_, failed) => {
+                closed.push(disk);
+                left.push(ChainResult { failed, ..result });
+            }
+        }
+    }
+    (open, ownership::given_up(kernel, &closed, left, key, budget))
+}
+
+/// What gives up some disks, each once it is closed: one that could not be closed stays
+/// ours, without an owner it is open to all. Then what closes the backstores of others.
+pub(super) fn closing(stores: &[Backstore], disks: &[PathBuf], key: Key) -> Vec<Chain> {
+    let mut close: BTreeMap<&PathBuf, Chain> = BTreeMap::new();
+    for store in stores {
+        close.entry(&store.device).or_default().extend(lio::close(store));
+    }
+    let of = |disk: &PathBuf| {
+        let mut chain = close.remove(disk).unwrap_or_default();
+        chain.extend(ownership::leave(disk, key));
+        chain
+    };
+    let mut chains: Vec<Chain> = disks.iter().map(of).collect();
+    chains.extend(close.into_values());
+    chains
 }
 
 /// Turns new commands away and waits until none is in flight.
@@ -214,7 +271,7 @@ fn bar(kernel: &dyn Kernel, found: &Found, budget: Budget) {
 }
 
 /// Errors that nothing fails for, in words.
-pub(super) fn told(errors: &[kernel::KernelError]) -> String {
+pub(super) fn told(errors: &[KernelError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
@@ -313,6 +370,6 @@ fn log_out(
 }
 
 /// One that the kernel is still busy deleting is not gone, even if it is not listed.
-fn is_late(answer: &Result<(), Vec<kernel::KernelError>>) -> bool {
+fn is_late(answer: &Result<(), Vec<KernelError>>) -> bool {
     answer.as_ref().is_err_and(|errors| errors.iter().any(|error| error.is_late()))
 }

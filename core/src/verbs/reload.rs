@@ -11,6 +11,7 @@ use crate::disk::{self, Disk};
 use crate::fabric;
 use crate::failure::{Failure, Kind};
 use crate::group::{Group, Ownership};
+use crate::kernel::reservation::Reservation;
 use crate::kernel::{Chain, Kernel};
 use crate::lio::{self, Obsolete};
 use crate::ownership;
@@ -57,8 +58,13 @@ pub fn reload(
     if owned {
         let coming: Vec<Disk> =
             disks.iter().filter(|d| !serves(&found, group, d)).cloned().collect();
-        let before = ownership::observe(kernel, &coming, budget)?;
-        ownership::acquire(kernel, &coming, &before, key, budget)?;
+        let free = Reservation::default();
+        let take = |disk: &Disk| ownership::take(&disk.node, key, &free);
+        let chains: Vec<Chain> = coming.iter().map(take).collect();
+        ownership::own(kernel, &coming, &chains, key, budget).inspect_err(|_| {
+            let nodes: Vec<_> = coming.iter().map(|disk| disk.node.clone()).collect();
+            let _ = ownership::give_up(kernel, &nodes, key, budget);
+        })?;
         phases.end(kernel, "own");
     }
     drain(kernel, &obsolete, budget)?;
@@ -78,6 +84,7 @@ pub fn reload(
         }
         phases.end(kernel, "disown");
     }
+    disk::rescan(kernel, &disks, budget);
     let now = look(kernel, scope)?.export;
     expedited(kernel, scope, budget, || {
         export(kernel, group, driver, &disks, &now, budget)

@@ -14,7 +14,7 @@ use crate::fabric::{self, PhysicalPort, VirtualPort};
 use crate::failure::{Failure, Kind};
 use crate::group::{DriverChoice, Group, Ownership, PortSpec};
 use crate::kernel::reservation::{Key, Reservation};
-use crate::kernel::{Chain, Kernel, KernelError, Op, paths};
+use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op, paths};
 use crate::lio::{self, Driver, Export, TCM_FC};
 use crate::ownership;
 use crate::phases::Phases;
@@ -31,7 +31,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub(super) struct Here {
     pub driver: &'static dyn Driver,
     pub disks: Vec<Disk>,
-    /// As the disks report it; empty where reservations are not ours to make.
+    /// As the disks report it; empty where it was not asked for.
     pub reservations: Vec<Reservation>,
     pub found: Found,
     /// The ports that have to be made, with the physical port for each.
@@ -52,8 +52,12 @@ pub fn takeover(
     phases: &mut Phases,
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
-    let here = observe(kernel, scope, group, budget)?;
-    not_lost(group, &here, ownership::key_of(node))?;
+    let mut here = observe(kernel, scope, group)?;
+    let exported = here.found.export.backstores.iter().any(|b| b.enabled);
+    if exported || !ownership::seem_free(kernel, &here.disks, budget) {
+        here = here.with_owners(kernel, group, budget)?;
+        not_lost(group, &here, ownership::key_of(node))?;
+    }
     let entry = |(port, physical): &(PortSpec, PhysicalPort)| {
         Entry::new(kernel, node, group, &here.disks, port, physical)
     };
@@ -93,7 +97,8 @@ pub fn check_node(
     budget: Budget,
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
-    observe(kernel, scope, group, budget).map(|_| ())
+    let here = observe(kernel, scope, group)?;
+    here.with_owners(kernel, group, budget).map(drop)
 }
 
 pub(super) fn misconfigured(error: &crate::group::GroupError) -> Failure {
@@ -105,12 +110,11 @@ pub(super) fn misconfigured(error: &crate::group::GroupError) -> Failure {
     }
 }
 
-/// Looks at everything that a takeover needs, before its first step.
+/// Looks at everything that a takeover needs but the disks' owners, before its first step.
 pub(super) fn observe(
     kernel: &dyn Kernel,
     scope: &Scope,
     group: &Group,
-    budget: Budget,
 ) -> Result<Here, Failure> {
     let driver = driver(group)?;
     target_is_here(kernel, driver)?;
@@ -130,11 +134,23 @@ pub(super) fn observe(
             None => absent.push((*port, fabric::choose(kernel, port, driver)?)),
         }
     }
-    let reservations = match group.ownership {
-        Ownership::Scsi3Pr => ownership::observe(kernel, &disks, budget)?,
-        Ownership::None => Vec::new(),
-    };
-    Ok(Here { driver, disks, reservations, found, absent })
+    Ok(Here { driver, disks, reservations: Vec::new(), found, absent })
+}
+
+impl Here {
+    /// With the disks' owners, where reservations are ours to make.
+    pub(super) fn with_owners(
+        self,
+        kernel: &dyn Kernel,
+        group: &Group,
+        budget: Budget,
+    ) -> Result<Self, Failure> {
+        let reservations = match group.ownership {
+            Ownership::Scsi3Pr => ownership::observe(kernel, &self.disks, budget)?,
+            Ownership::None => Vec::new(),
+        };
+        Ok(Self { reservations, ..self })
+    }
 }
 
 pub(super) fn driver(group: &Group) -> Result<&'static dyn Driver, Failure> {
@@ -209,13 +225,19 @@ fn build(
     budget: Budget,
     phases: &mut Phases,
 ) -> Result<(), Failure> {
-    if group.ownership == Ownership::Scsi3Pr {
-        let key = ownership::key_of(node);
-        ownership::acquire(kernel, &here.disks, &here.reservations, key, budget)?;
-        phases.end(kernel, "own");
-    }
+    let key = ownership::key_of(node);
     expedited(kernel, scope, budget, || {
-        export(kernel, group, here.driver, &here.disks, &here.found.export, budget)
+        let [frame, own, rest @ ..] = steps(kernel, group, here, key);
+        apply(kernel, &frame, budget)?;
+        let results = match group.ownership {
+            Ownership::Scsi3Pr => {
+                ownership::own(kernel, &here.disks, &own.chains, key, budget)?
+            }
+            Ownership::None => own.run(kernel, budget),
+        };
+        done(own.title, results)?;
+        phases.end(kernel, "own");
+        rest.iter().try_for_each(|step| apply(kernel, step, budget))
     })?;
     phases.end(kernel, "export");
     not_elsewhere(kernel, &here.absent, budget)?;
@@ -229,11 +251,39 @@ fn build(
         Failure::kernel(appear.title, &errors)
             .advise("The kernel's log has the driver's own words")
     })?;
+    // While the port logs in and initiators find it: before they use what they know of.
+    disk::rescan(kernel, &here.disks, budget);
     for port in &group.ports {
         active(kernel, port, budget)?;
     }
     phases.end(kernel, "login");
     Ok(())
+}
+
+/// The steps up to the virtual port. The second owns each disk and then has LIO open it:
+/// while one chain waits for its disk, another uses this node.
+pub(super) fn steps(
+    kernel: &dyn Kernel,
+    group: &Group,
+    here: &Here,
+    key: Key,
+) -> [Step; 4] {
+    let now = &here.found.export;
+    let [frame, open, luns, map] =
+        export_steps(kernel, group, here.driver, &here.disks, now);
+    let own = here.disks.iter().zip(open.chains).enumerate().map(|(at, (disk, open))| {
+        let take = match group.ownership {
+            // Of one that nothing is known of: as if it were free.
+            Ownership::Scsi3Pr => {
+                let now = here.reservations.get(at).cloned().unwrap_or_default();
+                ownership::take(&disk.node, key, &now)
+            }
+            Ownership::None => Chain::new(),
+        };
+        [take, open].concat()
+    });
+    let own = Step::new("own the disks and make the backstores", own.collect());
+    [frame, own, luns, map]
 }
 
 /// Exports what is not exported yet, disks first.
@@ -245,16 +295,25 @@ pub(super) fn export(
     now: &Export,
     budget: Budget,
 ) -> Result<(), Failure> {
-    for step in export_steps(kernel, group, driver, disks, now) {
-        step.apply(kernel, budget).map_err(|errors| {
-            Failure::kernel(step.title, &errors).advise(advice(&errors))
-        })?;
+    let steps = export_steps(kernel, group, driver, disks, now);
+    steps.iter().try_for_each(|step| apply(kernel, step, budget))
+}
+
+fn apply(kernel: &dyn Kernel, step: &Step, budget: Budget) -> Result<(), Failure> {
+    done(step.title, step.run(kernel, budget))
+}
+
+/// Whether each chain of a step came to its end.
+fn done(title: &'static str, results: Vec<ChainResult>) -> Result<(), Failure> {
+    let errors: Vec<_> = results.into_iter().filter_map(|r| r.failed).collect();
+    match errors.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::kernel(title, &errors).advise(advice(&errors))),
     }
-    Ok(())
 }
 
 /// What is not exported yet, disks first.
-pub(super) fn export_steps(
+fn export_steps(
     kernel: &dyn Kernel,
     group: &Group,
     driver: &dyn Driver,

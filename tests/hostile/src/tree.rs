@@ -100,6 +100,7 @@ fn touched(op: &Op) -> (Option<&Path>, Option<&Path>) {
         }
         Op::Link { at, to } => (Some(at), Some(to)),
         Op::ReadReservation(disk)
+        | Op::Rescan(disk)
         | Op::Register { disk, .. }
         | Op::Unregister { disk, .. }
         | Op::Reserve { disk, .. }
@@ -110,7 +111,7 @@ fn touched(op: &Op) -> (Option<&Path>, Option<&Path>) {
             assert!(!link.is_empty() && link.chars().all(word), "{link:?}");
             (None, None)
         }
-        Op::LiftBar(_) | Op::Expedite | Op::Relax => (None, None),
+        Op::ReadyBar | Op::LiftBar(_) | Op::Expedite | Op::Relax => (None, None),
     }
 }
 

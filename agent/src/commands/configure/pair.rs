@@ -15,6 +15,8 @@ struct File {
     /// Initiators of the groups that name none.
     #[serde(default)]
     initiators: Vec<String>,
+    /// Seconds after which groups come home by themselves; not set, never.
+    giveback: Option<u32>,
     /// The groups.
     group: Vec<Item>,
 }
@@ -37,6 +39,8 @@ struct Item {
 /// What the cluster is to be told.
 #[derive(Debug)]
 pub struct Plan {
+    /// Seconds after which groups come home by themselves.
+    pub giveback: Option<u32>,
     /// A resource for each group.
     pub groups: Vec<Primitive>,
 }
@@ -76,6 +80,10 @@ pub const HOME: u32 = 100;
 /// How much a group prefers a node with a port online: more than to stay.
 pub const ONLINE: u32 = 2000;
 
+/// How much more a group prefers its home, once it may come by itself: with that, more
+/// than to stay; less than a port online.
+pub const MAY_COME: u32 = 1500;
+
 /// What everybody should be told.
 pub const FENCING: &str =
     "Fencing must be configured and tried: without it nothing here is safe.";
@@ -112,7 +120,8 @@ pub fn read(text: &str) -> Result<Plan, Vec<String>> {
     if file.group.is_empty() {
         faults.push("it has no [[group]]".into());
     }
-    if faults.is_empty() { Ok(Plan { groups }) } else { Err(faults) }
+    let plan = Plan { giveback: file.giveback, groups };
+    if faults.is_empty() { Ok(plan) } else { Err(faults) }
 }
 
 /// On one line, with its place.
@@ -161,12 +170,16 @@ fn primitive(item: &Item, initiators: &[String]) -> Result<(Group, Primitive), S
     Ok((group, primitive))
 }
 
+/// Seconds that a stop may take: with the fence and the start that follow one that fails,
+/// less than the 60 after which an initiator of Linux gives a port up (`dev_loss_tmo`).
+const STOP: u32 = 25;
+
 /// With a thousand LUNs a start or a stop takes seconds; the rest of its time is for disks
 /// that are slow, and to undo.
 pub fn operations(luns: usize) -> Vec<Operation> {
     let luns = u32::try_from(luns).unwrap_or(u32::MAX);
-    let change = 60 + luns / 16;
-    let once = |name| Operation { name, interval: 0, timeout: change, level: 0 };
+    let start = 60 + luns / 16;
+    let once = |name, timeout| Operation { name, interval: 0, timeout, level: 0 };
     let monitor = |interval, timeout, level| Operation {
         name: "monitor",
         interval,
@@ -174,9 +187,9 @@ pub fn operations(luns: usize) -> Vec<Operation> {
         level,
     };
     vec![
-        once("start"),
-        once("stop"),
-        once("reload-agent"),
+        once("start", start),
+        once("stop", STOP + luns / 64),
+        once("reload-agent", start),
         monitor(10, 30, 0),
         monitor(61, 40, 10),
     ]
@@ -236,7 +249,8 @@ pub mod tests {
             let all = operations(luns).into_iter();
             all.filter(|o| o.name == name).map(|o| o.timeout).collect::<Vec<_>>()
         };
-        assert_eq!((of(4, "stop"), of(1024, "stop")), (vec![60], vec![124]));
+        assert_eq!((of(4, "start"), of(1024, "start")), (vec![60], vec![124]));
+        assert_eq!((of(4, "stop"), of(1024, "stop")), (vec![25], vec![41]));
         assert_eq!((of(4, "monitor"), of(1024, "monitor")), (vec![30, 40], vec![46, 56]));
     }
 }

@@ -1,13 +1,17 @@
 //! The configuration as commands of `pcs` and of `crm`.
 
-use super::pair::{FENCING, HOME, ONLINE, Operation, Plan, Primitive, STICKINESS, WATCH};
+use super::pair::{
+    FENCING, HOME, MAY_COME, ONLINE, Operation, Plan, Primitive, STICKINESS, WATCH,
+};
+use crate::cluster;
 
 /// How a shell says it: each a command, or several.
 struct Shell {
     create: fn(&Primitive) -> String,
     prefer: fn(id: &str, home: &str) -> String,
-    watch: fn() -> String,
+    watch: fn(giveback: Option<u32>) -> String,
     rule: fn(id: &str, attribute: &str) -> String,
+    come_home: fn(id: &str, attribute: &str) -> String,
 }
 
 /// Commands for `pcs`.
@@ -27,9 +31,12 @@ pub fn pcs(plan: &Plan) -> String {
             prefer: |id, home| {
                 format!("pcs constraint location {id} prefers {home}={HOME}")
             },
-            watch: || {
+            watch: |giveback| {
+                let giveback = giveback.map(|s| format!("{BREAK}giveback={s}"));
                 format!(
-                    "pcs resource create fcport ocf:understudy:fcport{BREAK}op{}{BREAK}clone",
+                    "pcs resource create fcport ocf:understudy:fcport{}{BREAK}op{}{BREAK}\
+                     clone",
+                    giveback.unwrap_or_default(),
                     operations(&[WATCH], "")
                 )
             },
@@ -37,6 +44,12 @@ pub fn pcs(plan: &Plan) -> String {
                 format!(
                     "pcs constraint location {id} rule score={ONLINE}{BREAK}\
                      not_defined {attribute} or {attribute} gt 0"
+                )
+            },
+            come_home: |id, attribute| {
+                format!(
+                    "pcs constraint location {id} rule{BREAK}\
+                     constraint-id={id}-giveback score={MAY_COME} {attribute} eq 1"
                 )
             },
         },
@@ -60,10 +73,12 @@ pub fn crm(plan: &Plan) -> String {
             prefer: |id, home| {
                 format!("crm configure location {id}-home {id} {HOME}: {home}")
             },
-            watch: || {
+            watch: |giveback| {
+                let giveback = giveback.map(|s| format!("{BREAK}params giveback={s}"));
                 format!(
-                    "crm configure primitive fcport ocf:understudy:fcport{}\n\
+                    "crm configure primitive fcport ocf:understudy:fcport{}{}\n\
                      crm configure clone fcport-clone fcport",
+                    giveback.unwrap_or_default(),
                     operations(&[WATCH], "op ")
                 )
             },
@@ -71,6 +86,12 @@ pub fn crm(plan: &Plan) -> String {
                 format!(
                     "crm configure location {id}-{attribute} {id}{BREAK}\
                      rule {ONLINE}: not_defined {attribute} or {attribute} gt 0"
+                )
+            },
+            come_home: |id, attribute| {
+                format!(
+                    "crm configure location {id}-giveback {id}{BREAK}\
+                     rule {MAY_COME}: {attribute} eq 1"
                 )
             },
         },
@@ -82,10 +103,15 @@ fn commands(plan: &Plan, shell: &Shell) -> String {
     let mut all = vec![format!("# {FENCING}")];
     all.extend(groups.iter().map(shell.create));
     all.extend(groups.iter().map(|group| (shell.prefer)(&group.id, &group.home)));
-    all.push((shell.watch)());
+    all.push((shell.watch)(plan.giveback));
     for group in groups {
         let rule = |attribute: &String| (shell.rule)(&group.id, attribute);
         all.extend(group.attributes.iter().map(rule));
+    }
+    if plan.giveback.is_some() {
+        let id =
+            |group: &Primitive| (shell.come_home)(&group.id, &cluster::ready(&group.id));
+        all.extend(groups.iter().map(id));
     }
     all.join("\n") + "\n"
 }
@@ -132,14 +158,16 @@ mod tests {
 
     #[test]
     fn both_shells_are_told_the_same() {
-        let plan = read(PAIR).unwrap();
+        let plan = read(&format!("giveback = 300\n{PAIR}")).unwrap();
         for text in [pcs(&plan), crm(&plan)] {
             assert!(text.starts_with("# Fencing"), "{text}");
             for part in [
                 r"disks='0=naa.600140575de500000000000000000001 1=/dev/disk/by-id/a'\''b'",
                 "not_defined fcport or fcport gt 0",
                 "not_defined fcport-1000000000000001 or fcport-1000000000000001 gt 0",
-                "stop timeout=60s",
+                "stop timeout=25s",
+                "giveback=300",
+                "ready-group-b eq 1",
                 "monitor interval=61s timeout=40s OCF_CHECK_LEVEL=10",
             ] {
                 assert!(text.contains(part), "{part} in\n{text}");

@@ -5,7 +5,10 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesText, Event};
 
-use super::pair::{FENCING, HOME, ONLINE, Operation, Plan, Primitive, STICKINESS, WATCH};
+use super::pair::{
+    FENCING, HOME, MAY_COME, ONLINE, Operation, Plan, Primitive, STICKINESS, WATCH,
+};
+use crate::cluster;
 
 type Xml = Writer<Vec<u8>>;
 
@@ -24,10 +27,12 @@ fn write(xml: &mut Xml, plan: &Plan) -> io::Result<()> {
     element(xml, "configuration", &[], |xml| {
         element(xml, "resources", &[], |xml| {
             plan.groups.iter().try_for_each(|group| primitive(xml, group))?;
-            watch(xml)
+            watch(xml, plan.giveback)
         })?;
         element(xml, "constraints", &[], |xml| {
-            plan.groups.iter().try_for_each(|group| places(xml, group))
+            plan.groups.iter().try_for_each(|group| places(xml, group))?;
+            let coming = plan.groups.iter().filter(|_| plan.giveback.is_some());
+            coming.into_iter().try_for_each(|group| come_home(xml, group))
         })
     })
 }
@@ -42,9 +47,13 @@ fn primitive(xml: &mut Xml, group: &Primitive) -> io::Result<()> {
     })
 }
 
-fn watch(xml: &mut Xml) -> io::Result<()> {
+fn watch(xml: &mut Xml, giveback: Option<u32>) -> io::Result<()> {
     element(xml, "clone", &[("id", "fcport-clone")], |xml| {
         element(xml, "primitive", &agent("fcport", "fcport"), |xml| {
+            if let Some(seconds) = giveback {
+                let giveback = [("giveback", seconds.to_string())];
+                pairs(xml, "instance_attributes", "fcport", &giveback)?;
+            }
             operations(xml, "fcport", &[WATCH])
         })
     })
@@ -110,6 +119,27 @@ fn places(xml: &mut Xml, group: &Primitive) -> io::Result<()> {
     })
 }
 
+/// The rule by which a group comes home once its home says that it may.
+fn come_home(xml: &mut Xml, group: &Primitive) -> io::Result<()> {
+    let rsc = group.id.as_str();
+    let id = format!("{rsc}-giveback");
+    let (rule, ready) = (format!("{id}-rule"), format!("{id}-ready"));
+    let (score, attribute) = (MAY_COME.to_string(), cluster::ready(rsc));
+    element(xml, "rsc_location", &[("id", &id), ("rsc", rsc)], |xml| {
+        let attributes = [("id", rule.as_str()), ("score", &score)];
+        element(xml, "rule", &attributes, |xml| {
+            let ready = [
+                ("id", ready.as_str()),
+                ("attribute", &attribute),
+                ("operation", "eq"),
+                ("value", "1"),
+                ("type", "number"),
+            ];
+            empty(xml, "expression", &ready)
+        })
+    })
+}
+
 /// A set of names and values.
 fn pairs(
     xml: &mut Xml,
@@ -152,7 +182,7 @@ mod tests {
 
     #[test]
     fn no_id_is_there_twice() {
-        let text = document(&read(PAIR).unwrap());
+        let text = document(&read(&format!("giveback = 300\n{PAIR}")).unwrap());
         let mut reader = Reader::from_str(&text);
         let (mut ids, mut count) = (BTreeSet::new(), 0);
         loop {

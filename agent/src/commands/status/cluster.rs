@@ -131,6 +131,7 @@ mod tests {
             standby: false,
             maintenance: false,
             ports_online,
+            ready: Default::default(),
         };
         let resource = |id: &str, state: &str, on: &[&str]| Resource {
             id: id.into(),

@@ -2,7 +2,7 @@
 //! rmdir is refused (fs/configfs/dir.c, drivers/target/target_core_configfs.c,
 //! target_core_fabric_configfs.c, tcm_fc/tfc_conf.c).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
@@ -244,11 +244,22 @@ fn may_be_enabled(tree: &Tree, store: &Path) -> Result<(), Errno> {
 
 /// Whether a backstore holds a disk.
 pub fn is_open(tree: &Tree, name: &str) -> bool {
+    open_by(tree, name).is_some()
+}
+
+/// Whether a disk is a LUN of some port.
+pub fn is_lun(tree: &Tree, name: &str) -> bool {
+    let store = open_by(tree, name);
+    store.and_then(|store| tree.get_dir(&store)).is_some_and(|dir| dir.linked > 0)
+}
+
+/// The backstore that holds a disk.
+fn open_by(tree: &Tree, name: &str) -> Option<PathBuf> {
     let core = paths::lio_core();
-    tree.list(&core).into_iter().map(|hba| core.join(hba)).any(|hba| {
+    tree.list(&core).into_iter().map(|hba| core.join(hba)).find_map(|hba| {
         let stores = tree.list(&hba).into_iter().map(|store| hba.join(store));
         let mut stores = stores.filter(|store| disk(tree, store) == Some(name));
-        stores.any(|store| is_enabled(tree, &store))
+        stores.find(|store| is_enabled(tree, store))
     })
 }
 

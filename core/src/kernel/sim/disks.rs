@@ -15,6 +15,8 @@ struct Disk {
     /// The nexus that holds, and the type.
     holder: Option<(usize, u8)>,
     unsupported: bool,
+    /// Of 512 bytes each, where it says so.
+    sectors: Option<u64>,
 }
 
 /// Disks by their kernel names, which are the same on every node.
@@ -41,6 +43,18 @@ impl Disks {
         if let Some(disk) = self.0.get_mut(name) {
             disk.unsupported = true;
         }
+    }
+
+    /// From now on a disk has so many sectors, of which no node knows yet.
+    pub fn resize(&mut self, name: &str, sectors: u64) {
+        if let Some(disk) = self.0.get_mut(name) {
+            disk.sectors = Some(sectors);
+        }
+    }
+
+    /// How many sectors a disk says that it has.
+    pub fn sectors(&self, name: &str) -> Option<u64> {
+        self.0.get(name)?.sectors
     }
 
     /// What a disk reports.

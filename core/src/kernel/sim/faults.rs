@@ -68,7 +68,7 @@ impl Deed {
             Op::Link { to, .. } => {
                 faults.push(Fault::Fails(Cause::LeadsTo(to.with_extension("other"))));
             }
-            Op::Bar { .. } | Op::LiftBar(_) => {
+            Op::ReadyBar | Op::Bar { .. } | Op::LiftBar(_) => {
                 let words = "nft: Error: Could not process rule";
                 faults.push(Fault::Fails(Cause::Device(words.into())));
             }
@@ -119,7 +119,8 @@ fn errnos(op: &Op) -> &'static [Errno] {
         | Op::Reserve { .. }
         | Op::PreemptAndAbort { .. } => &[EIO, ENODEV, ENXIO, EAGAIN, ENOTTY],
         Op::ReadDisk(_) => &[EIO, ENXIO, ENODATA],
-        Op::Bar { .. } | Op::LiftBar(_) => &[ENOENT, ENOMEM],
+        Op::Rescan(_) => &[EIO, ENOENT],
+        Op::ReadyBar | Op::Bar { .. } | Op::LiftBar(_) => &[ENOENT, ENOMEM],
         Op::Expedite | Op::Relax => &[ENOENT, EROFS],
         Op::Echo(_) => &[ENOENT, ENXIO, ETIMEDOUT, EAGAIN],
     }

@@ -47,6 +47,20 @@ impl San {
                 configfs::write(tree, path, text).map_err(errno)
             }
             Op::ReadDisk(disk) => tree.read(disk).map(|_| Done::Unchanged).map_err(errno),
+            Op::Rescan(disk) => {
+                let name = disk.file_name().unwrap_or_default().to_string_lossy();
+                let Some(sectors) = self.disks.sectors(&name) else {
+                    return Ok(Done::Unchanged);
+                };
+                let path = paths::block(&name, "size");
+                let known =
+                    tree.read(&path).ok().and_then(|text| text.trim().parse().ok());
+                if known.unwrap_or(0) >= sectors {
+                    return Ok(Done::Unchanged);
+                }
+                tree.file(path, format!("{sectors}\n"));
+                Ok(Done::Changed)
+            }
             Op::Echo(port) => {
                 let name = port.file_name().unwrap_or_default();
                 let remote = Path::new(paths::FC_REMOTE_PORTS).join(name);
@@ -69,6 +83,7 @@ impl San {
                 self.bar_until(node, *wwpn, now + BAR);
                 Ok(Done::Changed)
             }
+            Op::ReadyBar => Ok(Done::Changed),
             Op::LiftBar(wwpn) => {
                 self.bar_until(node, *wwpn, now);
                 Ok(Done::Changed)
@@ -161,7 +176,7 @@ impl San {
             | Op::Write { .. }
             | Op::Expedite
             | Op::Relax => QUICK,
-            Op::Echo(_) | Op::Bar { .. } | Op::LiftBar(_) => ROUND_TRIP,
+            Op::Echo(_) | Op::ReadyBar | Op::Bar { .. } | Op::LiftBar(_) => ROUND_TRIP,
             // What is asked of a disk.
             _ => ROUND_TRIP + self.stalled(node).unwrap_or_default(),
         };

@@ -245,12 +245,12 @@ impl San {
         self.now = self.now.max(to);
     }
 
-    /// The nodes that can write to a disk at this moment: with it open for export, and
-    /// accepted by it.
+    /// The nodes that can write to a disk at this moment: with a LUN of it, and accepted by
+    /// it.
     pub fn writers(&self, disk: &str) -> Vec<usize> {
         let nodes = self.nodes.iter().enumerate();
-        let open = nodes.filter(|(_, node)| node.exports(disk));
-        open.map(|(n, _)| n).filter(|n| self.disks.accepts(disk, *n)).collect()
+        let lun = nodes.filter(|(_, node)| configfs::is_lun(&node.tree, disk));
+        lun.map(|(n, _)| n).filter(|n| self.disks.accepts(disk, *n)).collect()
     }
 
     /// What a node still has of a port: the port itself, or a target for it.

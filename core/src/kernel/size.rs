@@ -1,0 +1,58 @@
+//! Disks that have grown. Linux does not look by itself: it goes on with the size that it
+//! has read once, each node with its own. A node that took a group over with an old size
+//! would refuse what initiators wrote to the new end.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::op::{Done, Op};
+use super::perform::{under, write_once};
+use super::{Cause, KernelError, paths, scsi};
+
+/// Has the kernel read a disk's size anew where the disk says that it is larger.
+///
+/// # Errors
+/// The kernel keeps to the old size: a multipath device has a table of its own.
+pub fn rescan(root: &Path, disk: &Path, op: &Op) -> Result<Done, KernelError> {
+    let name = disk.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let said = scsi::capacity(&under(root, disk));
+    let (Ok(was), Ok(is)) = (known(root, &name), said) else {
+        return Ok(Done::Unchanged);
+    };
+    if is <= was {
+        return Ok(Done::Unchanged);
+    }
+    for path in devices(root, &name) {
+        write_once(&path, "1").map_err(|cause| op.failed(cause))?;
+    }
+    match known(root, &name) {
+        Ok(now) if now >= is => Ok(Done::Changed),
+        now => {
+            let now = now.unwrap_or(was);
+            let words = format!(
+                "it has {is} bytes and the kernel goes on with {now}; for a multipath \
+                 device: multipathd resize map {name}"
+            );
+            Err(op.failed(Cause::Device(words)))
+        }
+    }
+}
+
+/// In bytes; sysfs counts sectors of 512, whatever the disk's own are.
+fn known(root: &Path, name: &str) -> std::io::Result<u64> {
+    let text = fs::read_to_string(under(root, &paths::block(name, "size")))?;
+    Ok(text.trim().parse::<u64>().unwrap_or(0).saturating_mul(512))
+}
+
+/// What has a disk read anew: of the disk itself, or of each path of a dm device.
+fn devices(root: &Path, name: &str) -> Vec<PathBuf> {
+    let slaves = under(root, &paths::block(name, "slaves"));
+    let slaves = fs::read_dir(slaves).into_iter().flatten().flatten();
+    let mut names: Vec<_> =
+        slaves.map(|slave| slave.file_name().to_string_lossy().into_owned()).collect();
+    if names.is_empty() {
+        names.push(name.to_owned());
+    }
+    let rescan = |name: &String| under(root, &paths::block(name, "device/rescan"));
+    names.iter().map(rescan).collect()
+}
