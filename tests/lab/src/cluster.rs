@@ -92,7 +92,7 @@ pub fn first_cib(ports: [u16; 2]) -> String {
 }
 
 /// Appends a name and a value, as the CIB has them.
-pub(crate) fn property(to: &mut String, id: &str, name: &str, value: &str) {
+fn property(to: &mut String, id: &str, name: &str, value: &str) {
     let _ = write!(to, "<nvpair id=\"{id}-{name}\" name=\"{name}\" value=\"{value}\"/>");
 }
 

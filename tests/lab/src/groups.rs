@@ -6,15 +6,10 @@ use std::time::Duration;
 
 use understudy_fabric::wwn::Wwn;
 
-use crate::cluster::property;
 use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::plan::{ARRAYS, HOST, guests};
 use crate::shelf::{self, Disk};
-
-/// Seconds that a stop may take: long for a machine, and with the fence after it short
-/// of the 60 after which an initiator gives a port up.
-const STOP_TIMEOUT: u32 = 25;
 
 /// A takeover group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,17 +63,11 @@ impl Group {
     /// The resource's parameters.
     #[must_use]
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
-        let disks = self.disks();
-        let disks = disks.iter().zip(0..);
-        let disks: Vec<_> = disks
-            .map(|(disk, lun)| format!("{lun}={}", disk.device().display()))
-            .collect();
-        let host = guests().into_iter().find(|guest| guest.name == HOST);
         vec![
             ("wwnn", self.wwnn()),
             ("ports", self.wwpn()),
-            ("disks", disks.join(" ")),
-            ("initiators", host.map(|host| host.wwpn()).unwrap_or_default()),
+            ("disks", self.specs().join(" ")),
+            ("initiators", initiator()),
             ("home", self.home.to_owned()),
             ("link_loss", "degraded".to_owned()),
         ]
@@ -106,91 +95,52 @@ impl Group {
         text
     }
 
-    /// The resource and its place, as CIB elements.
-    fn cib(&self) -> (String, String) {
-        let id = self.name;
-        let mut attributes = String::new();
-        for (name, value) in self.parameters() {
-            property(&mut attributes, &format!("{id}-attributes"), name, &value);
-        }
-        let mut operations = String::new();
-        for (name, interval, timeout, level) in [
-            ("start", 0, 60, 0),
-            ("stop", 0, STOP_TIMEOUT, 0),
-            ("monitor", 10, 30, 0),
-            ("monitor", 31, 40, 10),
-        ] {
-            let _ = write!(
-                operations,
-                "<op id=\"{id}-{name}-{interval}\" name=\"{name}\" \
-                 interval=\"{interval}s\" timeout=\"{timeout}s\">"
-            );
-            if level > 0 {
-                let set = format!("{id}-{name}-{interval}-attributes");
-                let _ = write!(operations, "<instance_attributes id=\"{set}\">");
-                property(&mut operations, &set, "OCF_CHECK_LEVEL", &level.to_string());
-                operations += "</instance_attributes>";
-            }
-            operations += "</op>";
-        }
-        let resource = format!(
-            "<primitive id=\"{id}\" class=\"ocf\" provider=\"understudy\" type=\"vport\">\
-             <instance_attributes id=\"{id}-attributes\">{attributes}\
-             </instance_attributes><operations>{operations}</operations></primitive>"
-        );
-        // Weaker than the stickiness: a giveback is commanded. Stronger: a lost link.
-        let place = format!(
-            "<rsc_location id=\"{id}-home\" rsc=\"{id}\" node=\"{}\" score=\"100\"/>\
-             <rsc_location id=\"{id}-link\" rsc=\"{id}\">\
-             <rule id=\"{id}-link-rule\" score=\"2000\" boolean-op=\"or\">\
-             <expression id=\"{id}-link-unknown\" attribute=\"fcport\" \
-             operation=\"not_defined\"/>\
-             <expression id=\"{id}-link-online\" attribute=\"fcport\" \
-             operation=\"gt\" value=\"0\" type=\"number\"/>\
-             </rule></rsc_location>",
-            self.home
-        );
-        (resource, place)
+    /// Its table in the file of a pair.
+    fn table(&self) -> String {
+        let quoted: Vec<_> =
+            self.specs().iter().map(|disk| format!("{disk:?}")).collect();
+        format!(
+            "[[group]]\nname = {:?}\nhome = {:?}\nwwnn = {:?}\nports = [{:?}]\n\
+             disks = [{}]\n",
+            self.name,
+            self.home,
+            self.wwnn(),
+            self.wwpn(),
+            quoted.join(", ")
+        )
+    }
+
+    /// Its disks as the parameter has them, a word each.
+    fn specs(&self) -> Vec<String> {
+        let disks = self.disks();
+        let disks = disks.iter().zip(0..);
+        disks.map(|(disk, lun)| format!("{lun}={}", disk.device().display())).collect()
     }
 }
 
 /// The clone that watches the physical ports.
 pub const WATCH: &str = "fcport-clone";
 
-/// Tells the cluster of both groups and of the watch, in one change.
-///
-/// # Errors
-/// The cluster refuses.
-pub fn configure(node: &Guest) -> Result<()> {
-    node.run(&configuration(), Duration::from_secs(60)).map(drop)
+/// The initiator of both groups.
+fn initiator() -> String {
+    let host = guests().into_iter().find(|guest| guest.name == HOST);
+    host.map(|host| host.wwpn()).unwrap_or_default()
 }
 
-/// The commands of [`configure`].
-#[must_use]
-pub fn configuration() -> String {
-    let mut script = String::from(
-        "set -e\ncrm_attribute -q -t rsc_defaults -n resource-stickiness -v 1000\n",
+/// Tells the cluster of both groups and of the watch, in one change: what the agent's own
+/// command prints, as it is.
+///
+/// # Errors
+/// The command or the cluster refuses.
+pub fn configure(node: &Guest) -> Result<()> {
+    let tables: String = groups().iter().map(Group::table).collect();
+    let script = format!(
+        "cat > /run/pair.toml <<'PAIR'\ninitiators = [{:?}]\n{tables}PAIR\n\
+         understudy configure --format xml /run/pair.toml > /run/pair.xml &&
+         cibadmin --modify --allow-create --scope configuration -x /run/pair.xml",
+        initiator()
     );
-    let mut places = String::new();
-    let mut resources = format!(
-        "<clone id=\"{WATCH}\"><primitive id=\"fcport\" class=\"ocf\" \
-         provider=\"understudy\" type=\"fcport\"><operations>\
-         <op id=\"fcport-monitor\" name=\"monitor\" interval=\"5s\" timeout=\"20s\"/>\
-         </operations></primitive></clone>"
-    );
-    for group in groups() {
-        let (resource, place) = group.cib();
-        resources += &resource;
-        places += &place;
-    }
-    // At once: a resource must not start where it does not belong.
-    let _ = write!(
-        script,
-        "cibadmin -M --allow-create -o configuration -X '<configuration>\
-         <resources>{resources}</resources><constraints>{places}</constraints>\
-         </configuration>'"
-    );
-    script
+    node.run(&script, Duration::from_secs(60)).map(drop)
 }
 
 /// A disk of a group as the initiator sees it.
@@ -203,6 +153,11 @@ pub struct Lun {
     /// The initiator's name for it: `sda`.
     pub device: String,
 }
+
+/// Has the initiator look for LUNs that it does not know.
+pub const SCAN: &str = "for h in /sys/class/fc_host/host*; do
+        echo '- - -' > /sys/class/scsi_host/${h##*/}/scan
+    done";
 
 /// Waits until the initiator sees every LUN of both groups, and says under which names.
 ///

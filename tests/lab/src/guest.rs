@@ -220,6 +220,18 @@ impl Guest {
         })
     }
 
+    /// Runs a shell script that prints what should not be there.
+    ///
+    /// # Errors
+    /// It prints something, or fails.
+    pub fn must_be_silent(&self, script: &str, timeout: Duration) -> Result<()> {
+        let left = self.run(script, timeout)?;
+        if left.trim().is_empty() {
+            return Ok(());
+        }
+        Err(Error::other(format!("{}: left behind: {left}", self.name())))
+    }
+
     fn power(&self) -> MutexGuard<'_, Power> {
         self.power.lock().unwrap_or_else(PoisonError::into_inner)
     }

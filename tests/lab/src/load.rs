@@ -153,6 +153,24 @@ impl<'a> Load<'a> {
     }
 }
 
+/// Writes a little to each LUN, from this mebibyte on, and reads it back.
+///
+/// # Errors
+/// An I/O error, or a block that is not what was written.
+pub fn verified(host: &Guest, luns: &[Lun], offset: u64) -> Result<()> {
+    if luns.is_empty() {
+        return Ok(());
+    }
+    let mut command = format!(
+        "fio --minimal --thread --ioengine=libaio --direct=1 --rw=randwrite --bs=64k \
+         --iodepth=8 --offset={offset}m --size=4m --verify=crc32c --do_verify=1"
+    );
+    for lun in luns {
+        command += &format!(" --name={0} --filename=/dev/{0}", lun.device);
+    }
+    host.run(&command, GOING).map(drop)
+}
+
 /// fio's job file: for each LUN a chain of rounds, each of which waits for the one before.
 fn jobs(luns: &[Lun], pace: Pace) -> String {
     let mut jobs = format!(

@@ -11,6 +11,8 @@ use crate::plan::Folders;
 
 /// Size of each disk.
 pub const MEBIBYTES: u64 = 64;
+/// Size of the one that has grown.
+pub const GROWN: u64 = 96;
 
 /// A disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +25,14 @@ pub struct Disk {
     pub reservations: bool,
 }
 
-/// Four disks for each of the two groups, a spare one, and one without reservations.
+/// Four disks for each of the two groups, a spare one, one without reservations, and four
+/// that come and go.
 #[must_use]
 pub fn disks() -> Vec<Disk> {
-    let names = ["a1", "a2", "a3", "a4", "b1", "b2", "b3", "b4", "spare", "nopr"];
+    let names = [
+        "a1", "a2", "a3", "a4", "b1", "b2", "b3", "b4", "spare", "nopr", "more1",
+        "more2", "more3", "more4",
+    ];
     (0..)
         .zip(names)
         .map(|(lun, name)| Disk { name: name.into(), lun, reservations: name != "nopr" })
@@ -44,6 +50,12 @@ pub fn disks_and(more: u16) -> Vec<Disk> {
         reservations: true,
     }));
     all
+}
+
+/// Those that come and go.
+#[must_use]
+pub fn spares() -> Vec<Disk> {
+    disks().into_iter().filter(|disk| disk.name.starts_with("more")).collect()
 }
 
 /// The disks of one group, `a` or `b`.
@@ -78,16 +90,33 @@ pub fn table(disks: &[Disk]) -> String {
     table
 }
 
-/// Makes the empty file behind all disks.
+/// Makes the empty file behind all disks, with room for one that grows.
 ///
 /// # Errors
 /// It cannot be written.
 pub fn make(disks: &[Disk], folders: &Folders) -> Result<()> {
     let path = folders.state.join("shelf.raw");
-    let size = disks.len() as u64 * MEBIBYTES * 1024 * 1024;
+    let size = (disks.len() as u64 + 1) * MEBIBYTES * 1024 * 1024;
     File::create(&path)
         .and_then(|file| file.set_len(size))
         .map_err(Error::io("create", path))
+}
+
+/// A disk grows to [`GROWN`], into the room at the end.
+///
+/// # Errors
+/// The shelf does not do it.
+pub fn grow(shelf: &Guest, disk: &Disk) -> Result<()> {
+    let (name, old, more) = (&disk.name, MEBIBYTES * 2048, (GROWN - MEBIBYTES) * 2048);
+    let script = format!(
+        "set -e
+         room=$(($(cat /sys/block/vdb/size) - {more}))
+         {{ echo 0 {old} linear /dev/vdb {}
+            echo {old} {more} linear /dev/vdb $room; }} | dmsetup reload {name}
+         dmsetup suspend {name}; dmsetup resume {name}",
+        u64::from(disk.lun) * old
+    );
+    shelf.run(&script, Duration::from_secs(20)).map(drop)
 }
 
 /// Makes every request to a disk hang, until [`resume`].

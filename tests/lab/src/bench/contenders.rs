@@ -27,7 +27,7 @@ pub struct Contender {
 type Scripts = Vec<(&'static str, String)>;
 
 /// All of them, in the order of a run: the one whose end is open comes last.
-pub fn all() -> [Contender; 5] {
+pub fn all() -> [Contender; 6] {
     let plain = |name, actions| Contender {
         name,
         lanes: &[1],
@@ -38,6 +38,7 @@ pub fn all() -> [Contender; 5] {
     [
         plain("understudy", understudy),
         Contender { lanes: &[1, 4, 16, 32, 64], ..plain("limit", limit) },
+        plain("64-initiators", status),
         plain("dummy", dummy),
         Contender { before: saved, ..plain("rtslib", rtslib) },
         Contender { is_slow: true, ..plain("iscsi-agents", iscsi_agents) },
@@ -45,18 +46,33 @@ pub fn all() -> [Contender; 5] {
 }
 
 fn understudy(luns: usize, _: usize) -> Scripts {
+    let call = |action| (action, ours(luns, INITIATOR, action));
+    ["start", "monitor", "stop"].map(call).into()
+}
+
+/// What an operator waits for, with as many initiators as a large installation has.
+fn status(luns: usize, _: usize) -> Scripts {
+    let initiators = (0..64).map(|n| format!("20:00:52:54:00:75:04:{n:02x}"));
+    let initiators = initiators.collect::<Vec<_>>().join(" ");
+    let look = format!("{METER} measure understudy status");
+    vec![
+        ("start", ours(luns, &initiators, "start")),
+        ("status", look),
+        ("stop", ours(luns, &initiators, "stop")),
+    ]
+}
+
+/// A call of our agent.
+fn ours(luns: usize, initiators: &str, action: &str) -> String {
     let disks: Vec<_> = (0..luns).map(|lun| format!("{lun}={}", disk(lun))).collect();
-    let call = |action| {
-        format!(
-            "export OCF_ROOT=/usr/lib/ocf OCF_RESOURCE_INSTANCE=bench \
-                 OCF_RESKEY_CRM_meta_timeout=600000 OCF_RESKEY_ownership=none \
-                 OCF_RESKEY_wwnn={WWNN} OCF_RESKEY_ports={WWPN} \
-                 OCF_RESKEY_initiators={INITIATOR} OCF_RESKEY_disks='{}'
-             {METER} measure /usr/lib/ocf/resource.d/understudy/vport {action}",
-            disks.join(" ")
-        )
-    };
-    ["start", "monitor", "stop"].map(|action| (action, call(action))).into()
+    format!(
+        "export OCF_ROOT=/usr/lib/ocf OCF_RESOURCE_INSTANCE=bench \
+             OCF_RESKEY_CRM_meta_timeout=600000 OCF_RESKEY_ownership=none \
+             OCF_RESKEY_wwnn={WWNN} OCF_RESKEY_ports={WWPN} \
+             OCF_RESKEY_initiators='{initiators}' OCF_RESKEY_disks='{}'
+         {METER} measure /usr/lib/ocf/resource.d/understudy/vport {action}",
+        disks.join(" ")
+    )
 }
 
 fn limit(luns: usize, lanes: usize) -> Scripts {

@@ -18,7 +18,7 @@ use crate::shelf;
 use crate::{progress, scenario};
 
 /// LUNs of the group that moves.
-const SIZES: [u16; 3] = [4, 64, 256];
+pub const SIZES: [u16; 3] = [4, 64, 256];
 /// So many of them are under load: what a pause is shows on one.
 const LOADED: u16 = 4;
 /// There and back so often.
@@ -65,18 +65,18 @@ pub const PARTS: [&str; 8] = [
     "first I/O",
 ];
 
-/// Runs all of it.
+/// Measures groups of these sizes.
 ///
 /// # Errors
 /// The lab does not do what it is told.
-pub fn run(tell: impl Fn(&[Pause]) -> Result<()>) -> Result<Vec<Pause>> {
-    let most = SIZES.into_iter().max().unwrap_or(0);
+pub fn run(sizes: &[u16], tell: impl Fn(&[Pause]) -> Result<()>) -> Result<Vec<Pause>> {
+    let most = sizes.iter().copied().max().unwrap_or(0);
     let disks = shelf::disks_and(most);
     let world = World::on(Lab::of(&guests(), &disks)?)?;
     // The node whose fence strikes at once; the other's waits, for the case of a split.
     let [_, group] = &world.groups;
     let mut pauses = vec![dummy(&world)?];
-    for luns in SIZES {
+    for &luns in sizes {
         let loaded = progress::during(format!("{}: {luns} LUNs", group.name), || {
             grow(&world, group, luns)
         })?;
@@ -99,10 +99,7 @@ fn grow(world: &World, group: &Group, luns: u16) -> Result<Vec<Lun>> {
     );
     world.node(group.home)?.run(&change, COMMAND)?;
     let host = world.lab.host()?;
-    let scan = "for h in /sys/class/fc_host/host*; do
-                    echo '- - -' > /sys/class/scsi_host/${h##*/}/scan
-                done";
-    host.run(scan, FIND)?;
+    host.run(groups::SCAN, FIND)?;
     let mut found = groups::luns_of(host, group, luns.into(), FIND)?;
     found.retain(|lun| lun.number < LOADED);
     Ok(found)

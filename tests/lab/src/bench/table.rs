@@ -16,6 +16,7 @@ pub fn document(report: &Report, machine: &str) -> String {
          - `rtslib`: `targetctl restore` and `clear`, over iSCSI;\n\
          - `iscsi-agents`: `ocf:heartbeat:iSCSITarget`, and an `iSCSILogicalUnit` for\n  \
          each LUN;\n\
+         - `64-initiators`: ours again, and `understudy status` of it;\n\
          - `dummy`: `ocf:pacemaker:Dummy`, which has no LUNs.\n",
         super::ROUNDS
     );

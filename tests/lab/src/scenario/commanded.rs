@@ -2,9 +2,11 @@
 
 use super::world::{COMMAND, TAKEOVER};
 use super::{Seen, World, under_load};
+use crate::cluster;
 use crate::error::{Error, Result};
 use crate::groups::Group;
 use crate::guest::Guest;
+use crate::plan::ARRAYS;
 use crate::progress;
 
 /// The scenario.
@@ -23,6 +25,10 @@ pub fn run(world: &World) -> Result<Seen> {
         }
         progress::during("a partner in standby: refused, then given back", || {
             standby(world, group, other)?;
+            load.wait_flow(host)
+        })?;
+        progress::during("a partner without its cluster: refused as well", || {
+            stopped(world, group, other)?;
             load.wait_flow(host)
         })?;
         Ok(vec![group.clone(), other.clone()])
@@ -54,7 +60,10 @@ fn looks(node: &Guest, group: &Group, other: &Group) -> Result<()> {
         (format!("check {here}"), "reservations 4 this node's".to_owned()),
         (format!("check {there}"), "reservations 4 another's".to_owned()),
         (format!("plan {here} stop"), "1. quiesce the LUNs".to_owned()),
-        (format!("plan {there} start"), "1. own the disks, and read back".to_owned()),
+        (
+            format!("plan {there} start"),
+            "own the disks and make the backstores".to_owned(),
+        ),
         ("metrics".to_owned(), format!("understudy_luns_owned{{group=\"{here}\"}} 4")),
     ] {
         let said = node.run(&format!("understudy {command}"), COMMAND)?;
@@ -73,8 +82,10 @@ fn refusals(node: &Guest, group: &Group) -> Result<()> {
         ("takeover".to_owned(), 2, "GROUP is missing"),
         (format!("takeover {name} --node nobody"), 1, "'nobody' is no node"),
     ] {
-        refused(node, &command, code, words)?;
+        refused(node, &format!("understudy {command}"), code, words)?;
     }
+    let nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups understudy";
+    refused(node, &format!("{nobody} takeover {name}"), 4, "be root")?;
     // Nothing to do is no error.
     let said = node.run(&format!("understudy giveback {name}"), COMMAND)?;
     if said.trim() == format!("{name} is on {} already", group.home) {
@@ -85,14 +96,13 @@ fn refusals(node: &Guest, group: &Group) -> Result<()> {
 
 /// Refused with one line that says why.
 fn refused(node: &Guest, command: &str, code: i32, words: &str) -> Result<()> {
-    let script = format!("understudy {command} > /dev/null");
-    let answer = node.try_run(&script, COMMAND);
+    let answer = node.try_run(&format!("{command} > /dev/null"), COMMAND);
     let said = answer.explain();
     let lines = said.lines().filter(|line| line.starts_with("understudy: ")).count();
     if answer.code() == Some(code) && lines == 1 && said.contains(words) {
         return Ok(());
     }
-    Err(Error::other(format!("understudy {command}: {said}")))
+    Err(Error::other(format!("{command}: {said}")))
 }
 
 fn standby(world: &World, group: &Group, other: &Group) -> Result<()> {
@@ -106,8 +116,25 @@ fn standby(world: &World, group: &Group, other: &Group) -> Result<()> {
     world.wait_served(mark, other, other.partner)?;
     node.run("crm_resource --wait", COMMAND)?;
     let name = group.name;
-    refused(node, &format!("takeover {name}"), 1, "is in standby")?;
+    refused(node, &format!("understudy takeover {name}"), 1, "is in standby")?;
     set("off")?;
+    node.run("crm_resource --wait", COMMAND)?;
+    command(world, "giveback", other, other.home)
+}
+
+fn stopped(world: &World, group: &Group, other: &Group) -> Result<()> {
+    let (node, partner) = (world.node(group.home)?, world.node(group.partner)?);
+    let mark = world.mark()?;
+    partner.run("systemctl stop pacemaker", COMMAND)?;
+    world.wait_served(mark, other, other.partner)?;
+    node.run("crm_resource --wait", COMMAND)?;
+    let takeover = format!("understudy takeover {}", group.name);
+    refused(node, &takeover, 1, "is not online")?;
+    let none = "no cluster runs on this node";
+    refused(partner, "understudy status --cluster", 1, none)?;
+    refused(partner, &format!("understudy check {}", group.name), 1, none)?;
+    partner.run("systemctl start pacemaker", COMMAND)?;
+    cluster::wait_online(node, ARRAYS.len(), COMMAND)?;
     node.run("crm_resource --wait", COMMAND)?;
     command(world, "giveback", other, other.home)
 }

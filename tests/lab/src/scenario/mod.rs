@@ -6,11 +6,14 @@ mod commanded;
 mod contract;
 mod crash_points;
 mod fabric_link;
+mod giveback;
+mod grown;
 mod heartbeat_cut;
+mod initiator;
+mod luns;
 mod moves;
 mod power_cut;
 mod readme;
-mod reload;
 mod stop_cannot_drain;
 mod stranger;
 pub mod world;
@@ -46,7 +49,7 @@ pub struct Seen {
 }
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 13] = [
+pub const SCENARIOS: [Scenario; 16] = [
     Scenario { name: "bad-configuration", run: bad_configuration::run },
     Scenario { name: "agent-contract", run: contract::run },
     Scenario { name: "crash-points", run: crash_points::run },
@@ -54,7 +57,10 @@ pub const SCENARIOS: [Scenario; 13] = [
     Scenario { name: "move-and-giveback", run: moves::three_rounds },
     Scenario { name: "commanded-takeover", run: commanded::run },
     Scenario { name: "twenty-moves", run: moves::twenty },
-    Scenario { name: "reload", run: reload::run },
+    Scenario { name: "luns-added-and-removed", run: luns::run },
+    Scenario { name: "initiator-added", run: initiator::run },
+    Scenario { name: "disk-grown", run: grown::run },
+    Scenario { name: "giveback-policy", run: giveback::run },
     Scenario { name: "power-cut", run: power_cut::run },
     Scenario { name: "heartbeat-cut", run: heartbeat_cut::run },
     Scenario { name: "agent-killed", run: agent_killed::run },

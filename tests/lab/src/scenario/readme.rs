@@ -66,7 +66,7 @@ fn forget(world: &World, node: &Guest) -> Result<()> {
 }
 
 /// What is within a fence that begins with "```sh NAME".
-fn block<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+pub fn block<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, after) = text.split_once(&format!("```sh {name}\n"))?;
     after.split_once("```").map(|(block, _)| block)
 }

@@ -2,7 +2,7 @@
 //! nobody uses: what goes wrong with it hurts nobody.
 
 use super::world::COMMAND;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::groups::Group;
 use crate::guest::Guest;
 use crate::shelf;
@@ -46,10 +46,6 @@ impl Stranger {
     }
 
     pub fn left_nothing(&self, node: &Guest) -> Result<()> {
-        let left = node.run(&self.leavings(), COMMAND)?;
-        if left.trim().is_empty() {
-            return Ok(());
-        }
-        Err(Error::other(format!("{}: left behind: {left}", node.name())))
+        node.must_be_silent(&self.leavings(), COMMAND)
     }
 }

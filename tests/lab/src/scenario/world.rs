@@ -181,6 +181,18 @@ impl World {
         self.node(group.partner)?.run(&command, COMMAND).map(drop)
     }
 
+    /// Changes a parameter of a group while it is served, and waits for it.
+    ///
+    /// # Errors
+    /// The cluster refuses, or the agent does.
+    pub fn set_parameter(&self, group: &Group, name: &str, value: &str) -> Result<()> {
+        let command = format!(
+            "crm_resource -r {} -p {name} -v '{value}' && crm_resource --wait",
+            group.name
+        );
+        self.node(group.partner)?.run(&command, COMMAND).map(drop)
+    }
+
     /// Waits until a group's home is back, and brings the group there.
     ///
     /// # Errors

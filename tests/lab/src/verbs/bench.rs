@@ -35,18 +35,29 @@ pub fn run(minutes: Option<&str>, names: &[&str]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What an initiator waits for.
-pub fn pause() -> Result<ExitCode> {
+/// What an initiator waits for, with groups of these sizes or of all. The page is written
+/// where all were measured.
+pub fn pause(sizes: &[&str]) -> Result<ExitCode> {
     let folder = paths::workspace().join("target/bench");
-    let pauses = pause::run(|so_far| report::write(&folder.join("pause.json"), &so_far))?;
-    let picture = bench::stack(&pauses)?;
-    let docs = paths::workspace().join("docs");
-    for place in [&docs, &folder] {
-        paths::write(&place.join("pause.svg"), &picture)?;
+    let given: Vec<u16> = sizes.iter().filter_map(|luns| luns.parse().ok()).collect();
+    if given.len() < sizes.len() {
+        return Err(Error::other("how many LUNs? Numbers, please"));
     }
-    paths::write(&docs.join("pause.md"), pause::document(&pauses, &machine()))?;
+    let all = pause::SIZES.as_slice();
+    let sizes = if given.is_empty() { all } else { &given };
+    let pauses =
+        pause::run(sizes, |so_far| report::write(&folder.join("pause.json"), &so_far))?;
+    if given.is_empty() {
+        let picture = bench::stack(&pauses)?;
+        let docs = paths::workspace().join("docs");
+        for place in [&docs, &folder] {
+            paths::write(&place.join("pause.svg"), &picture)?;
+        }
+        paths::write(&docs.join("pause.md"), pause::document(&pauses, &machine()))?;
+        println!("page: docs/pause.md");
+    }
     println!("\n{}", pause::table(&pauses));
-    println!("figures: target/bench/pause.json   page: docs/pause.md");
+    println!("figures: target/bench/pause.json");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -30,7 +30,7 @@ usage: understudy-lab VERB
   test [SCENARIO...]          run the scenarios, all or these
   soak FAULTS [SEED [FAULT...]]   mixed faults, all or these, as the seed decides
   bench [MINUTES [CONTENDER...]]   what start, monitor and stop cost
-  bench-pause                 what an initiator waits for
+  bench-pause [LUNS...]       what an initiator waits for
   up                          start the lab and wait until it is ready
   down                        end it
   status                      what is there now
@@ -64,7 +64,7 @@ pub fn run() -> Result<ExitCode> {
         ("soak", [faults, seed, kinds @ ..]) => soak::run(faults, Some(seed), kinds),
         ("bench", []) => bench::run(None, &[]),
         ("bench", [minutes, names @ ..]) => bench::run(Some(minutes), names),
-        ("bench-pause", []) => bench::pause(),
+        ("bench-pause", sizes) => bench::pause(sizes),
         ("up", []) => up::run(),
         ("supervise", []) => supervise::run(),
         ("down", []) => down::run(),

@@ -1,0 +1,115 @@
+//! giveback-policy: the recipes of docs/giveback.md. A group comes home by itself once its
+//! node has had all that it needs for long enough, and not before.
+
+use std::time::{Duration, Instant};
+
+use super::readme::block;
+use super::world::COMMAND;
+use super::{Seen, World, under_load};
+use crate::error::{Error, Result};
+use crate::groups::{Group, groups};
+use crate::guest::Guest;
+use crate::{paths, progress};
+
+/// The time that the recipes give, and the one that is tried.
+const TIMES: (&str, Duration) = ("300", Duration::from_secs(20));
+/// A handful of commands of an interpreted language on an emulated processor.
+const RECIPE: Duration = Duration::from_secs(240);
+
+/// The scenario.
+pub fn run(world: &World) -> Result<Seen> {
+    let page = paths::read(&paths::workspace().join("docs/giveback.md"))?;
+    let [group, _] = &world.groups;
+    under_load(world, |load| {
+        let partner = world.node(group.partner)?;
+        let follow = |shell: &str, policy: &str| {
+            let recipe = block(&page, &format!("{shell} {policy}"))
+                .ok_or_else(|| Error::other(format!("no recipe: {shell} {policy}")))?;
+            let recipe = recipe.replace(TIMES.0, &TIMES.1.as_secs().to_string());
+            let script = format!("set -e\n{recipe}\ncrm_resource --wait");
+            let step = progress::step(format!("{shell}: {policy}"));
+            partner.run(&script, RECIPE)?;
+            step.done("");
+            Ok::<_, Error>(())
+        };
+        follow("pcs", "automatic")?;
+        comes_home(world, group)?;
+        load.wait_flow(world.lab.host()?)?;
+        follow("crm", "manual")?;
+        follow("crm", "automatic")?;
+        follow("pcs", "manual")?;
+        for group in groups() {
+            let (node, _) = world.serving(&group)?;
+            if node != group.home {
+                return Err(Error::other(format!("{} is on {node}", group.name)));
+            }
+        }
+        Ok(vec![group.clone()])
+    })
+}
+
+/// Home goes and comes back without one of its disks: nothing moves. The disk comes back:
+/// the group does, after the time that was set.
+fn comes_home(world: &World, group: &Group) -> Result<()> {
+    let (home, partner) = (world.node(group.home)?, world.node(group.partner)?);
+    let disk = group.disks().pop().ok_or_else(|| Error::other("it has no disk"))?;
+    let disk = disk.device().display().to_string();
+    progress::during("home in standby: the partner serves", || {
+        let mark = world.mark()?;
+        partner.run(&standby(group, "on"), COMMAND)?;
+        world.wait_served(mark, group, group.partner)?;
+        partner.run("crm_resource --wait", COMMAND)
+    })?;
+    progress::during("home without a disk: it stays there", || {
+        let script = format!(
+            "d=$(readlink -f {disk}); echo 1 > /sys/block/${{d##*/}}/device/delete
+             udevadm settle; [ ! -e {disk} ]"
+        );
+        home.run(&script, COMMAND)?;
+        partner.run(&standby(group, "off"), COMMAND)?;
+        knows(partner, group, -1)?;
+        stays(world, group)
+    })?;
+    let mark = world.mark()?;
+    let step = progress::step("home with its disk: it comes, in its own time");
+    let script = format!(
+        "iscsiadm -m session --rescan > /dev/null
+         until [ -e {disk} ]; do sleep 0.2; done"
+    );
+    home.run(&script, COMMAND)?;
+    let whole = Instant::now();
+    knows(partner, group, 0)?;
+    stays(world, group)?;
+    world.wait_served(mark, group, group.home)?;
+    // The monitor may have begun to count a moment before the disk was seen here.
+    let early = whole.elapsed() + Duration::from_secs(1) < TIMES.1;
+    partner.run("crm_resource --wait", COMMAND)?;
+    if early {
+        return Err(Error::other(format!("it came after {:?}", whole.elapsed())));
+    }
+    step.done("");
+    Ok(())
+}
+
+fn standby(group: &Group, value: &str) -> String {
+    format!("crm_attribute -t nodes -N {} -n standby -v {value}", group.home)
+}
+
+/// Waits until the cluster knows what home says of the group.
+fn knows(node: &Guest, group: &Group, word: i32) -> Result<()> {
+    let script = format!(
+        "until [ \"$(crm_attribute -N {} -l reboot -n ready-{} -G -q)\" = {word} ]; do
+             sleep 0.5
+         done
+         crm_resource --wait",
+        group.home, group.name
+    );
+    node.run(&script, COMMAND).map(drop)
+}
+
+fn stays(world: &World, group: &Group) -> Result<()> {
+    match world.serving(group)? {
+        (node, _) if node == group.partner => Ok(()),
+        (node, _) => Err(Error::other(format!("{} went to {node}", group.name))),
+    }
+}

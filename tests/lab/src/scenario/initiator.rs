@@ -1,0 +1,93 @@
+//! initiator-added: an initiator that was refused is allowed under a live port, logs in
+//! anew and finds every LUN; then it is refused again.
+
+use super::world::COMMAND;
+use super::{Seen, World, under_load};
+use crate::error::{Error, Result};
+use crate::groups::Group;
+use crate::{groups, progress};
+
+/// Its port name, which is that of a virtual port of the host's.
+const GUEST: &str = "20:01:75:64:00:00:00:0d";
+/// And its node name.
+const NODE: &str = "20:00:75:64:00:00:00:0d";
+
+/// The scenario.
+pub fn run(world: &World) -> Result<Seen> {
+    let [_, group] = &world.groups;
+    let before = world.serving(group)?;
+    let allowed = group.parameter("initiators").unwrap_or_default();
+    let host = world.lab.host()?;
+    let luns = group.disks().len();
+    under_load(world, |load| {
+        progress::during("an initiator that is not allowed finds nothing", || {
+            let found = host.run(&arrive(group, 0), COMMAND)?;
+            expect(found.trim().is_empty(), "it found", &found)
+        })?;
+        progress::during("allowed, it logs in anew and reads every LUN", || {
+            world.set_parameter(group, "initiators", &format!("{allowed} {GUEST}"))?;
+            host.run(LEAVE, COMMAND)?;
+            let found = host.run(&arrive(group, luns), COMMAND)?;
+            expect(found.split_whitespace().count() == luns, "it found", &found)?;
+            let sessions = format!("understudy status --json | grep -c '\"{GUEST}\"'");
+            world.node(group.home)?.run(&sessions, COMMAND).map(drop)
+        })?;
+        progress::during("refused again, nothing of it is left", || {
+            host.run(LEAVE, COMMAND)?;
+            world.set_parameter(group, "initiators", &allowed)?;
+            let left = format!(
+                "ls -d /sys/kernel/config/target/fc/*/tpgt_1/acls/{GUEST} 2> /dev/null || :"
+            );
+            world.node(group.home)?.must_be_silent(&left, COMMAND)
+        })?;
+        load.wait_flow(host)?;
+        // The host's own way to the LUNs is the only one again.
+        groups::luns_of(host, group, luns, COMMAND)?;
+        expect(world.serving(group)? == before, "the port did not stay", group.name)?;
+        Ok(vec![group.clone()])
+    })
+}
+
+fn expect(is: bool, what: &str, found: &str) -> Result<()> {
+    if is { Ok(()) } else { Err(Error::other(format!("{what}: {found}"))) }
+}
+
+/// Names that the host's scripts use.
+fn names(script: &str) -> String {
+    let digits = |name: &str| name.replace(':', "");
+    script.replace("GUEST", &digits(GUEST)).replace("NODE", &digits(NODE))
+}
+
+/// The initiator appears and has met the group's port; it waits for so many LUNs, reads
+/// from each, and prints their names.
+fn arrive(group: &Group, luns: usize) -> String {
+    let script = "set -e
+        for h in /sys/class/fc_host/host*; do
+            [ ! -e $h/vport_create ] || p=$h
+        done
+        echo GUEST:NODE > $p/vport_create
+        until h=$(grep -l 0xGUEST /sys/class/fc_host/host*/port_name); do sleep 0.1; done
+        h=${h%/port_name}; h=${h##*/host}
+        until grep -qs 0xPORT /sys/class/fc_remote_ports/rport-$h:*/port_name; do
+            sleep 0.1
+        done
+        while :; do
+            set -- $(ls -d /sys/class/scsi_device/$h:*/device/block/* 2> /dev/null || :)
+            [ $# -lt LUNS ] || break
+            sleep 0.2
+        done
+        for d in \"$@\"; do
+            dd if=/dev/${d##*/} of=/dev/null bs=64k count=1 iflag=direct 2> /dev/null
+            echo ${d##*/}
+        done";
+    names(script)
+        .replace("PORT", &group.wwpn().replace(':', ""))
+        .replace("LUNS", &luns.to_string())
+}
+
+/// It goes.
+const LEAVE: &str = "for h in /sys/class/fc_host/host*; do
+        [ ! -e $h/vport_delete ] || p=$h
+    done
+    echo 200175640000000d:200075640000000d > $p/vport_delete
+    while grep -qs 0x200175640000000d /sys/class/fc_host/host*/port_name; do sleep 0.1; done";
