@@ -57,6 +57,16 @@ impl Node {
         action: &str,
         path: &str,
     ) -> (i32, String, Vec<String>) {
+        self.call_with(resource, action, path, "")
+    }
+
+    fn call_with(
+        &self,
+        resource: &str,
+        action: &str,
+        path: &str,
+        giveback: &str,
+    ) -> (i32, String, Vec<String>) {
         let told = self.dir.path().join("told");
         let _ = fs::remove_file(&told);
         let output = Command::new(env!("CARGO_BIN_EXE_understudy"))
@@ -64,7 +74,9 @@ impl Node {
             .env_clear()
             .env("UNDERSTUDY_ROOT", self.dir.path().join("root"))
             .env("OCF_RESOURCE_INSTANCE", resource)
-            .env("OCF_RESKEY_dampen", "7s")
+            .env("OCF_RESKEY_CRM_meta_on_node", "here")
+            .env("OCF_RESKEY_dampen", "0s")
+            .env("OCF_RESKEY_giveback", giveback)
             .env("PATH", path)
             .output()
             .unwrap();
@@ -86,8 +98,8 @@ impl Node {
 
 fn told(all: u32, fabric: u32) -> Vec<String> {
     vec![
-        format!("-n fcport -U {all} -d 7s -q"),
-        format!("-n fcport-1000000000000001 -U {fabric} -d 7s -q"),
+        format!("-n fcport -U {all} -q"),
+        format!("-n fcport-1000000000000001 -U {fabric} -q"),
     ]
 }
 
@@ -108,6 +120,24 @@ fn the_cluster_is_told_what_is_online() {
     assert_eq!(last, ["-n fcport-1000000000000001 -D -q", "-n fcport -D -q"]);
     assert_eq!(node.act("monitor").0, 7);
     assert_eq!(node.act("stop").0, 0);
+}
+
+/// Of a group that belongs to this node, which has neither its disk nor LIO.
+#[test]
+fn a_group_that_lacks_something_may_not_come_home() {
+    let node = Node::new();
+    let group = "<primitive id='g' class='ocf' provider='understudy' type='vport'>
+        <instance_attributes id='a'><nvpair id='h' name='home' value='here'/>
+        </instance_attributes></primitive>";
+    let tool = node.dir.path().join("bin/cibadmin");
+    node.write(&tool, &format!("#!/bin/sh\necho \"<resources>{group}</resources>\"\n"));
+    fs::set_permissions(tool, PermissionsExt::from_mode(0o755)).unwrap();
+    let with = |action: &str| node.call_with("fcport", action, &node.path(), "300");
+    assert_eq!(with("start").0, 0);
+    let (code, _, now) = with("monitor");
+    let lacks = ["-n ready-g -U -1 -q".to_owned()];
+    assert_eq!((code, now), (0, [told(1, 1), lacks.to_vec()].concat()));
+    assert!(with("stop").2.contains(&"-n ready-g -D -q".to_owned()));
 }
 
 #[test]
