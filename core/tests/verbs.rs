@@ -185,6 +185,17 @@ fn what_a_disk_says_outweighs_what_a_command_answered() {
     assert_eq!(a.health(Level::Disk), Health::Running);
 }
 
+/// However often it says that it has done what it was told.
+#[test]
+fn a_disk_that_only_says_yes_is_not_owned() {
+    let (a, _) = pair();
+    let lies = a.setup.disks[1].1.clone();
+    a.san.borrow_mut().disks.deaf(&lies);
+    let refused = a.start().unwrap_err().to_string();
+    assert!(refused.contains("read back, it is not ours"), "{refused}");
+    assert_eq!(a.leavings(), [""; 0]);
+}
+
 #[test]
 fn what_this_node_lacks_is_named() {
     for (change, want) in [

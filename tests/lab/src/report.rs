@@ -31,13 +31,13 @@ pub struct Row {
 #[must_use]
 pub fn table(rows: &[Row]) -> String {
     let mut text = format!(
-        "{:<20} {:>6} {:>9} {:>10} {:>12} {:>9}\n",
+        "{:<22} {:>6} {:>9} {:>10} {:>12} {:>9}\n",
         "scenario", "", "pause s", "I/O errors", "lost writes", "seconds"
     );
     for row in rows {
         let pause = row.pause_s.map_or("-".into(), |pause| format!("{pause:.1}"));
         text += &format!(
-            "{:<20} {:>6} {pause:>9} {:>10} {:>12} {:>9.0}\n",
+            "{:<22} {:>6} {pause:>9} {:>10} {:>12} {:>9.0}\n",
             row.scenario,
             if row.ok { "ok" } else { "FAILED" },
             row.io_errors,

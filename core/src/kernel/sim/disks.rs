@@ -15,6 +15,7 @@ struct Disk {
     /// The nexus that holds, and the type.
     holder: Option<(usize, u8)>,
     unsupported: bool,
+    deaf: bool,
     /// Of 512 bytes each, where it says so.
     sectors: Option<u64>,
 }
@@ -42,6 +43,13 @@ impl Disks {
     pub fn without_reservations(&mut self, name: &str) {
         if let Some(disk) = self.0.get_mut(name) {
             disk.unsupported = true;
+        }
+    }
+
+    /// From now on a disk says yes to every change of its reservation, and makes none.
+    pub fn deaf(&mut self, name: &str) {
+        if let Some(disk) = self.0.get_mut(name) {
+            disk.deaf = true;
         }
     }
 
@@ -85,6 +93,9 @@ impl Disks {
         match self.0.get_mut(name.as_ref()) {
             None => (Err(Cause::Device("no such disk".into())), vec![]),
             Some(disk) if disk.unsupported => (Err(Cause::NoReservations), vec![]),
+            Some(disk) if disk.deaf && !matches!(op, Op::ReadReservation(_)) => {
+                (Ok(Done::Changed), vec![])
+            }
             Some(disk) => disk.perform(nexus, key, op),
         }
     }
