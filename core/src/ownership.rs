@@ -155,30 +155,41 @@ pub fn own(
     let mut results = kernel.run(chains, budget.end);
     let now = read_back(kernel, &nodes, &results, budget);
     let answered = now.iter().all(Result::is_ok);
-    let again = nodes.iter().zip(now).zip(chains).map(|((disk, now), chain)| match now {
-        Ok(now) if answered && !now.owned_by(key) => {
-            [take(disk, key, &now), once_ours(chain)].concat()
-        }
+    let again = nodes.iter().zip(now).map(|(disk, now)| match now {
+        Ok(now) if answered && !now.owned_by(key) => take(disk, key, &now),
         _ => Chain::new(),
     });
-    let again: Vec<Chain> = again.collect();
-    if again.iter().any(|chain| !chain.is_empty()) {
-        let second = kernel.run(&again, budget.end);
-        let taken = results.iter_mut().zip(&again).zip(second);
-        for ((result, _), second) in taken.filter(|((_, again), _)| !again.is_empty()) {
-            *result = second;
-        }
-    }
-    acquired(kernel, disks, &results, key, budget)?;
+    let mut taken = results.clone();
+    carry_out(kernel, &again.collect::<Vec<_>>(), &mut taken, budget);
+    acquired(kernel, disks, &taken, key, budget)?;
     // Ours, whatever a command on the way answered: what follows is done for those too
     // whose chain such an answer has ended.
-    for (chain, result) in chains.iter().zip(&mut results) {
-        if result.failed.is_some() && !result.done.iter().any(Done::is_reservation) {
-            let rest = once_ours(chain);
-            *result = kernel.run(&[rest], budget.end).pop().unwrap_or_default();
+    let rest = chains.iter().zip(&results).map(|(chain, result)| {
+        let read = result.done.iter().any(Done::is_reservation);
+        if result.failed.is_some() && !read { once_ours(chain) } else { Chain::new() }
+    });
+    let rest: Vec<Chain> = rest.collect();
+    carry_out(kernel, &rest, &mut results, budget);
+    Ok(results)
+}
+
+/// Carries out those chains that are not empty, and puts what became of them in the place
+/// of what was there.
+fn carry_out(
+    kernel: &dyn Kernel,
+    chains: &[Chain],
+    results: &mut [ChainResult],
+    budget: Budget,
+) {
+    if chains.iter().all(Vec::is_empty) {
+        return;
+    }
+    let done = kernel.run(chains, budget.end);
+    for ((result, chain), done) in results.iter_mut().zip(chains).zip(done) {
+        if !chain.is_empty() {
+            *result = done;
         }
     }
-    Ok(results)
 }
 
 /// What of a chain follows the reading back.
