@@ -1,5 +1,5 @@
 //! The actions of `ocf:understudy:fcport`: a clone that tells the cluster how many physical
-//! ports are online.
+//! ports are online and, if so configured, which groups may come home.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ fn tell_ready(environment: &Environment) -> Result<(), Failure> {
         let budget = Budget::new(&kernel, environment.inner_timeout());
         (group.id.clone(), could_serve(&kernel, node, &group.scope(&kernel), budget))
     });
-    let steady = watch::steady(&kernel, &environment.instance, could.collect())?;
+    let steady = watch::could_serve_for(&kernel, &environment.instance, could.collect())?;
     steady.into_iter().try_for_each(|(group, steady)| {
         let word = match steady {
             Some(steady) if steady >= u64::from(patience) => MAY_COME,

@@ -111,7 +111,8 @@ pub const FCPORT: &str = "\
 .SH FILES
 .TP
 .I /run/understudy/fcport.json
-the fabrics that were seen, while the watch is kept
+the fabrics that were seen and, with giveback, the groups that belong to the node, while
+the watch is kept
 .SH SEE ALSO
 .BR ocf_understudy_vport (7),
 .BR attrd_updater (8)

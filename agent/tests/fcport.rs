@@ -15,10 +15,8 @@ struct Node {
 impl Node {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let tool = dir.path().join("bin/attrd_updater");
         let node = Self { dir };
-        node.write(&tool, "#!/bin/sh\necho \"$*\" >> \"${0%/*}/../told\"\n");
-        fs::set_permissions(tool, PermissionsExt::from_mode(0o755)).unwrap();
+        node.tool("attrd_updater", "echo \"$*\" >> \"${0%/*}/../told\"");
         let names = [
             ("vport_create", ""),
             ("port_name", "0x2000525400000001"),
@@ -30,6 +28,13 @@ impl Node {
         }
         node.set_port("Online", "0x1000000000000001");
         node
+    }
+
+    /// One of the cluster's commands, as a line of shell.
+    fn tool(&self, name: &str, line: &str) {
+        let tool = self.dir.path().join("bin").join(name);
+        self.write(&tool, &format!("#!/bin/sh\n{line}\n"));
+        fs::set_permissions(tool, PermissionsExt::from_mode(0o755)).unwrap();
     }
 
     fn port(&self) -> PathBuf {
@@ -129,9 +134,7 @@ fn a_group_that_lacks_something_may_not_come_home() {
     let group = "<primitive id='g' class='ocf' provider='understudy' type='vport'>
         <instance_attributes id='a'><nvpair id='h' name='home' value='here'/>
         </instance_attributes></primitive>";
-    let tool = node.dir.path().join("bin/cibadmin");
-    node.write(&tool, &format!("#!/bin/sh\necho \"<resources>{group}</resources>\"\n"));
-    fs::set_permissions(tool, PermissionsExt::from_mode(0o755)).unwrap();
+    node.tool("cibadmin", &format!("echo \"<resources>{group}</resources>\""));
     let with = |action: &str| node.call_with("fcport", action, &node.path(), "300");
     assert_eq!(with("start").0, 0);
     let (code, _, now) = with("monitor");

@@ -11,6 +11,7 @@ use crate::disk::Disk;
 use crate::failure::{Failure, Kind};
 use crate::kernel::reservation::{Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY};
 use crate::kernel::{Cause, Chain, ChainResult, Done, Kernel, KernelError, Op};
+use crate::step::Step;
 
 /// The key under which a node owns disks: "us" and 48 bits of its name.
 pub fn key_of(node: &str) -> Key {
@@ -134,7 +135,7 @@ fn nodes(disks: &[Disk]) -> Vec<PathBuf> {
     disks.iter().map(|disk| disk.node.clone()).collect()
 }
 
-/// Owns every disk or none. For each there is a chain that begins as [`take`] says of what
+/// Owns every disk or none. The step has a chain for each that begins as [`take`] says of what
 /// was known of it, and goes on with what may be done once it is ours. Gives back what
 /// became of each.
 ///
@@ -147,12 +148,12 @@ fn nodes(disks: &[Disk]) -> Vec<PathBuf> {
 pub fn own(
     kernel: &dyn Kernel,
     disks: &[Disk],
-    chains: &[Chain],
+    step: &Step,
     key: Key,
     budget: Budget,
 ) -> Result<Vec<ChainResult>, Failure> {
     let nodes = nodes(disks);
-    let mut results = kernel.run(chains, budget.end);
+    let mut results = step.run(kernel, budget);
     let now = read_back(kernel, &nodes, &results, budget);
     let answered = now.iter().all(Result::is_ok);
     let again = nodes.iter().zip(now).map(|(disk, now)| match now {
@@ -164,7 +165,7 @@ pub fn own(
     acquired(kernel, disks, &taken, key, budget)?;
     // Ours, whatever a command on the way answered: what follows is done for those too
     // whose chain such an answer has ended.
-    let rest = chains.iter().zip(&results).map(|(chain, result)| {
+    let rest = step.chains.iter().zip(&results).map(|(chain, result)| {
         let read = result.done.iter().any(Done::is_reservation);
         if result.failed.is_some() && !read { once_ours(chain) } else { Chain::new() }
     });

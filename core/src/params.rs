@@ -158,7 +158,7 @@ pub const FCPORT: &[Param] = &[
         reloadable: false,
         short: "after how many seconds groups may come home by themselves",
         long: "How long a node must have had all that a group of its own needs (disks \
-               that answer, a physical port online in the right fabric), in seconds, \
+               that say who owns them, a physical port online in the right fabric), in seconds, \
                before the cluster is told that the group may come home: in the node \
                attribute ready-GROUP, for a location rule. Not set, nothing is told, and \
                a giveback is commanded.",

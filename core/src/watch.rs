@@ -134,7 +134,7 @@ impl Watch {
 ///
 /// # Errors
 /// The file cannot be read or written.
-pub fn steady(
+pub fn could_serve_for(
     kernel: &dyn Kernel,
     resource: &str,
     groups: BTreeMap<String, bool>,

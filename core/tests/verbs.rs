@@ -636,7 +636,7 @@ fn a_group_that_could_not_be_served_waits_anew() {
     let steady = |seconds, could: &[(&str, bool)]| {
         a.kernel.sleep(Duration::from_secs(seconds));
         let could = could.iter().map(|(name, could)| ((*name).to_owned(), *could));
-        let found = watch::steady(&a.kernel, "fcport", could.collect()).unwrap();
+        let found = watch::could_serve_for(&a.kernel, "fcport", could.collect()).unwrap();
         found.into_values().collect::<Vec<_>>()
     };
     assert_eq!(steady(0, &[("one", true)]), []);

@@ -7,6 +7,7 @@
 mod bar;
 mod bsg;
 mod files;
+mod lanes;
 mod op;
 pub mod paths;
 mod perform;

@@ -134,7 +134,8 @@ fn body<'a>(answer: &'a [u8], command: &str) -> Result<&'a [u8], String> {
     })
 }
 
-fn be64(bytes: &[u8]) -> u64 {
+/// A number as SCSI has it, the most significant byte first.
+pub(super) fn be64(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }
 

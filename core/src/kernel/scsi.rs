@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::libc;
 
 use super::op::Done;
-use super::reservation::{Key, Reservation};
+use super::reservation::{Key, Reservation, be64};
 use super::sense::sense_of;
 use super::{Cause, KernelError};
 
@@ -245,12 +245,15 @@ pub fn capacity(disk: &Path) -> Result<u64, Cause> {
     command[13] = LENGTH as u8;
     let file = open(disk, "read capacity").map_err(|error| error.cause)?;
     let answer = ask(&file, "READ CAPACITY (16)", &command, LENGTH)?;
-    let number = |bytes: Option<&[u8]>| {
-        let bytes = bytes.unwrap_or_default().iter();
-        bytes.fold(0u64, |sum, byte| (sum << 8) | u64::from(*byte))
-    };
-    let (last, block) = (number(answer.get(..8)), number(answer.get(8..12)));
-    Ok(last.saturating_add(1).saturating_mul(block))
+    bytes_of(&answer).ok_or_else(|| {
+        Cause::Device(format!("READ CAPACITY (16) answered {} bytes", answer.len()))
+    })
+}
+
+/// The last block's number, and the size of each; nothing where the answer is cut short.
+fn bytes_of(answer: &[u8]) -> Option<u64> {
+    let (last, block) = (be64(answer.get(..8)?), be64(answer.get(8..12)?));
+    Some(last.saturating_add(1).saturating_mul(block))
 }
 
 /// Asks a device for so many bytes at most.
@@ -327,6 +330,17 @@ mod tests {
         assert!(error.to_string().contains("another node owns"), "{error}");
         assert!(error.to_string().contains("0x0000000000000007"), "{error}");
         assert!(changed(Ok(0), "reserve", disk, None).is_ok());
+    }
+
+    #[test]
+    fn a_size_is_read_whatever_the_blocks_are() {
+        let answer = |last: u64, block: u32| {
+            [last.to_be_bytes().as_slice(), &block.to_be_bytes(), &[0; 20]].concat()
+        };
+        assert_eq!(bytes_of(&answer(131_071, 512)), Some(64 << 20));
+        assert_eq!(bytes_of(&answer(16_383, 4096)), Some(64 << 20));
+        assert_eq!(bytes_of(&answer(u64::MAX, u32::MAX)), Some(u64::MAX));
+        assert_eq!(bytes_of(&answer(1, 512)[..11]), None);
     }
 
     #[test]

@@ -143,7 +143,7 @@ pub fn survey(
     wwnns: &[Wwn],
     wwpns: &[Wwn],
 ) -> Result<Export, KernelError> {
-    with_backstores(kernel, frame(kernel, wwnns, wwpns, Mapped::Skipped)?)
+    with_backstores(kernel, outline(kernel, wwnns, wwpns, Mapped::Skipped)?)
 }
 
 fn with_backstores(
@@ -168,7 +168,7 @@ pub fn glance(
     wwnns: &[Wwn],
     wwpns: &[Wwn],
 ) -> Result<Export, KernelError> {
-    frame(kernel, wwnns, wwpns, Mapped::Seen)
+    outline(kernel, wwnns, wwpns, Mapped::Seen)
 }
 
 /// Whether mapped LUNs are looked at.
@@ -178,7 +178,7 @@ enum Mapped {
     Skipped,
 }
 
-fn frame(
+fn outline(
     kernel: &dyn Kernel,
     wwnns: &[Wwn],
     wwpns: &[Wwn],

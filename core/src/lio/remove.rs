@@ -35,9 +35,10 @@ pub fn remove_ports(export: &Export) -> [(&'static str, Vec<Chain>); 3] {
     ]
 }
 
-/// What removes the backstores' directory, once they are gone.
-pub fn remove_hbas(export: &Export) -> Vec<Chain> {
-    export.hbas.iter().map(|hba| vec![Op::RemoveDir(hba.clone())]).collect()
+/// The step that removes the backstores' directory, once they are gone.
+pub fn remove_hbas(export: &Export) -> (&'static str, Vec<Chain>) {
+    let hbas = export.hbas.iter().map(|hba| vec![Op::RemoveDir(hba.clone())]);
+    ("remove the backstores' directory", hbas.collect())
 }
 
 /// What closes a disk.

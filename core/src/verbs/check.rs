@@ -13,6 +13,7 @@ use crate::ownership;
 use crate::scope::Scope;
 
 use super::status::{Owner, owner};
+use super::survey;
 use super::takeover::{driver, misconfigured, target_is_here};
 
 /// What was looked at, and how it is.
@@ -114,12 +115,9 @@ fn physical_ports(
     driver: &dyn Driver,
 ) -> Vec<Finding> {
     let what = "port";
-    let found = match scope.survey(kernel) {
+    let found = match survey(kernel, scope) {
         Ok(found) => found,
-        Err(error) => {
-            let failed = Failure::kernel("look at this node", &[error]);
-            return Finding::of::<()>(what, Err(failed), "");
-        }
+        failed => return Finding::of(what, failed, ""),
     };
     let one = |port: &PortSpec| {
         let wwpn = port.wwpn;

@@ -7,7 +7,7 @@ use crate::kernel::{Kernel, Op};
 use crate::scope::Scope;
 use crate::step::Step;
 
-use super::release::told;
+use super::told;
 
 /// For putting it back, even where no time is left for anything else.
 const AT_LEAST: Duration = Duration::from_secs(1);

@@ -3,6 +3,7 @@
 //! taken over, to the cluster or to people.
 
 pub mod check;
+mod drain;
 mod expedited;
 mod health;
 pub mod plan;
@@ -12,7 +13,7 @@ pub mod status;
 mod takeover;
 
 use crate::failure::Failure;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, KernelError};
 use crate::scope::{Found, Scope};
 
 pub use health::{Health, Level, health};
@@ -23,5 +24,19 @@ pub use takeover::{check_node, takeover};
 
 /// What there is of a group, for a verb that cannot go on without knowing.
 fn look(kernel: &dyn Kernel, scope: &Scope) -> Result<Found, Failure> {
-    scope.look(kernel).map_err(|error| Failure::kernel("look at this node", &[error]))
+    scope.look(kernel).map_err(unseen)
+}
+
+/// The same without what each initiator may see.
+fn survey(kernel: &dyn Kernel, scope: &Scope) -> Result<Found, Failure> {
+    scope.survey(kernel).map_err(unseen)
+}
+
+fn unseen(error: KernelError) -> Failure {
+    Failure::kernel("look at this node", &[error])
+}
+
+/// Errors that nothing fails for, in words.
+pub(super) fn told(errors: &[KernelError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

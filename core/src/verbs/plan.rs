@@ -65,8 +65,8 @@ pub fn release_steps(
         return Err(Failure::kernel("read the reservations", &errors));
     }
     steps.push(Step::new(CLOSE, closing(&found.export.backstores, &ours, key)));
-    let hbas = lio::remove_hbas(&found.export);
-    steps.push(Step::new("remove the backstores' directory", hbas));
+    let (title, hbas) = lio::remove_hbas(&found.export);
+    steps.push(Step::new(title, hbas));
     Ok(without_empty(steps))
 }
 

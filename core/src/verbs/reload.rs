@@ -20,9 +20,9 @@ use crate::registry::{self, Entry};
 use crate::scope::{Found, Scope};
 use crate::step::Step;
 
+use super::drain::{PERCENT_TO_DRAIN, in_flight, still_in_flight, wait_until};
 use super::expedited::expedited;
 use super::look;
-use super::release::{PERCENT_TO_DRAIN, in_flight, still_in_flight, wait_until};
 use super::takeover::{driver, export, misconfigured};
 
 /// Changes a group that is served here to what its configuration says now, without its
@@ -60,8 +60,8 @@ pub fn reload(
             disks.iter().filter(|d| !serves(&found, group, d)).cloned().collect();
         let free = Reservation::default();
         let take = |disk: &Disk| ownership::take(&disk.node, key, &free);
-        let chains: Vec<Chain> = coming.iter().map(take).collect();
-        ownership::own(kernel, &coming, &chains, key, budget).inspect_err(|_| {
+        let own = Step::new("own the disks", coming.iter().map(take).collect());
+        ownership::own(kernel, &coming, &own, key, budget).inspect_err(|_| {
             let nodes: Vec<_> = coming.iter().map(|disk| disk.node.clone()).collect();
             let _ = ownership::give_up(kernel, &nodes, key, budget);
         })?;

@@ -17,6 +17,8 @@ use crate::registry::{self, Entry, Role, Took};
 use crate::scope::{Found, Scope};
 use crate::wwn::Wwn;
 
+use super::survey;
+
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
@@ -179,8 +181,7 @@ fn served(
     // Without a configuration: what the database says is what is looked for.
     let scope = Scope::gather(kernel, name, |_| None);
     let Some(entry) = scope.entries.first() else { return Ok(None) };
-    let found = scope.survey(kernel);
-    let found = found.map_err(|e| Failure::kernel("look at this node", &[e]))?;
+    let found = survey(kernel, &scope)?;
     let ports: Vec<Port> =
         scope.entries.iter().map(|entry| port(kernel, entry, &found)).collect();
     let luns = luns(kernel, node, entry, &found, budget);

@@ -230,9 +230,7 @@ fn build(
         let [frame, own, rest @ ..] = steps(kernel, group, here, key);
         apply(kernel, &frame, budget)?;
         let results = match group.ownership {
-            Ownership::Scsi3Pr => {
-                ownership::own(kernel, &here.disks, &own.chains, key, budget)?
-            }
+            Ownership::Scsi3Pr => ownership::own(kernel, &here.disks, &own, key, budget)?,
             Ownership::None => own.run(kernel, budget),
         };
         done(own.title, results)?;

@@ -66,7 +66,7 @@ impl Group {
         vec![
             ("wwnn", self.wwnn()),
             ("ports", self.wwpn()),
-            ("disks", self.specs().join(" ")),
+            ("disks", specs(self.disks()).join(" ")),
             ("initiators", initiator()),
             ("home", self.home.to_owned()),
             ("link_loss", "degraded".to_owned()),
@@ -98,7 +98,7 @@ impl Group {
     /// Its table in the file of a pair.
     fn table(&self) -> String {
         let quoted: Vec<_> =
-            self.specs().iter().map(|disk| format!("{disk:?}")).collect();
+            specs(self.disks()).iter().map(|disk| format!("{disk:?}")).collect();
         format!(
             "[[group]]\nname = {:?}\nhome = {:?}\nwwnn = {:?}\nports = [{:?}]\n\
              disks = [{}]\n",
@@ -109,13 +109,12 @@ impl Group {
             quoted.join(", ")
         )
     }
+}
 
-    /// Its disks as the parameter has them, a word each.
-    fn specs(&self) -> Vec<String> {
-        let disks = self.disks();
-        let disks = disks.iter().zip(0..);
-        disks.map(|(disk, lun)| format!("{lun}={}", disk.device().display())).collect()
-    }
+/// Disks as the parameter has them, a word each; their numbers are their places.
+pub fn specs(disks: impl IntoIterator<Item = Disk>) -> Vec<String> {
+    let disks = disks.into_iter().zip(0..);
+    disks.map(|(disk, lun)| format!("{lun}={}", disk.device().display())).collect()
 }
 
 /// The clone that watches the physical ports.

@@ -109,9 +109,8 @@ fn commands(plan: &Plan, shell: &Shell) -> String {
         all.extend(group.attributes.iter().map(rule));
     }
     if plan.giveback.is_some() {
-        let id =
-            |group: &Primitive| (shell.come_home)(&group.id, &cluster::ready(&group.id));
-        all.extend(groups.iter().map(id));
+        let come = |id: &String| (shell.come_home)(id, &cluster::ready(id));
+        all.extend(groups.iter().map(|group| come(&group.id)));
     }
     all.join("\n") + "\n"
 }

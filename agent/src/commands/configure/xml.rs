@@ -31,8 +31,10 @@ fn write(xml: &mut Xml, plan: &Plan) -> io::Result<()> {
         })?;
         element(xml, "constraints", &[], |xml| {
             plan.groups.iter().try_for_each(|group| places(xml, group))?;
-            let coming = plan.groups.iter().filter(|_| plan.giveback.is_some());
-            coming.into_iter().try_for_each(|group| come_home(xml, group))
+            match plan.giveback {
+                Some(_) => plan.groups.iter().try_for_each(|group| come_home(xml, group)),
+                None => Ok(()),
+            }
         })
     })
 }

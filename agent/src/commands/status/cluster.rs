@@ -123,6 +123,7 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     fn now() -> ClusterStatus {
         let member = |name: &str, online, ports_online| Member {
@@ -131,7 +132,7 @@ mod tests {
             standby: false,
             maintenance: false,
             ports_online,
-            ready: Default::default(),
+            ready: BTreeMap::new(),
         };
         let resource = |id: &str, state: &str, on: &[&str]| Resource {
             id: id.into(),

@@ -89,15 +89,8 @@ pub fn run(sizes: &[u16], tell: impl Fn(&[Pause]) -> Result<()>) -> Result<Vec<P
 /// Gives a group so many LUNs while it is served, and has the initiator find them.
 fn grow(world: &World, group: &Group, luns: u16) -> Result<Vec<Lun>> {
     let more = shelf::disks_and(luns).into_iter().filter(|d| d.name.starts_with("more"));
-    let disks = group.disks().into_iter().chain(more).take(luns.into()).zip(0..);
-    let disks: Vec<_> =
-        disks.map(|(disk, lun)| format!("{lun}={}", disk.device().display())).collect();
-    let change = format!(
-        "crm_resource -r {} -p disks -v '{}' && crm_resource --wait",
-        group.name,
-        disks.join(" ")
-    );
-    world.node(group.home)?.run(&change, COMMAND)?;
+    let disks = group.disks().into_iter().chain(more).take(luns.into());
+    world.set_parameter(group, "disks", &groups::specs(disks).join(" "))?;
     let host = world.lab.host()?;
     host.run(groups::SCAN, FIND)?;
     let mut found = groups::luns_of(host, group, luns.into(), FIND)?;

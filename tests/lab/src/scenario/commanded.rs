@@ -43,10 +43,7 @@ fn command(world: &World, verb: &str, group: &Group, to: &str) -> Result<()> {
     if !said.contains(&format!("{}: on {to}; away for ", group.name)) {
         return wrong("it does not say how long the port was away".into());
     }
-    let (at, _) = world.serving(group)?;
-    if at != to {
-        return wrong(format!("the port is on {at}"));
-    }
+    world.must_be_on(group, to)?;
     let rules = "! cibadmin -Q -o constraints | grep 'id=\"cli-'";
     node.run(rules, COMMAND).map(drop)
 }
@@ -107,17 +104,12 @@ fn refused(node: &Guest, command: &str, code: i32, words: &str) -> Result<()> {
 
 fn standby(world: &World, group: &Group, other: &Group) -> Result<()> {
     let (node, mark) = (world.node(group.home)?, world.mark()?);
-    let set = |value: &str| {
-        let partner = group.partner;
-        let script = format!("crm_attribute -t nodes -N {partner} -n standby -v {value}");
-        node.run(&script, COMMAND)
-    };
-    set("on")?;
+    world.set_standby(group.partner, true)?;
     world.wait_served(mark, other, other.partner)?;
     node.run("crm_resource --wait", COMMAND)?;
     let name = group.name;
     refused(node, &format!("understudy takeover {name}"), 1, "is in standby")?;
-    set("off")?;
+    world.set_standby(group.partner, false)?;
     node.run("crm_resource --wait", COMMAND)?;
     command(world, "giveback", other, other.home)
 }

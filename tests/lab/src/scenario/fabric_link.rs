@@ -71,21 +71,10 @@ pub fn cut(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
     let step = progress::step(format!("{}: fabric link back, nothing moves", group.home));
     load.wait_flow(world.lab.host()?)?;
     world.wait_whole()?;
-    // Of what the cluster knows, not of what it was told: that is dampened.
-    let known = format!(
-        "until [ \"$(crm_attribute -N {} -l reboot -n fcport -G -q)\" = 1 ]; do
-             sleep 0.5
-         done
-         crm_resource --wait",
-        group.home
-    );
-    world.node(group.partner)?.run(&known, COMMAND)?;
-    match world.serving(group)? {
-        (node, _) if node == group.partner => step.done(""),
-        (node, _) => {
-            return Err(Error::other(format!("{} went to {node}", group.name)));
-        }
-    }
+    // The cluster is told once it has lasted.
+    world.wait_attribute(group.home, "fcport", "1")?;
+    world.must_be_on(group, group.partner)?;
+    step.done("");
     settle(world, load)?;
     Ok(vec![group.clone()])
 }

@@ -7,8 +7,7 @@ use super::readme::block;
 use super::world::COMMAND;
 use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
-use crate::groups::{Group, groups};
-use crate::guest::Guest;
+use crate::groups::Group;
 use crate::{paths, progress};
 
 /// The time that the recipes give, and the one that is tried.
@@ -38,12 +37,7 @@ pub fn run(world: &World) -> Result<Seen> {
         follow("crm", "manual")?;
         follow("crm", "automatic")?;
         follow("pcs", "manual")?;
-        for group in groups() {
-            let (node, _) = world.serving(&group)?;
-            if node != group.home {
-                return Err(Error::other(format!("{} is on {node}", group.name)));
-            }
-        }
+        world.groups.iter().try_for_each(|group| world.must_be_on(group, group.home))?;
         Ok(vec![group.clone()])
     })
 }
@@ -54,9 +48,10 @@ fn comes_home(world: &World, group: &Group) -> Result<()> {
     let (home, partner) = (world.node(group.home)?, world.node(group.partner)?);
     let disk = group.disks().pop().ok_or_else(|| Error::other("it has no disk"))?;
     let disk = disk.device().display().to_string();
+    let ready = format!("ready-{}", group.name);
     progress::during("home in standby: the partner serves", || {
         let mark = world.mark()?;
-        partner.run(&standby(group, "on"), COMMAND)?;
+        world.set_standby(group.home, true)?;
         world.wait_served(mark, group, group.partner)?;
         partner.run("crm_resource --wait", COMMAND)
     })?;
@@ -66,9 +61,9 @@ fn comes_home(world: &World, group: &Group) -> Result<()> {
              udevadm settle; [ ! -e {disk} ]"
         );
         home.run(&script, COMMAND)?;
-        partner.run(&standby(group, "off"), COMMAND)?;
-        knows(partner, group, -1)?;
-        stays(world, group)
+        world.set_standby(group.home, false)?;
+        world.wait_attribute(group.home, &ready, "-1")?;
+        world.must_be_on(group, group.partner)
     })?;
     let mark = world.mark()?;
     let step = progress::step("home with its disk: it comes, in its own time");
@@ -78,8 +73,8 @@ fn comes_home(world: &World, group: &Group) -> Result<()> {
     );
     home.run(&script, COMMAND)?;
     let whole = Instant::now();
-    knows(partner, group, 0)?;
-    stays(world, group)?;
+    world.wait_attribute(group.home, &ready, "0")?;
+    world.must_be_on(group, group.partner)?;
     world.wait_served(mark, group, group.home)?;
     // The monitor may have begun to count a moment before the disk was seen here.
     let early = whole.elapsed() + Duration::from_secs(1) < TIMES.1;
@@ -89,27 +84,4 @@ fn comes_home(world: &World, group: &Group) -> Result<()> {
     }
     step.done("");
     Ok(())
-}
-
-fn standby(group: &Group, value: &str) -> String {
-    format!("crm_attribute -t nodes -N {} -n standby -v {value}", group.home)
-}
-
-/// Waits until the cluster knows what home says of the group.
-fn knows(node: &Guest, group: &Group, word: i32) -> Result<()> {
-    let script = format!(
-        "until [ \"$(crm_attribute -N {} -l reboot -n ready-{} -G -q)\" = {word} ]; do
-             sleep 0.5
-         done
-         crm_resource --wait",
-        group.home, group.name
-    );
-    node.run(&script, COMMAND).map(drop)
-}
-
-fn stays(world: &World, group: &Group) -> Result<()> {
-    match world.serving(group)? {
-        (node, _) if node == group.partner => Ok(()),
-        (node, _) => Err(Error::other(format!("{} went to {node}", group.name))),
-    }
 }

@@ -47,7 +47,7 @@ pub fn run(world: &World) -> Result<Seen> {
 /// The monitor that Pacemaker runs once a minute, at once.
 fn notice(world: &World, group: &Group, disk: &shelf::Disk) -> Result<()> {
     let script = format!(
-        "d=$(basename $(readlink -f {}))
+        "set -e; d=$(basename $(readlink -f {}))
          env OCF_CHECK_LEVEL=10 {} /usr/lib/ocf/resource.d/understudy/vport monitor
          [ $(cat /sys/class/block/$d/size) -eq {} ]",
         disk.device().display(),

@@ -26,14 +26,16 @@ pub fn run(world: &World) -> Result<Seen> {
         })?;
         progress::during("allowed, it logs in anew and reads every LUN", || {
             world.set_parameter(group, "initiators", &format!("{allowed} {GUEST}"))?;
-            host.run(LEAVE, COMMAND)?;
+            // Allowed alone is not enough: it has been refused, and asks no more.
+            let found = host.run(&leave(), COMMAND)?;
+            expect(found.trim().is_empty(), "it found", &found)?;
             let found = host.run(&arrive(group, luns), COMMAND)?;
             expect(found.split_whitespace().count() == luns, "it found", &found)?;
             let sessions = format!("understudy status --json | grep -c '\"{GUEST}\"'");
             world.node(group.home)?.run(&sessions, COMMAND).map(drop)
         })?;
         progress::during("refused again, nothing of it is left", || {
-            host.run(LEAVE, COMMAND)?;
+            host.run(&leave(), COMMAND)?;
             world.set_parameter(group, "initiators", &allowed)?;
             let left = format!(
                 "ls -d /sys/kernel/config/target/fc/*/tpgt_1/acls/{GUEST} 2> /dev/null || :"
@@ -52,21 +54,24 @@ fn expect(is: bool, what: &str, found: &str) -> Result<()> {
     if is { Ok(()) } else { Err(Error::other(format!("{what}: {found}"))) }
 }
 
-/// Names that the host's scripts use.
-fn names(script: &str) -> String {
+/// A script of the host's: with the initiator's names, its port in `$p` and, once it is
+/// there, the initiator's own in `$h`.
+fn on_host(script: &str) -> String {
     let digits = |name: &str| name.replace(':', "");
+    let begin = "set -e
+        for h in /sys/class/fc_host/host*; do
+            [ ! -e $h/vport_create ] || p=$h
+        done
+        own() { h=$(grep -ls 0xGUEST /sys/class/fc_host/host*/port_name); }\n";
+    let script = begin.to_owned() + script;
     script.replace("GUEST", &digits(GUEST)).replace("NODE", &digits(NODE))
 }
 
 /// The initiator appears and has met the group's port; it waits for so many LUNs, reads
 /// from each, and prints their names.
 fn arrive(group: &Group, luns: usize) -> String {
-    let script = "set -e
-        for h in /sys/class/fc_host/host*; do
-            [ ! -e $h/vport_create ] || p=$h
-        done
-        echo GUEST:NODE > $p/vport_create
-        until h=$(grep -l 0xGUEST /sys/class/fc_host/host*/port_name); do sleep 0.1; done
+    let script = "echo GUEST:NODE > $p/vport_create
+        until own; do sleep 0.1; done
         h=${h%/port_name}; h=${h##*/host}
         until grep -qs 0xPORT /sys/class/fc_remote_ports/rport-$h:*/port_name; do
             sleep 0.1
@@ -80,14 +85,17 @@ fn arrive(group: &Group, luns: usize) -> String {
             dd if=/dev/${d##*/} of=/dev/null bs=64k count=1 iflag=direct 2> /dev/null
             echo ${d##*/}
         done";
-    names(script)
+    on_host(script)
         .replace("PORT", &group.wwpn().replace(':', ""))
         .replace("LUNS", &luns.to_string())
 }
 
-/// It goes.
-const LEAVE: &str = "for h in /sys/class/fc_host/host*; do
-        [ ! -e $h/vport_delete ] || p=$h
-    done
-    echo 200175640000000d:200075640000000d > $p/vport_delete
-    while grep -qs 0x200175640000000d /sys/class/fc_host/host*/port_name; do sleep 0.1; done";
+/// It goes; prints what it had found.
+fn leave() -> String {
+    on_host(
+        "own; h=${h%/port_name}; h=${h##*/host}
+        ls -d /sys/class/scsi_device/$h:*/device/block/* 2> /dev/null || :
+        echo GUEST:NODE > $p/vport_delete
+        while own; do sleep 0.1; done",
+    )
+}

@@ -16,9 +16,8 @@ pub fn run(world: &World) -> Result<Seen> {
     let own = group.disks().len();
     // Their numbers follow those of the group.
     let disks = |more: usize| {
-        let all = group.disks().into_iter().chain(shelf::spares()).zip(0..);
-        let all = all.map(|(disk, lun)| format!("{lun}={}", disk.device().display()));
-        all.take(own + more).collect::<Vec<_>>().join(" ")
+        let all = group.disks().into_iter().chain(shelf::spares());
+        groups::specs(all.take(own + more)).join(" ")
     };
     let more = shelf::spares().len();
     under_load(world, |flow| {

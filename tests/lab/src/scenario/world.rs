@@ -193,6 +193,48 @@ impl World {
         self.node(group.partner)?.run(&command, COMMAND).map(drop)
     }
 
+    /// Has a node run nothing, or anything again; the other one tells the cluster.
+    ///
+    /// # Errors
+    /// The cluster refuses.
+    pub fn set_standby(&self, node: &str, is: bool) -> Result<()> {
+        let value = if is { "on" } else { "off" };
+        let script = format!("crm_attribute -t nodes -N {node} -n standby -v {value}");
+        self.other(node)?.run(&script, COMMAND).map(drop)
+    }
+
+    /// Waits until the cluster knows a node by this value of an attribute, and has done
+    /// what follows from it.
+    ///
+    /// # Errors
+    /// It does not in time.
+    pub fn wait_attribute(&self, node: &str, name: &str, value: &str) -> Result<()> {
+        let script = format!(
+            "until [ \"$(crm_attribute -N {node} -l reboot -n {name} -G -q)\" = {value} ]; do
+                 sleep 0.5
+             done
+             crm_resource --wait"
+        );
+        self.other(node)?.run(&script, COMMAND).map(drop)
+    }
+
+    /// A storage node that is not this one.
+    fn other(&self, node: &str) -> Result<&Guest> {
+        let [a, b] = ARRAYS;
+        self.node(if node == a { b } else { a })
+    }
+
+    /// Sees that a group is served by a node.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn must_be_on(&self, group: &Group, node: &str) -> Result<()> {
+        match self.serving(group)? {
+            (on, _) if on == node => Ok(()),
+            (on, _) => Err(Error::other(format!("{} is on {on}", group.name))),
+        }
+    }
+
     /// Waits until a group's home is back, and brings the group there.
     ///
     /// # Errors

@@ -1,0 +1,198 @@
+//! What the worker process does with a request: its chains, side by side, in threads; and
+//! the news of them, on their way to the parent.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::op::{Chain, Done};
+use super::perform::{monotonic, perform};
+use super::{Cause, Instant, KernelError, LANES, scsi};
+
+/// How long news of work that goes on may lie before they are sent.
+const COLLECT: Duration = Duration::from_millis(10);
+
+/// Chains to carry out, and until when.
+#[derive(Serialize, Deserialize)]
+pub struct Request {
+    pub chains: Vec<Chain>,
+    pub until: Instant,
+}
+
+/// What became of a chain since the last news of it. With the first, it has begun.
+#[derive(Default, Serialize, Deserialize)]
+pub struct News {
+    pub done: Vec<Done>,
+    pub failed: Option<KernelError>,
+    pub ended: bool,
+}
+
+/// Threads that work on chains side by side. They are kept from one request to the next:
+/// a start has a dozen steps, and to make threads anew for each costs more than some of
+/// them do.
+#[derive(Default)]
+pub struct Lanes {
+    work: Arc<Work>,
+    count: usize,
+}
+
+/// Requests that lanes wait for.
+#[derive(Default)]
+struct Work {
+    jobs: Mutex<VecDeque<Arc<Job>>>,
+    more: Condvar,
+}
+
+/// A request that is worked on.
+struct Job {
+    root: PathBuf,
+    request: Request,
+    next: AtomicUsize,
+    bag: Bag,
+}
+
+impl Lanes {
+    /// Carries out a request, in up to [`LANES`] threads, while this one sends the news.
+    pub fn carry_out(&mut self, root: &Path, request: Request, news: &File) {
+        let wanted = request.chains.len().min(LANES);
+        let bag = Bag::of(request.chains.len());
+        let root = root.to_owned();
+        let job = Arc::new(Job { root, request, next: AtomicUsize::new(0), bag });
+        while self.count < wanted {
+            let work = Arc::clone(&self.work);
+            match thread::Builder::new().spawn(move || work.lane()) {
+                Ok(_) => self.count += 1,
+                Err(_) => break,
+            }
+        }
+        if self.count == 0 {
+            // Without another thread this one does the work alone.
+            job.carry_out();
+        }
+        let hands = (0..wanted.min(self.count)).map(|_| Arc::clone(&job));
+        lock(&self.work.jobs).extend(hands);
+        self.work.more.notify_all();
+        job.bag.deliver(news);
+    }
+}
+
+impl Work {
+    /// A lane's life.
+    fn lane(&self) {
+        loop {
+            let mut jobs = lock(&self.jobs);
+            while jobs.is_empty() {
+                jobs = self.more.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+            }
+            let job = jobs.pop_front();
+            drop(jobs);
+            if let Some(job) = job {
+                job.carry_out();
+            }
+        }
+    }
+}
+
+impl Job {
+    /// Takes one chain after the other, until none is left.
+    fn carry_out(&self) {
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            match self.request.chains.get(number) {
+                Some(chain) => self.carry_out_one(number, chain),
+                None => return,
+            }
+        }
+    }
+
+    fn carry_out_one(&self, number: usize, chain: &Chain) {
+        self.bag.note(number, |_| {});
+        for op in chain {
+            let result = if monotonic() < self.request.until {
+                perform(&self.root, op)
+            } else {
+                Err(op.failed(Cause::NotBegun))
+            };
+            match result {
+                Ok(done) => self.bag.note(number, |news| news.done.push(done)),
+                Err(error) => {
+                    self.bag.note(number, |news| news.failed = Some(error));
+                    break;
+                }
+            }
+        }
+        scsi::close();
+        self.bag.end(number);
+    }
+}
+
+/// News on their way to the parent, many at a time: a wake-up of the parent for each of
+/// thousands costs more than the work itself. News that wait for the end of an operation
+/// that hangs would never come, so they are sent by a thread that does nothing else.
+struct Bag {
+    content: Mutex<Content>,
+    ended: Condvar,
+}
+
+struct Content {
+    news: BTreeMap<usize, News>,
+    /// Chains that have not ended.
+    open: usize,
+}
+
+impl Bag {
+    fn of(chains: usize) -> Self {
+        let content = Content { news: BTreeMap::new(), open: chains };
+        Self { content: Mutex::new(content), ended: Condvar::new() }
+    }
+
+    /// Adds to the news of a chain.
+    fn note(&self, chain: usize, add: impl FnOnce(&mut News)) {
+        add(lock(&self.content).news.entry(chain).or_default());
+    }
+
+    /// Nothing more will be added to those of a chain.
+    fn end(&self, chain: usize) {
+        let mut content = lock(&self.content);
+        content.news.entry(chain).or_default().ended = true;
+        content.open = content.open.saturating_sub(1);
+        if content.open == 0 {
+            self.ended.notify_all();
+        }
+    }
+
+    /// Sends what is added, until every chain has ended.
+    fn deliver(&self, mut to: &File) {
+        let mut content = lock(&self.content);
+        loop {
+            content = self
+                .ended
+                .wait_timeout_while(content, COLLECT, |content| content.open > 0)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+            let (news, open) = (std::mem::take(&mut content.news), content.open);
+            drop(content);
+            if let Ok(mut line) = serde_json::to_vec(&news) {
+                line.push(b'\n');
+                // A parent that is gone needs no news.
+                let _ = to.write_all(&line);
+            }
+            if open == 0 {
+                return;
+            }
+            content = lock(&self.content);
+        }
+    }
+}
+
+/// What a thread that panicked has left is as good as ever.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
