@@ -45,6 +45,13 @@ pub struct VirtualPort {
     pub state: String,
 }
 
+impl VirtualPort {
+    /// Whether it is logged in to the fabric.
+    pub fn is_linked(&self) -> bool {
+        self.state == "Active"
+    }
+}
+
 /// States that a virtual port does not leave by itself.
 const HOPELESS: [(&str, &str); 5] = [
     ("No Fabric Support", "Turn NPIV on at the switch port"),

@@ -671,6 +671,9 @@ fn a_wedged_port_without_a_link_is_given_up_soon() {
         a.stop().unwrap();
         let is_logout = |deed: &Deed| matches!(deed, Deed::Op(Op::Write { path, .. }) if path.ends_with("vport_delete"));
         let logout = a.kernel.deeds().iter().position(is_logout).unwrap();
+        // Where there is no link, nobody is asked for an echo.
+        let is_echo = |deed: &Deed| matches!(deed, Deed::Op(Op::Echo(_)));
+        assert_eq!(a.kernel.deeds().iter().any(is_echo), state == "Active");
 
         let a = served();
         a.kernel.plan(Some((logout, Fault::Hangs)));

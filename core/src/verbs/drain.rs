@@ -166,9 +166,12 @@ fn exchanged(kernel: &dyn Kernel, found: &Found) -> u64 {
 
 /// Asks every initiator for an echo. Frames between two ports keep their order: with the
 /// answer everything is here that an initiator had to send for commands that were
-/// accepted before, above all the data of its WRITEs, however slow it may be.
+/// accepted before, above all the data of its WRITEs, however slow it may be. A port
+/// without its link is sent nothing any more, and there is nobody to ask.
 fn heard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> bool {
-    let echoes = found.export.trees.iter().flat_map(|tree| {
+    let linked = |wwpn| found.vports.iter().any(|p| p.wwpn == wwpn && p.is_linked());
+    let trees = found.export.trees.iter().filter(|tree| linked(tree.wwpn));
+    let echoes = trees.flat_map(|tree| {
         let initiators: Vec<_> =
             tree.acls.iter().filter_map(lio::Acl::initiator).collect();
         fabric::echoes(kernel, tree.wwpn, &initiators)

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::budget::Budget;
-use crate::fabric;
+use crate::fabric::{self, VirtualPort};
 use crate::failure::{Failure, Kind};
 use crate::kernel::reservation::Key;
 use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op};
@@ -164,7 +164,7 @@ fn log_out(
 ) -> Result<(), Failure> {
     let delete = found.vports.iter().map(|port| vec![fabric::delete(port)]).collect();
     let step = Step::new("log the virtual port out", delete);
-    let linked = found.vports.iter().all(|port| port.state == "Active");
+    let linked = found.vports.iter().all(VirtualPort::is_linked);
     let patience = if linked { budget.end } else { kernel.now() + LINKLESS };
     let answer = step.apply(kernel, Budget { end: budget.end.min(patience), ..budget });
     let mut there = fabric::virtual_ports(kernel)

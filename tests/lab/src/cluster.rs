@@ -11,9 +11,6 @@ use crate::plan::{ARRAYS, MACHINE, cluster_address};
 /// Corosync's token, in milliseconds: emulated nodes starve for a second at times.
 pub const TOKEN_MS: u32 = 3000;
 
-/// In a split both nodes fence; this one is shot later, so that one survives.
-const SHOT_LATER: (&str, &str) = ("array-a", "8s");
-
 /// `corosync.conf`.
 #[must_use]
 pub fn corosync_conf() -> String {
@@ -64,9 +61,6 @@ pub fn first_cib(ports: [u16; 2]) -> String {
             ("pcmk_host_check", "static-list"),
         ] {
             property(&mut attributes, &id, name, value);
-        }
-        if node == SHOT_LATER.0 {
-            property(&mut attributes, &id, "pcmk_delay_base", SHOT_LATER.1);
         }
         let _ = write!(
             devices,
@@ -142,6 +136,5 @@ mod tests {
             cib.contains("rsc=\"fence-array-a\" node=\"array-a\" score=\"-INFINITY\"")
         );
         assert!(cib.contains("name=\"ipport\" value=\"2222\""));
-        assert_eq!(cib.matches("pcmk_delay_base").count(), 2);
     }
 }

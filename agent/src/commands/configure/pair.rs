@@ -54,6 +54,8 @@ pub struct Primitive {
     pub parameters: Vec<(&'static str, String)>,
     /// Its operations.
     pub operations: Vec<Operation>,
+    /// How much it counts where two nodes fence each other.
+    pub priority: u32,
     /// The node that it belongs to.
     pub home: String,
     /// The node attributes with the ports that it needs online, one for each fabric.
@@ -83,6 +85,14 @@ pub const ONLINE: u32 = 2000;
 /// How much more a group prefers its home, once it may come by itself: with that, more
 /// than to stay; less than a port online.
 pub const MAY_COME: u32 = 1500;
+
+/// Name and value of the cluster's property by which, of two nodes that fence each other,
+/// the one that serves more is shot later, and one is left. In a split alone: a node whose
+/// stop has failed is fenced at once.
+pub const SPLIT: (&str, &str) = ("priority-fencing-delay", "8s");
+/// How much a group counts there. The first one counts one more: no two nodes weigh the
+/// same, whatever they serve.
+const PRIORITY: u32 = 10;
 
 /// What everybody should be told.
 pub const FENCING: &str =
@@ -119,6 +129,9 @@ pub fn read(text: &str) -> Result<Plan, Vec<String>> {
     }
     if file.group.is_empty() {
         faults.push("it has no [[group]]".into());
+    }
+    if let Some(first) = groups.first_mut() {
+        first.priority += 1;
     }
     let plan = Plan { giveback: file.giveback, groups };
     if faults.is_empty() { Ok(plan) } else { Err(faults) }
@@ -164,6 +177,7 @@ fn primitive(item: &Item, initiators: &[String]) -> Result<(Group, Primitive), S
         id: name.clone(),
         parameters: parameters.collect(),
         operations: operations(group.disks.len()),
+        priority: PRIORITY,
         home: item.home.clone(),
         attributes,
     };
@@ -225,6 +239,7 @@ pub mod tests {
         assert_eq!(a.attributes, ["fcport"]);
         assert_eq!(b.attributes, ["fcport-1000000000000001"]);
         assert!(b.parameters.contains(&("initiators", "20:00:52:54:00:75:03:01".into())));
+        assert_eq!((a.priority, b.priority), (11, 10));
         assert!(a.parameters.contains(&("link_loss", "degraded".into())));
     }
 

@@ -1,12 +1,13 @@
 //! The configuration as commands of `pcs` and of `crm`.
 
 use super::pair::{
-    FENCING, HOME, MAY_COME, ONLINE, Operation, Plan, Primitive, STICKINESS, WATCH,
+    FENCING, HOME, MAY_COME, ONLINE, Operation, Plan, Primitive, SPLIT, STICKINESS, WATCH,
 };
 use crate::cluster;
 
 /// How a shell says it: each a command, or several.
 struct Shell {
+    property: &'static str,
     create: fn(&Primitive) -> String,
     prefer: fn(id: &str, home: &str) -> String,
     watch: fn(giveback: Option<u32>) -> String,
@@ -19,13 +20,15 @@ pub fn pcs(plan: &Plan) -> String {
     commands(
         plan,
         &Shell {
+            property: "pcs property set",
             create: |group| {
                 format!(
                     "pcs resource create {} ocf:understudy:vport{}{BREAK}op{}{BREAK}\
-                     meta resource-stickiness={STICKINESS}",
+                     meta{}",
                     group.id,
                     parameters(group),
-                    operations(&group.operations, "")
+                    operations(&group.operations, ""),
+                    meta(group)
                 )
             },
             prefer: |id, home| {
@@ -61,13 +64,15 @@ pub fn crm(plan: &Plan) -> String {
     commands(
         plan,
         &Shell {
+            property: "crm configure property",
             create: |group| {
                 format!(
                     "crm configure primitive {} ocf:understudy:vport{BREAK}params{}{}{BREAK}\
-                     meta resource-stickiness={STICKINESS}",
+                     meta{}",
                     group.id,
                     parameters(group),
-                    operations(&group.operations, "op ")
+                    operations(&group.operations, "op "),
+                    meta(group)
                 )
             },
             prefer: |id, home| {
@@ -100,7 +105,9 @@ pub fn crm(plan: &Plan) -> String {
 
 fn commands(plan: &Plan, shell: &Shell) -> String {
     let groups = &plan.groups;
-    let mut all = vec![format!("# {FENCING}")];
+    let (name, value) = SPLIT;
+    let split = format!("{} {name}={value}", shell.property);
+    let mut all = vec![format!("# {FENCING}"), split];
     all.extend(groups.iter().map(shell.create));
     all.extend(groups.iter().map(|group| (shell.prefer)(&group.id, &group.home)));
     all.push((shell.watch)(plan.giveback));
@@ -122,6 +129,10 @@ fn parameters(group: &Primitive) -> String {
     let parameter =
         |(name, value): &(&str, String)| format!("{BREAK}{name}={}", word(value));
     group.parameters.iter().map(parameter).collect()
+}
+
+fn meta(group: &Primitive) -> String {
+    format!(" resource-stickiness={STICKINESS} priority={}", group.priority)
 }
 
 /// A line each, behind `each`.
@@ -165,6 +176,8 @@ mod tests {
                 "not_defined fcport or fcport gt 0",
                 "not_defined fcport-1000000000000001 or fcport-1000000000000001 gt 0",
                 "stop timeout=25s",
+                " priority-fencing-delay=8s\n",
+                "meta resource-stickiness=1000 priority=11\n",
                 "giveback=300",
                 "ready-group-b eq 1",
                 "monitor interval=61s timeout=40s OCF_CHECK_LEVEL=10",

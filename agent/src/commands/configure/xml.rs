@@ -6,9 +6,12 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesText, Event};
 
 use super::pair::{
-    FENCING, HOME, MAY_COME, ONLINE, Operation, Plan, Primitive, STICKINESS, WATCH,
+    FENCING, HOME, MAY_COME, ONLINE, Operation, Plan, Primitive, SPLIT, STICKINESS, WATCH,
 };
 use crate::cluster;
+
+/// The set that the cluster's own tools keep its properties in.
+const PROPERTIES: &str = "cib-bootstrap-options";
 
 type Xml = Writer<Vec<u8>>;
 
@@ -25,6 +28,10 @@ fn write(xml: &mut Xml, plan: &Plan) -> io::Result<()> {
     let reminder = format!(" {FENCING} ");
     xml.write_event(Event::Comment(BytesText::from_escaped(&reminder)))?;
     element(xml, "configuration", &[], |xml| {
+        element(xml, "crm_config", &[], |xml| {
+            let (name, value) = SPLIT;
+            set(xml, "cluster_property_set", PROPERTIES, &[(name, value.into())])
+        })?;
         element(xml, "resources", &[], |xml| {
             plan.groups.iter().try_for_each(|group| primitive(xml, group))?;
             watch(xml, plan.giveback)
@@ -42,8 +49,9 @@ fn write(xml: &mut Xml, plan: &Plan) -> io::Result<()> {
 fn primitive(xml: &mut Xml, group: &Primitive) -> io::Result<()> {
     let id = group.id.as_str();
     element(xml, "primitive", &agent(id, "vport"), |xml| {
-        let stickiness = STICKINESS.to_string();
-        pairs(xml, "meta_attributes", id, &[("resource-stickiness", stickiness)])?;
+        let stickiness = ("resource-stickiness", STICKINESS.to_string());
+        let priority = ("priority", group.priority.to_string());
+        pairs(xml, "meta_attributes", id, &[stickiness, priority])?;
         pairs(xml, "instance_attributes", id, &group.parameters)?;
         operations(xml, id, &group.operations)
     })
@@ -142,15 +150,19 @@ fn come_home(xml: &mut Xml, group: &Primitive) -> io::Result<()> {
     })
 }
 
-/// A set of names and values.
+/// A resource's or an operation's names and values.
 fn pairs(
     xml: &mut Xml,
     tag: &str,
     owner: &str,
     all: &[(&str, String)],
 ) -> io::Result<()> {
-    let id = format!("{owner}-{tag}");
-    element(xml, tag, &[("id", &id)], |xml| {
+    set(xml, tag, &format!("{owner}-{tag}"), all)
+}
+
+/// A set of names and values.
+fn set(xml: &mut Xml, tag: &str, id: &str, all: &[(&str, String)]) -> io::Result<()> {
+    element(xml, tag, &[("id", id)], |xml| {
         all.iter().try_for_each(|(name, value)| {
             let id = format!("{id}-{name}");
             empty(xml, "nvpair", &[("id", &id), ("name", name), ("value", value)])

@@ -53,7 +53,7 @@ pub fn flap(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
     home.set_link(CABLE, false)?;
     thread::sleep(FLAP);
     home.set_link(CABLE, true)?;
-    settle(world, load)?;
+    settle(world, load, group)?;
     step.done("");
     Ok(vec![group.clone()])
 }
@@ -75,13 +75,15 @@ pub fn cut(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
     world.wait_attribute(group.home, "fcport", "1")?;
     world.must_be_on(group, group.partner)?;
     step.done("");
-    settle(world, load)?;
+    settle(world, load, group)?;
     Ok(vec![group.clone()])
 }
 
-fn settle(world: &World, load: &Load) -> Result<()> {
+/// Waits until both nodes are as before, and brings the group home. The partner is asked:
+/// home may have been fenced, and be just booting.
+fn settle(world: &World, load: &Load, group: &Group) -> Result<()> {
     load.wait_flow(world.lab.host()?)?;
-    world.any_node()?.run("crm_resource --wait", COMMAND * 2)?;
+    world.node(group.partner)?.run("crm_resource --wait", COMMAND * 2)?;
     world.wait_whole()?;
     world.giveback()?;
     load.wait_flow(world.lab.host()?)
