@@ -8,6 +8,9 @@ const METER: &str = "/run/understudy-lab-meter";
 /// The other agents have no Fibre Channel, so they export over iSCSI.
 const IQN: &str = "iqn.2026-01.lab.understudy:bench";
 
+/// A file of a contender's, in the guests' shared folder.
+pub const FILE: &str = "bench.json";
+
 /// Somebody who starts and stops a group.
 pub struct Contender {
     /// As in the report.
@@ -16,8 +19,8 @@ pub struct Contender {
     pub lanes: &'static [usize],
     /// Whether it takes seconds for each LUN, so that its time is bounded.
     pub is_slow: bool,
-    /// What is done once, before the first round, for so many LUNs.
-    pub before: fn(usize) -> String,
+    /// What it finds in [`FILE`], for so many LUNs.
+    pub file: fn(usize) -> String,
     /// The actions of a round, each a script that prints its measurement, for so many
     /// LUNs, so many of them at once.
     pub actions: fn(usize, usize) -> Scripts,
@@ -32,7 +35,7 @@ pub fn all() -> [Contender; 6] {
         name,
         lanes: &[1],
         is_slow: false,
-        before: |_| ":".into(),
+        file: |_| String::new(),
         actions,
     };
     [
@@ -40,7 +43,7 @@ pub fn all() -> [Contender; 6] {
         Contender { lanes: &[1, 4, 16, 32, 64], ..plain("limit", limit) },
         plain("64-initiators", status),
         plain("dummy", dummy),
-        Contender { before: saved, ..plain("rtslib", rtslib) },
+        Contender { file: saved, ..plain("rtslib", rtslib) },
         Contender { is_slow: true, ..plain("iscsi-agents", iscsi_agents) },
     ]
 }
@@ -131,14 +134,14 @@ fn saved(luns: usize) -> String {
             }],
         }],
     });
-    format!("cat > /run/bench.json << 'END'\n{config}\nEND")
+    config.to_string()
 }
 
 fn rtslib(luns: usize, _: usize) -> Scripts {
     let tree = format!("/sys/kernel/config/target/iscsi/{IQN}/tpgt_1/acls");
     let there = format!("$(ls -d {tree}/*/lun_* 2> /dev/null | wc -l)");
     let start = format!(
-        "{METER} measure targetctl restore /run/bench.json && [ {there} -eq {luns} ]"
+        "{METER} measure targetctl restore /lab/{FILE} && [ {there} -eq {luns} ]"
     );
     let stop = format!("{METER} measure targetctl clear && [ {there} -eq 0 ]");
     vec![("start", start), ("stop", stop)]
@@ -187,7 +190,7 @@ mod tests {
         for contender in all().iter().filter(|c| c.name != "dummy") {
             let scripts =
                 (contender.actions)(3, 32).into_iter().map(|(_, script)| script);
-            let all: String = scripts.chain([(contender.before)(3)]).collect();
+            let all: String = scripts.chain([(contender.file)(3)]).collect();
             let named = all.contains("/dev/ram2") || all.contains(" 3 32");
             assert!(named || all.contains("seq 0 2"), "{}: {all}", contender.name);
         }

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::lab::{Lab, wait_port};
 use crate::scenario::world;
-use crate::{plan, progress};
+use crate::{paths, plan, progress};
 
 pub use picture::{draw, stack};
 pub use table::{document, summary};
@@ -111,12 +111,14 @@ pub fn run(
         let most = LUNS.into_iter().max().unwrap_or(1);
         guest.run(&prepare(most), BOOT).map(drop)
     })?;
+    let share = lab.folders().share();
     let mut report = Report::default();
     let mut clock = Clock { left: slow, before: None };
     let wanted = |c: &Contender| names.is_empty() || names.contains(&c.name);
     for contender in contenders::all().into_iter().filter(wanted) {
         clock.before = None;
         for luns in LUNS {
+            paths::write(&share.join(contenders::FILE), (contender.file)(luns))?;
             if !measure(guest, &contender, luns, &mut clock, &mut report)? {
                 break;
             }
@@ -169,7 +171,6 @@ fn measure(
 ) -> Result<bool> {
     let name = contender.name;
     let step = progress::step(format!("{name}: {luns} LUNs"));
-    guest.run(&(contender.before)(luns), ACTION)?;
     let mut best: Option<(usize, Vec<Row>)> = None;
     for lanes in contender.lanes {
         let Some(rows) = rounds(guest, contender, luns, *lanes, clock)? else {
