@@ -1,6 +1,7 @@
 //! The actions of `ocf:understudy:fcport`: a clone that tells the cluster how many physical
-//! ports are online and, if so configured, which groups may come home.
+//! ports are online, and of which groups it has all that they need.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use understudy_core::budget::Budget;
@@ -11,9 +12,13 @@ use understudy_core::scope::Scope;
 use understudy_core::verbs::{Health, Level, check_node, health};
 use understudy_core::watch::{self, Online};
 
-use crate::cluster::{self, LACKS, MAY_COME, WAITS};
+use crate::cluster::{self, COULD, Configured, LACKS, MAY_COME};
 use crate::environment::Environment;
 use crate::exit::{Code, Outcome};
+
+/// How often it is looked whether this node could serve each group, where nothing but a
+/// commanded takeover asks for it.
+const SELDOM: Duration = Duration::from_secs(60);
 
 /// Carries out an action, if there is such a one.
 pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
@@ -53,12 +58,26 @@ fn monitor(environment: &Environment) -> Outcome {
     }
 }
 
-/// Tells of each group that belongs to this node whether it may come home.
+/// Tells of each group whether this node has all that it needs and, if so configured,
+/// whether it may come home.
 fn tell_ready(environment: &Environment) -> Result<(), Failure> {
-    let Some(patience) = seconds(environment, "giveback")? else { return Ok(()) };
+    let patience = seconds(environment, "giveback")?;
     let (kernel, node) = (environment.kernel(), &environment.node);
-    let mut groups = cluster::groups()?;
-    groups.retain(|group| group.home() == Some(node));
+    if patience.is_none() && !watch::is_due(&kernel, &environment.instance, SELDOM)? {
+        return Ok(());
+    }
+    let groups = match cluster::groups() {
+        Ok(groups) => groups,
+        // Then a takeover from another node goes without.
+        Err(failure) if patience.is_none() => {
+            log::warn!("{failure}");
+            return Ok(());
+        }
+        Err(failure) => return Err(failure),
+    };
+    let at_home = |group: &Configured| group.home() == Some(node);
+    let ours: BTreeSet<_> =
+        groups.iter().filter(|g| at_home(g)).map(|g| g.id.as_str()).collect();
     let could = groups.iter().map(|group| {
         let budget = Budget::new(&kernel, environment.inner_timeout());
         (group.id.clone(), could_serve(&kernel, node, &group.scope(&kernel), budget))
@@ -66,8 +85,13 @@ fn tell_ready(environment: &Environment) -> Result<(), Failure> {
     let steady = watch::could_serve_for(&kernel, &environment.instance, could.collect())?;
     steady.into_iter().try_for_each(|(group, steady)| {
         let word = match steady {
-            Some(steady) if steady >= u64::from(patience) => MAY_COME,
-            Some(_) => WAITS,
+            Some(steady)
+                if ours.contains(group.as_str())
+                    && patience.is_some_and(|time| steady >= u64::from(time)) =>
+            {
+                MAY_COME
+            }
+            Some(_) => COULD,
             None => LACKS,
         };
         cluster::publish(&cluster::ready(&group), word)

@@ -111,7 +111,7 @@ pub const FCPORT: &str = "\
 .SH FILES
 .TP
 .I /run/understudy/fcport.json
-the fabrics that were seen and, with giveback, the groups that belong to the node, while
+the fabrics that were seen, and since when each group could have been served here, while
 the watch is kept
 .SH SEE ALSO
 .BR ocf_understudy_vport (7),

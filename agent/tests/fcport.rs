@@ -37,6 +37,14 @@ impl Node {
         fs::set_permissions(tool, PermissionsExt::from_mode(0o755)).unwrap();
     }
 
+    /// The cluster has a group that belongs to this node.
+    fn set_group(&self) {
+        let group = "<primitive id='g' class='ocf' provider='understudy' type='vport'>
+            <instance_attributes id='a'><nvpair id='h' name='home' value='here'/>
+            </instance_attributes></primitive>";
+        self.tool("cibadmin", &format!("echo \"<resources>{group}</resources>\""));
+    }
+
     fn port(&self) -> PathBuf {
         self.dir.path().join("root/sys/class/fc_host/host2")
     }
@@ -131,16 +139,24 @@ fn the_cluster_is_told_what_is_online() {
 #[test]
 fn a_group_that_lacks_something_may_not_come_home() {
     let node = Node::new();
-    let group = "<primitive id='g' class='ocf' provider='understudy' type='vport'>
-        <instance_attributes id='a'><nvpair id='h' name='home' value='here'/>
-        </instance_attributes></primitive>";
-    node.tool("cibadmin", &format!("echo \"<resources>{group}</resources>\""));
+    node.set_group();
     let with = |action: &str| node.call_with("fcport", action, &node.path(), "300");
     assert_eq!(with("start").0, 0);
     let (code, _, now) = with("monitor");
     let lacks = ["-n ready-g -U -1 -q".to_owned()];
     assert_eq!((code, now), (0, [told(1, 1), lacks.to_vec()].concat()));
     assert!(with("stop").2.contains(&"-n ready-g -D -q".to_owned()));
+}
+
+#[test]
+fn a_takeover_may_ask_even_where_no_group_comes_home_by_itself() {
+    let node = Node::new();
+    node.set_group();
+    assert_eq!(node.act("start").0, 0);
+    let lacks = ["-n ready-g -U -1 -q".to_owned()];
+    assert_eq!(node.act("monitor").2, [told(1, 1), lacks.to_vec()].concat());
+    // Not with every monitor.
+    assert_eq!(node.act("monitor").2, told(1, 1));
 }
 
 #[test]

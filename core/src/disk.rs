@@ -69,6 +69,7 @@ pub fn find_all(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Result<Vec<Disk>, Fa
         kind: Kind::Node,
         step: "find the disks",
         causes: missing,
+        path: None,
         advice: "Check that this node is connected to its storage, and the disks \
                  parameter"
             .into(),

@@ -12,6 +12,7 @@ use crate::wwn::{Wwn, from_sysfs};
 
 /// A physical port: an fc_host that can carry virtual ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct PhysicalPort {
     /// The kernel's name: `host2`.
     pub host: String,

@@ -1,6 +1,7 @@
 //! Why a verb failed, in a shape from which a caller can choose what to do.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::kernel::KernelError;
 
@@ -25,6 +26,8 @@ pub struct Failure {
     pub step: &'static str,
     /// At least one cause, the first being what an operator should read first.
     pub causes: Vec<String>,
+    /// The file, directory or device of the first cause, where it has one.
+    pub path: Option<PathBuf>,
     /// What the operator can do; empty where the causes say it.
     pub advice: String,
 }
@@ -32,13 +35,15 @@ pub struct Failure {
 impl Failure {
     /// A failure with one cause and no advice yet.
     pub fn new(kind: Kind, step: &'static str, cause: impl fmt::Display) -> Self {
-        Self { kind, step, causes: vec![cause.to_string()], advice: String::new() }
+        let causes = vec![cause.to_string()];
+        Self { kind, step, causes, path: None, advice: String::new() }
     }
 
     /// What the kernel refused in a step.
     pub fn kernel(step: &'static str, errors: &[KernelError]) -> Self {
         let causes = errors.iter().map(KernelError::to_string).collect();
-        Self { kind: Kind::Failed, step, causes, advice: String::new() }
+        let path = errors.first().map(|error| error.path.clone());
+        Self { kind: Kind::Failed, step, causes, path, advice: String::new() }
     }
 
     /// The same, with advice.

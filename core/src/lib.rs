@@ -7,11 +7,15 @@ pub mod disk;
 pub mod fabric;
 pub mod failure;
 pub mod group;
+pub mod identity;
 pub mod kernel;
 pub mod lio;
+pub mod moves;
 pub mod ownership;
 pub mod params;
 pub mod phases;
+#[cfg(feature = "python")]
+mod python;
 pub mod registry;
 pub mod scope;
 pub mod step;

@@ -125,6 +125,7 @@ fn unanswered(causes: Vec<String>) -> Failure {
         kind: Kind::Node,
         step: "read the reservations",
         causes,
+        path: None,
         advice: "If something else guarantees one owner (DRBD, say), set \
                  ownership=none; else give disks with SCSI-3 reservations"
             .into(),
@@ -228,6 +229,7 @@ fn acquired(
         kind: Kind::Failed,
         step: "own the disks",
         causes,
+        path: None,
         advice: "No disk was kept. See who holds them with sg_persist --read-keys".into(),
     })
 }

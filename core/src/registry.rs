@@ -62,6 +62,7 @@ pub struct Entry {
 
 /// A phase of a takeover that is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Took {
     /// See [`Phases`].
     pub phase: String,

@@ -4,8 +4,7 @@
 //! takes whatever is so at the end of a time, and of a link that flaps that may be anything.
 //! A port that has lost its link has lost its fabric's name too, so the fabrics that were
 //! seen are remembered. All of it is in a file that is there as long as the watch is kept;
-//! with it stands since when each group that belongs to this node could have been served
-//! here.
+//! with it stands since when each group could have been served here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -36,6 +35,9 @@ struct Watch {
     /// seconds of the monotonic clock; nothing where it cannot.
     #[serde(default)]
     groups: BTreeMap<String, Option<u64>>,
+    /// When groups were last looked at, in seconds of the monotonic clock.
+    #[serde(default)]
+    looked: Option<u64>,
 }
 
 /// What is remembered of a fabric.
@@ -61,7 +63,7 @@ pub struct Seen {
 pub struct Told {
     /// The fabrics that were seen.
     pub fabrics: BTreeSet<Wwn>,
-    /// Groups that belong to this node.
+    /// Groups.
     pub groups: BTreeSet<String>,
 }
 
@@ -129,8 +131,27 @@ impl Watch {
     }
 }
 
+/// Whether groups were not looked at for so long; then they are to be, now.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub fn is_due(
+    kernel: &dyn Kernel,
+    resource: &str,
+    every: Duration,
+) -> Result<bool, Failure> {
+    let Some(mut watch) = kept_by(kernel, resource)? else { return Ok(false) };
+    let now = kernel.now().as_secs();
+    if watch.looked.is_some_and(|then| now.saturating_sub(then) < every.as_secs()) {
+        return Ok(false);
+    }
+    watch.looked = Some(now);
+    store(kernel, &watch, "remember a look at the groups")?;
+    Ok(true)
+}
+
 /// For how many seconds each group could have been served here, without a break that was
-/// seen; `groups` are all that belong to this node, and whether each could be now.
+/// seen; `groups` are all, and whether each could be now.
 ///
 /// # Errors
 /// The file cannot be read or written.

@@ -14,6 +14,10 @@ use crate::params::quoted;
 /// (`ft_parse_wwn` with `strict`, drivers/target/tcm_fc/tfc_conf.c).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(
+    feature = "python",
+    pyo3::pyclass(frozen, eq, ord, hash, from_py_object, module = "understudy")
+)]
 pub struct Wwn(u64);
 
 /// Why a text is not a World Wide Name.

@@ -21,16 +21,17 @@ pub fn ports_in(fabric: Wwn) -> String {
     format!("{PORTS}-{}", fabric.hex())
 }
 
-/// How the node attribute begins that says whether a group may come home to the node.
+/// How the node attribute begins that says whether the node could serve a group.
 const READY: &str = "ready-";
-/// It says: the node has had all that the group needs for long enough.
+/// It says: the group belongs to the node, which has had all that it needs for long
+/// enough; it may come home.
 pub const MAY_COME: i32 = 1;
-/// It says: not for long enough yet.
-pub const WAITS: i32 = 0;
+/// It says: the node has all that the group needs.
+pub const COULD: i32 = 0;
 /// It says: the node lacks something.
 pub const LACKS: i32 = -1;
 
-/// The node attribute that says whether a group may come home to the node.
+/// The node attribute that says whether the node could serve a group.
 pub fn ready(group: &str) -> String {
     format!("{READY}{group}")
 }
@@ -82,6 +83,34 @@ pub fn ask(
 pub fn publish(name: &str, value: impl Display) -> Result<(), Failure> {
     let arguments = ["-n", name, "-U", &value.to_string(), "-q"];
     ask("tell the cluster", "attrd_updater", &arguments).map(drop)
+}
+
+/// The node attribute that says what a node presents of a group that it serves. A private
+/// one: nobody reads it but us, and the configuration need not carry it.
+fn presents(group: &str) -> String {
+    format!("presents-{group}")
+}
+
+/// Tells what this node presents of a group, an
+/// [`understudy_core::identity::Identity`]. Nobody waits for the cluster to take it, and
+/// where there is none, nobody asks.
+pub fn publish_identity(group: &str, identity: impl Display) {
+    let (name, value) = (presents(group), identity.to_string());
+    let mut command = Command::new("attrd_updater");
+    command.args(["-n", &name, "-U", &value, "-p", "-q"]).stdin(Stdio::null());
+    if let Err(error) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
+        log::debug!("run attrd_updater: {error}");
+    }
+}
+
+/// What a node says that it presents of a group; nothing where it says nothing.
+pub fn identity_of(group: &str, node: &str) -> Option<String> {
+    let name = presents(group);
+    let arguments = ["-n", &name, "-Q", "-N", node];
+    // name="presents-group-a" host="array-a" value="..."
+    let said = ask("ask the cluster", "attrd_updater", &arguments).ok()?;
+    let (_, value) = said.split_once(" value=\"")?;
+    value.split_once('"').map(|(value, _)| value.to_owned())
 }
 
 /// Takes a node attribute away.

@@ -35,8 +35,7 @@ pub struct Member {
     pub maintenance: bool,
     /// Physical ports online, where `ocf:understudy:fcport` tells.
     pub ports_online: Option<u32>,
-    /// For a group that belongs to it, what it says of its coming home: see
-    /// [`super::ready`].
+    /// Whether it could serve a group, as it says: see [`super::ready`].
     pub ready: BTreeMap<String, i32>,
 }
 

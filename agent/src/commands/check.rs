@@ -6,7 +6,9 @@ use std::io::Write;
 use understudy_core::budget::Budget;
 use understudy_core::failure::Failure;
 use understudy_core::group::LinkLoss;
+use understudy_core::identity::{Difference, Identity};
 use understudy_core::kernel::RealKernel;
+use understudy_core::params::quoted;
 use understudy_core::verbs::check as look;
 use understudy_core::verbs::check::{Finding, Verdict};
 
@@ -53,6 +55,11 @@ fn findings(
     let mut findings = look::check(kernel, node, &scope, Budget::new(kernel, TIME));
     findings.extend(fencing(&view));
     if let Ok(group) = &scope.group {
+        let on = view.resource(id).and_then(|its| its.nodes.iter().find(|n| *n != node));
+        if let Some(on) = on {
+            let there = cluster::identity_of(id, on);
+            findings.extend(parity(&Identity::of(kernel, group), on, there.as_deref()));
+        }
         findings.extend(times(&configured.timeouts, group.disks.len()));
         let degraded = group.link_loss == LinkLoss::Degraded;
         let told = view.node(node).and_then(|node| node.ports_online);
@@ -66,6 +73,41 @@ fn findings(
         }
     }
     Ok(findings)
+}
+
+/// Whether initiators would find here what they know from the node that serves the group.
+fn parity(here: &Identity, on: &str, there: Option<&str>) -> Vec<Finding> {
+    const WHAT: &str = "identity";
+    let there = match there.map(str::parse::<Identity>) {
+        Some(Ok(there)) => there,
+        Some(Err(part)) => {
+            let found = format!("{on} says {}, which makes no sense", quoted(&part));
+            let advice = "Have both nodes run the same version";
+            return vec![Finding::doubtful(WHAT, found, advice)];
+        }
+        None => {
+            let found = format!("{on} does not say what it presents");
+            let advice = "Its monitor of level 10 does: op monitor interval=61s \
+                          timeout=40s OCF_CHECK_LEVEL=10";
+            return vec![Finding::doubtful(WHAT, found, advice)];
+        }
+    };
+    let differences = here.differences(&there);
+    if differences.is_empty() {
+        return vec![Finding::good(WHAT, format!("every LUN as {on} presents it"))];
+    }
+    let finding = |difference| match difference {
+        Difference::Another(what) => Finding::bad(
+            WHAT,
+            what,
+            "Initiators would take it for another disk: see that both nodes see the same \
+             disks",
+        ),
+        Difference::Size(what) => {
+            Finding::doubtful(WHAT, what, "A takeover reads the size anew")
+        }
+    };
+    differences.into_iter().map(finding).collect()
 }
 
 fn fencing(view: &View) -> Option<Finding> {
@@ -136,6 +178,21 @@ mod tests {
         assert_eq!(doubts(&[("start", 124), ("stop", 10)], 1024), 1);
         assert_eq!(doubts(&[("start", 124), ("stop", 60)], 1024), 0);
         assert_eq!(doubts(&[("start", 60), ("stop", 60)], 4), 1);
+    }
+
+    #[test]
+    fn what_the_owner_presents_is_compared() {
+        let here = "0:0000000a:512:2048".parse().unwrap();
+        let of = |there: Option<&str>| {
+            let mut found = parity(&here, "array-a", there);
+            assert_eq!(found.len(), 1, "{found:?}");
+            found.remove(0).verdict
+        };
+        assert_eq!(of(Some("0:0000000a:512:2048")), Verdict::Good);
+        assert_eq!(of(Some("0:0000000a:512:4096")), Verdict::Doubtful);
+        assert_eq!(of(Some("0:0000000b:512:2048")), Verdict::Bad);
+        assert_eq!(of(Some("?")), Verdict::Doubtful);
+        assert_eq!(of(None), Verdict::Doubtful);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt::{Display, Write as _};
 
 use understudy_core::budget::Budget;
 use understudy_core::kernel::RealKernel;
+use understudy_core::moves::{self, Move};
 use understudy_core::verbs::status as look;
 use understudy_core::verbs::status::{Lun, Service, Status};
 
@@ -15,7 +16,7 @@ use crate::exit::Code;
 /// Prints them. The code is 0 also where something is wrong: that is in the metrics.
 pub fn metrics(kernel: &RealKernel, node: &str, _: &Line) -> Code {
     match look::status(kernel, node, Budget::new(kernel, TIME)) {
-        Ok(status) => crate::print(&text(&status)),
+        Ok(status) => crate::print(&text(&status, &moves::all(kernel))),
         Err(failure) => complain(&failure.to_string(), Code::Failed),
     }
 }
@@ -27,9 +28,9 @@ struct Metric {
     values: Vec<(String, f64)>,
 }
 
-fn text(status: &Status) -> String {
+fn text(status: &Status, moves: &[Move]) -> String {
     let mut text = String::new();
-    for Metric { name, help, values } in metrics_of(status) {
+    for Metric { name, help, values } in metrics_of(status, moves) {
         let _ = writeln!(text, "# HELP understudy_{name} {help}");
         let _ = writeln!(text, "# TYPE understudy_{name} gauge");
         for (labels, value) in values {
@@ -39,7 +40,7 @@ fn text(status: &Status) -> String {
     text
 }
 
-fn metrics_of(status: &Status) -> Vec<Metric> {
+fn metrics_of(status: &Status, moves: &[Move]) -> Vec<Metric> {
     let metric = |name, help, values| Metric { name, help, values };
     let groups = &status.groups;
     let ports = || status.physical_ports.iter().map(|physical| &physical.port);
@@ -117,6 +118,11 @@ fn metrics_of(status: &Status) -> Vec<Metric> {
             "Where the time of a group's takeover went.",
             phases,
         ),
+        metric(
+            "group_pause_seconds",
+            "How long a group was served by nobody in its last move commanded here.",
+            moves.iter().map(paused).collect(),
+        ),
         metric("port_active", "Whether a virtual port is logged in.", virtual_ports),
         metric(
             "session_online",
@@ -135,6 +141,11 @@ fn metrics_of(status: &Status) -> Vec<Metric> {
             counted(|lun| lun.owner.is_well()),
         ),
     ]
+}
+
+fn paused(moved: &Move) -> (String, f64) {
+    let labels = label(&[("group", &moved.group), ("node", &moved.node)]);
+    (labels, moved.away_ms as f64 / 1000.0)
 }
 
 fn flag(value: bool) -> f64 {
@@ -156,11 +167,13 @@ mod tests {
 
     #[test]
     fn each_value_has_its_labels() {
-        let text = text(&node());
+        let moved = Move { group: "group-a".into(), node: "b".into(), away_ms: 2500 };
+        let text = text(&node(), &[moved]);
         for line in [
             "understudy_physical_port_online{host=\"host2\",\
              wwpn=\"20:00:52:54:00:75:01:01\"} 1",
             "understudy_group_healthy{group=\"group-a\"} 0",
+            "understudy_group_pause_seconds{group=\"group-a\",node=\"b\"} 2.5",
             "understudy_luns{group=\"group-a\"} 2",
             "understudy_luns_serving{group=\"group-a\"} 1",
             "understudy_session_online{group=\"group-a\",\
@@ -170,7 +183,7 @@ mod tests {
         }
         // A type for each name, and each name once.
         let types = text.lines().filter(|line| line.starts_with("# TYPE "));
-        assert_eq!(types.count(), metrics_of(&node()).len());
+        assert_eq!(types.count(), metrics_of(&node(), &[]).len());
     }
 
     #[test]

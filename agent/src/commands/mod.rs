@@ -107,9 +107,10 @@ pub const COMMANDS: &[Command] = &[
         short: "move a group to its partner, through Pacemaker",
         long: "Commands Pacemaker to move a group to the other node and tells how it goes, \
                and for how long the port was away. Refused, with the reason, where \
-               Pacemaker would not do it, or where the node has no physical port online; \
-               on the node that is to serve it, also where a disk of the group is missing \
-               there. The rule that commands the move is taken away at the end, and ends \
+               Pacemaker would not do it, where the node has no physical port online, or \
+               where it lacks a disk or anything else that the group needs: that is seen \
+               at once where the command is given on it, and else as its fcport says each \
+               minute. The rule that commands the move is taken away at the end, and ends \
                by itself after ten minutes.",
         root: true,
         run: takeover::takeover,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use understudy_core::budget::Budget;
 use understudy_core::failure::{Failure, Kind};
 use understudy_core::kernel::RealKernel;
+use understudy_core::moves::{self, Move};
 use understudy_core::params::quoted;
 use understudy_core::verbs::check_node;
 
@@ -80,6 +81,12 @@ fn carry_out(
     // Also where the move failed: no rule of it is to stay.
     let cleared = cluster::forget_move(&group.id);
     let away = moved?;
+    let away_ms = u64::try_from(away.as_millis()).unwrap_or(u64::MAX);
+    let moved = Move { group: group.id.clone(), node: name.clone(), away_ms };
+    // For the metrics; the move is done all the same.
+    if let Err(failure) = moves::remember(kernel, &moved) {
+        log::warn!("{failure}");
+    }
     cleared?;
     let (away, step) = (away.as_secs_f64(), AGAIN.as_secs_f64());
     say(&format!(
@@ -136,7 +143,8 @@ fn never(view: &View, group: &Resource, target: &Member) -> Option<String> {
     reasons.into_iter().find_map(|(applies, why)| applies.then_some(why))
 }
 
-/// What speaks against the node, if anything. Its disks can be looked at from itself only.
+/// What speaks against the node, if anything. Its disks can be looked at from itself only;
+/// another node's `fcport` says each minute whether it lacks something.
 fn doubts(
     kernel: &RealKernel,
     this: &str,

@@ -1,9 +1,11 @@
 //! monitor, and the probe, which is the same: the kernel is asked first. An answer "not
 //! running" for a port that is live would have it started a second time elsewhere.
 
+use understudy_core::identity::Identity;
 use understudy_core::verbs::{Health, Level, health};
 
 use super::Call;
+use crate::cluster;
 use crate::exit::{Code, Outcome};
 
 pub fn monitor(call: &Call) -> Outcome {
@@ -12,12 +14,24 @@ pub fn monitor(call: &Call) -> Outcome {
         10..20 => Level::Owner,
         _ => Level::Disk,
     };
-    match health(&call.kernel, call.node(), &call.scope, level, call.budget) {
+    let health = health(&call.kernel, call.node(), &call.scope, level, call.budget);
+    if level > Level::Port && matches!(health, Health::Running | Health::Degraded(_)) {
+        tell_identity(call);
+    }
+    match health {
         Health::Running => Outcome::plain(Code::Success),
         Health::Degraded(lost) => {
             Outcome { code: Code::Degraded, reason: Some(lost.join("; ")) }
         }
         Health::NotRunning => Outcome::plain(Code::NotRunning),
         Health::Failed(faults) => Outcome::failed(faults.join("; ")),
+    }
+}
+
+/// Tells the cluster what this node presents, for `understudy check` on another one.
+fn tell_identity(call: &Call) {
+    if let Ok(group) = &call.scope.group {
+        let identity = Identity::of(&call.kernel, group);
+        cluster::publish_identity(&call.scope.name, identity);
     }
 }

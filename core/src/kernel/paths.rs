@@ -25,6 +25,8 @@ pub const TARGET: &str = "/sys/kernel/config/target";
 pub const REGISTRY: &str = "/run/understudy/ports";
 /// Which fabrics were seen, while the physical ports are watched.
 pub const WATCH: &str = "/run/understudy/fcport.json";
+/// The last move of each group that was commanded on this node.
+pub const MOVES: &str = "/run/understudy/moves";
 /// The kernel's switch for expedited RCU grace periods (kernel/ksysfs.c).
 pub const RCU_EXPEDITED: &str = "/sys/kernel/rcu_expedited";
 /// Who has turned it on, and what it was before.

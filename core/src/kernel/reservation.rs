@@ -22,6 +22,7 @@ pub const WRITE_EXCLUSIVE_REGISTRANTS_ONLY: u8 = 5;
 
 /// Who holds a disk's reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Holder {
     /// The holder's key; zero for the all-registrants types.
     pub key: Key,
@@ -31,6 +32,7 @@ pub struct Holder {
 
 /// The registered keys and the reservation of a disk.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Reservation {
     /// One for each registered I_T nexus: a key stands once for each path.
     pub keys: Vec<Key>,

@@ -18,6 +18,7 @@ use super::takeover::{driver, misconfigured, target_is_here};
 
 /// What was looked at, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Finding {
     /// What was looked at, in a word or two.
     pub what: &'static str,

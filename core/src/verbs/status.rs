@@ -21,6 +21,7 @@ use super::survey;
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Status {
     /// Its name in the cluster.
     pub node: String,
@@ -32,6 +33,7 @@ pub struct Status {
 
 /// A physical port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Physical {
     /// What a takeover looks at.
     #[serde(flatten)]
@@ -42,6 +44,7 @@ pub struct Physical {
 
 /// A takeover group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Served {
     /// The Pacemaker resource.
     pub group: String,
@@ -63,6 +66,7 @@ pub struct Served {
 
 /// A virtual port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Port {
     /// Its port name.
     pub wwpn: Wwn,
@@ -78,6 +82,7 @@ pub struct Port {
 
 /// An initiator at a port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Session {
     /// Its port name.
     pub initiator: Wwn,
@@ -87,6 +92,7 @@ pub struct Session {
 
 /// A LUN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Lun {
     /// Its number.
     pub lun: u16,

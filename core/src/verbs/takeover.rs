@@ -106,6 +106,7 @@ pub(super) fn misconfigured(error: &crate::group::GroupError) -> Failure {
         kind: Kind::Configuration,
         step: "read the parameters",
         causes: error.0.clone(),
+        path: None,
         advice: String::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! Names as people and kernels spell them.
 
 use understudy_core::group::{DeviceName, Group};
+use understudy_core::identity::Identity;
 use understudy_core::wwn::{Wwn, from_sysfs};
 
 /// WWNs, device names and the list of disks.
@@ -15,6 +16,9 @@ pub fn names(data: &[u8]) {
         assert!(!text.split('/').any(|part| part == ".."));
         assert!(!text.contains([',', '\n', '\0']));
         assert_eq!(device.to_string(), text);
+    }
+    if let Ok(identity) = text.parse::<Identity>() {
+        assert_eq!(identity.to_string().parse(), Ok(identity));
     }
     let group = Group::parse("g", |name| match name {
         "disks" => Some(text.to_string()),

@@ -44,6 +44,9 @@ fn command(world: &World, verb: &str, group: &Group, to: &str) -> Result<()> {
         return wrong("it does not say how long the port was away".into());
     }
     world.must_be_on(group, to)?;
+    world.must_own(group, to)?;
+    let pause = format!("group_pause_seconds{{group=\"{}\",node=\"{to}\"}}", group.name);
+    node.run(&format!("understudy metrics | grep '{pause}'"), COMMAND)?;
     let rules = "! cibadmin -Q -o constraints | grep 'id=\"cli-'";
     node.run(rules, COMMAND).map(drop)
 }
@@ -56,6 +59,7 @@ fn looks(node: &Guest, group: &Group, other: &Group) -> Result<()> {
         ("status --cluster".to_owned(), format!("{there} ")),
         (format!("check {here}"), "reservations 4 this node's".to_owned()),
         (format!("check {there}"), "reservations 4 another's".to_owned()),
+        (format!("check {there}"), format!("every LUN as {} presents it", other.home)),
         (format!("plan {here} stop"), "1. quiesce the LUNs".to_owned()),
         (
             format!("plan {there} start"),

@@ -7,6 +7,7 @@ use super::world::COMMAND;
 use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group};
+use crate::guest::Guest;
 use crate::load::Load;
 use crate::progress;
 
@@ -43,6 +44,54 @@ pub fn run(world: &World) -> Result<Seen> {
         cut(world, load, group)
     })?;
     Ok(Seen { may_hang: true, ..seen })
+}
+
+/// both-links-cut: a group goes where a port is online; when there is none left, it stays
+/// where it is, and is served there again once the link is back. Idle: under load the
+/// kernel would hang, and the node be fenced.
+pub fn both(world: &World) -> Result<Seen> {
+    let [a, b] = &world.groups;
+    // A watch whose first monitor says "degraded" is for Pacemaker still at it, for good:
+    // then nobody could wait until it has done all.
+    for name in [a.home, b.home] {
+        world.wait_attribute(name, "fcport", "1")?;
+    }
+    let boots = |name| world.node(name).map(Guest::boots);
+    let before = (boots(a.home)?, boots(b.home)?);
+    let lose = |node: &str| {
+        world.node(node)?.set_link(CABLE, false)?;
+        world.wait_attribute(node, "fcport", "0")?;
+        // As the cluster has it: without links no port is logged in anywhere.
+        let on = |group: &Group| {
+            let found = format!("resource {} is running on: {}", group.name, a.home);
+            let script = format!("crm_resource -r {} -W | grep '^{found}'", group.name);
+            world.node(a.home)?.run(&script, COMMAND).map(drop)
+        };
+        [a, b].into_iter().try_for_each(on)
+    };
+    let cut =
+        progress::during("one link cut: its group goes to the other", || lose(b.home));
+    let cut = cut.and_then(|()| {
+        progress::during("the other one cut: nothing moves", || lose(a.home))
+    });
+    let mark = world.mark()?;
+    for name in [a.home, b.home] {
+        world.node(name)?.set_link(CABLE, true)?;
+    }
+    cut?;
+    progress::during("links back: both served where they are", || {
+        world.wait_served(mark, a, a.home)?;
+        world.wait_served(mark, b, a.home)?;
+        world.wait_whole()
+    })?;
+    if (boots(a.home)?, boots(b.home)?) != before {
+        return Err(Error::other("a node was fenced"));
+    }
+    under_load(world, |load| {
+        world.giveback()?;
+        load.wait_flow(world.lab.host()?)?;
+        Ok(vec![b.clone()])
+    })
 }
 
 /// The link is down for a moment. Whether the port comes back by itself or the node has

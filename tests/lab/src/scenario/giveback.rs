@@ -63,6 +63,13 @@ fn comes_home(world: &World, group: &Group) -> Result<()> {
         home.run(&script, COMMAND)?;
         world.set_standby(group.home, false)?;
         world.wait_attribute(group.home, &ready, "-1")?;
+        world.must_be_on(group, group.partner)?;
+        // Commanded from the other node, it is refused for that.
+        let giveback = format!(
+            "understudy giveback {} 2>&1 | grep 'says that it lacks something'",
+            group.name
+        );
+        partner.run(&giveback, COMMAND)?;
         world.must_be_on(group, group.partner)
     })?;
     let mark = world.mark()?;

@@ -12,6 +12,7 @@ mod heartbeat_cut;
 mod initiator;
 mod luns;
 mod moves;
+mod package;
 mod power_cut;
 mod readme;
 mod stop_cannot_drain;
@@ -49,7 +50,7 @@ pub struct Seen {
 }
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 16] = [
+pub const SCENARIOS: [Scenario; 19] = [
     Scenario { name: "bad-configuration", run: bad_configuration::run },
     Scenario { name: "agent-contract", run: contract::run },
     Scenario { name: "crash-points", run: crash_points::run },
@@ -61,6 +62,9 @@ pub const SCENARIOS: [Scenario; 16] = [
     Scenario { name: "initiator-added", run: initiator::run },
     Scenario { name: "disk-grown", run: grown::run },
     Scenario { name: "giveback-policy", run: giveback::run },
+    Scenario { name: "package-upgrade", run: package::upgrade },
+    Scenario { name: "package-remove", run: package::remove },
+    Scenario { name: "both-links-cut", run: fabric_link::both },
     Scenario { name: "power-cut", run: power_cut::run },
     Scenario { name: "heartbeat-cut", run: heartbeat_cut::run },
     Scenario { name: "agent-killed", run: agent_killed::run },

@@ -1,6 +1,7 @@
 //! What scenarios stand on: the running lab with both groups served at home, and the
 //! things that are done to it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -235,6 +236,28 @@ impl World {
         }
     }
 
+    /// Sees, through the Python module, that a node serves a group as a whole, and that
+    /// every disk of it says that it is that node's.
+    ///
+    /// # Errors
+    /// It does not, or one does not.
+    pub fn must_own(&self, group: &Group, node: &str) -> Result<()> {
+        let script = format!(
+            "python3 - <<'PYTHON'
+import understudy
+served = {{served.group: served for served in understudy.status().groups}}['{}']
+assert not served.faults, served.faults
+assert len(served.luns) == {}
+for lun in served.luns:
+    reservation = understudy.reservation(lun.node)
+    assert reservation.owned_by_node('{node}'), (lun.node, reservation.keys)
+PYTHON",
+            group.name,
+            group.disks().len()
+        );
+        self.node(node)?.run(&script, COMMAND).map(drop)
+    }
+
     /// Waits until a group's home is back, and brings the group there.
     ///
     /// # Errors
@@ -336,25 +359,39 @@ impl World {
     }
 }
 
-/// Installs the agent's package on these nodes.
+/// What is installed on the storage nodes: the agent, and the module for Python.
+const PACKAGES: [&str; 2] = ["understudy", "python3-understudy"];
+
+/// Installs the packages on these nodes.
 ///
 /// # Errors
 /// It is not built, or cannot be installed.
 pub fn install(lab: &Lab, nodes: &[&str]) -> Result<()> {
     let target = paths::workspace().join("target/deb");
-    let packages = std::fs::read_dir(&target).map_err(Error::io("list", &target))?;
-    let package = packages
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|end| end == "deb"))
-        .ok_or_else(|| Error::other("no package in target/deb: make deb"))?;
-    let shared = lab.folders().share().join("understudy.deb");
-    std::fs::copy(&package, &shared).map_err(Error::io("copy to", &shared))?;
+    let entries = std::fs::read_dir(&target).map_err(Error::io("list", &target))?;
+    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let packages: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|e| e == "deb")).collect();
+    for name in PACKAGES {
+        // understudy_0.1.0_amd64.deb
+        let is_it = |path: &&PathBuf| {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            file.split('_').next() == Some(name)
+        };
+        let package = packages
+            .iter()
+            .find(is_it)
+            .ok_or_else(|| Error::other(format!("no {name} in target/deb: make deb")))?;
+        let shared = lab.folders().share().join(format!("{name}.deb"));
+        std::fs::copy(package, &shared).map_err(Error::io("copy to", &shared))?;
+    }
+    let files = PACKAGES.map(|name| format!("/lab/{name}.deb")).join(" ");
     lab.everywhere(|guest| {
         if !nodes.contains(&guest.name()) {
             return Ok(());
         }
         // Synced: a node that loses its power keeps the package.
-        guest.run("dpkg -i /lab/understudy.deb && sync", COMMAND * 2).map(drop)
+        guest.run(&format!("dpkg -i {files} && sync"), COMMAND * 2).map(drop)
     })
 }
 

@@ -1,0 +1,156 @@
+//! What a LUN is to its initiators, in a form that is short enough to tell another node.
+//! Where two nodes would present different things under one port name, initiators would
+//! take a disk for another one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::digest::fnv128;
+use crate::disk::{self, Disk};
+use crate::group::Group;
+use crate::kernel::{self, Kernel, paths};
+use crate::wwn::Wwn;
+
+/// A LUN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Lun {
+    /// A digest of its unit serial number, from which its NAA identifier comes.
+    serial: u32,
+    /// Bytes of a block; 0 where the disk does not say.
+    block: u32,
+    /// Its size in units of 512 bytes; 0 where the disk does not say.
+    sectors: u64,
+}
+
+/// The LUNs of a group, as a node presents them or would. Printed and read as a list of
+/// `LUN:SERIAL:BLOCK:SECTORS`, with commas between.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Identity(BTreeMap<u16, Lun>);
+
+/// How two nodes differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Difference {
+    /// A LUN is on one of them alone, or would be another one, in words.
+    Another(String),
+    /// Only its size, in words: a takeover looks anew.
+    Size(String),
+}
+
+impl Identity {
+    /// What this node presents, or would: of those disks of a group that are here.
+    pub fn of(kernel: &dyn Kernel, group: &Group) -> Self {
+        let disks = disk::find_any(kernel, &group.disks);
+        let lun = |disk: Disk| (disk.lun, Lun::of(kernel, &disk, group.wwnn));
+        Self(disks.into_iter().map(lun).collect())
+    }
+
+    /// What sets another node's LUNs apart from these.
+    pub fn differences(&self, other: &Self) -> Vec<Difference> {
+        let mut found = Vec::new();
+        for (number, here) in &self.0 {
+            let Some(there) = other.0.get(number) else {
+                found.push(Difference::Another(format!("LUN {number} is not there")));
+                continue;
+            };
+            if (here.serial, here.block) != (there.serial, there.block) {
+                let (its, other) = (here.words(), there.words());
+                let what = format!("LUN {number} is {its}, there {other}");
+                found.push(Difference::Another(what));
+            } else if here.sectors != there.sectors {
+                let (its, other) = (here.sectors, there.sectors);
+                let what = format!("LUN {number} has {its} sectors, there {other}");
+                found.push(Difference::Size(what));
+            }
+        }
+        let only_there = other.0.keys().filter(|number| !self.0.contains_key(number));
+        let only_there = only_there.map(|n| format!("LUN {n} is there alone"));
+        found.extend(only_there.map(Difference::Another));
+        found
+    }
+}
+
+impl Lun {
+    fn of(kernel: &dyn Kernel, disk: &Disk, wwnn: Wwn) -> Self {
+        let number = |attribute| {
+            let path = paths::block(&disk.name, attribute);
+            kernel::attribute(kernel, &path).ok().and_then(|text| text.parse().ok())
+        };
+        let block = number("queue/logical_block_size").unwrap_or(0);
+        Self {
+            serial: fnv128(&[&disk.unit_serial(wwnn)]) as u32,
+            block: u32::try_from(block).unwrap_or(0),
+            sectors: number("size").unwrap_or(0),
+        }
+    }
+
+    fn words(self) -> String {
+        format!("{:08x} in blocks of {}", self.serial, self.block)
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (number, Lun { serial, block, sectors })) in self.0.iter().enumerate() {
+            let comma = if i == 0 { "" } else { "," };
+            write!(f, "{comma}{number}:{serial:08x}:{block}:{sectors}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Identity {
+    /// The part that makes no sense.
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let lun = |word: &str| {
+            let mut parts = word.split(':');
+            let mut next = || parts.next();
+            let number = next()?.parse().ok()?;
+            let serial = u32::from_str_radix(next()?, 16).ok()?;
+            let (block, sectors) = (next()?.parse().ok()?, next()?.parse().ok()?);
+            next().is_none().then_some((number, Lun { serial, block, sectors }))
+        };
+        let words = text.split(',').filter(|word| !word.is_empty());
+        let luns = words.map(|word| lun(word).ok_or_else(|| word.to_owned()));
+        luns.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: &str = "0:0000000a:512:2048,1:0000000b:512:2048,7:0000000c:4096:8";
+
+    #[test]
+    fn what_is_printed_is_read() {
+        let read: Identity = HERE.parse().unwrap();
+        assert_eq!(read.to_string(), HERE);
+        assert_eq!("".parse(), Ok(Identity::default()));
+        for wrong in ["0", "0:xyz:512:1", "0:a:512", "0:a:512:1:2", "70000:a:512:1"] {
+            assert_eq!(wrong.parse::<Identity>(), Err(wrong.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_size_alone_is_another_thing_than_another_disk() {
+        let here: Identity = HERE.parse().unwrap();
+        assert_eq!(here.differences(&here), []);
+        let there = "0:0000000a:512:4096,1:0000000f:512:2048,9:0000000c:4096:8";
+        let said = here.differences(&there.parse().unwrap());
+        let words = |s: &str| s.to_owned();
+        assert_eq!(
+            said,
+            [
+                Difference::Size(words("LUN 0 has 2048 sectors, there 4096")),
+                Difference::Another(words(
+                    "LUN 1 is 0000000b in blocks of 512, there 0000000f in blocks of 512"
+                )),
+                Difference::Another(words("LUN 7 is not there")),
+                Difference::Another(words("LUN 9 is there alone")),
+            ]
+        );
+    }
+}

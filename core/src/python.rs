@@ -1,0 +1,287 @@
+//! The Python module `understudy`: what the operator's commands see, as objects. Nothing in
+//! it changes a node. The stubs in core/python/understudy are its documentation.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyo3::create_exception;
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::budget::Budget;
+use crate::fabric::PhysicalPort;
+use crate::failure::{Failure, Kind};
+use crate::group::DeviceName;
+use crate::kernel::RealKernel;
+use crate::kernel::reservation::{Holder, Key, Reservation};
+use crate::ownership;
+use crate::params::{VPORT, quoted};
+use crate::registry::{Role, Took};
+use crate::scope::Scope;
+use crate::step::Step;
+use crate::verbs;
+use crate::verbs::check::{Finding, Verdict};
+use crate::verbs::status::{
+    Lun, Owner, Physical, Port, Served, Service, Session, Status,
+};
+use crate::wwn::Wwn;
+
+create_exception!(understudy, Error, PyException);
+
+/// How long a call may take: disks that do not answer are not waited for.
+const TIME: Duration = Duration::from_secs(20);
+
+/// What Python gets as text: as JSON has it.
+macro_rules! as_text {
+    ($($type:ty),*) => {$(
+        impl<'py> IntoPyObject<'py> for $type {
+            type Target = PyString;
+            type Output = Bound<'py, PyString>;
+            type Error = PyErr;
+
+            fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+                let text = match serde_json::to_value(&self) {
+                    Ok(serde_json::Value::String(text)) => text,
+                    Ok(other) => other.to_string(),
+                    Err(error) => return Err(Error::new_err(error.to_string())),
+                };
+                Ok(PyString::new(py, &text))
+            }
+        }
+
+        impl<'py> IntoPyObject<'py> for &$type {
+            type Target = PyString;
+            type Output = Bound<'py, PyString>;
+            type Error = PyErr;
+
+            fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+                self.clone().into_pyobject(py)
+            }
+        }
+    )*};
+}
+as_text!(Role, Service, Owner, Verdict, DeviceName);
+
+impl<'py> IntoPyObject<'py> for Key {
+    type Target = PyString;
+    type Output = Bound<'py, PyString>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        Ok(PyString::new(py, &self.to_string()))
+    }
+}
+
+impl<'py> IntoPyObject<'py> for &Key {
+    type Target = PyString;
+    type Output = Bound<'py, PyString>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        (*self).into_pyobject(py)
+    }
+}
+
+/// A failure as an exception: its text is the agent's own, and what it is made of are its
+/// attributes.
+fn raised(failure: &Failure) -> PyErr {
+    Python::attach(|py| {
+        let error = Error::new_err(failure.to_string());
+        let kind = match failure.kind {
+            Kind::Configuration => "configuration",
+            Kind::Node => "node",
+            Kind::Failed => "failed",
+        };
+        let path = failure.path.as_ref().map(|path| path.display().to_string());
+        let value = error.value(py);
+        let set = value
+            .setattr("kind", kind)
+            .and_then(|()| value.setattr("step", failure.step))
+            .and_then(|()| value.setattr("causes", &failure.causes))
+            .and_then(|()| value.setattr("path", path))
+            .and_then(|()| value.setattr("advice", &failure.advice));
+        set.err().unwrap_or(error)
+    })
+}
+
+fn wrong(step: &'static str, cause: impl std::fmt::Display) -> PyErr {
+    raised(&Failure::new(Kind::Configuration, step, cause))
+}
+
+#[pymethods]
+impl Wwn {
+    #[new]
+    fn read(text: &str) -> PyResult<Self> {
+        text.parse().map_err(|error| wrong("read the name", error))
+    }
+
+    fn __str__(&self) -> String {
+        self.to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Wwn('{self}')")
+    }
+
+    fn __int__(&self) -> u64 {
+        self.value()
+    }
+}
+
+#[pymethods]
+impl Status {
+    #[getter]
+    fn healthy(&self) -> bool {
+        self.is_healthy()
+    }
+}
+
+#[pymethods]
+impl Reservation {
+    /// Whether a node, and no other, owns the disk.
+    fn owned_by_node(&self, node: &str) -> bool {
+        self.owned_by(ownership::key_of(node))
+    }
+}
+
+/// A takeover group as configured.
+#[pyclass(frozen, module = "understudy")]
+struct Group {
+    name: String,
+    parameters: BTreeMap<String, String>,
+}
+
+/// A parameter: a text, or its words.
+#[derive(FromPyObject)]
+enum Words {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[pymethods]
+impl Group {
+    #[new]
+    #[pyo3(signature = (name, **parameters))]
+    fn read(name: String, parameters: Option<BTreeMap<String, Words>>) -> PyResult<Self> {
+        let text = |words| match words {
+            Words::One(text) => text,
+            Words::Many(words) => words.join(" "),
+        };
+        let parameters = parameters.unwrap_or_default().into_iter();
+        let parameters: BTreeMap<_, _> =
+            parameters.map(|(name, words)| (name, text(words))).collect();
+        let known = |name: &str| VPORT.iter().any(|spec| spec.name == name);
+        if let Some(name) = parameters.keys().find(|name| !known(name)) {
+            return Err(wrong(
+                "read the group",
+                format!("{} is no parameter", quoted(name)),
+            ));
+        }
+        crate::group::Group::parse(&name, |param| parameters.get(param).cloned())
+            .map_err(|error| wrong("read the group", error))?;
+        Ok(Self { name, parameters })
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    #[getter]
+    fn parameters(&self) -> BTreeMap<String, String> {
+        self.parameters.clone()
+    }
+}
+
+impl Group {
+    fn scope(&self, kernel: &RealKernel) -> Scope {
+        Scope::gather(kernel, &self.name, |param| self.parameters.get(param).cloned())
+    }
+}
+
+/// A step of a plan.
+#[pyclass(frozen, get_all, name = "Step", module = "understudy")]
+struct Planned {
+    title: &'static str,
+    operations: Vec<String>,
+}
+
+/// This node's kernel, or the tree below `UNDERSTUDY_ROOT`, as for the commands.
+fn kernel() -> PyResult<RealKernel> {
+    let root = std::env::var_os("UNDERSTUDY_ROOT").filter(|root| !root.is_empty());
+    let kernel = RealKernel::new(root.unwrap_or_else(|| "/".into()));
+    if kernel.may_act() {
+        return Ok(kernel);
+    }
+    let cause = "only root sees all that there is";
+    Err(raised(&Failure::new(Kind::Node, "look at this node", cause).advise("Be root")))
+}
+
+#[pymodule(name = "_core")]
+mod understudy {
+    use super::*;
+
+    #[pymodule_export]
+    use super::{
+        Error, Finding, Group, Holder, Lun, Physical, PhysicalPort, Planned, Port,
+        Reservation, Served, Session, Status, Took, Wwn,
+    };
+
+    #[pyfunction]
+    #[pyo3(signature = (node=None))]
+    fn status(node: Option<String>) -> PyResult<Status> {
+        let (kernel, node) = (kernel()?, node.unwrap_or_else(RealKernel::node_name));
+        verbs::status::status(&kernel, &node, Budget::new(&kernel, TIME))
+            .map_err(|failure| raised(&failure))
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (group, node=None))]
+    fn check(group: &Group, node: Option<String>) -> PyResult<Vec<Finding>> {
+        let (kernel, node) = (kernel()?, node.unwrap_or_else(RealKernel::node_name));
+        let budget = Budget::new(&kernel, TIME);
+        Ok(verbs::check::check(&kernel, &node, &group.scope(&kernel), budget))
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (group, action, node=None))]
+    fn plan(group: &Group, action: &str, node: Option<String>) -> PyResult<Vec<Planned>> {
+        let (kernel, node) = (kernel()?, node.unwrap_or_else(RealKernel::node_name));
+        let steps = match action {
+            "start" => verbs::plan::takeover_steps,
+            "stop" => verbs::plan::release_steps,
+            other => {
+                let cause = format!("{} is neither start nor stop", quoted(other));
+                return Err(wrong("plan", cause));
+            }
+        };
+        let budget = Budget::new(&kernel, TIME);
+        let steps = steps(&kernel, &node, &group.scope(&kernel), budget);
+        let planned = |Step { title, chains }: Step| {
+            let operations = chains.iter().flatten().map(ToString::to_string).collect();
+            Planned { title, operations }
+        };
+        let steps = steps.map_err(|failure| raised(&failure))?;
+        Ok(steps.into_iter().map(planned).collect())
+    }
+
+    #[pyfunction]
+    fn reservation(device: PathBuf) -> PyResult<Reservation> {
+        let kernel = kernel()?;
+        let budget = Budget::new(&kernel, TIME);
+        let read = ownership::read(&kernel, &[device], budget).into_iter().next();
+        let none = || Failure::new(Kind::Failed, "read the reservation", "no answer");
+        read.ok_or_else(none)
+            .and_then(|read| {
+                read.map_err(|e| Failure::kernel("read the reservation", &[e]))
+            })
+            .map_err(|failure| raised(&failure))
+    }
+
+    #[pyfunction]
+    fn key_of(node: &str) -> Key {
+        ownership::key_of(node)
+    }
+}
