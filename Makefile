@@ -7,8 +7,8 @@ FAULTS ?= 100
 MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench test-fast lint lab-up lab-down lab-shell deb man \
-	setup build image
+.PHONY: help demo test soak bench test-fast lint lab-up lab-down lab-shell deb rpm packages \
+	wheel dist man compiled setup build image
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -17,7 +17,7 @@ help: ## this list
 demo: ready ## see a node lose its power and its partner serve the same port
 	@$(LAB) demo
 
-test: lint test-fast ready ## everything: lint, tests and the lab's scenarios
+test: lint test-fast wheel packages ready ## everything: lint, tests and the lab's scenarios
 	@$(LAB) test
 
 soak: ready ## mixed faults under load: FAULTS=100, SEED=...
@@ -29,12 +29,14 @@ bench: ready ## what a group costs, beside others: MINUTES=60 for the slowest
 
 test-fast: ## all that needs no guest; under 3 minutes
 	@tests/lab/setup tshark zsh fish
-	cargo test --quiet --workspace --all-features
+	cargo test --quiet --workspace --features understudy-core/sim
 
-lint: ## format, clippy, documentation
+lint: ## format, clippy, documentation, licences
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --all-features --no-deps
+	@PATH="$$(packaging/tools deny):$$PATH" cargo deny --offline --log-level error \
+		check --hide-inclusion-graph licenses bans sources
 
 lab-up: ready ## start the lab and leave it running
 	@$(LAB) up
@@ -45,9 +47,27 @@ lab-down: ## end it
 lab-shell: ## a shell in a guest: GUEST=array-a, array-b or host
 	@$(LAB) shell $(GUEST)
 
-deb: ## the package, in target/deb
-	@cargo build --quiet --profile ship --package understudy-agent
-	@packaging/deb/build target/ship/understudy
+deb: compiled ## the package for Debian, in target/deb
+	@tests/lab/setup debhelper
+	@packaging/build deb
+
+rpm: compiled ## the package for Fedora and its kin, in target/rpm
+	@tests/lab/setup rpm
+	@packaging/build rpm
+
+packages: deb rpm ## both, judged: what they have in them, and that anybody gets the same
+	@tests/lab/setup lintian rpmlint
+	@packaging/check
+	@packaging/debian12
+
+wheel: ## the Python module, in target/wheel, and its tests
+	@core/tests/python/run
+
+dist: ## the source with its crates, for who packages it, in target/dist
+	@packaging/dist
+
+compiled:
+	@packaging/compile
 
 man: ## renew the manual pages from the code's tables
 	@cargo build --quiet --package understudy-agent
