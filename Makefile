@@ -56,6 +56,7 @@ rpm: compiled ## the package for Fedora and its kin, in target/rpm
 	@packaging/build rpm
 
 packages: deb rpm ## both, judged: what they have in them, and that anybody gets the same
+	@tests/lab/setup
 	@tests/lab/setup lintian rpmlint
 	@packaging/check
 	@packaging/debian12
