@@ -61,9 +61,8 @@ impl Environment {
     /// `UNDERSTUDY_RECORD`, and the death of this process after `UNDERSTUDY_DIE_AFTER`
     /// operations; only tests set these.
     pub fn kernel(&self) -> RealKernel {
-        let root = variable("UNDERSTUDY_ROOT").filter(|root| !root.is_empty());
         let death = variable("UNDERSTUDY_DIE_AFTER").and_then(|text| text.parse().ok());
-        RealKernel::new(root.unwrap_or_else(|| "/".into()))
+        RealKernel::of_environment()
             .recording(variable("UNDERSTUDY_RECORD").map(PathBuf::from))
             .dying_after(death)
     }

@@ -1,7 +1,6 @@
 //! The actions of `ocf:understudy:fcport`: a clone that tells the cluster how many physical
 //! ports are online, and of which groups it has all that they need.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use understudy_core::budget::Budget;
@@ -12,7 +11,7 @@ use understudy_core::scope::Scope;
 use understudy_core::verbs::{Health, Level, check_node, health};
 use understudy_core::watch::{self, Online};
 
-use crate::cluster::{self, COULD, Configured, LACKS, MAY_COME};
+use crate::cluster::{self, COULD, LACKS, MAY_COME};
 use crate::environment::Environment;
 use crate::exit::{Code, Outcome};
 
@@ -63,7 +62,8 @@ fn monitor(environment: &Environment) -> Outcome {
 fn tell_ready(environment: &Environment) -> Result<(), Failure> {
     let patience = seconds(environment, "giveback")?;
     let (kernel, node) = (environment.kernel(), &environment.node);
-    if patience.is_none() && !watch::is_due(&kernel, &environment.instance, SELDOM)? {
+    let instance = &environment.instance;
+    if patience.is_none() && !watch::note_look_if_due(&kernel, instance, SELDOM)? {
         return Ok(());
     }
     let groups = match cluster::groups() {
@@ -75,26 +75,22 @@ fn tell_ready(environment: &Environment) -> Result<(), Failure> {
         }
         Err(failure) => return Err(failure),
     };
-    let at_home = |group: &Configured| group.home() == Some(node);
-    let ours: BTreeSet<_> =
-        groups.iter().filter(|g| at_home(g)).map(|g| g.id.as_str()).collect();
     let could = groups.iter().map(|group| {
         let budget = Budget::new(&kernel, environment.inner_timeout());
         (group.id.clone(), could_serve(&kernel, node, &group.scope(&kernel), budget))
     });
-    let steady = watch::could_serve_for(&kernel, &environment.instance, could.collect())?;
-    steady.into_iter().try_for_each(|(group, steady)| {
-        let word = match steady {
-            Some(steady)
-                if ours.contains(group.as_str())
-                    && patience.is_some_and(|time| steady >= u64::from(time)) =>
-            {
-                MAY_COME
-            }
+    let steady = watch::could_serve_for(&kernel, instance, could.collect())?;
+    groups.iter().try_for_each(|group| {
+        let may_come = |steady: u64| {
+            let at_home = group.home() == Some(node);
+            at_home && patience.is_some_and(|time| steady >= u64::from(time))
+        };
+        let word = match steady.get(&group.id).copied().flatten() {
+            Some(steady) if may_come(steady) => MAY_COME,
             Some(_) => COULD,
             None => LACKS,
         };
-        cluster::publish(&cluster::ready(&group), word)
+        cluster::publish(&cluster::ready(&group.id), word)
     })
 }
 

@@ -158,8 +158,8 @@ pub const FCPORT: &[Param] = &[
         reloadable: false,
         short: "after how many seconds groups may come home by themselves",
         long: "How long a node must have had all that a group of its own needs (disks \
-               that say who owns them, a physical port online in the right fabric), in seconds, \
-               before the cluster is told that the group may come home: by the value 1 of \
+               that say who owns them, a physical port online in the right fabric), in \
+               seconds, before the cluster is told that the group may come home: by the value 1 of \
                the node attribute ready-GROUP, for a location rule. Not set, it stays \
                with 0 (all is there) or -1 (something is missing), of which a commanded \
                takeover takes note.",

@@ -2,6 +2,7 @@
 //! it changes a node. The stubs in core/python/understudy are its documentation.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use serde::Serialize;
 
 use crate::budget::Budget;
 use crate::fabric::PhysicalPort;
@@ -33,56 +35,40 @@ create_exception!(understudy, Error, PyException);
 /// How long a call may take: disks that do not answer are not waited for.
 const TIME: Duration = Duration::from_secs(20);
 
-/// What Python gets as text: as JSON has it.
+/// As JSON spells it.
+fn spelled(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => text,
+        other => format!("{other:?}"),
+    }
+}
+
+/// What Python gets as text, and how that is made.
 macro_rules! as_text {
-    ($($type:ty),*) => {$(
-        impl<'py> IntoPyObject<'py> for $type {
-            type Target = PyString;
-            type Output = Bound<'py, PyString>;
-            type Error = PyErr;
-
-            fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-                let text = match serde_json::to_value(&self) {
-                    Ok(serde_json::Value::String(text)) => text,
-                    Ok(other) => other.to_string(),
-                    Err(error) => return Err(Error::new_err(error.to_string())),
-                };
-                Ok(PyString::new(py, &text))
-            }
-        }
-
+    ($text:expr => $($type:ty),*) => {$(
         impl<'py> IntoPyObject<'py> for &$type {
             type Target = PyString;
             type Output = Bound<'py, PyString>;
-            type Error = PyErr;
+            type Error = Infallible;
 
-            fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-                self.clone().into_pyobject(py)
+            fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Infallible> {
+                Ok(PyString::new(py, &$text(self)))
+            }
+        }
+
+        impl<'py> IntoPyObject<'py> for $type {
+            type Target = PyString;
+            type Output = Bound<'py, PyString>;
+            type Error = Infallible;
+
+            fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Infallible> {
+                (&self).into_pyobject(py)
             }
         }
     )*};
 }
-as_text!(Role, Service, Owner, Verdict, DeviceName);
-
-impl<'py> IntoPyObject<'py> for Key {
-    type Target = PyString;
-    type Output = Bound<'py, PyString>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        Ok(PyString::new(py, &self.to_string()))
-    }
-}
-
-impl<'py> IntoPyObject<'py> for &Key {
-    type Target = PyString;
-    type Output = Bound<'py, PyString>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        (*self).into_pyobject(py)
-    }
-}
+as_text!(spelled => Role, Service, Owner, Verdict, DeviceName);
+as_text!(Key::to_string => Key);
 
 /// A failure as an exception: its text is the agent's own, and what it is made of are its
 /// attributes.
@@ -208,10 +194,9 @@ struct Planned {
     operations: Vec<String>,
 }
 
-/// This node's kernel, or the tree below `UNDERSTUDY_ROOT`, as for the commands.
+/// This node's kernel, as for the commands.
 fn kernel() -> PyResult<RealKernel> {
-    let root = std::env::var_os("UNDERSTUDY_ROOT").filter(|root| !root.is_empty());
-    let kernel = RealKernel::new(root.unwrap_or_else(|| "/".into()));
+    let kernel = RealKernel::of_environment();
     if kernel.may_act() {
         return Ok(kernel);
     }
@@ -249,14 +234,7 @@ mod understudy {
     #[pyo3(signature = (group, action, node=None))]
     fn plan(group: &Group, action: &str, node: Option<String>) -> PyResult<Vec<Planned>> {
         let (kernel, node) = (kernel()?, node.unwrap_or_else(RealKernel::node_name));
-        let steps = match action {
-            "start" => verbs::plan::takeover_steps,
-            "stop" => verbs::plan::release_steps,
-            other => {
-                let cause = format!("{} is neither start nor stop", quoted(other));
-                return Err(wrong("plan", cause));
-            }
-        };
+        let steps = verbs::plan::planner(action).map_err(|failure| raised(&failure))?;
         let budget = Budget::new(&kernel, TIME);
         let steps = steps(&kernel, &node, &group.scope(&kernel), budget);
         let planned = |Step { title, chains }: Step| {

@@ -131,11 +131,12 @@ impl Watch {
     }
 }
 
-/// Whether groups were not looked at for so long; then they are to be, now.
+/// Takes note of a look at the groups, where the last one was so long ago; says whether it
+/// was.
 ///
 /// # Errors
 /// The file cannot be read or written.
-pub fn is_due(
+pub fn note_look_if_due(
     kernel: &dyn Kernel,
     resource: &str,
     every: Duration,

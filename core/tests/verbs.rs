@@ -631,6 +631,21 @@ fn the_watch_counts_ports_and_remembers_fabrics() {
 }
 
 #[test]
+fn a_look_at_the_groups_is_due_once_a_minute() {
+    let (a, _) = pair();
+    let due = |seconds| {
+        a.kernel.sleep(Duration::from_secs(seconds));
+        watch::note_look_if_due(&a.kernel, "fcport", Duration::from_secs(60)).unwrap()
+    };
+    assert!(!due(0), "no watch is kept");
+    watch::begin(&a.kernel, "fcport").unwrap();
+    assert_eq!(
+        [due(0), due(0), due(59), due(1), due(0)],
+        [true, false, false, true, false]
+    );
+}
+
+#[test]
 fn a_group_that_could_not_be_served_waits_anew() {
     let (a, _) = pair();
     let steady = |seconds, could: &[(&str, bool)]| {

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use understudy_core::budget::Budget;
 use understudy_core::failure::Failure;
 use understudy_core::kernel::RealKernel;
-use understudy_core::params::quoted;
 use understudy_core::step::Step;
 use understudy_core::verbs::plan;
 
@@ -16,13 +15,9 @@ use crate::exit::Code;
 
 /// Prints it.
 pub fn plan(kernel: &RealKernel, node: &str, line: &Line) -> Code {
-    let steps = match line.words.get(1).map_or("", String::as_str) {
-        "start" => plan::takeover_steps,
-        "stop" => plan::release_steps,
-        other => {
-            let why = format!("plan: {} is neither start nor stop", quoted(other));
-            return complain(&why, Code::Arguments);
-        }
+    let steps = match plan::planner(line.words.get(1).map_or("", String::as_str)) {
+        Ok(steps) => steps,
+        Err(failure) => return complain(&failure.to_string(), Code::Arguments),
     };
     let planned = || -> Result<Vec<Step>, Failure> {
         let view = cluster::view()?;

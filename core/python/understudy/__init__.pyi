@@ -10,29 +10,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal, final
 
-__all__ = [
-    "Error",
-    "Finding",
-    "Group",
-    "Holder",
-    "Lun",
-    "Physical",
-    "PhysicalPort",
-    "Port",
-    "Reservation",
-    "Served",
-    "Session",
-    "Status",
-    "Step",
-    "Took",
-    "Wwn",
-    "check",
-    "key_of",
-    "plan",
-    "reservation",
-    "status",
-]
-
 class Error(Exception):
     """What failed, as the agent says it in one line."""
 

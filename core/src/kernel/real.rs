@@ -36,6 +36,12 @@ impl RealKernel {
         }
     }
 
+    /// This node's own, or that below the folder that `UNDERSTUDY_ROOT` names, for tests.
+    pub fn of_environment() -> Self {
+        let root = std::env::var_os("UNDERSTUDY_ROOT").filter(|root| !root.is_empty());
+        Self::new(root.unwrap_or_else(|| "/".into()))
+    }
+
     /// Adds all that it is asked to do, and its answers, to a file outside the root.
     #[must_use]
     pub fn recording(mut self, file: Option<PathBuf>) -> Self {

@@ -5,16 +5,35 @@
 
 use crate::budget::Budget;
 use crate::fabric;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::kernel::Kernel;
 use crate::lio;
 use crate::ownership;
+use crate::params::quoted;
 use crate::scope::Scope;
 use crate::step::Step;
 
 use super::look;
 use super::release::{CLOSE, closing};
 use super::takeover::{self, misconfigured, observe};
+
+/// What finds the steps.
+pub type Planner = fn(&dyn Kernel, &str, &Scope, Budget) -> Result<Vec<Step>, Failure>;
+
+/// The one for an action by its OCF name.
+///
+/// # Errors
+/// It has none.
+pub fn planner(action: &str) -> Result<Planner, Failure> {
+    match action {
+        "start" => Ok(takeover_steps),
+        "stop" => Ok(release_steps),
+        other => {
+            let cause = format!("{} is neither start nor stop", quoted(other));
+            Err(Failure::new(Kind::Configuration, "plan", cause))
+        }
+    }
+}
 
 /// The steps of [`super::takeover`]; those with nothing to do are left out.
 ///

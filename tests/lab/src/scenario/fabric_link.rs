@@ -25,10 +25,7 @@ pub fn run(world: &World) -> Result<Seen> {
         progress::during("watch begun anew, nothing moves", || {
             let restart = format!("crm_resource -r {} --restart", groups::WATCH);
             world.node(group.home)?.run(&restart, COMMAND)?;
-            match world.events(mark)?.first() {
-                Some(event) => Err(Error::other(format!("the fabric saw {event:?}"))),
-                None => Ok(()),
-            }
+            world.must_be_unnoticed(mark)
         })?;
         let boots = world.node(group.home)?.boots();
         let mark = world.mark()?;

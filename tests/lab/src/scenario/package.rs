@@ -17,6 +17,7 @@ const UPGRADE: &str = "set -e
     dpkg -i /run/next.deb; rm -r /run/next /run/next.deb
     dpkg-query -W -f '${Version}' understudy | grep -q '+next$'
     crm_resource --wait";
+/// Prints the reason where it is refused.
 const REMOVE: &str = "dpkg --remove understudy 2>&1";
 /// What dpkg was told to want is another thing than what is there.
 const IS_INSTALLED: &str =
@@ -50,7 +51,7 @@ pub fn upgrade(world: &World) -> Result<Seen> {
             let title = format!("{name}: upgraded, nothing is bounced");
             progress::during(title, || node.run(UPGRADE, COMMAND * 2).map(drop))?;
         }
-        nothing_moved(world, mark)?;
+        world.must_be_unnoticed(mark)?;
         progress::during("metrics, by the timer", || {
             world.node(group.home)?.run(METRICS, COMMAND).map(drop)
         })?;
@@ -62,7 +63,7 @@ pub fn upgrade(world: &World) -> Result<Seen> {
         progress::during("the old one again, nothing is bounced", || {
             install(&world.lab, &ARRAYS)
         })?;
-        nothing_moved(world, mark)?;
+        world.must_be_unnoticed(mark)?;
         Ok(vec![group.clone()])
     })
 }
@@ -74,7 +75,7 @@ pub fn remove(world: &World) -> Result<Seen> {
         let home = world.node(group.home)?;
         let mark = world.mark()?;
         progress::during("refused while a group is served", || refused(home, group))?;
-        nothing_moved(world, mark)?;
+        world.must_be_unnoticed(mark)?;
         progress::during("in standby: removed, and purged", || {
             let mark = world.mark()?;
             world.set_standby(group.home, true)?;
@@ -101,12 +102,4 @@ fn refused(node: &Guest, group: &Group) -> Result<()> {
         return Err(Error::other(format!("it was not refused: {}", said.stdout)));
     }
     node.run(IS_INSTALLED, COMMAND).map(drop)
-}
-
-/// Whether the fabric has seen nothing of any port.
-fn nothing_moved(world: &World, since: super::Mark) -> Result<()> {
-    match world.events(since)?.first() {
-        Some(event) => Err(Error::other(format!("the fabric saw {event:?}"))),
-        None => Ok(()),
-    }
 }

@@ -225,6 +225,17 @@ impl World {
         self.node(if node == a { b } else { a })
     }
 
+    /// Sees that the fabric has noticed nothing since a mark: no port came or went.
+    ///
+    /// # Errors
+    /// It has.
+    pub fn must_be_unnoticed(&self, since: Mark) -> Result<()> {
+        match self.events(since)?.first() {
+            Some(event) => Err(Error::other(format!("the fabric saw {event:?}"))),
+            None => Ok(()),
+        }
+    }
+
     /// Sees that a group is served by a node.
     ///
     /// # Errors
@@ -369,18 +380,16 @@ const PACKAGES: [&str; 2] = ["understudy", "python3-understudy"];
 pub fn install(lab: &Lab, nodes: &[&str]) -> Result<()> {
     let target = paths::workspace().join("target/deb");
     let entries = std::fs::read_dir(&target).map_err(Error::io("list", &target))?;
-    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let packages: Vec<_> =
-        files.filter(|path| path.extension().is_some_and(|e| e == "deb")).collect();
+    let built: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     for name in PACKAGES {
         // understudy_0.1.0_amd64.deb
+        let begin = format!("{name}_");
         let is_it = |path: &&PathBuf| {
-            let file = path.file_name().unwrap_or_default().to_string_lossy();
-            file.split('_').next() == Some(name)
+            path.file_name()
+                .is_some_and(|file| file.to_string_lossy().starts_with(&begin))
         };
-        let package = packages
-            .iter()
-            .find(is_it)
+        let package = built.iter().find(is_it);
+        let package = package
             .ok_or_else(|| Error::other(format!("no {name} in target/deb: make deb")))?;
         let shared = lab.folders().share().join(format!("{name}.deb"));
         std::fs::copy(package, &shared).map_err(Error::io("copy to", &shared))?;
