@@ -25,13 +25,13 @@ pub struct Disk {
     pub reservations: bool,
 }
 
-/// Four disks for each of the two groups, a spare one, one without reservations, and four
-/// that come and go.
+/// Four disks for each of the two groups, a spare one, one without reservations, four that
+/// come and go, and one for each group's state.
 #[must_use]
 pub fn disks() -> Vec<Disk> {
     let names = [
         "a1", "a2", "a3", "a4", "b1", "b2", "b3", "b4", "spare", "nopr", "more1",
-        "more2", "more3", "more4",
+        "more2", "more3", "more4", "state-a", "state-b",
     ];
     (0..)
         .zip(names)
