@@ -9,6 +9,7 @@ mod completion;
 mod environment;
 mod exit;
 mod fcport;
+mod keep;
 mod manual;
 mod metadata;
 mod vport;
@@ -22,6 +23,7 @@ use commands::COMMANDS;
 use environment::Environment;
 use exit::{Code, Outcome};
 use metadata::{AGENTS, Agent};
+use understudy_core::kernel::keeper;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().map(|a| a.to_string_lossy().into_owned());
@@ -33,6 +35,9 @@ fn main() -> ExitCode {
     if let Some(agent) = agent {
         // Further arguments are to be ignored (OCF 1.1, "API").
         return act(agent, &arguments.next().unwrap_or_default()).into();
+    }
+    if first.as_deref() == Some(keeper::COMMAND) {
+        return keep::keep(arguments).into();
     }
     let command = COMMANDS.iter().find(|command| first.as_deref() == Some(command.name));
     if let Some(command) = command {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::budget::Budget;
 use crate::digest::fnv128;
 use crate::failure::{Failure, Kind};
-use crate::group::{DeviceName, DiskSpec};
+use crate::group::{DeviceName, DiskSpec, title};
 use crate::kernel::{Chain, Done, Kernel, Op, paths};
 use crate::wwn::Wwn;
 
@@ -50,16 +50,16 @@ pub fn find_all(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Result<Vec<Disk>, Fa
     for (spec, disk) in specs.iter().zip(look_for(kernel, specs)) {
         match disk {
             Ok(disk) => found.push(disk),
-            Err(why) => missing.push(format!("LUN {}: {}: {why}", spec.lun, spec.device)),
+            Err(why) => {
+                missing.push(format!("{}: {}: {why}", title(spec.lun), spec.device));
+            }
         }
     }
     let mut seen = BTreeMap::new();
     for disk in &found {
         if let Some(before) = seen.insert(&disk.node, disk.lun) {
-            missing.push(format!(
-                "LUN {before} and LUN {} are the same disk, {}",
-                disk.lun, disk.name
-            ));
+            let (before, this) = (title(before), title(disk.lun));
+            missing.push(format!("{before} and {this} are the same disk, {}", disk.name));
         }
     }
     if missing.is_empty() {
@@ -88,13 +88,13 @@ pub fn rescan(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) {
         disks.iter().map(|disk| vec![Op::Rescan(disk.node.clone())]).collect();
     let end = budget.end.min(kernel.now() + PATIENCE);
     for (disk, result) in disks.iter().zip(kernel.run(&chains, end)) {
-        let lun = disk.lun;
+        let disk = title(disk.lun);
         match result.into_last() {
             Ok(Done::Changed) => {
-                log::info!("LUN {lun} has grown; initiators see it when they rescan");
+                log::info!("{disk} has grown; initiators see it when they rescan");
             }
             Ok(_) => {}
-            Err(error) => log::warn!("LUN {lun}: {error}"),
+            Err(error) => log::warn!("{disk}: {error}"),
         }
     }
 }

@@ -110,6 +110,18 @@ pub enum DriverChoice {
     Qla2xxx,
 }
 
+/// Which of the reservations that initiators make through the group's ports outlive a
+/// takeover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preserve {
+    /// All of them.
+    All,
+    /// Those of which an initiator has asked it (APTPL, SPC-4 5.13.5).
+    Aptpl,
+    /// None.
+    None,
+}
+
 /// What the loss of a physical port's link means to the groups on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkLoss {
@@ -142,6 +154,10 @@ pub struct Group {
     pub link_loss: LinkLoss,
     /// Whether grace periods are expedited while LUNs come and go.
     pub expedite: bool,
+    /// The device on which initiators' reservations are kept; `None` where none are.
+    pub state: Option<DeviceName>,
+    /// Which of them are.
+    pub preserve: Preserve,
 }
 
 /// Everything that is wrong with a configuration, not only the first thing.
@@ -163,6 +179,13 @@ impl fmt::Display for GroupError {
 
 /// LUN numbers above this need an addressing method that LIO does not decode.
 const LUN_MAX: u16 = 16383;
+/// The number by which the state device goes among disks: that of no LUN.
+pub const STATE: u16 = u16::MAX;
+
+/// What people call a disk: by its LUN, or the one that has none.
+pub fn title(lun: u16) -> String {
+    if lun == STATE { "the state device".into() } else { format!("LUN {lun}") }
+}
 
 impl Group {
     /// Reads a group from its parameters.
@@ -196,6 +219,8 @@ impl Group {
         let driver = value("driver");
         let link_loss = value("link_loss");
         let expedite = value("expedite");
+        let state = value("state");
+        let preserve = value("preserve_reservations");
 
         let wwnn = in_param("wwnn", &wwnn, &mut faults, |t| Ok(t.parse::<Wwn>()?));
         let ports = in_param("ports", &ports, &mut faults, parse_port);
@@ -215,12 +240,26 @@ impl Group {
         let choices = [("yes", true), ("no", false)];
         let expedite = select("expedite", &expedite, &mut faults, &choices);
 
+        let choices = [
+            ("all", Preserve::All),
+            ("aptpl", Preserve::Aptpl),
+            ("none", Preserve::None),
+        ];
+        let preserve = select("preserve_reservations", &preserve, &mut faults, &choices);
+        let state = in_param("state", &state, &mut faults, |t| Ok(t.parse()?));
+
         if wwnn.len() > 1 {
             faults.push("wwnn: more than one name given".into());
         }
         once("ports", "WWPN", ports.iter().map(|p| p.wwpn), &mut faults);
         once("disks", "LUN", disks.iter().map(|d| d.lun), &mut faults);
         once("disks", "device", disks.iter().map(|d| &d.device), &mut faults);
+        if state.len() > 1 {
+            faults.push("state: more than one device given".into());
+        }
+        for disk in disks.iter().filter(|disk| state.contains(&disk.device)) {
+            faults.push(format!("state: {} is LUN {} already", disk.device, disk.lun));
+        }
         once("initiators", "WWPN", initiators.iter().copied(), &mut faults);
         for port in &ports {
             if initiators.contains(&port.wwpn) {
@@ -228,13 +267,14 @@ impl Group {
             }
         }
 
-        match (wwnn.first(), ownership, driver, link_loss, expedite) {
+        match (wwnn.first(), ownership, driver, link_loss, expedite, preserve) {
             (
                 Some(&wwnn),
                 Some(ownership),
                 Some(driver),
                 Some(link_loss),
                 Some(expedite),
+                Some(preserve),
             ) if faults.is_empty() => {
                 let home = Some(home).filter(|h| !h.is_empty());
                 Ok(Self {
@@ -248,10 +288,17 @@ impl Group {
                     driver,
                     link_loss,
                     expedite,
+                    state: state.into_iter().next().filter(|_| preserve != Preserve::None),
+                    preserve,
                 })
             }
             _ => Err(GroupError(faults)),
         }
+    }
+
+    /// The state device, as a disk of the group's.
+    pub fn state_disk(&self) -> Option<DiskSpec> {
+        self.state.clone().map(|device| DiskSpec { lun: STATE, device })
     }
 
     /// Whether the group is at home on this node.
@@ -403,6 +450,10 @@ mod tests {
             ("link_loss", "ignore", "neither fail nor degraded"),
             ("expedite", "1", "'1' is neither yes nor no"),
             ("expedite", "yes no", "'yes no' is neither yes nor no"),
+            ("preserve_reservations", "some", "none of all, aptpl, none"),
+            ("state", "/dev/sdc", "after a reboot"),
+            ("state", "/dev/mapper/x /dev/mapper/y", "more than one device"),
+            ("state", "/dev/disk/by-id/wwn-0x60014051", "is LUN 0 already"),
         ] {
             let error = with(param, value).unwrap_err().to_string();
             assert!(error.contains(want), "{param}={value}: {error}");
@@ -421,7 +472,7 @@ mod tests {
         let words = ["x".repeat(9000), "y ".repeat(9000)].join(" ");
         let error = Group::parse("g", |_| Some(words.clone())).unwrap_err();
         let line = error.to_string();
-        assert!(line.len() < 2000 && line.ends_with("; and 36000 more"), "{line}");
+        assert!(line.len() < 2000 && line.ends_with("; and 45002 more"), "{line}");
     }
 
     proptest! {

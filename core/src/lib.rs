@@ -1,6 +1,7 @@
 //! understudy's core: moves a Fibre Channel port identity and its disks between two
 //! storage nodes. No OCF and no process exit in here; ARCHITECTURE.md has the map.
 
+pub mod aptpl;
 pub mod budget;
 mod digest;
 pub mod disk;
@@ -8,6 +9,7 @@ pub mod fabric;
 pub mod failure;
 pub mod group;
 pub mod identity;
+pub mod kept;
 pub mod kernel;
 pub mod lio;
 pub mod moves;

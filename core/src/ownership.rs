@@ -9,6 +9,7 @@ use crate::budget::Budget;
 use crate::digest::fnv128;
 use crate::disk::Disk;
 use crate::failure::{Failure, Kind};
+use crate::group::title;
 use crate::kernel::reservation::{Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY};
 use crate::kernel::{Cause, Chain, ChainResult, Done, Kernel, KernelError, Op};
 use crate::step::Step;
@@ -113,7 +114,7 @@ pub fn observe(
     for (disk, now) in disks.iter().zip(read(kernel, &nodes(disks), budget)) {
         match now {
             Ok(now) => found.push(now),
-            Err(e) => causes.push(format!("LUN {} ({}): {e}", disk.lun, disk.device)),
+            Err(e) => causes.push(format!("{} ({}): {e}", title(disk.lun), disk.device)),
         }
     }
     if causes.is_empty() { Ok(found) } else { Err(unanswered(causes)) }
@@ -216,7 +217,7 @@ fn acquired(
             (Err(error), _) | (Ok(_), Some(error)) => error.to_string(),
             (Ok(now), None) => format!("read back, it is not ours: {}", words(now)),
         };
-        causes.push(format!("LUN {} ({}): {why}", disk.lun, disk.device));
+        causes.push(format!("{} ({}): {why}", title(disk.lun), disk.device));
     }
     if causes.is_empty() {
         log::debug!("{} disks are ours under key {key}", disks.len());
@@ -316,13 +317,13 @@ pub fn check(
             Ok(now) if now.owned_by(key) => return None,
             // Slow is not failed.
             Err(error) if error.is_late() => {
-                log::warn!("LUN {}: {error}", disk.lun);
+                log::warn!("{}: {error}", title(disk.lun));
                 return None;
             }
             Ok(now) => words(&now),
             Err(error) => error.to_string(),
         };
-        Some(format!("LUN {} ({}) is not ours: {why}", disk.lun, disk.device))
+        Some(format!("{} ({}) is not ours: {why}", title(disk.lun), disk.device))
     });
     each.collect()
 }

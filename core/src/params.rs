@@ -89,6 +89,33 @@ pub const VPORT: &[Param] = &[
                none: something else already guarantees one owner, such as DRBD.",
     },
     Param {
+        name: "state",
+        choices: &[],
+        default: Some(""),
+        unique: true,
+        reloadable: false,
+        short: "small disk on which initiators' reservations are kept",
+        long: "A disk of the group's own, as a WWID or a persistent path under /dev, on \
+               which the persistent reservations that initiators make are kept: every \
+               node finds them there when it takes the group over. It needs 1 MiB and \
+               512 KiB for each LUN on which initiators register, and is owned as the \
+               other disks are. A disk with anything else on it is refused; a new one \
+               has only zeros. Not set, initiators lose their registrations when the \
+               group moves.",
+    },
+    Param {
+        name: "preserve_reservations",
+        choices: &["all", "aptpl", "none"],
+        default: Some("all"),
+        unique: false,
+        reloadable: false,
+        short: "which reservations of initiators outlive a takeover",
+        long: "all: every registration and reservation, as an array keeps them while only \
+               one of its nodes fails. aptpl: those which an initiator has asked to \
+               survive a loss of power (Activate Persist Through Power Loss). none: none. \
+               Where state is not set, none are.",
+    },
+    Param {
         name: "home",
         choices: &[],
         default: Some(""),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::disk::Disk;
 use crate::fabric::{self, PhysicalPort};
 use crate::failure::{Failure, Kind};
-use crate::group::{DiskSpec, Group, Ownership, PortSpec};
+use crate::group::{DiskSpec, Group, Ownership, PortSpec, STATE};
 use crate::kernel::{Kernel, KernelError, paths};
 use crate::phases::Phases;
 use crate::wwn::Wwn;
@@ -55,6 +55,9 @@ pub struct Entry {
     pub link: Option<String>,
     /// The disks as they were found: LUN number and device node.
     pub disks: Vec<EntryDisk>,
+    /// The state device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<EntryDisk>,
     /// Where the time of the takeover went, once it is over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub took: Vec<Took>,
@@ -107,6 +110,8 @@ impl Entry {
             spec: DiskSpec { lun: d.lun, device: d.device.clone() },
             node: d.node.clone(),
         };
+        let (state, disks): (Vec<_>, Vec<_>) =
+            disks.iter().map(disk).partition(|disk| disk.spec.lun == STATE);
         Self {
             group: group.name.clone(),
             wwnn: group.wwnn,
@@ -117,7 +122,8 @@ impl Entry {
             since: kernel.wall(),
             ownership: group.ownership,
             link: fabric::software_link(kernel, &physical.host),
-            disks: disks.iter().map(disk).collect(),
+            disks,
+            state: state.into_iter().next(),
             took: Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::disk;
 use crate::fabric::{self, VirtualPort};
 use crate::group::{DeviceName, Group, GroupError, Ownership};
+use crate::kept::{self, Keeper};
 use crate::kernel::{Kernel, KernelError, paths};
 use crate::lio::{self, Export};
 use crate::registry::{self, Entry};
@@ -35,12 +36,14 @@ pub struct Found {
     pub vports: Vec<VirtualPort>,
     /// What LIO holds of it.
     pub export: Export,
+    /// The keepers of what initiators have reserved.
+    pub keepers: Vec<Keeper>,
 }
 
 impl Found {
     /// Whether the kernel holds nothing of the group.
     pub fn is_empty(&self) -> bool {
-        self.vports.is_empty() && self.export.is_empty()
+        self.vports.is_empty() && self.export.is_empty() && self.keepers.is_empty()
     }
 }
 
@@ -73,8 +76,7 @@ impl Scope {
     /// # Errors
     /// When something is there and cannot be read.
     pub fn look(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
-        let export = lio::observe(kernel, &self.wwnns, &self.wwpns)?;
-        Ok(Found { vports: self.vports(kernel)?, export })
+        self.found(kernel, lio::observe(kernel, &self.wwnns, &self.wwpns)?)
     }
 
     /// Looks at the kernel, and not at the backstores: cheap with a thousand of them.
@@ -82,8 +84,7 @@ impl Scope {
     /// # Errors
     /// See [`Self::look`].
     pub fn glance(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
-        let export = lio::glance(kernel, &self.wwnns, &self.wwpns)?;
-        Ok(Found { vports: self.vports(kernel)?, export })
+        self.found(kernel, lio::glance(kernel, &self.wwnns, &self.wwpns)?)
     }
 
     /// Looks at the kernel, and not at what each initiator may see.
@@ -91,8 +92,14 @@ impl Scope {
     /// # Errors
     /// See [`Self::look`].
     pub fn survey(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
-        let export = lio::survey(kernel, &self.wwnns, &self.wwpns)?;
-        Ok(Found { vports: self.vports(kernel)?, export })
+        self.found(kernel, lio::survey(kernel, &self.wwnns, &self.wwpns)?)
+    }
+
+    fn found(&self, kernel: &dyn Kernel, export: Export) -> Result<Found, KernelError> {
+        let keeps = self.group.as_ref().is_ok_and(|group| group.state.is_some())
+            || self.entries.iter().any(|entry| entry.state.is_some());
+        let keepers = kept::observe(kernel, &self.wwnns, keeps)?;
+        Ok(Found { vports: self.vports(kernel)?, export, keepers })
     }
 
     fn vports(&self, kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelError> {
@@ -109,11 +116,13 @@ impl Scope {
             if group.ownership == Ownership::None {
                 return Vec::new();
             }
-            let found = disk::find_any(kernel, &group.disks);
+            let specs: Vec<_> =
+                group.disks.iter().cloned().chain(group.state_disk()).collect();
+            let found = disk::find_any(kernel, &specs);
             disks.extend(found.into_iter().map(|disk| disk.node));
         }
         for entry in self.entries.iter().filter(|e| e.ownership == Ownership::Scsi3Pr) {
-            for disk in &entry.disks {
+            for disk in entry.disks.iter().chain(&entry.state) {
                 // By its lasting name where that still leads somewhere: the node's name
                 // may belong to another disk by now.
                 let node = match &disk.spec.device {

@@ -7,7 +7,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Node, Setup, initiators, pair, unless_killed};
+use common::{INITIATORS, Node, Setup, initiators, pair, unless_killed};
 use nix::errno::Errno;
 use understudy_core::kernel::sim::{Deed, Fault};
 use understudy_core::kernel::{Kernel, LANES};
@@ -36,7 +36,13 @@ impl Case {
             for ports in 1..=2 {
                 for verb in [Verb::Start, Verb::Stop, Verb::Reload] {
                     for lanes in lanes.iter().copied() {
-                        cases.push(Self { setup: Setup::new(luns, ports), verb, lanes });
+                        let setup = Setup::new(luns, ports);
+                        // What a keeper adds is the same for each further LUN.
+                        if luns == 1 || luns == 3 {
+                            let setup = setup.clone().keeping();
+                            cases.push(Self { setup, verb, lanes });
+                        }
+                        cases.push(Self { setup, verb, lanes });
                     }
                 }
             }
@@ -47,8 +53,14 @@ impl Case {
     fn node(&self) -> Node {
         let (node, _) = pair(&self.setup);
         node.kernel.set_lanes(self.lanes);
-        if self.verb != Verb::Start {
+        if self.verb != Verb::Start || self.setup.state.is_some() {
             node.start().unwrap();
+        }
+        if self.setup.state.is_some() {
+            register(&node);
+            if self.verb == Verb::Start {
+                node.stop().unwrap();
+            }
         }
         if self.verb == Verb::Reload {
             // Until every initiator has found it.
@@ -80,11 +92,13 @@ impl Case {
     fn name(&self, fault: &Fault, at: usize, deed: &Deed) -> String {
         let Setup { disks, ports, .. } = &self.setup;
         format!(
-            "{:?}, {} LUNs, {} ports, {} lanes: operation {at} ({deed:?}): {fault:?}",
+            "{:?}, {} LUNs, {} ports, {} lanes, state {:?}: operation {at} ({deed:?}): \
+             {fault:?}",
             self.verb,
             disks.len(),
             ports.len(),
             self.lanes,
+            self.setup.state,
         )
     }
 
@@ -114,6 +128,43 @@ fn recovers(node: &Node, name: &str) {
     assert_eq!(node.health(Level::Port), Health::NotRunning, "{name}");
     node.start().unwrap_or_else(|failure| panic!("{name}: then start: {failure}"));
     assert_eq!(node.health(Level::Disk), Health::Running, "{name}");
+    if node.setup.state.is_some() {
+        assert_eq!(registered(node), registration(node), "{name}");
+    }
+}
+
+/// The LUN on which something is registered, as long as it is there: one that a reload
+/// leaves alone, where there are enough.
+fn subject(setup: &Setup) -> Option<u16> {
+    let its = |name: &str| setup.disks.iter().find(|(_, its)| its == name);
+    its("sdb").or_else(|| its("sda")).map(|(lun, _)| *lun)
+}
+
+/// What is registered there, through the first port.
+fn registration(node: &Node) -> Vec<String> {
+    let (Some(lun), port) = (subject(&node.setup), &node.setup.ports[0]) else {
+        return Vec::new();
+    };
+    vec![format!(
+        "initiator_fabric=fc,initiator_node={},sa_res_key=7,res_holder=1,res_type=8,\
+         res_scope=0,res_all_tg_pt=0,mapped_lun={lun},target_fabric=fc,target_node={port},\
+         tpgt=1,port_rtpi=1,target_lun={lun}",
+        INITIATORS[1]
+    )]
+}
+
+fn registered(node: &Node) -> Vec<String> {
+    let (port, initiator) = (node.setup.ports[0].parse().unwrap(), initiators()[1]);
+    let san = node.san.borrow();
+    subject(&node.setup).map_or(Vec::new(), |lun| san.registered(port, initiator, lun))
+}
+
+/// Has it registered.
+fn register(node: &Node) {
+    let (port, initiator) = (node.setup.ports[0].parse().unwrap(), initiators()[1]);
+    let lun = subject(&node.setup).unwrap();
+    assert!(node.san.borrow_mut().register(initiator, port, lun, 7, Some(8)));
+    assert_eq!(registered(node), registration(node));
 }
 
 /// Side by side, and one after the other: two orders in which chains are cut short.
@@ -146,6 +197,9 @@ fn a_verb_goes_on_where_a_killed_one_ended() {
                 _ => {
                     assert_eq!(node.health(Level::Disk), Health::Running, "{name}");
                     assert!(node.owns_all(), "{name}");
+                    if node.setup.state.is_some() {
+                        assert_eq!(registered(&node), registration(&node), "{name}");
+                    }
                 }
             }
         }

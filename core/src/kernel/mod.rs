@@ -7,6 +7,7 @@
 mod bar;
 mod bsg;
 mod files;
+pub mod keeper;
 mod lanes;
 mod op;
 pub mod paths;
@@ -19,6 +20,7 @@ pub mod sense;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 mod size;
+pub mod state;
 mod trace;
 mod worker;
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::reservation::{Key, Reservation};
+use super::state::Record;
 use super::{Cause, KernelError, paths, value_part};
 use crate::wwn::Wwn;
 
@@ -90,6 +91,20 @@ pub enum Op {
     Expedite,
     /// Have it as it was, unless another process of ours still wants it otherwise.
     Relax,
+    /// Read all that a state device has.
+    LoadState(PathBuf),
+    /// Have a keeper of a state device run: a process that lasts, in whose directory LIO
+    /// writes what initiators register and reserve.
+    Keep {
+        /// The state device.
+        device: PathBuf,
+        /// The directory.
+        at: PathBuf,
+    },
+    /// See whether the keeper of a directory answers.
+    HearKeeper(PathBuf),
+    /// End the keeper of a directory, and take the directory away.
+    EndKeeper(PathBuf),
     /// Send an ECHO to a remote port, by its bsg device, and wait for the answer.
     Echo(PathBuf),
 }
@@ -117,6 +132,12 @@ impl Op {
             Self::ReadyBar => ("get ready for a bar in", Path::new("nftables"), None),
             Self::Expedite => ("turn on", Path::new(paths::RCU_EXPEDITED), None),
             Self::Relax => ("put back", Path::new(paths::RCU_EXPEDITED), None),
+            Self::LoadState(device) => ("read state device", device, None),
+            Self::Keep { device, at } => {
+                ("keep", device, Some(at.display().to_string()))
+            }
+            Self::HearKeeper(at) => ("hear the keeper of", at, None),
+            Self::EndKeeper(at) => ("end the keeper of", at, None),
             Self::Echo(port) => ("echo", port, None),
             Self::Bar { link, wwpn, fcid } => {
                 let port = format!("{wwpn} at {fcid:#08x}");
@@ -154,6 +175,8 @@ pub enum Done {
     Unchanged,
     /// What [`Op::ReadReservation`] found.
     Reservation(Reservation),
+    /// What [`Op::LoadState`] found.
+    State(Vec<Record>),
 }
 
 impl Done {

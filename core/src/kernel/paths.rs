@@ -29,6 +29,10 @@ pub const WATCH: &str = "/run/understudy/fcport.json";
 pub const MOVES: &str = "/run/understudy/moves";
 /// The kernel's switch for expedited RCU grace periods (kernel/ksysfs.c).
 pub const RCU_EXPEDITED: &str = "/sys/kernel/rcu_expedited";
+/// What is mounted, as seen from this process (fs/proc_namespace.c).
+pub const MOUNTS: &str = "/proc/self/mounts";
+/// The directories in which keepers have LIO write, one for each group.
+pub const KEPT: &str = "/run/understudy/kept";
 /// Who has turned it on, and what it was before.
 pub const EXPEDITED: &str = "/run/understudy/expedited";
 /// Device nodes.
@@ -78,6 +82,29 @@ pub fn lio_core() -> PathBuf {
 /// Where LIO keeps its state files; an attribute that holds a path.
 pub fn lio_dbroot() -> PathBuf {
     Path::new(TARGET).join("dbroot")
+}
+
+/// The file in which LIO keeps what initiators have registered on a LUN, below its
+/// [`lio_dbroot`], by the LUN's serial number (`__core_scsi3_write_aptpl_to_file`).
+pub fn aptpl(dbroot: &Path, serial: &str) -> PathBuf {
+    dbroot.join("pr").join(aptpl_name(serial))
+}
+
+/// The name of that file.
+pub fn aptpl_name(serial: &str) -> String {
+    format!("aptpl_{serial}")
+}
+
+/// The serial number in such a name.
+pub fn aptpl_serial(name: &str) -> Option<&str> {
+    let serial = name.strip_prefix("aptpl_")?;
+    let plain = !serial.is_empty() && serial.chars().all(|c| c.is_ascii_alphanumeric());
+    Some(serial).filter(|_| plain)
+}
+
+/// The directory of a group's keeper.
+pub fn kept(wwnn: Wwn) -> PathBuf {
+    Path::new(KEPT).join(wwnn.hex())
 }
 
 /// A target fabric's directory, such as `fc`.

@@ -13,7 +13,7 @@ use nix::unistd::getppid;
 
 use super::op::{Done, Op};
 use super::reservation::Key;
-use super::{Cause, Instant, KernelError, bar, bsg, rcu, scsi, size};
+use super::{Cause, Instant, KernelError, bar, bsg, keeper, rcu, scsi, size, state};
 
 /// Since boot, suspended time left out: the same in parent and child.
 pub fn monotonic() -> Instant {
@@ -61,6 +61,12 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
         Op::LiftBar(wwpn) => bar::lift(*wwpn, op),
         Op::Expedite => rcu::expedite(root, getppid(), op),
         Op::Relax => rcu::relax(root, getppid(), op),
+        Op::LoadState(device) => {
+            state::load(&at(device)).map(Done::State).map_err(|cause| op.failed(cause))
+        }
+        Op::Keep { device, at: dir } => keeper::keep(&at(device), &at(dir), op),
+        Op::HearKeeper(dir) => keeper::hear(&at(dir), op),
+        Op::EndKeeper(dir) => keeper::end(&at(dir), op),
         Op::Echo(port) => bsg::echo(&at(port), op),
         Op::ReadDisk(disk) => read_disk(&at(disk)).map_err(|e| op.failed(Cause::of(&e))),
     }

@@ -43,20 +43,29 @@ pub fn frame(group: &Group, driver: &dyn Driver) -> Vec<Chain> {
 pub fn build(group: &Group, disks: &[Disk], export: &Export) -> Vec<Chain> {
     let missing = disks.iter().map(|disk| {
         let path = backstore_path(group.wwnn, disk.lun);
-        match export.backstore(&path).filter(|b| b.enabled) {
+        let there = export.backstore(&path);
+        // One that no LUN leads to yet may have been told of reservations, and does not
+        // say so: told twice it would have them twice.
+        let half = there.filter(|_| group.state.is_some() && !export.is_linked(&path));
+        let remove = half.map(|_| Op::RemoveDir(path.clone()));
+        match there.filter(|b| b.enabled && remove.is_none()) {
             // A stop that failed leaves its LUNs in transition.
             Some(b) if b.alua == ALUA_ACTIVE_OPTIMIZED => Chain::new(),
             Some(_) => vec![set_alua(&path, ALUA_ACTIVE_OPTIMIZED)],
-            None => vec![
-                Op::MakeDir(path.clone()),
-                write(&path, "control", format!("udev_path={}", disk.node.display())),
-                write(&path, "udev_path", disk.node.display().to_string()),
-                write(&path, "wwn/vpd_unit_serial", disk.unit_serial(group.wwnn)),
-                write(&path, "enable", "1".into()),
-            ],
+            None => remove.into_iter().chain(make(group, disk, &path)).collect(),
         }
     });
     missing.collect()
+}
+
+fn make(group: &Group, disk: &Disk, path: &Path) -> Chain {
+    vec![
+        Op::MakeDir(path.to_owned()),
+        write(path, "control", format!("udev_path={}", disk.node.display())),
+        write(path, "udev_path", disk.node.display().to_string()),
+        write(path, "wwn/vpd_unit_serial", disk.unit_serial(group.wwnn)),
+        write(path, "enable", "1".into()),
+    ]
 }
 
 /// The LUNs of each port.

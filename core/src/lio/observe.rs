@@ -80,6 +80,12 @@ impl Export {
         self.trees.iter().find(|tree| tree.wwpn == wwpn)
     }
 
+    /// Whether a LUN of some port leads to the backstore in a directory.
+    pub fn is_linked(&self, path: &Path) -> bool {
+        let mut luns = self.trees.iter().flat_map(|tree| &tree.luns);
+        luns.any(|lun| lun.leads_to(path))
+    }
+
     /// The backstore in a directory.
     pub fn backstore(&self, path: &Path) -> Option<&Backstore> {
         let found = self.backstores.binary_search_by(|b| b.path.as_path().cmp(path));

@@ -6,11 +6,13 @@ use std::time::Duration;
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric::{self, VirtualPort};
-use crate::group::{DiskSpec, Group, LinkLoss, Ownership, PortSpec};
+use crate::group::{DiskSpec, Group, LinkLoss, Ownership, PortSpec, title};
 use crate::kernel::{self, Chain, Kernel, Op, paths};
 use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
 use crate::ownership;
 use crate::scope::{Found, Scope};
+
+use super::takeover::find_disks;
 
 /// How long a port that is not logged in has to come back, before a monitor fails.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -70,10 +72,13 @@ pub fn health(
     let (mut faults, lost) = ports(kernel, group, &found, budget);
     faults.extend(exports(group, &found));
     faults.extend(turned_away(kernel, group, level));
+    faults.extend(unkept(group, &found));
     if faults.is_empty() && level >= Level::Owner {
-        match disk::find_all(kernel, &group.disks) {
-            Ok(disks) => {
-                faults.extend(deeper(kernel, node, group, &disks, level, budget))
+        faults.extend(unheard(kernel, &found, budget));
+        match find_disks(kernel, group) {
+            Ok((disks, state)) => {
+                let disks: Vec<_> = disks.into_iter().chain(state).collect();
+                faults.extend(deeper(kernel, node, group, &disks, level, budget));
             }
             Err(failure) => faults.push(failure.to_string()),
         }
@@ -194,6 +199,23 @@ fn turned_away(kernel: &dyn Kernel, group: &Group, level: Level) -> Vec<String> 
     group.disks.iter().take(asked).filter_map(fault).collect()
 }
 
+/// A group whose initiators' reservations are to be kept and are not.
+fn unkept(group: &Group, found: &Found) -> Option<String> {
+    let kept = || found.keepers.iter().any(|keeper| keeper.device.is_some());
+    let fault = "initiators' reservations are not kept: there is no keeper";
+    (group.state.is_some() && !kept()).then(|| fault.to_owned())
+}
+
+/// A keeper that has died, or hangs: LIO waits for it, or refuses reservations.
+fn unheard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Vec<String> {
+    let keepers = found.keepers.iter().filter(|keeper| keeper.device.is_some());
+    let chains: Vec<Chain> =
+        keepers.map(|keeper| vec![Op::HearKeeper(keeper.at.clone())]).collect();
+    let end = budget.end.min(kernel.now() + PATIENCE);
+    let results = kernel.run(&chains, end).into_iter();
+    results.filter_map(|result| Some(result.failed?.to_string())).collect()
+}
+
 fn deeper(
     kernel: &dyn Kernel,
     node: &str,
@@ -216,9 +238,9 @@ fn deeper(
             match answer.failed {
                 // A deadline of ours is no proof: slow is not failed.
                 Some(error) if error.is_late() => {
-                    log::warn!("LUN {}: {error}", disk.lun);
+                    log::warn!("{}: {error}", title(disk.lun));
                 }
-                Some(error) => faults.push(format!("LUN {}: {error}", disk.lun)),
+                Some(error) => faults.push(format!("{}: {error}", title(disk.lun))),
                 None => {}
             }
         }

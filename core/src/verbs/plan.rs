@@ -6,6 +6,7 @@
 use crate::budget::Budget;
 use crate::fabric;
 use crate::failure::{Failure, Kind};
+use crate::kept;
 use crate::kernel::Kernel;
 use crate::lio;
 use crate::ownership;
@@ -49,6 +50,10 @@ pub fn takeover_steps(
     let here = observe(kernel, scope, group)?.with_owners(kernel, group, budget)?;
     let mut steps =
         takeover::steps(kernel, group, &here, ownership::key_of(node)).to_vec();
+    if let Some(state) = &here.state {
+        let (disks, export) = (&here.disks, &here.found.export);
+        steps.insert(2, kept::give_back(kernel, group, state, disks, export, budget)?);
+    }
     let create = here
         .absent
         .iter()
@@ -83,7 +88,7 @@ pub fn release_steps(
     if !errors.is_empty() {
         return Err(Failure::kernel("read the reservations", &errors));
     }
-    steps.push(Step::new(CLOSE, closing(&found.export.backstores, &ours, key)));
+    steps.push(Step::new(CLOSE, closing(&found, &ours, key)));
     let (title, hbas) = lio::remove_hbas(&found.export);
     steps.push(Step::new(title, hbas));
     Ok(without_empty(steps))

@@ -11,9 +11,10 @@ use std::time::Duration;
 use crate::budget::Budget;
 use crate::fabric::{self, VirtualPort};
 use crate::failure::{Failure, Kind};
+use crate::kept;
 use crate::kernel::reservation::Key;
 use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op};
-use crate::lio::{self, Backstore};
+use crate::lio;
 use crate::ownership;
 use crate::phases::Phases;
 use crate::registry;
@@ -85,11 +86,12 @@ pub fn release(
     phases.end(kernel, "disown");
 
     if left.is_empty() && !still.is_empty() {
-        let Found { vports, export } = still;
+        let Found { vports, export, keepers } = still;
         let names = vports.into_iter().map(|port| port.vport);
         let trees = export.trees.into_iter().map(|tree| tree.path.display().to_string());
         let hbas = export.hbas.into_iter().map(|path| path.display().to_string());
-        let names: Vec<_> = names.chain(trees).chain(hbas).collect();
+        let keepers = keepers.into_iter().map(|keeper| keeper.at.display().to_string());
+        let names: Vec<_> = names.chain(trees).chain(hbas).chain(keepers).collect();
         let cause = format!("still there: {}", names.join(", "));
         left.push(Failure::new(Kind::Failed, "look once more", cause));
     }
@@ -119,7 +121,7 @@ fn disown(
         errors.extend(ownership::give_up(kernel, &ours, key, budget));
         return (Vec::new(), errors);
     }
-    let step = Step::new(CLOSE, closing(&found.export.backstores, &disks, key));
+    let step = Step::new(CLOSE, closing(found, &disks, key));
     let mut results = step.run(kernel, budget);
     let others = results.split_off(disks.len().min(results.len()));
     let mut open: Vec<_> =
@@ -127,7 +129,9 @@ fn disown(
     let (mut closed, mut left) = (Vec::new(), Vec::new());
     for ((disk, chain), result) in disks.into_iter().zip(&step.chains).zip(results) {
         match (chain.get(result.done.len()), result.failed) {
-            (Some(Op::RemoveDir(_)), Some(error)) => open.push(error),
+            (Some(Op::RemoveDir(_) | Op::Unlink(_) | Op::EndKeeper(_)), Some(error)) => {
+                open.push(error);
+            }
             (_, failed) => {
                 closed.push(disk);
                 left.push(ChainResult { failed, ..result });
@@ -139,10 +143,14 @@ fn disown(
 
 /// What gives up some disks, each once it is closed: one that could not be closed stays
 /// ours, without an owner it is open to all. Then what closes the backstores of others.
-pub(super) fn closing(stores: &[Backstore], disks: &[PathBuf], key: Key) -> Vec<Chain> {
+pub(super) fn closing(found: &Found, disks: &[PathBuf], key: Key) -> Vec<Chain> {
     let mut close: BTreeMap<&PathBuf, Chain> = BTreeMap::new();
-    for store in stores {
+    for store in &found.export.backstores {
         close.entry(&store.device).or_default().extend(lio::close(store));
+    }
+    for keeper in &found.keepers {
+        let device = keeper.device.as_ref().unwrap_or(&keeper.at);
+        close.entry(device).or_default().extend(kept::end(keeper));
     }
     let of = |disk: &PathBuf| {
         let mut chain = close.remove(disk).unwrap_or_default();

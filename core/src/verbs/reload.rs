@@ -23,7 +23,7 @@ use crate::step::Step;
 use super::drain::{PERCENT_TO_DRAIN, in_flight, still_in_flight, wait_until};
 use super::expedited::expedited;
 use super::look;
-use super::takeover::{driver, export, misconfigured};
+use super::takeover::{driver, export, find_disks, misconfigured};
 
 /// Changes a group that is served here to what its configuration says now, without its
 /// ports being touched. Where nothing has changed it does nothing.
@@ -40,9 +40,10 @@ pub fn reload(
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
     let driver = driver(group)?;
-    let disks = disk::find_all(kernel, &group.disks)?;
+    let (disks, state) = find_disks(kernel, group)?;
+    let all: Vec<Disk> = disks.iter().chain(&state).cloned().collect();
     let found = look(kernel, scope)?;
-    let entries = entries(kernel, node, group, &disks, scope, &found)?;
+    let entries = entries(kernel, node, group, &all, scope, &found)?;
     let obsolete = Obsolete::of(group, &disks, &found.export);
 
     // Until all is done the database has both: what comes and what goes may be ours.
@@ -76,7 +77,7 @@ pub fn reload(
     phases.end(kernel, "remove");
     if owned {
         let mut left = scope.disks(kernel, &found.export);
-        let stay: BTreeSet<_> = disks.iter().map(|disk| &disk.node).collect();
+        let stay: BTreeSet<_> = all.iter().map(|disk| &disk.node).collect();
         left.retain(|node| !stay.contains(node));
         let errors = ownership::give_up(kernel, &left, key, budget);
         if !errors.is_empty() {
@@ -87,7 +88,8 @@ pub fn reload(
     disk::rescan(kernel, &disks, budget);
     let now = look(kernel, scope)?.export;
     expedited(kernel, scope, budget, || {
-        export(kernel, group, driver, &disks, &now, budget)
+        let here = (disks.as_slice(), state.as_ref());
+        export(kernel, group, driver, here, &now, budget)
     })?;
     phases.end(kernel, "export");
     entries.iter().try_for_each(|entry| registry::record(kernel, entry))

@@ -1,6 +1,6 @@
 //! Takeover: own the disks, build the target, and only then let the port appear.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -12,7 +12,8 @@ use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort, VirtualPort};
 use crate::failure::{Failure, Kind};
-use crate::group::{DriverChoice, Group, Ownership, PortSpec};
+use crate::group::{DriverChoice, Group, Ownership, PortSpec, STATE};
+use crate::kept;
 use crate::kernel::reservation::{Key, Reservation};
 use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op, paths};
 use crate::lio::{self, Driver, Export, TCM_FC};
@@ -30,7 +31,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// A takeover's observations: what this node has for the group.
 pub(super) struct Here {
     pub driver: &'static dyn Driver,
+    /// The LUNs' disks.
     pub disks: Vec<Disk>,
+    /// The state device, where the group has one.
+    pub state: Option<Disk>,
     /// As the disks report it; empty where it was not asked for.
     pub reservations: Vec<Reservation>,
     pub found: Found,
@@ -54,12 +58,13 @@ pub fn takeover(
     let group = scope.group.as_ref().map_err(misconfigured)?;
     let mut here = observe(kernel, scope, group)?;
     let exported = here.found.export.backstores.iter().any(|b| b.enabled);
-    if exported || !ownership::seem_free(kernel, &here.disks, budget) {
+    let owned = here.owned();
+    if exported || !ownership::seem_free(kernel, &owned, budget) {
         here = here.with_owners(kernel, group, budget)?;
         not_lost(group, &here, ownership::key_of(node))?;
     }
     let entry = |(port, physical): &(PortSpec, PhysicalPort)| {
-        Entry::new(kernel, node, group, &here.disks, port, physical)
+        Entry::new(kernel, node, group, &owned, port, physical)
     };
     let entries: Vec<Entry> = here.absent.iter().map(entry).collect();
     entries.iter().try_for_each(|entry| registry::record(kernel, entry))?;
@@ -119,9 +124,10 @@ pub(super) fn observe(
 ) -> Result<Here, Failure> {
     let driver = driver(group)?;
     target_is_here(kernel, driver)?;
-    let disks = disk::find_all(kernel, &group.disks)?;
+    let (disks, state) = find_disks(kernel, group)?;
     let found = look(kernel, scope)?;
     same_disks(group, &disks, &found.export)?;
+    same_state(state.as_ref(), &found)?;
     let mut absent = Vec::new();
     for port in &group.ports {
         match found.vports.iter().find(|vport| vport.wwpn == port.wwpn) {
@@ -135,10 +141,30 @@ pub(super) fn observe(
             None => absent.push((*port, fabric::choose(kernel, port, driver)?)),
         }
     }
-    Ok(Here { driver, disks, reservations: Vec::new(), found, absent })
+    Ok(Here { driver, disks, state, reservations: Vec::new(), found, absent })
+}
+
+/// The disks of a group's LUNs, and its state device.
+///
+/// # Errors
+/// See [`disk::find_all`].
+pub(super) fn find_disks(
+    kernel: &dyn Kernel,
+    group: &Group,
+) -> Result<(Vec<Disk>, Option<Disk>), Failure> {
+    let specs: Vec<_> = group.disks.iter().cloned().chain(group.state_disk()).collect();
+    let found = disk::find_all(kernel, &specs)?;
+    let (state, disks): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|disk| disk.lun == STATE);
+    Ok((disks, state.into_iter().next()))
 }
 
 impl Here {
+    /// Every disk that a node owns or does not: the LUNs', then the state device.
+    pub(super) fn owned(&self) -> Vec<Disk> {
+        self.disks.iter().chain(&self.state).cloned().collect()
+    }
+
     /// With the disks' owners, where reservations are ours to make.
     pub(super) fn with_owners(
         self,
@@ -147,7 +173,7 @@ impl Here {
         budget: Budget,
     ) -> Result<Self, Failure> {
         let reservations = match group.ownership {
-            Ownership::Scsi3Pr => ownership::observe(kernel, &self.disks, budget)?,
+            Ownership::Scsi3Pr => ownership::observe(kernel, &self.owned(), budget)?,
             Ownership::None => Vec::new(),
         };
         Ok(Self { reservations, ..self })
@@ -203,6 +229,18 @@ fn same_disks(group: &Group, disks: &[Disk], export: &Export) -> Result<(), Fail
     Ok(())
 }
 
+/// A keeper that keeps on another device would be believed to be this group's.
+fn same_state(state: Option<&Disk>, found: &Found) -> Result<(), Failure> {
+    for device in found.keepers.iter().filter_map(|keeper| keeper.device.as_ref()) {
+        if state.is_none_or(|state| state.node != *device) {
+            let cause = format!("reservations are kept on {} here", device.display());
+            return Err(Failure::new(Kind::Failed, "look at this node", cause)
+                .advise("Stop the group here first"));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses to take back a disk that another node has taken while it is exported here: with
 /// our key on it again, both could write.
 fn not_lost(group: &Group, here: &Here, key: Key) -> Result<(), Failure> {
@@ -231,11 +269,17 @@ fn build(
         let [frame, own, rest @ ..] = steps(kernel, group, here, key);
         apply(kernel, &frame, budget)?;
         let results = match group.ownership {
-            Ownership::Scsi3Pr => ownership::own(kernel, &here.disks, &own, key, budget)?,
+            Ownership::Scsi3Pr => ownership::own(kernel, &here.owned(), &own, key, budget)?,
             Ownership::None => own.run(kernel, budget),
         };
         done(own.title, results)?;
         phases.end(kernel, "own");
+        if let Some(state) = &here.state {
+            let (disks, export) = (&here.disks, &here.found.export);
+            let give_back = kept::give_back(kernel, group, state, disks, export, budget)?;
+            apply(kernel, &give_back, budget)?;
+            phases.end(kernel, "give back");
+        }
         rest.iter().try_for_each(|step| apply(kernel, step, budget))
     })?;
     phases.end(kernel, "export");
@@ -270,7 +314,9 @@ pub(super) fn steps(
     let now = &here.found.export;
     let [frame, open, luns, map] =
         export_steps(kernel, group, here.driver, &here.disks, now);
-    let own = here.disks.iter().zip(open.chains).enumerate().map(|(at, (disk, open))| {
+    let open = open.chains.into_iter().chain(here.state.iter().map(|_| Chain::new()));
+    let owned = here.owned();
+    let own = owned.iter().zip(open).enumerate().map(|(at, (disk, open))| {
         let take = match group.ownership {
             // Of one that nothing is known of: as if it were free.
             Ownership::Scsi3Pr => {
@@ -285,17 +331,23 @@ pub(super) fn steps(
     [frame, own, luns, map]
 }
 
-/// Exports what is not exported yet, disks first.
+/// Exports what is not exported yet, disks first; given with the state device.
 pub(super) fn export(
     kernel: &dyn Kernel,
     group: &Group,
     driver: &dyn Driver,
-    disks: &[Disk],
+    (disks, state): (&[Disk], Option<&Disk>),
     now: &Export,
     budget: Budget,
 ) -> Result<(), Failure> {
-    let steps = export_steps(kernel, group, driver, disks, now);
-    steps.iter().try_for_each(|step| apply(kernel, step, budget))
+    let [frame, open, luns, map] = export_steps(kernel, group, driver, disks, now);
+    apply(kernel, &frame, budget)?;
+    apply(kernel, &open, budget)?;
+    if let Some(state) = state {
+        apply(kernel, &kept::give_back(kernel, group, state, disks, now, budget)?, budget)?;
+    }
+    apply(kernel, &luns, budget)?;
+    apply(kernel, &map, budget)
 }
 
 fn apply(kernel: &dyn Kernel, step: &Step, budget: Budget) -> Result<(), Failure> {
@@ -319,11 +371,20 @@ fn export_steps(
     disks: &[Disk],
     now: &Export,
 ) -> [Step; 4] {
+    let root = kept::root(kernel);
     let mut frame = lio::frame(group, driver);
-    frame.extend(state_directory(kernel));
+    frame.extend(root.as_deref().map(state_directory));
+    let mut backstores = lio::build(group, disks, now);
+    if let (Some(root), Some(_)) = (root, &group.state) {
+        for (disk, chain) in disks.iter().zip(&mut backstores) {
+            if !now.is_linked(&lio::backstore_path(group.wwnn, disk.lun)) {
+                chain.extend(kept::lead(&root, group, disk));
+            }
+        }
+    }
     [
         Step::new("make the target's directories", frame),
-        Step::new("make the backstores", lio::build(group, disks, now)),
+        Step::new("make the backstores", backstores),
         Step::new("make the LUNs", lio::luns(group, driver, now)),
         Step::new("map the LUNs", lio::mapped_luns(group, driver, now)),
     ]
@@ -331,11 +392,8 @@ fn export_steps(
 
 /// Without this directory LIO refuses even those reservations of initiators that it need
 /// not store (`core_scsi3_update_and_write_aptpl`).
-fn state_directory(kernel: &dyn Kernel) -> Option<Chain> {
-    let root = PathBuf::from(kernel.read(&paths::lio_dbroot()).ok()?.trim());
-    let known = ["/var", "/etc"].iter().any(|dir| paths::is_below(&root, dir));
-    let make = |path| Op::MakeDir(path);
-    known.then(|| vec![make(root.clone()), make(root.join("pr"))])
+fn state_directory(root: &Path) -> Chain {
+    vec![Op::MakeDir(root.to_owned()), Op::MakeDir(root.join("pr"))]
 }
 
 fn advice(errors: &[KernelError]) -> &'static str {

@@ -31,6 +31,8 @@ pub struct Setup {
     pub disks: Vec<(u16, String)>,
     pub initiators: Vec<String>,
     pub home: String,
+    /// Kernel name of the state device, where there is one.
+    pub state: Option<String>,
 }
 
 pub const INITIATORS: [&str; 2] = ["21:00:00:24:ff:00:00:01", "21:00:00:24:ff:00:00:02"];
@@ -50,7 +52,14 @@ impl Setup {
                 .collect(),
             initiators: INITIATORS.map(str::to_owned).to_vec(),
             home: "a".into(),
+            state: None,
         }
+    }
+
+    /// The same, with a state device.
+    pub fn keeping(mut self) -> Self {
+        self.state = Some("sdz".into());
+        self
     }
 
     /// The same group after a change: its first LUN is gone, its last number leads to
@@ -79,13 +88,15 @@ impl Setup {
             "disks" => self.disks.iter().map(disk).collect::<Vec<_>>().join(" "),
             "initiators" => self.initiators.join(" "),
             "home" => self.home.clone(),
+            "state" => format!("/dev/disk/by-id/wwn-{}", self.state.as_ref()?),
             _ => return None,
         })
     }
 
     pub fn san(&self) -> SharedSan {
         let names = self.disks.iter().map(|(_, name)| name.as_str());
-        let names: Vec<_> = names.chain(SPARE).collect();
+        let state = self.state.iter().map(String::as_str);
+        let names: Vec<_> = names.chain(SPARE).chain(state).collect();
         Rc::new(RefCell::new(San::new(&names, &initiators())))
     }
 }
@@ -170,9 +181,13 @@ impl Node {
             "/sys/kernel/config/target/core",
             "/sys/kernel/config/target/fc",
             "/run/understudy/ports",
+            "/run/understudy/kept",
+            "/var/target/pr",
         ];
         let paths = below.iter().flat_map(|dir| self.kernel.below(dir));
         let mut left: Vec<_> = paths.map(|path| path.display().to_string()).collect();
+        left.extend(self.kernel.read("/proc/self/mounts".as_ref()).ok());
+        left.retain(|line| !line.is_empty());
         let san = self.san.borrow();
         let keyed = san
             .disks
@@ -192,7 +207,8 @@ impl Node {
         let (disks, key) = (&self.san.borrow().disks, key_of(self.name));
         disks.names().all(|name| {
             let now = disks.reservation(name);
-            match self.setup.disks.iter().any(|(_, its)| its == name) {
+            let mut names = self.setup.disks.iter().map(|(_, its)| its);
+            match names.any(|its| its == name) || self.setup.state.as_ref() == Some(name) {
                 true => now.owned_by(key),
                 false => !now.keys.contains(&key),
             }

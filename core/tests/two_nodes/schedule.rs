@@ -552,5 +552,6 @@ fn setup(home: usize, rng: &mut Rng) -> Setup {
         disks: (0..luns).map(|n| (n as u16, format!("sd{}{n}", NAMES[home]))).collect(),
         initiators: INITIATORS.map(str::to_owned).to_vec(),
         home: NAMES[home].into(),
+        state: None,
     }
 }

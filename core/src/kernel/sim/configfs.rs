@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
+use super::registrations;
 use super::tree::{Entry, Tree};
 use crate::kernel::op::Done;
 use crate::kernel::{Cause, paths};
@@ -113,6 +114,8 @@ fn populate(tree: &mut Tree, path: &Path, item: Item) {
                 ("enable", "0\n"),
                 ("wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: \n"),
                 ("alua/default_tg_pt_gp/alua_access_state", "0\n"),
+                ("attrib/force_pr_aptpl", "0\n"),
+                ("pr/res_aptpl_metadata", "Ready to process PR APTPL metadata..\n"),
             ] {
                 tree.file(path.join(attribute), text);
             }
@@ -155,6 +158,10 @@ pub fn make_link(tree: &mut Tree, at: &Path, to: &Path) -> Result<Done, Cause> {
         Some(_) => return Err(errno(Errno::EEXIST)),
         None => {}
     }
+    if !at.starts_with(paths::TARGET) {
+        tree.link(at, to);
+        return Ok(Done::Changed);
+    }
     let dir = at.parent().ok_or(errno(Errno::ENOENT))?;
     if tree.get_dir(dir).is_none() || tree.get_dir(to).is_none() {
         return Err(errno(Errno::ENOENT));
@@ -181,6 +188,13 @@ pub fn make_link(tree: &mut Tree, at: &Path, to: &Path) -> Result<Done, Cause> {
         target.linked += 1;
     }
     tree.link(at, to);
+    if let Some(Item::MappedLun(_)) = item(dir) {
+        let initiator = dir.parent().and_then(|acl| acl.file_name()?.to_str()?.parse().ok());
+        let (port, store) = (port_of(dir), store(tree, to).map(Path::to_owned));
+        if let (Some(port), Some(initiator), Some(store)) = (port, initiator, store) {
+            registrations::mapped(tree, &store, port, initiator);
+        }
+    }
     Ok(Done::Changed)
 }
 
@@ -189,6 +203,7 @@ pub fn unlink(tree: &mut Tree, path: &Path) -> Result<Done, Errno> {
     match tree.get(path) {
         None => return Ok(Done::Unchanged),
         Some(Entry::Link(_)) => {}
+        Some(_) if !path.starts_with(paths::TARGET) => {}
         Some(_) => return Err(Errno::EPERM),
     }
     if let Some(Entry::Link(to)) = tree.remove(path) {
@@ -214,6 +229,12 @@ pub fn write(tree: &mut Tree, path: &Path, text: &str) -> Result<Done, Errno> {
         "vpd_unit_serial" if linked => return Err(Errno::EINVAL),
         "vpd_unit_serial" => value = format!("T10 VPD Unit Serial Number: {text}\n"),
         "alua_access_state" if !enabled => return Err(Errno::ENODEV),
+        // `target_pr_res_aptpl_metadata_store`, `force_pr_aptpl_store`
+        "res_aptpl_metadata" | "force_pr_aptpl" if linked => return Err(Errno::EINVAL),
+        "res_aptpl_metadata" => {
+            let store = store.to_owned();
+            return registrations::tell(tree, &store, text);
+        }
         _ => {}
     }
     tree.file(path, value);
@@ -279,8 +300,15 @@ pub fn served(tree: &Tree, port: Wwn, initiator: Wwn, lun: u16) -> Option<Served
     backstore(tree, &acl)
 }
 
-/// What is behind a LUN, a mapped LUN, or the link in one of them.
-pub fn backstore(tree: &Tree, path: &Path) -> Option<Served> {
+/// The backstore behind an initiator's LUN.
+pub fn store_of(tree: &Tree, port: Wwn, initiator: Wwn, lun: u16) -> Option<PathBuf> {
+    let tpg = paths::lio_port("fc", port).join("tpgt_1");
+    let acl = tpg.join("acls").join(initiator.to_string()).join(format!("lun_{lun}"));
+    store(tree, &acl).map(Path::to_owned)
+}
+
+/// The backstore behind a LUN, a mapped LUN, or the link in one of them.
+fn store<'a>(tree: &'a Tree, path: &'a Path) -> Option<&'a Path> {
     let mut at = path;
     while item(at) != Some(Item::Backstore) {
         at = match tree.get(at)? {
@@ -288,7 +316,12 @@ pub fn backstore(tree: &Tree, path: &Path) -> Option<Served> {
             _ => tree.first_link(at)?,
         };
     }
-    let store = at;
+    Some(at)
+}
+
+/// What is behind a LUN, a mapped LUN, or the link in one of them.
+pub fn backstore(tree: &Tree, path: &Path) -> Option<Served> {
+    let store = store(tree, path)?;
     let state = tree.read(&store.join("alua/default_tg_pt_gp/alua_access_state")).ok()?;
     Some(Served {
         device: disk(tree, store)?.to_owned(),

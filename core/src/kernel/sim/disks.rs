@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::kernel::Cause;
 use crate::kernel::op::{Done, Op};
+use crate::kernel::state::Record;
 use crate::kernel::reservation::{
     Holder, Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY,
 };
@@ -18,6 +19,8 @@ struct Disk {
     deaf: bool,
     /// Of 512 bytes each, where it says so.
     sectors: Option<u64>,
+    /// What a keeper has put there.
+    state: Vec<Record>,
 }
 
 /// Disks by their kernel names, which are the same on every node.
@@ -58,6 +61,19 @@ impl Disks {
         if let Some(disk) = self.0.get_mut(name) {
             disk.sectors = Some(sectors);
         }
+    }
+
+    /// Puts what is known of a LUN in place of what was.
+    pub(super) fn put(&mut self, name: &str, record: Record) {
+        if let Some(disk) = self.0.get_mut(name) {
+            disk.state.retain(|old| old.serial != record.serial);
+            disk.state.push(record);
+        }
+    }
+
+    /// What a keeper has put on a disk.
+    pub(super) fn state(&self, name: &str) -> Vec<Record> {
+        self.0.get(name).map_or(Vec::new(), |disk| disk.state.clone())
     }
 
     /// How many sectors a disk says that it has.

@@ -122,6 +122,10 @@ fn errnos(op: &Op) -> &'static [Errno] {
         Op::Rescan(_) => &[EIO, ENOENT],
         Op::ReadyBar | Op::Bar { .. } | Op::LiftBar(_) => &[ENOENT, ENOMEM],
         Op::Expedite | Op::Relax => &[ENOENT, EROFS],
+        Op::LoadState(_) => &[EIO, ENXIO],
+        Op::Keep { .. } => &[ENOENT, EIO, EAGAIN, ENOMEM],
+        Op::HearKeeper(_) => &[ENOTCONN],
+        Op::EndKeeper(_) => &[EBUSY, EPERM],
         Op::Echo(_) => &[ENOENT, ENXIO, ETIMEDOUT, EAGAIN],
     }
 }

@@ -9,6 +9,7 @@ mod disks;
 mod faults;
 mod lanes;
 mod perform;
+mod registrations;
 mod rng;
 mod san;
 mod traffic;

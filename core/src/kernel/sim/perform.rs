@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::configfs::{self, Item};
+use super::registrations;
 use super::san::San;
 use crate::kernel::op::{Done, Op};
 use crate::kernel::{Cause, paths};
@@ -70,6 +71,13 @@ impl San {
                 }
                 Ok(Done::Unchanged)
             }
+            Op::LoadState(device) => {
+                let name = device.file_name().unwrap_or_default().to_string_lossy();
+                Ok(Done::State(self.disks.state(&name)))
+            }
+            Op::Keep { device, at } => Ok(registrations::keep(tree, device, at)),
+            Op::HearKeeper(at) => registrations::hear(tree, at).map_err(errno),
+            Op::EndKeeper(at) => Ok(registrations::end(tree, at)),
             // Which processes want it is the real kernel's side's business (`rcu.rs`).
             Op::Expedite => {
                 tree.file(paths::RCU_EXPEDITED, "1\n");

@@ -152,6 +152,9 @@ impl San {
         tree.file(paths::driver_name("host2"), "fcoe\n");
         tree.dir(&paths::module("tcm_fc"));
         tree.dir(&paths::lio_core());
+        tree.file(paths::MOUNTS, "");
+        tree.file(paths::lio_dbroot(), "/var/target\n");
+        tree.dir(Path::new("/var"));
         tree.file(paths::RCU_EXPEDITED, "0\n");
         self.abort_commands_of(node);
         if let Some(there) = self.nodes.get_mut(node) {

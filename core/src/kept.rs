@@ -1,0 +1,165 @@
+//! Initiators' own persistent reservations, kept across a takeover. LIO holds them in memory
+//! and loses them with it; what it writes for a loss of power it writes on this node alone.
+//! So it is led to write through a keeper onto a device that moves with the group, and is
+//! told of it on the next node, before the port appears.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::aptpl;
+use crate::budget::Budget;
+use crate::disk::Disk;
+use crate::failure::{Failure, Kind};
+use crate::group::{Group, Preserve};
+use crate::kernel::{self, Chain, Done, Kernel, KernelError, Op, paths};
+use crate::lio;
+use crate::step::Step;
+use crate::wwn::Wwn;
+
+/// The step in which LIO is told.
+pub const GIVE_BACK: &str = "give initiators their reservations back";
+
+/// A keeper on this node, or what is left of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keeper {
+    /// The directory in which LIO writes.
+    pub at: PathBuf,
+    /// The state device; none where no keeper is there any more.
+    pub device: Option<PathBuf>,
+    /// The links by which LIO comes there.
+    pub links: Vec<PathBuf>,
+}
+
+/// The keepers of groups with these node names. Links are looked for where there is a
+/// keeper, or `expected` to be one.
+///
+/// # Errors
+/// When something is there and cannot be read.
+pub fn observe(
+    kernel: &dyn Kernel,
+    wwnns: &[Wwn],
+    expected: bool,
+) -> Result<Vec<Keeper>, KernelError> {
+    let mounts = kernel::attribute(kernel, Path::new(paths::MOUNTS))?;
+    let device = |at: &Path| {
+        let mut words = mounts.lines().map(|line| line.split_whitespace());
+        let mount = words.find_map(|mut words| {
+            Some((words.next()?, words.next()?)).filter(|(_, on)| Path::new(on) == at)
+        });
+        mount.map(|(device, _)| PathBuf::from(device))
+    };
+    let mut keepers: Vec<_> = wwnns
+        .iter()
+        .map(|wwnn| paths::kept(*wwnn))
+        .map(|at| Keeper { device: device(&at), at, links: Vec::new() })
+        .collect();
+    if expected || keepers.iter().any(|keeper| keeper.device.is_some()) {
+        let links = links(kernel)?;
+        for keeper in &mut keepers {
+            let its = links.iter().filter(|(_, to)| to.starts_with(&keeper.at));
+            keeper.links = its.map(|(link, _)| link.clone()).collect();
+        }
+    }
+    keepers.retain(|keeper| keeper.device.is_some() || !keeper.links.is_empty());
+    Ok(keepers)
+}
+
+fn links(kernel: &dyn Kernel) -> Result<Vec<(PathBuf, PathBuf)>, KernelError> {
+    let Some(root) = root(kernel) else { return Ok(Vec::new()) };
+    let dir = root.join("pr");
+    if kernel.exists(&dir) { kernel.links(&dir) } else { Ok(Vec::new()) }
+}
+
+/// LIO's directory for state files. It is a text that anybody could have set: only where it
+/// is a place for such files is anything made or removed there.
+pub fn root(kernel: &dyn Kernel) -> Option<PathBuf> {
+    let root = PathBuf::from(kernel.read(&paths::lio_dbroot()).ok()?.trim());
+    ["/var", "/etc"].iter().any(|dir| paths::is_below(&root, dir)).then_some(root)
+}
+
+/// What ends a keeper. No initiator is logged in any more.
+pub fn end(keeper: &Keeper) -> Chain {
+    let links = keeper.links.iter().cloned().map(Op::Unlink);
+    links.chain([Op::EndKeeper(keeper.at.clone())]).collect()
+}
+
+/// What has LIO write what it knows of a new LUN where the keeper takes it, and at every
+/// change: by itself it writes only what an initiator has asked to survive (APTPL).
+pub fn lead(root: &Path, group: &Group, disk: &Disk) -> Chain {
+    let serial = disk.unit_serial(group.wwnn);
+    let file = paths::aptpl(root, &serial);
+    let to = paths::kept(group.wwnn).join(paths::aptpl_name(&serial));
+    // What LIO has written there by itself is of another time.
+    let mut chain = vec![Op::Unlink(file.clone()), Op::Link { at: file, to }];
+    if group.preserve == Preserve::All {
+        let path = lio::backstore_path(group.wwnn, disk.lun).join("attrib/force_pr_aptpl");
+        chain.push(Op::Write { path, text: "1".into() });
+    }
+    chain
+}
+
+/// The step that has a keeper run, and tells LIO what initiators had registered and
+/// reserved on those of some LUNs that are exported nowhere yet: afterwards it would not
+/// listen. The state device is this node's by now.
+///
+/// # Errors
+/// The device cannot be read. Then nothing may be served: who was kept out by a
+/// reservation would be let in.
+pub fn give_back(
+    kernel: &dyn Kernel,
+    group: &Group,
+    state: &Disk,
+    disks: &[Disk],
+    export: &lio::Export,
+    budget: Budget,
+) -> Result<Step, Failure> {
+    let load = vec![Op::LoadState(state.node.clone())];
+    if root(kernel).is_none() {
+        let cause = format!("{} names no place below /var", paths::lio_dbroot().display());
+        return Err(Failure::new(Kind::Node, GIVE_BACK, cause)
+            .advise("LIO sets it when it is loaded; see who has changed it"));
+    }
+    let mut loaded = kernel.run(&[load], budget.end).into_iter().map(|r| r.into_last());
+    let records = match loaded.next() {
+        Some(Ok(Done::State(records))) => records,
+        Some(Err(error)) => return Err(unreadable(&error)),
+        _ => Vec::new(),
+    };
+    let known: BTreeMap<_, _> =
+        records.iter().map(|record| (record.serial.as_str(), &record.text)).collect();
+    let keep =
+        Op::Keep { device: state.node.clone(), at: paths::kept(group.wwnn) };
+    let mut chains = vec![vec![keep]];
+    for disk in disks {
+        let path = lio::backstore_path(group.wwnn, disk.lun);
+        let Some(text) = known.get(disk.unit_serial(group.wwnn).as_str()) else { continue };
+        if !export.is_linked(&path) {
+            chains.push(told(group, disk, &path, text));
+        }
+    }
+    Ok(Step::new(GIVE_BACK, chains))
+}
+
+/// What LIO is told of a LUN.
+fn told(group: &Group, disk: &Disk, backstore: &Path, text: &str) -> Chain {
+    let registrations = aptpl::registrations(text);
+    let write = |registration: &aptpl::Registration| {
+        let path = backstore.join("pr/res_aptpl_metadata");
+        Op::Write { path, text: registration.metadata(disk.lun) }
+    };
+    let (ours, gone): (Vec<_>, Vec<_>) =
+        registrations.iter().partition(|registration| registration.is_of(group));
+    for registration in gone {
+        let who = registration.get("initiator_node");
+        log::info!("LUN {}: {who} is no initiator of the group any more", disk.lun);
+    }
+    ours.into_iter().map(write).collect()
+}
+
+fn unreadable(error: &KernelError) -> Failure {
+    Failure { kind: Kind::Node, ..Failure::kernel(GIVE_BACK, std::slice::from_ref(error)) }
+        .advise(
+            "Without it those whom a reservation keeps out would be let in. To begin anew, \
+             write zeros to the first MiB of the state device",
+        )
+}
