@@ -21,10 +21,22 @@ struct Lun {
     block: u32,
     /// Its size in units of 512 bytes; 0 where the disk does not say.
     sectors: u64,
+    /// A digest of what LIO takes from this node's way to the disk and cannot be told;
+    /// `None` of a node that does not say.
+    limits: Option<u16>,
 }
 
+/// These: the largest transfer, the best one (VPD page B0), the write cache (mode page 8,
+/// VPD page 86).
+const LIMITS: [&str; 4] = [
+    "queue/max_hw_sectors_kb",
+    "queue/minimum_io_size",
+    "queue/optimal_io_size",
+    "queue/write_cache",
+];
+
 /// The LUNs of a group, as a node presents them or would. Printed and read as a list of
-/// `LUN:SERIAL:BLOCK:SECTORS`, with commas between.
+/// `LUN:SERIAL:BLOCK:SECTORS:LIMITS`, with commas between.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Identity(BTreeMap<u16, Lun>);
 
@@ -35,6 +47,8 @@ pub enum Difference {
     Another(String),
     /// Only its size, in words: a takeover looks anew.
     Size(String),
+    /// Only limits that LIO takes from the node's own way to the disk, in words.
+    Limits(String),
 }
 
 impl Identity {
@@ -57,10 +71,15 @@ impl Identity {
                 let (its, other) = (here.words(), there.words());
                 let what = format!("LUN {number} is {its}, there {other}");
                 found.push(Difference::Another(what));
-            } else if here.sectors != there.sectors {
+                continue;
+            }
+            if here.sectors != there.sectors {
                 let (its, other) = (here.sectors, there.sectors);
                 let what = format!("LUN {number} has {its} sectors, there {other}");
                 found.push(Difference::Size(what));
+            }
+            if here.limits.zip(there.limits).is_some_and(|(its, other)| its != other) {
+                found.push(Difference::Limits(format!("LUN {number}")));
             }
         }
         let only_there = other.0.keys().filter(|number| !self.0.contains_key(number));
@@ -77,10 +96,17 @@ impl Lun {
             kernel::attribute(kernel, &path).ok().and_then(|text| text.parse().ok())
         };
         let block = number("queue/logical_block_size").unwrap_or(0);
+        let limit = |attribute| {
+            let path = paths::block(&disk.name, attribute);
+            kernel::attribute(kernel, &path).unwrap_or_default()
+        };
+        let limits = LIMITS.map(limit);
+        let limits = fnv128(&limits.each_ref().map(String::as_str)) as u16;
         Self {
             serial: fnv128(&[&disk.unit_serial(wwnn)]) as u32,
             block: u32::try_from(block).unwrap_or(0),
             sectors: number("size").unwrap_or(0),
+            limits: Some(limits),
         }
     }
 
@@ -91,9 +117,13 @@ impl Lun {
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, (number, Lun { serial, block, sectors })) in self.0.iter().enumerate() {
+        for (i, (number, lun)) in self.0.iter().enumerate() {
+            let Lun { serial, block, sectors, limits } = lun;
             let comma = if i == 0 { "" } else { "," };
             write!(f, "{comma}{number}:{serial:08x}:{block}:{sectors}")?;
+            if let Some(limits) = limits {
+                write!(f, ":{limits:04x}")?;
+            }
         }
         Ok(())
     }
@@ -110,7 +140,11 @@ impl FromStr for Identity {
             let number = next()?.parse().ok()?;
             let serial = u32::from_str_radix(next()?, 16).ok()?;
             let (block, sectors) = (next()?.parse().ok()?, next()?.parse().ok()?);
-            next().is_none().then_some((number, Lun { serial, block, sectors }))
+            let limits = match next() {
+                Some(word) => Some(u16::from_str_radix(word, 16).ok()?),
+                None => None,
+            };
+            next().is_none().then_some((number, Lun { serial, block, sectors, limits }))
         };
         let words = text.split(',').filter(|word| !word.is_empty());
         let luns = words.map(|word| lun(word).ok_or_else(|| word.to_owned()));
@@ -122,14 +156,15 @@ impl FromStr for Identity {
 mod tests {
     use super::*;
 
-    const HERE: &str = "0:0000000a:512:2048,1:0000000b:512:2048,7:0000000c:4096:8";
+    const HERE: &str =
+        "0:0000000a:512:2048:00ff,1:0000000b:512:2048:00ff,7:0000000c:4096:8";
 
     #[test]
     fn what_is_printed_is_read() {
         let read: Identity = HERE.parse().unwrap();
         assert_eq!(read.to_string(), HERE);
         assert_eq!("".parse(), Ok(Identity::default()));
-        for wrong in ["0", "0:xyz:512:1", "0:a:512", "0:a:512:1:2", "70000:a:512:1"] {
+        for wrong in ["0", "0:xyz:512:1", "0:a:512", "0:a:512:1:x", "0:a:512:1:2:3", "70000:a:512:1"] {
             assert_eq!(wrong.parse::<Identity>(), Err(wrong.to_owned()));
         }
     }
@@ -138,13 +173,14 @@ mod tests {
     fn a_size_alone_is_another_thing_than_another_disk() {
         let here: Identity = HERE.parse().unwrap();
         assert_eq!(here.differences(&here), []);
-        let there = "0:0000000a:512:4096,1:0000000f:512:2048,9:0000000c:4096:8";
+        let there = "0:0000000a:512:4096:00fe,1:0000000f:512:2048,9:0000000c:4096:8";
         let said = here.differences(&there.parse().unwrap());
         let words = |s: &str| s.to_owned();
         assert_eq!(
             said,
             [
                 Difference::Size(words("LUN 0 has 2048 sectors, there 4096")),
+                Difference::Limits(words("LUN 0")),
                 Difference::Another(words(
                     "LUN 1 is 0000000b in blocks of 512, there 0000000f in blocks of 512"
                 )),

@@ -103,17 +103,25 @@ fn after_a_crash_the_partner_takes_every_disk() {
 #[test]
 fn both_nodes_present_the_same_identity() {
     let (a, b) = pair();
-    let serials = |node: &Node| {
-        let paths = node.kernel.below("/sys/kernel/config/target/core");
-        let serials = paths.iter().filter(|p| p.ends_with("vpd_unit_serial"));
-        serials.map(|p| (p.clone(), node.kernel.read(p).unwrap())).collect::<Vec<_>>()
+    let shown = |node: &Node| {
+        let mut paths = node.kernel.below("/sys/kernel/config/target/core");
+        paths.extend(node.kernel.below("/sys/kernel/config/target/fc"));
+        let text = |path: PathBuf| Some((node.kernel.read(&path).ok()?, path));
+        paths.into_iter().filter_map(text).collect::<Vec<_>>()
+    };
+    let of = |shown: &[(String, PathBuf)], name: &str| {
+        let its = shown.iter().filter(|(_, path)| path.ends_with(name));
+        its.map(|(text, _)| text.trim_end().to_owned()).collect::<Vec<_>>()
     };
     a.start().unwrap();
-    let before = serials(&a);
-    assert_eq!(before.len(), 3);
+    let before = shown(&a);
+    assert_eq!(of(&before, "vpd_unit_serial").len(), 3);
+    assert_eq!(of(&before, "vendor_id"), ["LIO-ORG"; 3]);
+    assert_eq!(of(&before, "is_nonrot"), ["1"; 3]);
+    assert_eq!(of(&before, "rtpi"), ["1", "2"]);
     a.stop().unwrap();
     b.start().unwrap();
-    assert_eq!(serials(&b), before);
+    assert_eq!(shown(&b), before);
 }
 
 #[test]

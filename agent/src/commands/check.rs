@@ -106,6 +106,12 @@ fn parity(here: &Identity, on: &str, there: Option<&str>) -> Vec<Finding> {
         Difference::Size(what) => {
             Finding::doubtful(WHAT, what, "A takeover reads the size anew")
         }
+        Difference::Limits(what) => Finding::doubtful(
+            WHAT,
+            format!("{what} has another largest or best transfer, or write cache, there"),
+            "Initiators would see it: give both nodes the same way to the disks; see \
+             /sys/block/*/queue",
+        ),
     };
     differences.into_iter().map(finding).collect()
 }
@@ -190,6 +196,7 @@ mod tests {
         };
         assert_eq!(of(Some("0:0000000a:512:2048")), Verdict::Good);
         assert_eq!(of(Some("0:0000000a:512:4096")), Verdict::Doubtful);
+        assert_eq!(of(Some("0:0000000a:512:2048:0001")), Verdict::Good);
         assert_eq!(of(Some("0:0000000b:512:2048")), Verdict::Bad);
         assert_eq!(of(Some("?")), Verdict::Doubtful);
         assert_eq!(of(None), Verdict::Doubtful);

@@ -36,6 +36,13 @@ pub enum Op {
         /// All of what is written.
         text: String,
     },
+    /// The same with one that not every kernel has.
+    WriteIfAny {
+        /// The attribute.
+        path: PathBuf,
+        /// All of what is written.
+        text: String,
+    },
     /// Read the registered keys and the reservation of a disk.
     ReadReservation(PathBuf),
     /// Register a key, replacing any that this node has there (on every path).
@@ -117,7 +124,7 @@ impl Op {
             Self::RemoveDir(path) => ("rmdir", path, None),
             Self::Link { at, to } => ("link", at, Some(to.display().to_string())),
             Self::Unlink(path) => ("unlink", path, None),
-            Self::Write { path, text } => {
+            Self::Write { path, text } | Self::WriteIfAny { path, text } => {
                 ("write", path, Some(text.trim_end().to_owned()))
             }
             Self::ReadReservation(disk) => ("read reservation of", disk, None),

@@ -29,6 +29,8 @@ pub const WATCH: &str = "/run/understudy/fcport.json";
 pub const MOVES: &str = "/run/understudy/moves";
 /// The kernel's switch for expedited RCU grace periods (kernel/ksysfs.c).
 pub const RCU_EXPEDITED: &str = "/sys/kernel/rcu_expedited";
+/// The release of the kernel: `6.12.117+deb13-amd64`.
+pub const RELEASE: &str = "/proc/sys/kernel/osrelease";
 /// What is mounted, as seen from this process (fs/proc_namespace.c).
 pub const MOUNTS: &str = "/proc/self/mounts";
 /// The directories in which keepers have LIO write, one for each group.

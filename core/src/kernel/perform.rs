@@ -7,6 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::libc;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::getppid;
@@ -48,6 +49,12 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
             Ok(done)
         }
         Op::Write { path, text } => write_once(&at(path), text).map_err(|c| op.failed(c)),
+        Op::WriteIfAny { path, text } => match write_once(&at(path), text) {
+            Err(Cause::Errno(errno)) if errno == Errno::ENOENT as i32 => {
+                Ok(Done::Unchanged)
+            }
+            done => done.map_err(|cause| op.failed(cause)),
+        },
         Op::ReadReservation(disk) => scsi::read_reservation(&at(disk)),
         Op::Register { disk, key } => scsi::register(&at(disk), None, *key),
         Op::Unregister { disk, key } => scsi::register(&at(disk), Some(*key), Key(0)),

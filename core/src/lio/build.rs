@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
-use crate::group::Group;
+use crate::group::{DiskSpec, Group};
 use crate::kernel::{Chain, Op, paths};
 use crate::wwn::Wwn;
 
@@ -21,15 +21,18 @@ pub fn backstore_path(wwnn: Wwn, lun: u16) -> PathBuf {
 
 /// The directories below which everything else is built: of the backstores, of each
 /// port, of each initiator.
-pub fn frame(group: &Group, driver: &dyn Driver) -> Vec<Chain> {
+pub fn frame(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain> {
     let mut chains = vec![vec![Op::MakeDir(hba(group.wwnn))]];
-    for port in &group.ports {
+    for (port, number) in group.ports.iter().zip(1..) {
         let path = paths::lio_port(driver.fabric(), port.wwpn);
         let mut chain = vec![
             Op::MakeDir(paths::lio_fabric(driver.fabric())),
             Op::MakeDir(path.clone()),
             Op::MakeDir(tpg(&path)),
         ];
+        if export.tree(port.wwpn).is_none_or(|tree| tree.luns.is_empty()) {
+            chain.push(set_port_id(&tpg(&path), number));
+        }
         let acls = tpg(&path).join("acls");
         chain.extend(
             group.initiators.iter().map(|i| Op::MakeDir(acls.join(i.to_string()))),
@@ -39,14 +42,20 @@ pub fn frame(group: &Group, driver: &dyn Driver) -> Vec<Chain> {
     chains
 }
 
+/// The relative target port identifier: its place among the group's ports. Kernels before
+/// 6.4 give it by themselves, to each disk's ports in the order in which they come.
+fn set_port_id(tpg: &Path, number: u16) -> Op {
+    Op::WriteIfAny { path: tpg.join("rtpi"), text: number.to_string() }
+}
+
 /// The backstores: a chain for each disk, empty where nothing is missing.
 pub fn build(group: &Group, disks: &[Disk], export: &Export) -> Vec<Chain> {
     let missing = disks.iter().map(|disk| {
         let path = backstore_path(group.wwnn, disk.lun);
         let there = export.backstore(&path);
-        // One that no LUN leads to yet may have been told of reservations, and does not
-        // say so: told twice it would have them twice.
-        let half = there.filter(|_| group.state.is_some() && !export.is_linked(&path));
+        // How far one is that no LUN leads to yet, it does not say: told of a reservation
+        // twice it would have it twice.
+        let half = there.filter(|_| !export.is_linked(&path));
         let remove = half.map(|_| Op::RemoveDir(path.clone()));
         match there.filter(|b| b.enabled && remove.is_none()) {
             // A stop that failed leaves its LUNs in transition.
@@ -58,28 +67,47 @@ pub fn build(group: &Group, disks: &[Disk], export: &Export) -> Vec<Chain> {
     missing.collect()
 }
 
+/// What initiators see of a LUN and LIO would take from the node's own disk, or from the
+/// release of its kernel. Vendor, product and revision are those that LIO has had for long.
+const PRESENTED: [(&str, &str); 7] = [
+    ("wwn/vendor_id", "LIO-ORG"),
+    ("wwn/product_id", "IBLOCK"),
+    ("wwn/revision", "4.0"),
+    // Medium rotation rate (VPD page B1): none. What is behind the port spins for nobody.
+    ("attrib/is_nonrot", "1"),
+    // As large as WRITE SAME (10) can tell; the disk's own limit is cut to by LIO.
+    ("attrib/max_write_same_len", "65535"),
+    // Thin provisioning: neither UNMAP nor WRITE SAME with UNMAP.
+    ("attrib/emulate_tpu", "0"),
+    ("attrib/emulate_tpws", "0"),
+];
+
 fn make(group: &Group, disk: &Disk, path: &Path) -> Chain {
-    vec![
+    let mut chain = vec![
         Op::MakeDir(path.to_owned()),
         write(path, "control", format!("udev_path={}", disk.node.display())),
         write(path, "udev_path", disk.node.display().to_string()),
         write(path, "wwn/vpd_unit_serial", disk.unit_serial(group.wwnn)),
+        // It fills in what is its own idea of the rest (`target_configure_device`).
         write(path, "enable", "1".into()),
-    ]
+    ];
+    let presented = PRESENTED.iter();
+    chain.extend(presented.map(|(name, value)| write(path, name, (*value).to_owned())));
+    chain
 }
 
-/// The LUNs of each port.
+/// The LUNs of each port: a chain for each disk, so that its ports come in their order.
 pub fn luns(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain> {
-    let mut chains = Vec::new();
-    for port in &group.ports {
-        let dir = tpg(&paths::lio_port(driver.fabric(), port.wwpn)).join("lun");
-        let known = export.tree(port.wwpn).map_or([].as_slice(), |tree| &tree.luns);
-        for disk in &group.disks {
-            let to = backstore_path(group.wwnn, disk.lun);
-            chains.extend(lun(&dir, disk.lun, to, known));
-        }
-    }
-    chains
+    let of = |disk: &DiskSpec| {
+        let to = backstore_path(group.wwnn, disk.lun);
+        let ports = group.ports.iter().filter_map(|port| {
+            let dir = tpg(&paths::lio_port(driver.fabric(), port.wwpn)).join("lun");
+            let known = export.tree(port.wwpn).map_or([].as_slice(), |tree| &tree.luns);
+            lun(&dir, disk.lun, to.clone(), known)
+        });
+        ports.flatten().collect()
+    };
+    group.disks.iter().map(of).collect()
 }
 
 /// Each initiator's view of the LUNs, under the same numbers.

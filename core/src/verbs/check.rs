@@ -1,13 +1,15 @@
 //! Check: would a takeover succeed on this node, now? Nothing is changed.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric;
 use crate::failure::Failure;
-use crate::group::{Group, Ownership, PortSpec};
-use crate::kernel::{Chain, Kernel, Op};
+use crate::group::{Group, Ownership, PortSpec, STATE, title};
+use crate::kernel::{self, Chain, Done, Kernel, Op, paths};
 use crate::lio::Driver;
 use crate::ownership;
 use crate::scope::Scope;
@@ -99,10 +101,13 @@ pub fn check(
         }
         failed => findings.extend(Finding::of("driver", failed, "")),
     }
-    let found = disk::find_all(kernel, &group.disks);
+    findings.extend(port_ids(kernel));
+    let specs: Vec<_> = group.disks.iter().cloned().chain(group.state_disk()).collect();
+    let found = disk::find_all(kernel, &specs);
     findings.extend(Finding::of("disks", found, &format!("all {luns} are here")));
-    let disks = disk::find_any(kernel, &group.disks);
+    let disks = disk::find_any(kernel, &specs);
     findings.extend(readable(kernel, &disks, budget));
+    findings.extend(state(kernel, group, &disks, budget));
     if group.ownership == Ownership::Scsi3Pr {
         findings.extend(reservations(kernel, node, &disks, budget));
     }
@@ -141,13 +146,52 @@ fn physical_ports(
     group.ports.iter().flat_map(one).collect()
 }
 
+/// Relative target port ids, where this kernel does not let them be set.
+fn port_ids(kernel: &dyn Kernel) -> Option<Finding> {
+    let release = kernel::attribute(kernel, Path::new(paths::RELEASE)).ok()?;
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    let version = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    (version < (6, 4)).then(|| {
+        let found = format!("Linux {release} gives relative target port ids by itself");
+        let advice = "As a rule they come out as on a newer kernel: in the order of ports. \
+                      From Linux 6.4 on they are set";
+        Finding::doubtful("port ids", found, advice)
+    })
+}
+
+/// Whether this node could read what initiators have reserved.
+fn state(
+    kernel: &dyn Kernel,
+    group: &Group,
+    disks: &[Disk],
+    budget: Budget,
+) -> Option<Finding> {
+    let what = "initiators";
+    if group.state.is_none() {
+        let found = "reservations that they make end when the group moves";
+        return Some(Finding::good(what, found));
+    }
+    let disk = disks.iter().find(|disk| disk.lun == STATE)?;
+    let load = vec![Op::LoadState(disk.node.clone())];
+    let loaded = kernel.run(&[load], budget.end).into_iter().next()?.into_last();
+    let advice = "The state device has to be a disk of the group's own";
+    Some(match loaded {
+        Ok(Done::State(records)) => {
+            let luns = records.iter().filter(|record| !record.text.is_empty()).count();
+            Finding::good(what, format!("reservations are kept; of {luns} LUNs now"))
+        }
+        Ok(_) => return None,
+        Err(error) => Finding::bad(what, error.to_string(), advice),
+    })
+}
+
 fn readable(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> Vec<Finding> {
     let what = "reads";
     let chains: Vec<Chain> =
         disks.iter().map(|disk| vec![Op::ReadDisk(disk.node.clone())]).collect();
     let results = kernel.run(&chains, budget.end);
     let failed = disks.iter().zip(results).filter_map(|(disk, result)| {
-        let found = format!("LUN {}: {}", disk.lun, result.failed?);
+        let found = format!("{}: {}", title(disk.lun), result.failed?);
         Some(Finding::bad(what, found, "See the kernel's log; check the disk's paths"))
     });
     let failed: Vec<_> = failed.collect();
@@ -171,7 +215,7 @@ fn reservations(
     let [here, elsewhere, nobodys] = &mut counts;
     for (disk, now) in disks.iter().zip(ownership::read(kernel, &nodes, budget)) {
         if let Err(error) = &now {
-            let found = format!("LUN {} ({}): {error}", disk.lun, disk.device);
+            let found = format!("{} ({}): {error}", title(disk.lun), disk.device);
             let advice = "A disk without persistent reservations needs ownership=none, \
                           and something else that guarantees one owner";
             findings.push(Finding::bad(what, found, advice));

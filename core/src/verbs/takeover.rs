@@ -372,7 +372,7 @@ fn export_steps(
     now: &Export,
 ) -> [Step; 4] {
     let root = kept::root(kernel);
-    let mut frame = lio::frame(group, driver);
+    let mut frame = lio::frame(group, driver, now);
     frame.extend(root.as_deref().map(state_directory));
     let mut backstores = lio::build(group, disks, now);
     if let (Some(root), Some(_)) = (root, &group.state) {

@@ -60,6 +60,13 @@ impl Group {
         shelf::group(self.letter)
     }
 
+    /// The disk on which its initiators' reservations are kept.
+    fn state(&self) -> String {
+        let name = format!("state-{}", self.letter);
+        let disk = shelf::disks().into_iter().find(|disk| disk.name == name);
+        disk.map(|disk| disk.device().display().to_string()).unwrap_or_default()
+    }
+
     /// The resource's parameters.
     #[must_use]
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
@@ -68,6 +75,7 @@ impl Group {
             ("ports", self.wwpn()),
             ("disks", specs(self.disks()).join(" ")),
             ("initiators", initiator()),
+            ("state", self.state()),
             ("home", self.home.to_owned()),
             ("link_loss", "degraded".to_owned()),
         ]
@@ -101,12 +109,13 @@ impl Group {
             specs(self.disks()).iter().map(|disk| format!("{disk:?}")).collect();
         format!(
             "[[group]]\nname = {:?}\nhome = {:?}\nwwnn = {:?}\nports = [{:?}]\n\
-             disks = [{}]\n",
+             disks = [{}]\nstate = {:?}\n",
             self.name,
             self.home,
             self.wwnn(),
             self.wwpn(),
-            quoted.join(", ")
+            quoted.join(", "),
+            self.state()
         )
     }
 }

@@ -26,12 +26,13 @@ pub struct Disk {
 }
 
 /// Four disks for each of the two groups, a spare one, one without reservations, four that
-/// come and go, and one for each group's state.
+/// come and go, and one for the state of
+/// each group and of one that the cluster does not know.
 #[must_use]
 pub fn disks() -> Vec<Disk> {
     let names = [
         "a1", "a2", "a3", "a4", "b1", "b2", "b3", "b4", "spare", "nopr", "more1",
-        "more2", "more3", "more4", "state-a", "state-b",
+        "more2", "more3", "more4", "state-a", "state-b", "state",
     ];
     (0..)
         .zip(names)

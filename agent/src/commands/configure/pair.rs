@@ -31,6 +31,8 @@ struct Item {
     ports: Vec<String>,
     disks: Vec<String>,
     initiators: Option<Vec<String>>,
+    state: Option<String>,
+    preserve_reservations: Option<String>,
     ownership: Option<String>,
     driver: Option<String>,
     expedite: Option<String>,
@@ -121,7 +123,8 @@ pub fn read(text: &str) -> Result<Plan, Vec<String>> {
                 once("the name", group.name.clone());
                 once("the node name", group.wwnn.to_string());
                 group.ports.iter().for_each(|p| once("the port", p.wwpn.to_string()));
-                group.disks.iter().for_each(|d| once("the disk", d.device.to_string()));
+                let disks = group.disks.iter().map(|disk| &disk.device);
+                disks.chain(&group.state).for_each(|d| once("the disk", d.to_string()));
                 groups.push(primitive);
             }
             Err(fault) => faults.push(fault),
@@ -161,6 +164,8 @@ fn primitive(item: &Item, initiators: &[String]) -> Result<(Group, Primitive), S
         "initiators" => Some(initiators.join(" ")),
         "home" => Some(item.home.clone()),
         "link_loss" => Some("degraded".into()),
+        "state" => item.state.clone(),
+        "preserve_reservations" => item.preserve_reservations.clone(),
         "ownership" => item.ownership.clone(),
         "driver" => item.driver.clone(),
         "expedite" => item.expedite.clone(),
@@ -253,6 +258,8 @@ pub mod tests {
         assert!(faults("\"array-b\"", "\"\"").contains("is no node's name"));
         assert!(faults(":0b\"", ":0a\"").contains("another has the node name"));
         assert!(faults("000005", "000001").contains("another has the disk"));
+        let state = "home = \"array-b\"\nstate = \"/dev/disk/by-id/a'b\"";
+        assert!(faults("home = \"array-b\"", state).contains("another has the disk"));
         assert!(faults("0=naa", "naa").contains("group-a: disks:"));
         assert!(faults("home", "hom").contains("unknown field `hom`"));
         assert_eq!(faults("[[group]]", "[[grou]]").lines().count(), 1);

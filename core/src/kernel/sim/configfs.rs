@@ -115,6 +115,13 @@ fn populate(tree: &mut Tree, path: &Path, item: Item) {
                 ("wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: \n"),
                 ("alua/default_tg_pt_gp/alua_access_state", "0\n"),
                 ("attrib/force_pr_aptpl", "0\n"),
+                ("attrib/is_nonrot", "0\n"),
+                ("attrib/max_write_same_len", "0\n"),
+                ("attrib/emulate_tpu", "0\n"),
+                ("attrib/emulate_tpws", "0\n"),
+                ("wwn/vendor_id", "\n"),
+                ("wwn/product_id", "\n"),
+                ("wwn/revision", "\n"),
                 ("pr/res_aptpl_metadata", "Ready to process PR APTPL metadata..\n"),
             ] {
                 tree.file(path.join(attribute), text);
@@ -123,6 +130,7 @@ fn populate(tree: &mut Tree, path: &Path, item: Item) {
         Item::Tpg(_) => {
             tree.dir(&path.join("lun"));
             tree.dir(&path.join("acls"));
+            tree.file(path.join("rtpi"), "0\n");
         }
         Item::MappedLun(_) => tree.file(path.join("write_protect"), "0\n"),
         _ => {}
@@ -224,9 +232,20 @@ pub fn write(tree: &mut Tree, path: &Path, text: &str) -> Result<Done, Errno> {
     let linked = tree.get_dir(store).is_some_and(|dir| dir.linked > 0);
     let mut value = format!("{text}\n");
     match name.as_ref() {
-        "enable" => may_be_enabled(tree, store)?,
+        "enable" => {
+            may_be_enabled(tree, store)?;
+            // `target_configure_device` has ideas of its own, and the disk has.
+            let store = store.to_owned();
+            for name in ["wwn/vendor_id", "wwn/product_id", "wwn/revision"] {
+                tree.file(store.join(name), "its own\n");
+            }
+            let spins = disk(tree, &store).is_some_and(|disk| disk.len() % 2 == 0);
+            tree.file(store.join("attrib/is_nonrot"), if spins { "0\n" } else { "1\n" });
+        }
         // The identity of what is exported stays as it is.
-        "vpd_unit_serial" if linked => return Err(Errno::EINVAL),
+        "vpd_unit_serial" | "vendor_id" | "product_id" | "revision" if linked => {
+            return Err(Errno::EINVAL);
+        }
         "vpd_unit_serial" => value = format!("T10 VPD Unit Serial Number: {text}\n"),
         "alua_access_state" if !enabled => return Err(Errno::ENODEV),
         // `target_pr_res_aptpl_metadata_store`, `force_pr_aptpl_store`
@@ -238,6 +257,13 @@ pub fn write(tree: &mut Tree, path: &Path, text: &str) -> Result<Done, Errno> {
         _ => {}
     }
     tree.file(path, value);
+    Ok(Done::Changed)
+}
+
+/// Writes an attribute of a target port.
+pub fn write_port(tree: &mut Tree, path: &Path, text: &str) -> Result<Done, Errno> {
+    tree.read(path)?;
+    tree.file(path, format!("{text}\n"));
     Ok(Done::Changed)
 }
 

@@ -113,6 +113,7 @@ fn errnos(op: &Op) -> &'static [Errno] {
             &[EBUSY, ENODEV, EINVAL, ENOENT, EIO, EEXIST]
         }
         Op::Write { .. } => &[EINVAL, ENODEV, ENOENT, EACCES, ENOMEM],
+        Op::WriteIfAny { .. } => &[EINVAL, ENODEV, ENOMEM],
         Op::ReadReservation(_)
         | Op::Register { .. }
         | Op::Unregister { .. }

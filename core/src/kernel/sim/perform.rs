@@ -47,6 +47,10 @@ impl San {
                 self.changes += u64::from(path.ends_with("enable"));
                 configfs::write(tree, path, text).map_err(errno)
             }
+            Op::WriteIfAny { path, .. } if !tree.exists(path) => Ok(Done::Unchanged),
+            Op::WriteIfAny { path, text } => {
+                configfs::write_port(tree, path, text).map_err(errno)
+            }
             Op::ReadDisk(disk) => tree.read(disk).map(|_| Done::Unchanged).map_err(errno),
             Op::Rescan(disk) => {
                 let name = disk.file_name().unwrap_or_default().to_string_lossy();
@@ -182,6 +186,7 @@ impl San {
             | Op::Link { .. }
             | Op::Unlink(_)
             | Op::Write { .. }
+            | Op::WriteIfAny { .. }
             | Op::Expedite
             | Op::Relax => QUICK,
             Op::Echo(_) | Op::ReadyBar | Op::Bar { .. } | Op::LiftBar(_) => ROUND_TRIP,

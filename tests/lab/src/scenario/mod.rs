@@ -15,6 +15,7 @@ mod moves;
 mod package;
 mod power_cut;
 mod readme;
+mod reservations;
 mod stop_cannot_drain;
 mod stranger;
 pub mod world;
@@ -50,7 +51,7 @@ pub struct Seen {
 }
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 19] = [
+pub const SCENARIOS: [Scenario; 20] = [
     Scenario { name: "bad-configuration", run: bad_configuration::run },
     Scenario { name: "agent-contract", run: contract::run },
     Scenario { name: "crash-points", run: crash_points::run },
@@ -65,6 +66,7 @@ pub const SCENARIOS: [Scenario; 19] = [
     Scenario { name: "package-upgrade", run: package::upgrade },
     Scenario { name: "package-remove", run: package::remove },
     Scenario { name: "both-links-cut", run: fabric_link::both },
+    Scenario { name: "reservations-survive", run: reservations::run },
     Scenario { name: "power-cut", run: power_cut::run },
     Scenario { name: "heartbeat-cut", run: heartbeat_cut::run },
     Scenario { name: "agent-killed", run: agent_killed::run },

@@ -12,36 +12,51 @@ pub struct Stranger {
     pub wwnn: &'static str,
     pub wwpn: &'static str,
     pub disk: String,
+    pub state: String,
 }
 
 impl Stranger {
     pub fn new() -> Self {
-        let spare = shelf::disks().into_iter().find(|disk| disk.name == "spare");
+        let device = |name| {
+            let disk = shelf::disks().into_iter().find(|disk| disk.name == name);
+            disk.map(|disk| disk.device().display().to_string()).unwrap_or_default()
+        };
         Self {
             wwnn: "20:00:75:64:00:00:00:0c",
             wwpn: "20:01:75:64:00:00:00:0c",
-            disk: spare.map(|d| d.device().display().to_string()).unwrap_or_default(),
+            disk: device("spare"),
+            state: device("state"),
         }
     }
 
     /// The agent's environment for it, with one change.
     pub fn environment(&self, like: &Group, change: Option<(&str, &str)>) -> String {
         let disks = format!("0={}", self.disk);
-        let own = [("wwnn", self.wwnn), ("ports", self.wwpn), ("disks", disks.as_str())];
+        let own = [
+            ("wwnn", self.wwnn),
+            ("ports", self.wwpn),
+            ("disks", disks.as_str()),
+            ("state", self.state.as_str()),
+        ];
         let changes: Vec<_> = change.into_iter().chain(own).collect();
         like.environment("stranger", &changes)
     }
 
     /// A script that prints whatever of the group is on a node: port, target, database
-    /// entry, a key on the disk.
+    /// entry, keeper, a key on a disk.
     pub fn leavings(&self) -> String {
         let name = self.wwpn.replace(':', "");
         format!(
             "{{ ls -d /sys/kernel/config/target/fc/{} /run/understudy/ports/{name}.json
              grep -l 0x{name} /sys/class/fc_vports/*/port_name
-             sg_persist --in --no-inquiry --read-keys {} | grep '^ *0x'
+             ls -d /run/understudy/kept/{node}; grep /kept/{node} /proc/mounts
+             ls -l /var/target/pr | grep /kept/{node}
+             for d in {} {}; do
+                 sg_persist --in --no-inquiry --read-keys $d | grep '^ *0x'
+             done
              }} 2> /dev/null || :",
-            self.wwpn, self.disk,
+            self.wwpn, self.disk, self.state,
+            node = self.wwnn.replace(':', ""),
         )
     }
 

@@ -1,0 +1,94 @@
+//! reservations-survive: two initiators register and reserve through the port, the node
+//! that serves it loses its power in the middle of their PERSISTENT RESERVE OUTs, and all
+//! that was answered is there on the partner; a third initiator is still refused.
+
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
+
+use super::world::COMMAND;
+use super::{Seen, World};
+use crate::error::{Error, Result};
+use crate::groups::Group;
+use crate::plan::{ARRAYS, HOST, guests};
+use crate::progress;
+
+/// How often the power is cut.
+const ROUNDS: u32 = 20;
+/// The second and the third initiator: virtual ports of the host's.
+const GUESTS: [&str; 2] = ["200175640000000e", "200175640000000f"];
+/// Their node name.
+const NODE: &str = "200075640000000e";
+
+/// The scenario.
+pub fn run(world: &World) -> Result<Seen> {
+    let [group, _] = &world.groups;
+    let allowed = group.parameter("initiators").unwrap_or_default();
+    let host = world.lab.host()?;
+    progress::during("two more initiators are allowed, and log in", || {
+        world.set_parameter(
+            group,
+            "initiators",
+            &format!("{allowed} {}", GUESTS.join(" ")),
+        )?;
+        host.run(&each("vport_create"), COMMAND)
+    })?;
+    for turn in 1..=ROUNDS {
+        let step = progress::step(format!("power cut in a storm, the {turn}. time"));
+        let answered = round(world, group, turn)?;
+        step.done(&format!("{answered} answers, all true"));
+    }
+    progress::during("as before", || {
+        host.run(&each("vport_delete"), COMMAND)?;
+        world.set_parameter(group, "initiators", &allowed)?;
+        world.giveback()
+    })?;
+    Ok(Seen::default())
+}
+
+/// Cuts the power of the node that serves, and waits until it is a member again. Gives
+/// back how many commands were answered.
+fn round(world: &World, group: &Group, turn: u32) -> Result<u32> {
+    let host = world.lab.host()?;
+    let (node, _) = world.serving(group)?;
+    let partner = ARRAYS.into_iter().find(|name| *name != node).unwrap_or_default();
+    let first = guests().into_iter().find(|guest| guest.name == HOST);
+    let first = first.map(|guest| guest.wwpn().replace("0x", "")).unwrap_or_default();
+    let [second, third] = GUESTS;
+    let port = group.wwpn().replace(':', "");
+    let script = format!("lab-persist {port} {first} {second} {third} {turn}");
+    let said = thread::scope(|scope| {
+        let storm = scope.spawn(|| host.run(&script, COMMAND * 2));
+        host.run("until [ -e /run/persist.ready ]; do sleep 0.1; done", COMMAND)?;
+        if storm.is_finished() {
+            return ended(storm);
+        }
+        let mark = world.mark()?;
+        let victim = world.node(&node)?;
+        let boots = victim.boots();
+        // Another moment of the storm each time.
+        thread::sleep(Duration::from_millis(u64::from(turn) * 37 % 500));
+        victim.power_off();
+        world.wait_fenced(&node, boots)?;
+        world.wait_served(mark, group, partner)?;
+        host.run("sleep 1; : > /run/persist.end", COMMAND)?;
+        ended(storm)
+    })?;
+    world.wait_whole()?;
+    said.trim().parse().map_err(|_| Error::other(said))
+}
+
+fn ended(storm: ScopedJoinHandle<'_, Result<String>>) -> Result<String> {
+    storm.join().unwrap_or_else(|_| Err(Error::other("the storm's thread ended")))
+}
+
+/// A script of the host's that does this with both virtual ports.
+fn each(attribute: &str) -> String {
+    let names = GUESTS.map(|name| format!("{name}:{NODE}")).join(" ");
+    format!(
+        "for h in /sys/class/fc_host/host*; do
+             [ ! -e $h/vport_create ] || for n in {names}; do
+                 echo $n > $h/{attribute}
+             done
+         done"
+    )
+}
