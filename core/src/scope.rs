@@ -43,7 +43,14 @@ pub struct Found {
 impl Found {
     /// Whether the kernel holds nothing of the group.
     pub fn is_empty(&self) -> bool {
-        self.vports.is_empty() && self.export.is_empty() && self.keepers.is_empty()
+        let kept = self.keepers.iter().any(|keeper| keeper.device.is_some());
+        self.vports.is_empty() && self.export.is_empty() && !kept
+    }
+
+    /// Whether nothing is left of it either: a link on this node's own disk stays where the
+    /// node has lost its power, and is nothing that runs.
+    pub fn is_gone(&self) -> bool {
+        self.is_empty() && self.keepers.is_empty()
     }
 }
 

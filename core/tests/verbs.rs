@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::{Node, Setup};
+use common::{INITIATORS, Node, Setup};
 use understudy_core::failure::Kind;
 use understudy_core::kernel::sim::{Deed, Fault, SimKernel};
 use understudy_core::kernel::{Cause, Kernel, Op};
@@ -98,6 +98,77 @@ fn after_a_crash_the_partner_takes_every_disk() {
     assert_eq!(b.health(Level::Disk), Health::Running);
     let entries = registry::of_group(&b.kernel, "group-a");
     assert_eq!(entries[0].role, registry::Role::Guest);
+}
+
+/// What initiators had registered is there on the partner; and a node that comes back has
+/// nothing of the group, though LIO's files there still lead where its keeper was.
+#[test]
+fn reservations_outlive_the_node_that_served_them() {
+    let (a, b) = common::pair(&Setup::new(2, 2).keeping());
+    let [first, second] = INITIATORS.map(|name| name.parse().unwrap());
+    let port = a.setup.ports[1].parse().unwrap();
+    let lun = a.setup.disks[1].0;
+    a.start().unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    assert!(a.san.borrow_mut().register(first, port, lun, 0xabcd, Some(8)));
+    assert!(a.san.borrow_mut().register(second, port, lun, 0x1234, None));
+    let registered = |node: &Node| node.san.borrow().registered(port, first, lun);
+    let before = registered(&a);
+    assert_eq!(before.len(), 2);
+
+    a.san.borrow_mut().crash(0);
+    b.start().unwrap();
+    assert_eq!(registered(&b), before);
+    assert_eq!(b.health(Level::Disk), Health::Running);
+    a.san.borrow_mut().boot(0);
+    assert_eq!(a.health(Level::Disk), Health::NotRunning);
+    a.stop().unwrap();
+    assert_eq!(a.leavings(), [""; 0]);
+
+    b.stop().unwrap();
+    a.start().unwrap();
+    assert_eq!(registered(&a), before);
+}
+
+#[test]
+fn what_is_not_to_be_kept_is_not() {
+    let (a, b) = common::pair(&Setup::new(1, 1).keeping());
+    let (first, port) = (INITIATORS[0].parse().unwrap(), a.setup.ports[0].parse().unwrap());
+    for (preserve, kept) in [("none", 0), ("aptpl", 0), ("all", 1)] {
+        let change = [("preserve_reservations", preserve)];
+        a.start_with(&change).unwrap();
+        a.kernel.sleep(Duration::from_secs(1));
+        assert!(a.san.borrow_mut().register(first, port, 0, 7, None));
+        a.stop_with(&change).unwrap();
+        assert_eq!(a.leavings(), [""; 0]);
+        b.start_with(&change).unwrap();
+        let found = b.san.borrow().registered(port, first, 0);
+        assert_eq!(found.len(), kept, "{preserve}");
+        b.stop_with(&change).unwrap();
+    }
+}
+
+/// A group whose reservations cannot be read is not served: whom they keep out would be let
+/// in. And one that has no keeper any more is not well.
+#[test]
+fn no_port_without_its_reservations() {
+    let (a, _) = common::pair(&Setup::new(1, 1).keeping());
+    let load = |deed: &Deed| matches!(deed, Deed::Op(Op::LoadState(_)));
+    a.kernel.plan(None);
+    a.start().unwrap();
+    let at = a.kernel.deeds().iter().position(load).unwrap();
+    let keeper = PathBuf::from("/run/understudy/kept/20000025b500000a");
+    let end = vec![Op::EndKeeper(keeper)];
+    a.kernel.run(&[end], a.budget().end);
+    let Health::Failed(faults) = a.health(Level::Port) else { panic!("it is well") };
+    assert!(faults[0].contains("no keeper"), "{faults:?}");
+    a.stop().unwrap();
+
+    a.kernel.plan(Some((at, Fault::Fails(Cause::Errno(nix::errno::Errno::EIO as i32)))));
+    let failure = a.start().unwrap_err();
+    assert_eq!(failure.kind, Kind::Node, "{failure}");
+    assert!(failure.to_string().contains("would be let in"), "{failure}");
+    assert_eq!(a.leavings(), [""; 0]);
 }
 
 #[test]

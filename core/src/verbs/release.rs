@@ -85,7 +85,7 @@ pub fn release(
     let still = look(kernel, scope)?;
     phases.end(kernel, "disown");
 
-    if left.is_empty() && !still.is_empty() {
+    if left.is_empty() && !still.is_gone() {
         let Found { vports, export, keepers } = still;
         let names = vports.into_iter().map(|port| port.vport);
         let trees = export.trees.into_iter().map(|tree| tree.path.display().to_string());
@@ -115,7 +115,7 @@ fn disown(
     key: Key,
     budget: Budget,
 ) -> (Vec<KernelError>, Vec<KernelError>) {
-    if found.is_empty() {
+    if found.is_gone() {
         // Of disks that nothing here served, those that carry our key all the same.
         let (ours, mut errors) = ownership::owned(kernel, &disks, key, budget);
         errors.extend(ownership::give_up(kernel, &ours, key, budget));

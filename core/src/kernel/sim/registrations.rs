@@ -55,12 +55,15 @@ impl San {
         true
     }
 
-    /// What LIO knows of a LUN where its port is logged in.
+    /// What LIO knows of a LUN where its port is logged in, sorted.
     pub fn registered(&self, port: Wwn, initiator: Wwn, lun: u16) -> Vec<String> {
         let node = self.logged_in_at(port).first().and_then(|node| self.nodes.get(*node));
         let Some(node) = node else { return Vec::new() };
         let store = configfs::store_of(&node.tree, port, initiator, lun);
-        store.map_or(Vec::new(), |store| lines(&node.tree, &store.join(KNOWN)))
+        let known = store.map(|store| lines(&node.tree, &store.join(KNOWN)));
+        let mut known = known.unwrap_or_default();
+        known.sort();
+        known
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::configfs;
@@ -61,6 +61,8 @@ pub(super) struct Node {
     pub stalled_until: Instant,
     /// Until when the kernel removes a backstore: one at a time.
     pub removing_until: Instant,
+    /// Links on a disk of the node's own: they outlive its power.
+    pub lasting: Vec<(PathBuf, PathBuf)>,
 }
 
 /// What happens by itself.
@@ -159,6 +161,8 @@ impl San {
         self.abort_commands_of(node);
         if let Some(there) = self.nodes.get_mut(node) {
             let boots = there.boots + 1;
+            let lasting = std::mem::take(&mut there.lasting);
+            lasting.iter().for_each(|(at, to)| tree.link(at, to.clone()));
             *there = Node { tree, alive: true, boots, ..Node::default() };
         }
         self.changes += 1;
@@ -169,6 +173,7 @@ impl San {
     pub fn crash(&mut self, node: usize) {
         let ports = self.nodes.get_mut(node).map(|node| {
             node.alive = false;
+            node.lasting = node.tree.links(Path::new("/var/target/pr"));
             node.tree = Tree::default();
             std::mem::take(&mut node.ports)
         });

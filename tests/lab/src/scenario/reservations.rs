@@ -13,7 +13,7 @@ use crate::plan::{ARRAYS, HOST, guests};
 use crate::progress;
 
 /// How often the power is cut.
-const ROUNDS: u32 = 20;
+const ROUNDS: u32 = 3;
 /// The second and the third initiator: virtual ports of the host's.
 const GUESTS: [&str; 2] = ["200175640000000e", "200175640000000f"];
 /// Their node name.
