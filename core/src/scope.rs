@@ -9,7 +9,7 @@ use crate::disk;
 use crate::fabric::{self, VirtualPort};
 use crate::group::{DeviceName, Group, GroupError, Ownership};
 use crate::kernel::{Kernel, KernelError, paths};
-use crate::lio::{self, Export};
+use crate::lio::{self, Export, Tree};
 use crate::registry::{self, Entry};
 use crate::wwn::Wwn;
 
@@ -38,9 +38,36 @@ pub struct Found {
 }
 
 impl Found {
-    /// Whether the kernel holds nothing of the group.
+    /// Whether the kernel holds nothing of the group but what a release leaves
+    /// ([`lio::Driver::binds`]).
     pub fn is_empty(&self) -> bool {
-        self.vports.is_empty() && self.export.is_empty()
+        self.export.hbas.is_empty()
+            && self.export.trees.iter().all(|tree| self.is_aside(tree.wwpn))
+            && self.vports.iter().all(|vport| self.is_aside(vport.wwpn))
+    }
+
+    /// A virtual port of the group.
+    pub fn vport(&self, wwpn: Wwn) -> Option<&VirtualPort> {
+        self.vports.iter().find(|vport| vport.wwpn == wwpn)
+    }
+
+    /// Whether a port's target stays with it, so that the two are there until a boot.
+    pub fn is_bound(&self, wwpn: Wwn) -> bool {
+        self.export.tree(wwpn).is_some_and(|tree| tree.driver.binds())
+    }
+
+    /// Whether a port is out of the fabric and its target empty, as a release leaves them.
+    pub fn is_aside(&self, wwpn: Wwn) -> bool {
+        let out = self.vport(wwpn).is_none_or(|vport| !vport.may_be_logged_in());
+        out && self.is_bound(wwpn) && self.export.tree(wwpn).is_some_and(Tree::is_bare)
+    }
+
+    /// The virtual ports that a release has to log out. Of those that stay only `Disabled`
+    /// says that the driver has done it: a link event shows one that is logged in as
+    /// `VPort Failed` for a moment (`qla2x00_async_event`).
+    pub fn live(&self) -> impl Iterator<Item = &VirtualPort> {
+        let out = |vport: &VirtualPort| self.is_bound(vport.wwpn) && vport.is_disabled();
+        self.vports.iter().filter(move |vport| !out(vport))
     }
 }
 

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
-use crate::group::Group;
+use crate::group::{Group, PortSpec};
 use crate::kernel::{Chain, Op, paths};
 use crate::wwn::Wwn;
 
@@ -14,29 +14,44 @@ use super::{ALUA_ACTIVE_OPTIMIZED, ALUA_STATE, Driver, hba};
 /// The name of our links; LIO does not care.
 pub(super) const LINK: &str = "backstore";
 
+/// A portal group's attribute.
+pub(super) const ENABLE: &str = "enable";
+
 /// The backstore of a LUN.
 pub fn backstore_path(wwnn: Wwn, lun: u16) -> PathBuf {
     hba(wwnn).join(format!("lun_{lun}"))
 }
 
-/// The directories below which everything else is built: of the backstores, of each
-/// port, of each initiator.
-pub fn frame(group: &Group, driver: &dyn Driver) -> Vec<Chain> {
-    let mut chains = vec![vec![Op::MakeDir(hba(group.wwnn))]];
-    for port in &group.ports {
+/// The directory below which the backstores are built.
+pub fn frame(group: &Group) -> Chain {
+    vec![Op::MakeDir(hba(group.wwnn))]
+}
+
+/// The directories of the target ports, below which the rest is built: of each port, of
+/// each initiator.
+pub fn targets(group: &Group, driver: &dyn Driver) -> Vec<Chain> {
+    let target = |port: &PortSpec| {
         let path = paths::lio_port(driver.fabric(), port.wwpn);
+        let tpg = tpg(&path);
         let mut chain = vec![
             Op::MakeDir(paths::lio_fabric(driver.fabric())),
-            Op::MakeDir(path.clone()),
-            Op::MakeDir(tpg(&path)),
+            Op::MakeDir(path),
+            Op::MakeDir(tpg.clone()),
         ];
-        let acls = tpg(&path).join("acls");
+        let set = |(name, value): &(&str, &str)| write(&tpg, name, (*value).into());
+        chain.extend(driver.attributes().iter().map(set));
+        let acls = tpg.join("acls");
         chain.extend(
             group.initiators.iter().map(|i| Op::MakeDir(acls.join(i.to_string()))),
         );
-        chains.push(chain);
-    }
-    chains
+        chain
+    };
+    group.ports.iter().map(target).collect()
+}
+
+/// Has a target port serve, where its driver needs to be told.
+pub fn enable(driver: &dyn Driver, wwpn: Wwn) -> Op {
+    write(&tpg(&paths::lio_port(driver.fabric(), wwpn)), ENABLE, "1".into())
 }
 
 /// The backstores: a chain for each disk, empty where nothing is missing.

@@ -4,17 +4,17 @@ use serde::Serialize;
 
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
-use crate::fabric;
+use crate::fabric::{self, PhysicalPort};
 use crate::failure::Failure;
 use crate::group::{Group, Ownership, PortSpec};
-use crate::kernel::{Chain, Kernel, Op};
-use crate::lio::Driver;
+use crate::kernel::{Chain, Kernel, Op, paths};
+use crate::lio::{self, Driver};
 use crate::ownership;
-use crate::scope::Scope;
+use crate::scope::{Found, Scope};
 
 use super::status::{Owner, owner};
 use super::survey;
-use super::takeover::{driver, misconfigured, target_is_here};
+use super::takeover::{misconfigured, target_is_here, widowed};
 
 /// What was looked at, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -91,14 +91,12 @@ pub fn check(
     let told =
         format!("LUNs: {luns}, ports: {ports}, initiators: {}", group.initiators.len());
     let mut findings = vec![Finding::good("parameters", told)];
-    match driver(group) {
-        Ok(driver) => {
-            let well = format!("LIO is here, with {}", driver.module());
-            findings.extend(Finding::of("target", target_is_here(kernel, driver), &well));
-            findings.extend(physical_ports(kernel, scope, group, driver));
-        }
-        failed => findings.extend(Finding::of("driver", failed, "")),
-    }
+    let drivers = lio::candidates(group.driver);
+    let loaded = drivers.iter().filter(|d| kernel.exists(&paths::module(d.module())));
+    let loaded: Vec<_> = loaded.map(|driver| driver.module()).collect();
+    let well = format!("LIO is here, with {}", loaded.join(" and "));
+    findings.extend(Finding::of("target", target_is_here(kernel, &drivers), &well));
+    findings.extend(physical_ports(kernel, scope, group, &drivers));
     let found = disk::find_all(kernel, &group.disks);
     findings.extend(Finding::of("disks", found, &format!("all {luns} are here")));
     let disks = disk::find_any(kernel, &group.disks);
@@ -113,7 +111,7 @@ fn physical_ports(
     kernel: &dyn Kernel,
     scope: &Scope,
     group: &Group,
-    driver: &dyn Driver,
+    drivers: &[&'static dyn Driver],
 ) -> Vec<Finding> {
     let what = "port";
     let found = match survey(kernel, scope) {
@@ -122,11 +120,15 @@ fn physical_ports(
     };
     let one = |port: &PortSpec| {
         let wwpn = port.wwpn;
-        if let Some(vport) = found.vports.iter().find(|vport| vport.wwpn == wwpn) {
+        let there = found.vport(wwpn);
+        if let Some(vport) = there.filter(|_| !found.is_aside(wwpn)) {
             let told = format!("{wwpn} is {} here, on {}", vport.state, vport.parent);
             return vec![Finding::good(what, told)];
         }
-        let chosen = fabric::choose(kernel, port, driver);
+        if there.is_none() && found.is_bound(wwpn) {
+            return Finding::of::<()>(what, Err(widowed(&found, port)), "");
+        }
+        let chosen = fabric::choose(kernel, port, drivers, there);
         let well = chosen.as_ref().map_or_else(
             |_| String::new(),
             |port| {
@@ -138,7 +140,44 @@ fn physical_ports(
         );
         Finding::of(what, chosen, &well)
     };
-    group.ports.iter().flat_map(one).collect()
+    let mut findings: Vec<_> = group.ports.iter().flat_map(one).collect();
+    for (driver, physical) in carriers(kernel, group, drivers, &found) {
+        let ready = target_is_here(kernel, &[driver])
+            .and_then(|()| driver.ready(kernel, physical.wwpn));
+        let host = &physical.host;
+        let well = format!("{} is ready on {host}", driver.name());
+        findings.extend(Finding::of("driver", ready, &well));
+        let doubts = driver.doubts(kernel, physical.wwpn).into_iter();
+        findings.extend(
+            doubts.map(|(found, advice)| Finding::doubtful("driver", found, advice)),
+        );
+    }
+    findings
+}
+
+/// The physical ports that carry the group or would, each once, where there is something
+/// to know of their driver.
+fn carriers(
+    kernel: &dyn Kernel,
+    group: &Group,
+    drivers: &[&'static dyn Driver],
+    found: &Found,
+) -> Vec<(&'static dyn Driver, PhysicalPort)> {
+    let mut carriers: Vec<(&'static dyn Driver, PhysicalPort)> = Vec::new();
+    for port in &group.ports {
+        let chosen = match found.vport(port.wwpn) {
+            Some(vport) => fabric::physical_ports(kernel)
+                .into_iter()
+                .find(|physical| physical.host == vport.parent),
+            None => fabric::choose(kernel, port, drivers, None).ok(),
+        };
+        let Some(physical) = chosen else { continue };
+        let driver = drivers.iter().find(|d| d.binds() && d.serves(&physical.driver));
+        if carriers.iter().all(|(_, known)| known.host != physical.host) {
+            carriers.extend(driver.map(|driver| (*driver, physical)));
+        }
+    }
+    carriers
 }
 
 fn readable(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> Vec<Finding> {

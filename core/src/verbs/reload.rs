@@ -39,9 +39,9 @@ pub fn reload(
     phases: &mut Phases,
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
-    let driver = driver(group)?;
     let disks = disk::find_all(kernel, &group.disks)?;
     let found = look(kernel, scope)?;
+    let driver = driver(kernel, group, &found, &[])?;
     let entries = entries(kernel, node, group, &disks, scope, &found)?;
     let obsolete = Obsolete::of(group, &disks, &found.export);
 
@@ -111,7 +111,7 @@ fn entries(
 ) -> Result<Vec<Entry>, Failure> {
     let physical = fabric::physical_ports(kernel);
     let entry = |port: &crate::group::PortSpec| {
-        let vport = found.vports.iter().find(|vport| vport.wwpn == port.wwpn);
+        let vport = found.vport(port.wwpn).filter(|_| !found.is_aside(port.wwpn));
         let carrier = vport.and_then(|v| physical.iter().find(|p| p.host == v.parent));
         let carrier = carrier.ok_or_else(|| {
             let cause = format!("port {} is not served here", port.wwpn);
