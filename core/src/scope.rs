@@ -62,6 +62,13 @@ impl Found {
         out && self.is_bound(wwpn) && self.export.tree(wwpn).is_some_and(Tree::is_bare)
     }
 
+    /// Whether a port is kept and out of the fabric, whatever its target has: a takeover
+    /// lets it log in.
+    pub fn is_out(&self, wwpn: Wwn) -> bool {
+        let disabled = self.vport(wwpn).is_some_and(VirtualPort::is_disabled);
+        self.is_aside(wwpn) || disabled && self.is_bound(wwpn)
+    }
+
     /// The virtual ports that a release has to log out. Of those that stay only `Disabled`
     /// says that the driver has done it: a link event shows one that is logged in as
     /// `VPort Failed` for a moment (`qla2x00_async_event`).

@@ -35,7 +35,7 @@ pub(super) struct Here {
     pub reservations: Vec<Reservation>,
     pub found: Found,
     /// The ports that have to appear, with the physical port for each: to be made, or made
-    /// before and logged out ([`Found::is_aside`]).
+    /// before and logged out ([`Found::is_out`]).
     pub absent: Vec<(PortSpec, PhysicalPort)>,
 }
 
@@ -146,7 +146,7 @@ pub(super) fn observe(
                 return Err(Failure::new(Kind::Failed, "look at this node", cause)
                     .advise("Delete it, or correct wwnn"));
             }
-            Some(_) if !found.is_aside(port.wwpn) => {}
+            Some(_) if !found.is_out(port.wwpn) => {}
             None if found.is_bound(port.wwpn) => return Err(widowed(&found, port)),
             _ => absent.push((*port, fabric::choose(kernel, port, &drivers, vport)?)),
         }
@@ -315,7 +315,7 @@ fn bind(
     steps: &[Step],
     budget: Budget,
 ) -> Result<(), Failure> {
-    for port in group.ports.iter().filter(|p| !here.found.is_aside(p.wwpn)) {
+    for port in group.ports.iter().filter(|p| !here.found.is_out(p.wwpn)) {
         active(kernel, port, budget)?;
     }
     expedited(kernel, scope, budget, || {
