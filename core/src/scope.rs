@@ -62,11 +62,12 @@ impl Found {
         out && self.is_bound(wwpn) && self.export.tree(wwpn).is_some_and(Tree::is_bare)
     }
 
-    /// Whether a port is kept and out of the fabric, whatever its target has: a takeover
-    /// lets it log in.
-    pub fn is_out(&self, wwpn: Wwn) -> bool {
+    /// Whether a port is kept, to be filled and let in by a takeover: told to stay out, or
+    /// with an empty target that would serve, whatever has let that in.
+    pub fn is_kept(&self, wwpn: Wwn) -> bool {
         let disabled = self.vport(wwpn).is_some_and(VirtualPort::is_disabled);
-        self.is_aside(wwpn) || disabled && self.is_bound(wwpn)
+        let tree = self.export.tree(wwpn).filter(|tree| tree.driver.binds());
+        tree.is_some_and(|tree| disabled || tree.enabled && tree.is_bare())
     }
 
     /// The virtual ports that a release has to log out. Of those that stay only `Disabled`

@@ -121,7 +121,7 @@ fn physical_ports(
     let one = |port: &PortSpec| {
         let wwpn = port.wwpn;
         let there = found.vport(wwpn);
-        if let Some(vport) = there.filter(|_| !found.is_out(wwpn)) {
+        if let Some(vport) = there.filter(|_| !found.is_kept(wwpn)) {
             let told = format!("{wwpn} is {} here, on {}", vport.state, vport.parent);
             return vec![Finding::good(what, told)];
         }

@@ -111,7 +111,7 @@ fn entries(
 ) -> Result<Vec<Entry>, Failure> {
     let physical = fabric::physical_ports(kernel);
     let entry = |port: &crate::group::PortSpec| {
-        let vport = found.vport(port.wwpn).filter(|_| !found.is_out(port.wwpn));
+        let vport = found.vport(port.wwpn).filter(|_| !found.is_kept(port.wwpn));
         let carrier = vport.and_then(|v| physical.iter().find(|p| p.host == v.parent));
         let carrier = carrier.ok_or_else(|| {
             let cause = format!("port {} is not served here", port.wwpn);

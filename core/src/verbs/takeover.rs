@@ -35,7 +35,7 @@ pub(super) struct Here {
     pub reservations: Vec<Reservation>,
     pub found: Found,
     /// The ports that have to appear, with the physical port for each: to be made, or made
-    /// before and logged out ([`Found::is_out`]).
+    /// before and kept ([`Found::is_kept`]).
     pub absent: Vec<(PortSpec, PhysicalPort)>,
 }
 
@@ -146,7 +146,7 @@ pub(super) fn observe(
                 return Err(Failure::new(Kind::Failed, "look at this node", cause)
                     .advise("Delete it, or correct wwnn"));
             }
-            Some(_) if !found.is_out(port.wwpn) => {}
+            Some(_) if !found.is_kept(port.wwpn) => {}
             None if found.is_bound(port.wwpn) => return Err(widowed(&found, port)),
             _ => absent.push((*port, fabric::choose(kernel, port, &drivers, vport)?)),
         }
@@ -315,7 +315,7 @@ fn bind(
     steps: &[Step],
     budget: Budget,
 ) -> Result<(), Failure> {
-    for port in group.ports.iter().filter(|p| !here.found.is_out(p.wwpn)) {
+    for port in group.ports.iter().filter(|p| !here.found.is_kept(p.wwpn)) {
         active(kernel, port, budget)?;
     }
     expedited(kernel, scope, budget, || {
@@ -340,11 +340,14 @@ pub(super) fn steps(kernel: &dyn Kernel, group: &Group, here: &Here, key: Key) -
         [take, open].concat()
     });
     let own = Step::new("own the disks and make the backstores", own.collect());
-    let made = |port: &&(PortSpec, PhysicalPort)| here.found.vport(port.0.wwpn).is_none();
-    let create =
-        here.absent.iter().filter(made).map(|(port, physical)| {
-            vec![fabric::create(physical, port.wwpn, group.wwnn)]
-        });
+    let create = here.absent.iter().map(|(port, physical)| {
+        match here.found.vport(port.wwpn) {
+            None => vec![fabric::create(physical, port.wwpn, group.wwnn)],
+            Some(vport) if vport.is_disabled() => Chain::new(),
+            // Initiators have met it empty: it logs in anew.
+            Some(vport) => vec![fabric::log_out(vport)],
+        }
+    });
     let create = Step::new("create the virtual port", create.collect());
     let (mut export, mut bound) = (target.to_vec(), Vec::new());
     if here.driver.binds() {
@@ -355,18 +358,15 @@ pub(super) fn steps(kernel: &dyn Kernel, group: &Group, here: &Here, key: Key) -
     Steps { disks: [frame, own], export, create, bound }
 }
 
-/// Has a port appear whose target is bound to it. One that is kept logs in, and one that
-/// something else has logged in meanwhile logs in anew: initiators have met it empty.
+/// Has a port serve whose target is bound to it.
 fn serve(here: &Here, port: &PortSpec) -> Chain {
     let wwpn = port.wwpn;
-    let enabled = here.found.export.tree(wwpn).filter(|tree| tree.enabled);
-    match (enabled, here.found.vport(wwpn)) {
-        (Some(_), Some(vport)) if vport.is_disabled() => vec![fabric::log_in(vport)],
-        (Some(tree), Some(vport)) if tree.is_bare() => {
-            vec![fabric::log_out(vport), fabric::log_in(vport)]
-        }
-        (Some(_), _) => Chain::new(),
-        (None, _) => vec![lio::enable(here.driver, wwpn)],
+    let enabled = here.found.export.tree(wwpn).is_some_and(|tree| tree.enabled);
+    let kept = here.found.vport(wwpn).filter(|_| here.found.is_kept(wwpn));
+    match kept {
+        _ if !enabled => vec![lio::enable(here.driver, wwpn)],
+        Some(vport) => vec![fabric::log_in(vport)],
+        None => Chain::new(),
     }
 }
 
