@@ -12,7 +12,7 @@ use understudy_core::kernel::sim::Deed;
 use understudy_core::kernel::{Kernel, Op};
 use understudy_core::step::Step;
 use understudy_core::verbs::check::{self, Finding, Verdict};
-use understudy_core::verbs::{Health, Level, plan};
+use understudy_core::verbs::{Health, Level, keep_out, plan};
 use understudy_core::wwn::Wwn;
 
 const PORT: &str = "/sys/kernel/config/target/qla2xxx/20:01:00:25:b5:00:00:0a";
@@ -237,6 +237,33 @@ fn a_kept_port_that_a_reset_has_let_in_is_not_hidden() {
     a.start().unwrap();
     a.kernel.sleep(Duration::from_secs(1));
     assert_eq!(a.health(Level::Disk), Health::Running);
+}
+
+/// Its name may be another node's by then.
+#[test]
+fn a_kept_port_that_a_reset_has_let_in_is_put_out_again() {
+    let (a, _) = pair(&setup().with_another());
+    let (own, name) = (a.another().unwrap(), wwpn(&a.setup));
+    let put_out = || keep_out(&a.kernel, a.budget()).unwrap();
+    assert_eq!(put_out(), []);
+    own.start().unwrap();
+    a.start().unwrap();
+    // What is served is none of them, nor what is about to be.
+    assert_eq!(put_out(), []);
+    a.stop().unwrap();
+    assert_eq!(put_out(), []);
+    a.san.borrow_mut().reset_chip(0);
+    a.kernel.sleep(Duration::from_secs(1));
+    assert_eq!(a.san.borrow().logged_in_at(name), [0]);
+    let entry = understudy_core::registry::of_group(&a.kernel, "group-b").remove(0);
+    let entry = understudy_core::registry::Entry { wwpn: name, ..entry };
+    understudy_core::registry::record(&a.kernel, &entry).unwrap();
+    assert_eq!(put_out(), []);
+    understudy_core::registry::forget(&a.kernel, name).unwrap();
+    assert_eq!(put_out(), [name]);
+    assert!(a.san.borrow().logged_in_at(name).is_empty());
+    assert_eq!(a.health(Level::Port), Health::NotRunning);
+    assert_eq!(own.health(Level::Disk), Health::Running);
 }
 
 /// The target is bound to the port that is gone, and its name is taken.

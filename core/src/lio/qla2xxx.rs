@@ -108,7 +108,7 @@ impl Driver for Qla2xxx {
                 step,
                 cause,
                 "Enable it at boot, before any group is served, for it resets the HBA: \
-                 docs/qla2xxx.md has a unit that does",
+                 understudy-qla2xxx.service does (docs/qla2xxx.md)",
             );
         }
         Ok(())
