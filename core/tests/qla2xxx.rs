@@ -1,5 +1,10 @@
 //! The verbs on simulated nodes whose ports are an HBA's of qla2xxx. `crash_points` has
 //! every point at which they may be cut short.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -8,11 +13,12 @@ use std::time::Duration;
 
 use common::{Node, Setup, initiators, pair};
 use understudy_core::failure::Kind;
-use understudy_core::kernel::sim::Deed;
+use understudy_core::kernel::sim::{Deed, Fault, SimKernel};
 use understudy_core::kernel::{Kernel, Op};
+use understudy_core::registry::{self, Entry};
 use understudy_core::step::Step;
 use understudy_core::verbs::check::{self, Finding, Verdict};
-use understudy_core::verbs::{Health, Level, keep_out, plan};
+use understudy_core::verbs::{Health, Level, health, keep_out, plan};
 use understudy_core::wwn::Wwn;
 
 const PORT: &str = "/sys/kernel/config/target/qla2xxx/20:01:00:25:b5:00:00:0a";
@@ -26,6 +32,15 @@ fn setup() -> Setup {
 
 fn wwpn(setup: &Setup) -> Wwn {
     setup.ports[0].parse().unwrap()
+}
+
+fn is_create(op: &Op) -> bool {
+    matches!(op, Op::Write { path, .. } if path.ends_with("vport_create"))
+}
+
+/// Whether it makes the target.
+fn is_bind(op: &Op) -> bool {
+    matches!(op, Op::MakeDir(path) if path == Path::new(PORT))
 }
 
 /// Where an operation of this kind comes, among those of an action.
@@ -58,16 +73,13 @@ fn show(node: &Node, state: &str) {
 fn the_port_comes_first_and_its_target_serves_last() {
     let (a, _) = pair(&setup());
     let deeds = deeds(&a, |a| a.start().unwrap());
-    let is_target = |op: &Op| matches!(op, Op::MakeDir(path) if path == Path::new(PORT));
-    let is_last = |op: &Op| matches!(op, Op::Link { at, .. } if at.starts_with(format!("{PORT}/tpgt_1/acls")));
-    let create = place(
-        &deeds,
-        |op| matches!(op, Op::Write { path, .. } if path.ends_with("vport_create")),
-    );
-    let bind = place(&deeds, is_target);
+    let is_mapping = |deed: &Deed| {
+        let acls = Path::new(PORT).join("tpgt_1/acls");
+        matches!(deed, Deed::Op(Op::Link { at, .. }) if at.starts_with(&acls))
+    };
+    let (create, bind) = (place(&deeds, is_create), place(&deeds, is_bind));
     let closed = place(&deeds, |op| writes(op, "attrib/generate_node_acls", "0"));
-    let mapped =
-        deeds.iter().rposition(|deed| matches!(deed, Deed::Op(op) if is_last(op)));
+    let mapped = deeds.iter().rposition(is_mapping);
     let serve = place(&deeds, |op| writes(op, "tpgt_1/enable", "1"));
     let order = [create, bind, closed, mapped, serve];
     assert!(order.is_sorted() && !order.contains(&None), "{order:?}");
@@ -187,10 +199,9 @@ fn a_logout_that_fails_quietly_fails_the_stop() {
 #[test]
 fn only_disabled_is_out() {
     let (a, _) = pair(&setup());
-    let is_bind = |op: &Op| matches!(op, Op::MakeDir(path) if path == Path::new(PORT));
     let bind = place(&deeds(&a, |a| a.start().unwrap()), is_bind).unwrap();
     let (a, _) = pair(&setup());
-    a.kernel.plan(Some((bind + 1, understudy_core::kernel::sim::Fault::Dies)));
+    a.kernel.plan(Some((bind + 1, Fault::Dies)));
     assert!(common::unless_killed(|| a.start()).is_none());
     show(&a, "VPort Failed\n");
     a.stop().unwrap();
@@ -210,11 +221,10 @@ fn a_flap_of_the_link_is_no_failure() {
             show(&a, "Active\n");
         }
     };
-    let kernel = understudy_core::kernel::sim::SimKernel::enter(&a.san, 0);
+    let kernel = SimKernel::enter(&a.san, 0);
     let kernel = kernel.paused_by(&pause);
     let scope = a.scope_with(&[]);
-    let seen =
-        understudy_core::verbs::health(&kernel, a.name, &scope, Level::Port, a.budget());
+    let seen = health(&kernel, a.name, &scope, Level::Port, a.budget());
     assert_eq!(seen, Health::Running);
 }
 
@@ -255,11 +265,11 @@ fn a_kept_port_that_a_reset_has_let_in_is_put_out_again() {
     a.san.borrow_mut().reset_chip(0);
     a.kernel.sleep(Duration::from_secs(1));
     assert_eq!(a.san.borrow().logged_in_at(name), [0]);
-    let entry = understudy_core::registry::of_group(&a.kernel, "group-b").remove(0);
-    let entry = understudy_core::registry::Entry { wwpn: name, ..entry };
-    understudy_core::registry::record(&a.kernel, &entry).unwrap();
+    let entry = registry::of_group(&a.kernel, "group-b").remove(0);
+    let entry = Entry { wwpn: name, ..entry };
+    registry::record(&a.kernel, &entry).unwrap();
     assert_eq!(put_out(), []);
-    understudy_core::registry::forget(&a.kernel, name).unwrap();
+    registry::forget(&a.kernel, name).unwrap();
     assert_eq!(put_out(), [name]);
     assert!(a.san.borrow().logged_in_at(name).is_empty());
     assert_eq!(a.health(Level::Port), Health::NotRunning);
