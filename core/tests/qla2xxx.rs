@@ -161,6 +161,16 @@ fn what_the_hba_lacks_is_named_before_the_first_step() {
     }
 }
 
+#[test]
+fn the_ports_of_a_group_have_one_driver() {
+    let (a, _) = pair(&Setup::new(1, 2).on_qla2xxx());
+    let other = "/sys/kernel/config/target/fc/20:02:00:25:b5:00:00:0a/tpgt_1";
+    a.kernel.set_dir(Path::new(other));
+    let failure = a.start().unwrap_err();
+    assert_eq!(failure.kind, Kind::Node, "{failure}");
+    assert!(failure.to_string().contains("of tcm_fc and qla2xxx"), "{failure}");
+}
+
 /// FC_VPORT_FAILED passes for a count of bytes; the rest must not be sent after it.
 #[test]
 fn a_create_that_takes_nine_bytes_has_failed_and_is_undone() {
