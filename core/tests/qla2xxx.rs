@@ -219,6 +219,18 @@ fn only_disabled_is_out() {
 }
 
 #[test]
+fn a_target_that_is_off_is_a_fault() {
+    let serves = |op: &Op| writes(op, "tpgt_1/enable", "1");
+    let (a, _) = pair(&setup());
+    let serve = place(&deeds(&a, |a| a.start().unwrap()), serves).unwrap();
+    let (a, _) = pair(&setup());
+    a.kernel.plan(Some((serve, Fault::Dies)));
+    assert!(common::unless_killed(|| a.start()).is_none());
+    let Health::Failed(faults) = a.health(Level::Port) else { panic!("it is well") };
+    assert_eq!(faults, ["port 20:01:00:25:b5:00:00:0a has a target that is off"]);
+}
+
+#[test]
 fn a_flap_of_the_link_is_no_failure() {
     let (a, _) = pair(&setup());
     a.start().unwrap();
