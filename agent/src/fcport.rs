@@ -8,7 +8,7 @@ use understudy_core::failure::{Failure, Kind};
 use understudy_core::kernel::RealKernel;
 use understudy_core::params::{self, FCPORT, quoted};
 use understudy_core::scope::Scope;
-use understudy_core::verbs::{Health, Level, check_node, health};
+use understudy_core::verbs::{Health, Level, check_node, health, keep_out};
 use understudy_core::watch::{self, Online};
 
 use crate::cluster::{self, COULD, LACKS, MAY_COME};
@@ -50,6 +50,12 @@ fn monitor(environment: &Environment) -> Outcome {
         Ok(None) => return Outcome::plain(Code::NotRunning),
         Err(failure) => return Outcome::failed(failure.to_string()),
     };
+    match keep_out(&kernel, Budget::new(&kernel, environment.inner_timeout())) {
+        Ok(out) => out.iter().for_each(|wwpn| {
+            log::warn!("a reset of its HBA had let {wwpn} in; it was logged out again");
+        }),
+        Err(errors) => errors.iter().for_each(|error| log::warn!("{error}")),
+    }
     // Told each time: the cluster may have forgotten it.
     match tell(&seen.steady).and_then(|()| tell_ready(environment)) {
         Ok(()) => said(&seen.online),

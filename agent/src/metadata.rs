@@ -82,7 +82,8 @@ fcport-FABRIC, where FABRIC is the fabric's name in 16 digits. A change is told 
 has lasted. Run it as a clone, and prefer nodes that have a port online with a location \
 rule whose score is higher than the groups' stickiness: then a lost link moves the groups \
 on it, where their partner has a port online and not otherwise. Set link_loss=degraded on \
-those groups.";
+those groups. On QLogic HBAs it also logs ports out again that are not served here and that \
+a reset of the HBA has let in.";
 
 const VPORT_LONG: &str = "\
 Serves a takeover group: the Fibre Channel port names (WWPN) under one node name (WWNN) \

@@ -51,6 +51,16 @@ impl VirtualPort {
     pub fn is_linked(&self) -> bool {
         self.state == "Active"
     }
+
+    /// Whether it is, or may be in a moment.
+    pub fn may_be_logged_in(&self) -> bool {
+        self.is_linked() || self.state == "Initializing"
+    }
+
+    /// Whether it was told to stay out.
+    pub fn is_disabled(&self) -> bool {
+        self.state == "Disabled"
+    }
 }
 
 /// States that a virtual port does not leave by itself.
@@ -84,11 +94,16 @@ pub fn physical_ports(kernel: &dyn Kernel) -> Vec<PhysicalPort> {
             fabric: from_sysfs(&get("fabric_name")),
             vports_in_use,
             vports_free: count("max_npiv_vports").saturating_sub(vports_in_use),
-            driver: attribute(kernel, paths::driver_name(&host)),
+            driver: host_driver(kernel, &host),
             host,
         })
     };
     hosts.into_iter().filter_map(port).collect()
+}
+
+/// The driver of a physical port.
+pub fn host_driver(kernel: &dyn Kernel, host: &str) -> String {
+    attribute(kernel, paths::driver_name(host))
 }
 
 /// Whether a physical port is logged in to its fabric.
@@ -230,19 +245,23 @@ pub fn logged_in_elsewhere(
 }
 
 /// The physical port on which a virtual port is to appear: online, in the right fabric,
-/// of the right driver, with room; the one with the most room of several.
+/// of one of these drivers, with room; the one with the most room of several. A virtual
+/// port that is there already, and logged out, has its own.
 ///
 /// # Errors
 /// [`Kind::Node`], with what is wrong with each port that there is.
 pub fn choose(
     kernel: &dyn Kernel,
     port: &PortSpec,
-    driver: &dyn Driver,
+    drivers: &[&dyn Driver],
+    there: Option<&VirtualPort>,
 ) -> Result<PhysicalPort, Failure> {
     let mut unfit = Vec::new();
     let mut fit = Vec::new();
-    for physical in physical_ports(kernel) {
-        match why_unfit(&physical, port, driver) {
+    let mut physical = physical_ports(kernel);
+    physical.retain(|physical| there.is_none_or(|vport| vport.parent == physical.host));
+    for physical in physical {
+        match why_unfit(&physical, port, drivers, there.is_none()) {
             Some(why) => unfit.push(format!("{} {why}", physical.host)),
             None => fit.push(physical),
         }
@@ -264,11 +283,13 @@ pub fn choose(
 fn why_unfit(
     physical: &PhysicalPort,
     port: &PortSpec,
-    driver: &dyn Driver,
+    drivers: &[&dyn Driver],
+    needs_room: bool,
 ) -> Option<String> {
-    if !driver.serves(&physical.driver) {
+    if !drivers.iter().any(|driver| driver.serves(&physical.driver)) {
         let name = &physical.driver;
-        return Some(format!("is driven by {name}, not for {}", driver.name()));
+        let drivers: Vec<_> = drivers.iter().map(|driver| driver.name()).collect();
+        return Some(format!("is driven by {name}, not for {}", drivers.join(" or ")));
     }
     if physical.wwpn == port.wwpn {
         return Some("has this very name as its own".into());
@@ -280,7 +301,8 @@ fn why_unfit(
         let fabric = physical.fabric.map_or("none".into(), |f| f.to_string());
         return Some(format!("is in fabric {fabric}"));
     }
-    (physical.vports_free == 0).then(|| "carries all the vports that it can".into())
+    let full = needs_room && physical.vports_free == 0;
+    full.then(|| "carries all the vports that it can".into())
 }
 
 /// Makes a virtual port: the moment in which it appears on the fabric.
@@ -293,6 +315,21 @@ pub fn create(physical: &PhysicalPort, wwpn: Wwn, wwnn: Wwn) -> Op {
 pub fn delete(port: &VirtualPort) -> Op {
     let path = paths::fc_host(&port.parent, "vport_delete");
     Op::Write { path, text: names(port.wwpn, port.wwnn) }
+}
+
+/// Lets a virtual port log in that was logged out and kept.
+pub fn log_in(port: &VirtualPort) -> Op {
+    switch(port, "0")
+}
+
+/// Logs a virtual port out and keeps it.
+pub fn log_out(port: &VirtualPort) -> Op {
+    switch(port, "1")
+}
+
+fn switch(port: &VirtualPort, disable: &str) -> Op {
+    let path = paths::fc_vport(&port.vport, "vport_disable");
+    Op::Write { path, text: disable.into() }
 }
 
 /// Port name first (`store_fc_host_vport_create`).

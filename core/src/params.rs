@@ -160,7 +160,10 @@ pub const VPORT: &[Param] = &[
         reloadable: false,
         short: "LIO driver of the physical port",
         long: "The target driver that serves the port. auto takes the one that belongs \
-               to the physical port's driver: tcm_fc for libfc (fcoe, bnx2fc, qedf).",
+               to the physical port's driver: tcm_fc for libfc (fcoe, bnx2fc, qedf), \
+               qla2xxx for QLogic HBAs. qla2xxx has not yet run on hardware: it is \
+               built from the kernel's source, and docs/qla2xxx.md has the steps of a \
+               first run.",
     },
 ];
 

@@ -10,7 +10,7 @@ use crate::fabric::{self, VirtualPort};
 use crate::group::{DeviceName, Group, GroupError, Ownership};
 use crate::kept::{self, Keeper};
 use crate::kernel::{Kernel, KernelError, paths};
-use crate::lio::{self, Export};
+use crate::lio::{self, Export, Tree};
 use crate::registry::{self, Entry};
 use crate::wwn::Wwn;
 
@@ -41,16 +41,52 @@ pub struct Found {
 }
 
 impl Found {
-    /// Whether the kernel holds nothing of the group.
+    /// Whether the kernel holds nothing of the group but what a release leaves
+    /// ([`lio::Driver::binds`]).
     pub fn is_empty(&self) -> bool {
         let kept = self.keepers.iter().any(|keeper| keeper.device.is_some());
-        self.vports.is_empty() && self.export.is_empty() && !kept
+        !kept
+            && self.export.hbas.is_empty()
+            && self.export.trees.iter().all(|tree| self.is_aside(tree.wwpn))
+            && self.vports.iter().all(|vport| self.is_aside(vport.wwpn))
     }
 
     /// Whether nothing is left of it either: a link on this node's own disk stays where the
     /// node has lost its power, and is nothing that runs.
     pub fn is_gone(&self) -> bool {
         self.is_empty() && self.keepers.is_empty()
+    }
+
+    /// A virtual port of the group.
+    pub fn vport(&self, wwpn: Wwn) -> Option<&VirtualPort> {
+        self.vports.iter().find(|vport| vport.wwpn == wwpn)
+    }
+
+    /// Whether a port's target stays with it, so that the two are there until a boot.
+    pub fn is_bound(&self, wwpn: Wwn) -> bool {
+        self.export.tree(wwpn).is_some_and(|tree| tree.driver.binds())
+    }
+
+    /// Whether a port is out of the fabric and its target empty, as a release leaves them.
+    pub fn is_aside(&self, wwpn: Wwn) -> bool {
+        let out = self.vport(wwpn).is_none_or(|vport| !vport.may_be_logged_in());
+        out && self.is_bound(wwpn) && self.export.tree(wwpn).is_some_and(Tree::is_bare)
+    }
+
+    /// Whether a port is kept, to be filled and let in by a takeover: told to stay out, or
+    /// with an empty target that would serve, whatever has let that in.
+    pub fn is_kept(&self, wwpn: Wwn) -> bool {
+        let disabled = self.vport(wwpn).is_some_and(VirtualPort::is_disabled);
+        let tree = self.export.tree(wwpn).filter(|tree| tree.driver.binds());
+        tree.is_some_and(|tree| disabled || tree.enabled && tree.is_bare())
+    }
+
+    /// The virtual ports that a release has to log out. Of those that stay only `Disabled`
+    /// says that the driver has done it: a link event shows one that is logged in as
+    /// `VPort Failed` for a moment (`qla2x00_async_event`).
+    pub fn live(&self) -> impl Iterator<Item = &VirtualPort> {
+        let out = |vport: &VirtualPort| self.is_bound(vport.wwpn) && vport.is_disabled();
+        self.vports.iter().filter(move |vport| !out(vport))
     }
 }
 

@@ -1,7 +1,13 @@
 //! The agent dies after any operation, or any operation goes wrong in any way that it
 //! can: then a stop ends clean, and a start serves. Every point and every fault is tried,
-//! for 1 to 8 LUNs on 1 and 2 ports; nothing is sampled.
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+//! for 1 to 8 LUNs on 1 and 2 ports, and on an HBA of qla2xxx for 1 and 2, with and without
+//! another group on the same HBA whose initiators write all the while; nothing is sampled.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -17,9 +23,13 @@ use understudy_core::verbs::{Health, Level};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verb {
     Start,
+    /// After a stop, which leaves something with qla2xxx.
+    Restart,
     Stop,
     Reload,
 }
+
+use Verb::{Reload, Restart, Start, Stop};
 
 /// One case: a group on a node, at the moment before the verb.
 struct Case {
@@ -32,37 +42,58 @@ struct Case {
 impl Case {
     fn all(lanes: &[usize]) -> Vec<Self> {
         let mut cases = Vec::new();
-        for luns in 1..=8 {
-            for ports in 1..=2 {
-                for verb in [Verb::Start, Verb::Stop, Verb::Reload] {
-                    for lanes in lanes.iter().copied() {
-                        let setup = Setup::new(luns, ports);
-                        // What a keeper adds is the same for each further LUN.
-                        if luns == 1 || luns == 3 {
-                            let setup = setup.clone().keeping();
-                            cases.push(Self { setup, verb, lanes });
-                        }
-                        cases.push(Self { setup, verb, lanes });
-                    }
+        for (luns, ports) in (1..=8).flat_map(|luns| [(luns, 1), (luns, 2)]) {
+            let setup = Setup::new(luns, ports);
+            cases.extend(Self::of(&setup, &[Start, Stop, Reload], lanes));
+            // What a keeper adds is the same for each further LUN.
+            if luns == 1 || luns == 3 {
+                let setup = setup.clone().keeping();
+                cases.extend(Self::of(&setup, &[Start, Stop, Reload], lanes));
+            }
+            let setup = setup.on_qla2xxx();
+            for setup in [setup.clone(), setup.with_another()] {
+                if luns <= 2 {
+                    let verbs = [Start, Restart, Stop, Reload];
+                    cases.extend(Self::of(&setup, &verbs, lanes));
                 }
             }
         }
         cases
     }
 
+    fn of(setup: &Setup, verbs: &[Verb], lanes: &[usize]) -> Vec<Self> {
+        let case = |verb: &Verb, lanes: &usize| Self {
+            setup: setup.clone(),
+            verb: *verb,
+            lanes: *lanes,
+        };
+        verbs.iter().flat_map(|verb| lanes.iter().map(move |l| case(verb, l))).collect()
+    }
+
     fn node(&self) -> Node {
         let (node, _) = pair(&self.setup);
         node.kernel.set_lanes(self.lanes);
-        if self.verb != Verb::Start || self.setup.state.is_some() {
+        if let Some(another) = node.another() {
+            another.start().unwrap();
+            node.kernel.sleep(Duration::from_secs(1));
+            let port = another.setup.ports[0].parse().unwrap();
+            for (initiator, (lun, _)) in initiators().iter().zip(&another.setup.disks) {
+                node.san.borrow_mut().write_from(*initiator, port, *lun);
+            }
+        }
+        if self.verb != Start || self.setup.state.is_some() {
             node.start().unwrap();
         }
         if self.setup.state.is_some() {
             register(&node);
-            if self.verb == Verb::Start {
+            if self.verb == Start {
                 node.stop().unwrap();
             }
         }
-        if self.verb == Verb::Reload {
+        if self.verb == Restart {
+            node.stop().unwrap();
+        }
+        if self.verb == Reload {
             // Until every initiator has found it.
             node.kernel.sleep(Duration::from_secs(1));
             let lun = |(lun, _): &(u16, String)| *lun;
@@ -75,9 +106,9 @@ impl Case {
     /// Whether it was answered with success.
     fn act(&self, node: &mut Node) -> bool {
         match self.verb {
-            Verb::Start => node.start().is_ok(),
-            Verb::Stop => node.stop().is_ok(),
-            Verb::Reload => node.reload(&self.setup.changed()).is_ok(),
+            Start | Restart => node.start().is_ok(),
+            Stop => node.stop().is_ok(),
+            Reload => node.reload(&self.setup.changed()).is_ok(),
         }
     }
 
@@ -90,10 +121,11 @@ impl Case {
     }
 
     fn name(&self, fault: &Fault, at: usize, deed: &Deed) -> String {
-        let Setup { disks, ports, .. } = &self.setup;
+        let Setup { disks, ports, hba, beside, .. } = &self.setup;
+        let alone = if beside.is_some() { "beside another" } else { "alone" };
         format!(
-            "{:?}, {} LUNs, {} ports, {} lanes, state {:?}: operation {at} ({deed:?}): \
-             {fault:?}",
+            "{:?} on {hba:?}, {alone}, {} LUNs, {} ports, {} lanes, state {:?}: \
+             operation {at} ({deed:?}): {fault:?}",
             self.verb,
             disks.len(),
             ports.len(),
@@ -109,11 +141,11 @@ impl Case {
         let answer = unless_killed(|| self.act(&mut node));
         node.kernel.plan(None);
         match (self.verb, answer) {
-            (Verb::Start | Verb::Reload, Some(true)) => {
+            (Start | Restart | Reload, Some(true)) => {
                 assert_eq!(node.health(Level::Disk), Health::Running, "{name}");
                 assert!(node.owns_all(), "{name}");
             }
-            (Verb::Stop, Some(true)) => assert_eq!(node.leavings(), [""; 0], "{name}"),
+            (Stop, Some(true)) => assert_eq!(node.leavings(), [""; 0], "{name}"),
             _ => {}
         }
         recovers(&node, name);
@@ -128,6 +160,13 @@ fn recovers(node: &Node, name: &str) {
     assert_eq!(node.health(Level::Port), Health::NotRunning, "{name}");
     node.start().unwrap_or_else(|failure| panic!("{name}: then start: {failure}"));
     assert_eq!(node.health(Level::Disk), Health::Running, "{name}");
+    if let Some(another) = node.another() {
+        assert_eq!(another.health(Level::Disk), Health::Running, "{name}");
+        let written = || node.san.borrow().acknowledged().sum::<u64>();
+        let before = written();
+        node.kernel.sleep(Duration::from_secs(1));
+        assert!(written() > before, "{name}");
+    }
     if node.setup.state.is_some() {
         assert_eq!(registered(node), registration(node), "{name}");
     }
@@ -193,7 +232,7 @@ fn a_verb_goes_on_where_a_killed_one_ended() {
             assert!(unless_killed(|| case.act(&mut node)).is_none(), "{name}");
             assert!(case.act(&mut node), "{name}: and again");
             match case.verb {
-                Verb::Stop => assert_eq!(node.leavings(), [""; 0], "{name}"),
+                Stop => assert_eq!(node.leavings(), [""; 0], "{name}"),
                 _ => {
                     assert_eq!(node.health(Level::Disk), Health::Running, "{name}");
                     assert!(node.owns_all(), "{name}");
@@ -226,7 +265,7 @@ fn any_operation_may_fail_in_any_way() {
 /// is left, nor a monitor that nothing runs.
 #[test]
 fn any_read_may_fail() {
-    let case = Case { setup: Setup::new(2, 2), verb: Verb::Stop, lanes: LANES };
+    let case = Case { setup: Setup::new(2, 2), verb: Stop, lanes: LANES };
     for errno in [Errno::EIO, Errno::ENOMEM, Errno::EMFILE] {
         for at in 0.. {
             let node = case.node();

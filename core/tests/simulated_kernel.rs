@@ -222,3 +222,106 @@ fn time_goes_into_grace_periods() {
         assert!(took.abs_diff(measured) < measured / 5, "{took:?}");
     }
 }
+
+const QLA_PORT: &str = "/sys/kernel/config/target/qla2xxx/20:01:00:25:b5:00:00:0a";
+const QLA_BASE: &str = "/sys/kernel/config/target/qla2xxx/20:00:52:54:00:00:00:00";
+
+fn qla2xxx() -> Node {
+    pair(&Setup::new(2, 1).on_qla2xxx()).0
+}
+
+/// A virtual port with its target, and nothing in it.
+fn bound() -> Node {
+    let node = qla2xxx();
+    vport(&node, "vport_create", NAMES).unwrap();
+    for dir in [QLA_PORT, &format!("{QLA_PORT}/tpgt_1")] {
+        make(&node, dir).unwrap();
+    }
+    write(&node, &format!("{QLA_PORT}/tpgt_1/attrib/generate_node_acls"), "0").unwrap();
+    node
+}
+
+#[test]
+fn a_target_of_qla2xxx_takes_a_port_that_is_there() {
+    let node = qla2xxx();
+    refused(make(&node, QLA_PORT), Errno::EINVAL);
+    refused(make(&node, &QLA_PORT.to_uppercase()), Errno::ENOENT);
+    vport(&node, "vport_create", NAMES).unwrap();
+    refused(vport(&node, "vport_create", NAMES), Errno::ENOTUNIQ);
+    make(&node, QLA_PORT).unwrap();
+    refused(make(&node, &format!("{QLA_PORT}/tpgt_2")), Errno::EINVAL);
+    make(&node, &format!("{QLA_PORT}/tpgt_1")).unwrap();
+    write(&node, &format!("{QLA_PORT}/tpgt_1/attrib/generate_node_acls"), "0").unwrap();
+    let enable = format!("{QLA_PORT}/tpgt_1/enable");
+    assert_eq!(node.kernel.read(enable.as_ref()).unwrap(), "0\n");
+    assert_eq!(write(&node, &enable, "1").unwrap(), Done::Changed);
+    assert_eq!(write(&node, &enable, "1").unwrap(), Done::Unchanged);
+
+    let disable = "/sys/class/fc_vports/vport-2:0-0/vport_disable";
+    refused(write(&node, disable, "0"), Errno::EALREADY);
+    write(&node, disable, "1").unwrap();
+    refused(write(&node, disable, "1"), Errno::EALREADY);
+    node.kernel.sleep(Duration::from_secs(1));
+    let wwpn = "20:01:00:25:b5:00:00:0a".parse().unwrap();
+    assert!(node.san.borrow().logged_in_at(wwpn).is_empty());
+    node.san.borrow_mut().reset_chip(0);
+    node.kernel.sleep(Duration::from_secs(1));
+    assert_eq!(node.san.borrow().logged_in_at(wwpn), [0]);
+    refused(write(&node, disable, "0"), Errno::EALREADY);
+}
+
+#[test]
+#[should_panic(expected = "lets anybody log in")]
+fn a_target_that_lets_strangers_in_is_caught() {
+    let node = bound();
+    write(&node, &format!("{QLA_PORT}/tpgt_1/attrib/generate_node_acls"), "1").unwrap();
+    write(&node, &format!("{QLA_PORT}/tpgt_1/enable"), "1").unwrap();
+    node.kernel.sleep(Duration::from_secs(1));
+}
+
+#[test]
+#[should_panic(expected = "the chip resets under 20:01:00:25:b5:00:00:0a")]
+fn a_reset_of_the_hba_under_a_port_is_caught() {
+    let node = bound();
+    node.kernel.sleep(Duration::from_secs(1));
+    let _ = write(&node, &format!("{QLA_BASE}/tpgt_1/enable"), "0");
+}
+
+#[test]
+#[should_panic(expected = "while 20:01:00:25:b5:00:00:0b serves: the kernel crashes")]
+fn a_target_that_is_removed_beside_another_is_caught() {
+    let (node, _) = pair(&Setup::new(1, 1).on_qla2xxx().with_another());
+    node.another().unwrap().start().unwrap();
+    node.kernel.sleep(Duration::from_secs(1));
+    vport(&node, "vport_create", NAMES).unwrap();
+    make(&node, QLA_PORT).unwrap();
+    let _ = remove(&node, QLA_PORT);
+}
+
+/// The physical port is one of those that have lost their target functions.
+#[test]
+#[should_panic(expected = "no target functions")]
+fn a_command_after_the_last_target_was_removed_is_caught() {
+    let setup = Setup::new(1, 1).on_qla2xxx();
+    let (node, _) = pair(&setup);
+    vport(&node, "vport_create", &NAMES.replace('a', "b")).unwrap();
+    let other = QLA_PORT.replace("0a", "0b");
+    make(&node, &other).unwrap();
+    node.start().unwrap();
+    node.stop().unwrap();
+    remove(&node, &other).unwrap();
+    node.start().unwrap();
+    let port = setup.ports.first().unwrap().parse().unwrap();
+    node.san.borrow_mut().write_from(initiators()[0], port, 0);
+    node.kernel.sleep(Duration::from_secs(2));
+}
+
+#[test]
+#[should_panic(expected = "has lost its port and is disabled: the kernel crashes")]
+fn a_target_that_is_disabled_without_its_port_is_caught() {
+    let node = bound();
+    write(&node, &format!("{QLA_PORT}/tpgt_1/enable"), "1").unwrap();
+    node.kernel.sleep(Duration::from_secs(1));
+    vport(&node, "vport_delete", NAMES).unwrap();
+    let _ = write(&node, &format!("{QLA_PORT}/tpgt_1/enable"), "0");
+}

@@ -98,6 +98,15 @@ pub fn attribute(kernel: &dyn Kernel, path: &Path) -> Result<String, KernelError
     }
 }
 
+/// The kernel's release, and whether it is one before a major and minor version; what is
+/// not known is not before anything.
+pub fn is_before(kernel: &dyn Kernel, version: (u32, u32)) -> Option<String> {
+    let release = attribute(kernel, Path::new(paths::KERNEL_RELEASE)).ok()?;
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    let its = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    (its < version).then_some(release)
+}
+
 /// Why an operation failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,6 +1,6 @@
 //! Where the kernel keeps what understudy reads and changes.
 //!
-//! No other module spells a path of sysfs, configfs or /run. Names that enter a path
+//! No other module spells a path of sysfs, configfs, /proc or /run. Names that enter a path
 //! are numbers, WWNs or what the kernel itself listed: never a text of the user's.
 
 use std::path::{Component, Path, PathBuf};
@@ -19,6 +19,8 @@ pub const SCSI_HOSTS: &str = "/sys/class/scsi_host";
 pub const BLOCK: &str = "/sys/class/block";
 /// Loaded modules.
 pub const MODULES: &str = "/sys/module";
+/// The kernel's version.
+pub const KERNEL_RELEASE: &str = "/proc/sys/kernel/osrelease";
 /// LIO's root in configfs.
 pub const TARGET: &str = "/sys/kernel/config/target";
 /// The virtual port database. The kernel's own state does not survive a reboot either.
@@ -29,8 +31,6 @@ pub const WATCH: &str = "/run/understudy/fcport.json";
 pub const MOVES: &str = "/run/understudy/moves";
 /// The kernel's switch for expedited RCU grace periods (kernel/ksysfs.c).
 pub const RCU_EXPEDITED: &str = "/sys/kernel/rcu_expedited";
-/// The release of the kernel: `6.12.117+deb13-amd64`.
-pub const RELEASE: &str = "/proc/sys/kernel/osrelease";
 /// What is mounted, as seen from this process (fs/proc_namespace.c).
 pub const MOUNTS: &str = "/proc/self/mounts";
 /// The directories in which keepers have LIO write, one for each group.
@@ -74,6 +74,11 @@ pub fn block(name: &str, attribute: &str) -> PathBuf {
 /// The directory of a module, there while it is loaded.
 pub fn module(name: &str) -> PathBuf {
     Path::new(MODULES).join(name)
+}
+
+/// A parameter of a module, as it was loaded.
+pub fn module_parameter(module_name: &str, parameter: &str) -> PathBuf {
+    module(module_name).join("parameters").join(parameter)
 }
 
 /// The directory of LIO's backstores.

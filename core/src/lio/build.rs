@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
-use crate::group::{DiskSpec, Group};
+use crate::group::{DiskSpec, Group, PortSpec};
 use crate::kernel::{Chain, Op, paths};
 use crate::wwn::Wwn;
 
@@ -14,36 +14,52 @@ use super::{ALUA_ACTIVE_OPTIMIZED, ALUA_STATE, Driver, hba};
 /// The name of our links; LIO does not care.
 pub(super) const LINK: &str = "backstore";
 
+/// A portal group's attribute.
+pub(super) const ENABLE: &str = "enable";
+
 /// The backstore of a LUN.
 pub fn backstore_path(wwnn: Wwn, lun: u16) -> PathBuf {
     hba(wwnn).join(format!("lun_{lun}"))
 }
 
-/// The directories below which everything else is built: of the backstores, of each
-/// port, of each initiator.
-pub fn frame(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain> {
-    let mut chains = vec![vec![Op::MakeDir(hba(group.wwnn))]];
-    for (port, number) in group.ports.iter().zip(1..) {
+/// The directory below which the backstores are built.
+pub fn frame(group: &Group) -> Chain {
+    vec![Op::MakeDir(hba(group.wwnn))]
+}
+
+/// The directories of the target ports, below which the rest is built: of each port, of
+/// each initiator.
+pub fn targets(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain> {
+    let target = |(port, number): (&PortSpec, u16)| {
         let path = paths::lio_port(driver.fabric(), port.wwpn);
+        let tpg = tpg(&path);
         let mut chain = vec![
             Op::MakeDir(paths::lio_fabric(driver.fabric())),
-            Op::MakeDir(path.clone()),
-            Op::MakeDir(tpg(&path)),
+            Op::MakeDir(path),
+            Op::MakeDir(tpg.clone()),
         ];
-        if export.tree(port.wwpn).is_none_or(|tree| tree.luns.is_empty()) {
-            chain.push(set_port_id(&tpg(&path), number));
+        // An identifier is set before there is anything that could be seen with it.
+        if export.tree(port.wwpn).is_none_or(|tree| tree.luns.is_empty() && !tree.enabled) {
+            chain.push(set_port_id(&tpg, driver.port_id(port.wwpn, number)));
         }
-        let acls = tpg(&path).join("acls");
+        let set = |(name, value): &(&str, &str)| write(&tpg, name, (*value).into());
+        chain.extend(driver.attributes().iter().map(set));
+        let acls = tpg.join("acls");
         chain.extend(
             group.initiators.iter().map(|i| Op::MakeDir(acls.join(i.to_string()))),
         );
-        chains.push(chain);
-    }
-    chains
+        chain
+    };
+    group.ports.iter().zip(1..).map(target).collect()
 }
 
-/// The relative target port identifier: its place among the group's ports. Kernels before
-/// 6.4 give it by themselves, to each disk's ports in the order in which they come.
+/// Has a target port serve, where its driver needs to be told.
+pub fn enable(driver: &dyn Driver, wwpn: Wwn) -> Op {
+    write(&tpg(&paths::lio_port(driver.fabric(), wwpn)), ENABLE, "1".into())
+}
+
+/// The relative target port identifier. Kernels before 6.4 give it by themselves, to each
+/// disk's ports in the order in which they come.
 fn set_port_id(tpg: &Path, number: u16) -> Op {
     Op::WriteIfAny { path: tpg.join("rtpi"), text: number.to_string() }
 }

@@ -3,35 +3,78 @@
 mod build;
 mod observe;
 mod obsolete;
+mod qla2xxx;
 mod remove;
 mod tcm_fc;
 
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::digest::fnv128;
-use crate::kernel::paths;
+use crate::failure::Failure;
+use crate::group::DriverChoice;
+use crate::kernel::{Kernel, paths};
 use crate::wwn::Wwn;
 
-pub use build::{backstore_path, build, frame, luns, mapped_luns, set_alua};
+pub use build::{
+    backstore_path, build, enable, frame, luns, mapped_luns, set_alua, targets,
+};
 pub use observe::{Acl, Backstore, Export, Lun, Tree, alua, glance, observe, survey};
 pub use obsolete::Obsolete;
+pub use qla2xxx::{QLA2XXX, Qla2xxx};
 pub use remove::{close, quiesce, remove_hbas, remove_ports, resume};
 pub use tcm_fc::{TCM_FC, TcmFc};
 
 /// What differs between LIO's Fibre Channel drivers.
-pub trait Driver {
+pub trait Driver: fmt::Debug + Sync {
     /// The name in the `driver` parameter.
     fn name(&self) -> &'static str;
     /// The module that must be loaded.
     fn module(&self) -> &'static str;
+    /// When it has to be loaded.
+    fn loaded(&self) -> &'static str;
     /// Its directory in LIO's configfs.
     fn fabric(&self) -> &'static str;
     /// Whether it serves the ports of a SCSI host driver.
     fn serves(&self, host_driver: &str) -> bool;
+    /// Whether a target belongs, once made, to one virtual port for as long as the kernel
+    /// runs. Then the port comes first and [`enable`] last; and a release logs the port
+    /// out without deleting it, and leaves its empty target for the next takeover.
+    fn binds(&self) -> bool;
+    /// The relative target port identifier of a group's port: of this name, in this place
+    /// among the group's.
+    fn port_id(&self, wwpn: Wwn, number: u16) -> u16;
+    /// Attributes of a portal group that have to be other than they come.
+    fn attributes(&self) -> &'static [(&'static str, &'static str)];
+    /// Whether a physical port can carry targets.
+    ///
+    /// # Errors
+    /// [`crate::failure::Kind::Node`], with what has to be set up.
+    fn ready(&self, kernel: &dyn Kernel, physical: Wwn) -> Result<(), Failure>;
+    /// What an operator should know before relying on it, each with what to do.
+    fn doubts(&self, kernel: &dyn Kernel, physical: Wwn) -> Vec<(String, &'static str)>;
 }
 
+impl PartialEq for dyn Driver {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for dyn Driver {}
+
 /// Every driver that there is.
-pub const DRIVERS: [&dyn Driver; 1] = [&TCM_FC];
+pub const DRIVERS: [&dyn Driver; 2] = [&TCM_FC, &QLA2XXX];
+
+/// The drivers that a group may be served by.
+pub fn candidates(choice: DriverChoice) -> Vec<&'static dyn Driver> {
+    let may = |driver: &&dyn Driver| match choice {
+        DriverChoice::Auto => true,
+        DriverChoice::TcmFc => driver.name() == TCM_FC.name(),
+        DriverChoice::Qla2xxx => driver.name() == QLA2XXX.name(),
+    };
+    DRIVERS.into_iter().filter(may).collect()
+}
 
 /// ALUA states as LIO numbers them (include/target/target_core_base.h).
 pub const ALUA_ACTIVE_OPTIMIZED: &str = "0";

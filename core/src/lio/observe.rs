@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::build::LINK;
+use super::build::{ENABLE, LINK};
 use crate::disk::Disk;
 use crate::kernel::{self, Kernel, KernelError, paths};
-use crate::lio::{ALUA_STATE, DRIVERS, hba};
+use crate::lio::{ALUA_STATE, DRIVERS, Driver, hba};
 use crate::wwn::Wwn;
 
 /// All that LIO holds of a group.
@@ -39,8 +39,12 @@ pub struct Backstore {
 pub struct Tree {
     /// The port name.
     pub wwpn: Wwn,
+    /// Whose it is.
+    pub driver: &'static dyn Driver,
     /// The directory of the port.
     pub path: PathBuf,
+    /// Whether it serves, of a driver that has to be told.
+    pub enabled: bool,
     /// Whether it has its portal group, `tpgt_1`.
     pub has_tpg: bool,
     /// Its LUNs.
@@ -120,9 +124,14 @@ impl Tree {
     pub fn tpg(&self) -> PathBuf {
         tpg(&self.path)
     }
+
+    /// Whether it has nothing to serve, and nobody to serve it to.
+    pub fn is_bare(&self) -> bool {
+        self.luns.is_empty() && self.acls.is_empty()
+    }
 }
 
-/// tcm_fc accepts no other number (`ft_add_tpg`).
+/// No driver accepts another number (`ft_add_tpg`, `tcm_qla2xxx_make_tpg`).
 pub fn tpg(port: &Path) -> PathBuf {
     port.join("tpgt_1")
 }
@@ -195,7 +204,7 @@ fn outline(
         for driver in DRIVERS {
             let path = paths::lio_port(driver.fabric(), *wwpn);
             if kernel.exists(&path) {
-                export.trees.push(tree(kernel, *wwpn, path, mapped)?);
+                export.trees.push(tree(kernel, *wwpn, driver, path, mapped)?);
             }
         }
     }
@@ -219,6 +228,7 @@ fn number(name: &str) -> Option<u16> {
 fn tree(
     kernel: &dyn Kernel,
     wwpn: Wwn,
+    driver: &'static dyn Driver,
     path: PathBuf,
     mapped: Mapped,
 ) -> Result<Tree, KernelError> {
@@ -233,7 +243,9 @@ fn tree(
         acls.push(Acl { mapped, path });
     }
     let luns = luns(kernel, &tpg.join("lun"))?;
-    Ok(Tree { wwpn, has_tpg: kernel.exists(&tpg), luns, acls, path })
+    let enabled = driver.binds() && kernel::attribute(kernel, &tpg.join(ENABLE))? == "1";
+    let has_tpg = kernel.exists(&tpg);
+    Ok(Tree { wwpn, driver, enabled, has_tpg, luns, acls, path })
 }
 
 fn luns(kernel: &dyn Kernel, dir: &Path) -> Result<Vec<Lun>, KernelError> {

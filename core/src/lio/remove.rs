@@ -21,12 +21,14 @@ pub fn resume(backstores: &[Backstore]) -> Vec<Chain> {
 }
 
 /// The steps that remove the target ports, each to be begun when the one before it has
-/// ended. configfs dictates the order: a directory goes after what links to it.
+/// ended. configfs dictates the order: a directory goes after what links to it. What is
+/// bound to a port stays, empty.
 pub fn remove_ports(export: &Export) -> [(&'static str, Vec<Chain>); 3] {
     let trees = || export.trees.iter();
     let acls = trees().flat_map(|tree| &tree.acls).map(forget);
     let luns = trees().flat_map(|tree| &tree.luns).map(unlink);
     let ports = trees()
+        .filter(|tree| !tree.driver.binds())
         .map(|tree| vec![Op::RemoveDir(tree.tpg()), Op::RemoveDir(tree.path.clone())]);
     [
         ("remove the initiators", acls.collect()),

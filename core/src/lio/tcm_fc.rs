@@ -4,6 +4,9 @@
 //! demo mode, so each initiator needs an ACL before it logs in.
 
 use super::Driver;
+use crate::failure::Failure;
+use crate::kernel::Kernel;
+use crate::wwn::Wwn;
 
 /// The one value of [`TcmFc`].
 pub static TCM_FC: TcmFc = TcmFc;
@@ -21,11 +24,37 @@ impl Driver for TcmFc {
         "tcm_fc"
     }
 
+    fn loaded(&self) -> &'static str {
+        "Load it at boot, before the port's driver (/etc/modules-load.d)"
+    }
+
     fn fabric(&self) -> &'static str {
         "fc"
     }
 
     fn serves(&self, host_driver: &str) -> bool {
         matches!(host_driver, "fcoe" | "bnx2fc" | "qedf" | "fnic")
+    }
+
+    fn binds(&self) -> bool {
+        false
+    }
+
+    /// Its place, as older kernels give them too. tcm_fc enables nothing, so nothing keeps
+    /// two groups on a node from having the same.
+    fn port_id(&self, _: Wwn, number: u16) -> u16 {
+        number
+    }
+
+    fn attributes(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    fn ready(&self, _: &dyn Kernel, _: Wwn) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn doubts(&self, _: &dyn Kernel, _: Wwn) -> Vec<(String, &'static str)> {
+        Vec::new()
     }
 }

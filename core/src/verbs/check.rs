@@ -1,22 +1,20 @@
 //! Check: would a takeover succeed on this node, now? Nothing is changed.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
-use crate::fabric;
+use crate::fabric::{self, PhysicalPort};
 use crate::failure::Failure;
 use crate::group::{Group, Ownership, PortSpec, STATE, title};
 use crate::kernel::{self, Chain, Done, Kernel, Op, paths};
-use crate::lio::Driver;
+use crate::lio::{self, Driver};
 use crate::ownership;
-use crate::scope::Scope;
+use crate::scope::{Found, Scope};
 
 use super::status::{Owner, owner};
 use super::survey;
-use super::takeover::{driver, misconfigured, target_is_here};
+use super::takeover::{misconfigured, target_is_here, widowed};
 
 /// What was looked at, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -93,14 +91,12 @@ pub fn check(
     let told =
         format!("LUNs: {luns}, ports: {ports}, initiators: {}", group.initiators.len());
     let mut findings = vec![Finding::good("parameters", told)];
-    match driver(group) {
-        Ok(driver) => {
-            let well = format!("LIO is here, with {}", driver.module());
-            findings.extend(Finding::of("target", target_is_here(kernel, driver), &well));
-            findings.extend(physical_ports(kernel, scope, group, driver));
-        }
-        failed => findings.extend(Finding::of("driver", failed, "")),
-    }
+    let drivers = lio::candidates(group.driver);
+    let loaded = drivers.iter().filter(|d| kernel.exists(&paths::module(d.module())));
+    let loaded: Vec<_> = loaded.map(|driver| driver.module()).collect();
+    let well = format!("LIO is here, with {}", loaded.join(" and "));
+    findings.extend(Finding::of("target", target_is_here(kernel, &drivers), &well));
+    findings.extend(physical_ports(kernel, scope, group, &drivers));
     findings.extend(port_ids(kernel));
     let specs: Vec<_> = group.disks.iter().cloned().chain(group.state_disk()).collect();
     let found = disk::find_all(kernel, &specs);
@@ -118,7 +114,7 @@ fn physical_ports(
     kernel: &dyn Kernel,
     scope: &Scope,
     group: &Group,
-    driver: &dyn Driver,
+    drivers: &[&'static dyn Driver],
 ) -> Vec<Finding> {
     let what = "port";
     let found = match survey(kernel, scope) {
@@ -127,11 +123,15 @@ fn physical_ports(
     };
     let one = |port: &PortSpec| {
         let wwpn = port.wwpn;
-        if let Some(vport) = found.vports.iter().find(|vport| vport.wwpn == wwpn) {
+        let there = found.vport(wwpn);
+        if let Some(vport) = there.filter(|_| !found.is_kept(wwpn)) {
             let told = format!("{wwpn} is {} here, on {}", vport.state, vport.parent);
             return vec![Finding::good(what, told)];
         }
-        let chosen = fabric::choose(kernel, port, driver);
+        if there.is_none() && found.is_bound(wwpn) {
+            return Finding::of::<()>(what, Err(widowed(&found, port)), "");
+        }
+        let chosen = fabric::choose(kernel, port, drivers, there);
         let well = chosen.as_ref().map_or_else(
             |_| String::new(),
             |port| {
@@ -143,20 +143,53 @@ fn physical_ports(
         );
         Finding::of(what, chosen, &well)
     };
-    group.ports.iter().flat_map(one).collect()
+    let mut findings: Vec<_> = group.ports.iter().flat_map(one).collect();
+    for (driver, physical) in carriers(kernel, group, drivers, &found) {
+        let ready = target_is_here(kernel, &[driver])
+            .and_then(|()| driver.ready(kernel, physical.wwpn));
+        let host = &physical.host;
+        let well = format!("{} is ready on {host}", driver.name());
+        findings.extend(Finding::of("driver", ready, &well));
+        let doubts = driver.doubts(kernel, physical.wwpn).into_iter();
+        findings.extend(
+            doubts.map(|(found, advice)| Finding::doubtful("driver", found, advice)),
+        );
+    }
+    findings
+}
+
+/// The physical ports that carry the group or would, each once, where there is something
+/// to know of their driver.
+fn carriers(
+    kernel: &dyn Kernel,
+    group: &Group,
+    drivers: &[&'static dyn Driver],
+    found: &Found,
+) -> Vec<(&'static dyn Driver, PhysicalPort)> {
+    let mut carriers: Vec<(&'static dyn Driver, PhysicalPort)> = Vec::new();
+    for port in &group.ports {
+        let chosen = match found.vport(port.wwpn) {
+            Some(vport) => fabric::physical_ports(kernel)
+                .into_iter()
+                .find(|physical| physical.host == vport.parent),
+            None => fabric::choose(kernel, port, drivers, None).ok(),
+        };
+        let Some(physical) = chosen else { continue };
+        let driver = drivers.iter().find(|d| d.binds() && d.serves(&physical.driver));
+        if carriers.iter().all(|(_, known)| known.host != physical.host) {
+            carriers.extend(driver.map(|driver| (*driver, physical)));
+        }
+    }
+    carriers
 }
 
 /// Relative target port ids, where this kernel does not let them be set.
 fn port_ids(kernel: &dyn Kernel) -> Option<Finding> {
-    let release = kernel::attribute(kernel, Path::new(paths::RELEASE)).ok()?;
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
-    let version = (numbers.next()?.ok()?, numbers.next()?.ok()?);
-    (version < (6, 4)).then(|| {
-        let found = format!("Linux {release} gives relative target port ids by itself");
-        let advice = "As a rule they come out as on a newer kernel: in the order of ports. \
-                      From Linux 6.4 on they are set";
-        Finding::doubtful("port ids", found, advice)
-    })
+    let release = kernel::is_before(kernel, (6, 4))?;
+    let found = format!("kernel {release} gives relative target port ids by itself");
+    let advice = "As a rule they come out as on a newer kernel: in the order of ports. From \
+                  6.4 on they are set";
+    Some(Finding::doubtful("port ids", found, advice))
 }
 
 /// Whether this node could read what initiators have reserved.

@@ -1,5 +1,11 @@
 //! Drain: turn new commands away, and wait until none is in flight. No counter shows all of
 //! them, so each kind has a means of its own; ARCHITECTURE.md has the list.
+//!
+//! With qla2xxx, as its source has it: `inflight` is the same; an ECHO goes through its own
+//! bsg (`qla24xx_bsg_request`), for a port that it knows as a remote one, which with
+//! `qlini_mode=disabled` it does of none; the frames are the whole HBA's
+//! (`qla2x00_get_fc_host_stats`), so that beside a busy port there is no rest; and there is
+//! no bar. None of that is what its logout hangs of: it ends what LIO has not got.
 
 use std::time::Duration;
 

@@ -117,7 +117,10 @@ fn ports(
                 lost.push(fault);
                 break;
             }
-            if kernel.now() >= patience || fabric::hopeless(&state).is_some() {
+            // What qla2xxx shows while a link comes and goes.
+            let passes = state == "VPort Failed" && found.is_bound(wwpn);
+            let hopeless = fabric::hopeless(&state).is_some() && !passes;
+            if kernel.now() >= patience || hopeless {
                 faults.push(fault);
                 break;
             }
@@ -173,8 +176,12 @@ fn exports(group: &Group, found: &Found) -> Vec<String> {
         }
     }
     for port in &group.ports {
-        if found.export.tree(port.wwpn).is_none() {
-            faults.push(format!("port {} has no target", port.wwpn));
+        match found.export.tree(port.wwpn) {
+            None => faults.push(format!("port {} has no target", port.wwpn)),
+            Some(tree) if tree.driver.binds() && !tree.enabled => {
+                faults.push(format!("port {} has a target that is off", port.wwpn));
+            }
+            Some(_) => {}
         }
     }
     faults

@@ -6,6 +6,7 @@ pub mod check;
 mod drain;
 mod expedited;
 mod health;
+mod keep_out;
 pub mod plan;
 mod release;
 mod reload;
@@ -17,6 +18,7 @@ use crate::kernel::{Kernel, KernelError};
 use crate::scope::{Found, Scope};
 
 pub use health::{Health, Level, health};
+pub use keep_out::keep_out;
 pub use release::release;
 pub use reload::reload;
 pub use status::status;

@@ -4,7 +4,6 @@
 //! database's entries.
 
 use crate::budget::Budget;
-use crate::fabric;
 use crate::failure::{Failure, Kind};
 use crate::kept;
 use crate::kernel::Kernel;
@@ -15,8 +14,8 @@ use crate::scope::Scope;
 use crate::step::Step;
 
 use super::look;
-use super::release::{CLOSE, closing};
-use super::takeover::{self, misconfigured, observe};
+use super::release::{CLOSE, closing, logouts};
+use super::takeover::{self, Steps, misconfigured, observe};
 
 /// What finds the steps.
 pub type Planner = fn(&dyn Kernel, &str, &Scope, Budget) -> Result<Vec<Step>, Failure>;
@@ -48,19 +47,17 @@ pub fn takeover_steps(
 ) -> Result<Vec<Step>, Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
     let here = observe(kernel, scope, group)?.with_owners(kernel, group, budget)?;
-    let mut steps =
-        takeover::steps(kernel, group, &here, ownership::key_of(node)).to_vec();
+    let Steps { disks, export, create, bound } =
+        takeover::steps(kernel, group, &here, ownership::key_of(node));
+    let mut disks = disks.to_vec();
     if let Some(state) = &here.state {
-        let (disks, export) = (&here.disks, &here.found.export);
-        steps.insert(2, kept::give_back(kernel, group, state, disks, export, budget)?);
+        let (luns, now) = (&here.disks, &here.found.export);
+        disks.push(kept::give_back(kernel, group, state, luns, now, budget)?);
     }
-    let create = here
-        .absent
-        .iter()
-        .map(|(port, physical)| vec![fabric::create(physical, port.wwpn, group.wwnn)]);
     let title = "wait until the name is nowhere else, create the virtual port";
-    steps.push(Step::new(title, create.collect()));
-    Ok(without_empty(steps))
+    let create = Step { title, ..create };
+    let steps = disks.into_iter().chain(export).chain([create]).chain(bound);
+    Ok(without_empty(steps.collect()))
 }
 
 /// The steps of [`super::release`]; those with nothing to do are left out.
@@ -77,10 +74,10 @@ pub fn release_steps(
     let disks = scope.disks(kernel, &found.export);
     let key = ownership::key_of(node);
     let mut steps = Vec::new();
-    if !found.vports.is_empty() {
-        let delete = found.vports.iter().map(|port| vec![fabric::delete(port)]);
+    let logouts = logouts(&found);
+    if !logouts.is_empty() {
         steps.push(Step::new("quiesce the LUNs", lio::quiesce(&found.export.backstores)));
-        steps.push(Step::new("drain, log the virtual port out", delete.collect()));
+        steps.push(Step::new("drain, log the virtual port out", logouts));
     }
     let ports = lio::remove_ports(&found.export).into_iter();
     steps.extend(ports.map(|(title, chains)| Step::new(title, chains)));

@@ -52,7 +52,7 @@ pub fn release(
     let found = look(kernel, scope)?;
     let disks = scope.disks(kernel, &found.export);
     phases.end(kernel, "look");
-    if !found.vports.is_empty() {
+    if found.live().next().is_some() {
         drain(kernel, &found, budget)?;
         phases.end(kernel, "drain");
         log_out(kernel, scope, &found, budget)?;
@@ -86,11 +86,13 @@ pub fn release(
     phases.end(kernel, "disown");
 
     if left.is_empty() && !still.is_gone() {
-        let Found { vports, export, keepers } = still;
-        let names = vports.into_iter().map(|port| port.vport);
-        let trees = export.trees.into_iter().map(|tree| tree.path.display().to_string());
-        let hbas = export.hbas.into_iter().map(|path| path.display().to_string());
-        let keepers = keepers.into_iter().map(|keeper| keeper.at.display().to_string());
+        let stays = |wwpn| !still.is_aside(wwpn);
+        let vports = still.vports.iter().filter(|port| stays(port.wwpn));
+        let names = vports.map(|port| port.vport.clone());
+        let trees = still.export.trees.iter().filter(|tree| stays(tree.wwpn));
+        let trees = trees.map(|tree| tree.path.display().to_string());
+        let hbas = still.export.hbas.iter().map(|path| path.display().to_string());
+        let keepers = still.keepers.iter().map(|keeper| keeper.at.display().to_string());
         let names: Vec<_> = names.chain(trees).chain(hbas).chain(keepers).collect();
         let cause = format!("still there: {}", names.join(", "));
         left.push(Failure::new(Kind::Failed, "look once more", cause));
@@ -162,6 +164,15 @@ pub(super) fn closing(found: &Found, disks: &[PathBuf], key: Key) -> Vec<Chain> 
     chains
 }
 
+/// What takes every port off the fabric: deleted, or kept where its target is bound to it.
+pub(super) fn logouts(found: &Found) -> Vec<Chain> {
+    let one = |port: &VirtualPort| match found.is_bound(port.wwpn) {
+        true => vec![fabric::log_out(port)],
+        false => vec![fabric::delete(port)],
+    };
+    found.live().map(one).collect()
+}
+
 /// Logs every port out. An error means that one may be there still: then nothing may be
 /// unmapped under it.
 fn log_out(
@@ -170,18 +181,21 @@ fn log_out(
     found: &Found,
     budget: Budget,
 ) -> Result<(), Failure> {
-    let delete = found.vports.iter().map(|port| vec![fabric::delete(port)]).collect();
-    let step = Step::new("log the virtual port out", delete);
-    let linked = found.vports.iter().all(VirtualPort::is_linked);
+    let step = Step::new("log the virtual port out", logouts(found));
+    // A port that is kept waits for its sessions, some ten seconds at most.
+    let linked = found.live().all(|p| p.is_linked() || found.is_bound(p.wwpn));
     let patience = if linked { budget.end } else { kernel.now() + LINKLESS };
     let answer = step.apply(kernel, Budget { end: budget.end.min(patience), ..budget });
-    let mut there = fabric::virtual_ports(kernel)
+    let vports = fabric::virtual_ports(kernel)
         .map_err(|error| Failure::kernel("look for the virtual port", &[error]))?;
-    there.retain(|port| scope.wwpns.contains(&port.wwpn));
+    let ours = vports.into_iter().filter(|port| scope.wwpns.contains(&port.wwpn));
+    let now = Found { vports: ours.collect(), ..found.clone() };
+    let mut there = now.live().peekable();
     match answer {
-        _ if there.is_empty() && !is_late(&answer) => Ok(()),
+        _ if there.peek().is_none() && !is_late(&answer) => Ok(()),
         Ok(()) => {
-            let names: Vec<_> = there.into_iter().map(|port| port.vport).collect();
+            let names: Vec<_> =
+                there.map(|port| format!("{} ({})", port.vport, port.state)).collect();
             let cause = format!("still there: {}", names.join(", "));
             Err(Failure::new(Kind::Failed, step.title, cause))
         }

@@ -39,10 +39,10 @@ pub fn reload(
     phases: &mut Phases,
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
-    let driver = driver(group)?;
     let (disks, state) = find_disks(kernel, group)?;
     let all: Vec<Disk> = disks.iter().chain(&state).cloned().collect();
     let found = look(kernel, scope)?;
+    let driver = driver(kernel, group, &found, &[])?;
     let entries = entries(kernel, node, group, &all, scope, &found)?;
     let obsolete = Obsolete::of(group, &disks, &found.export);
 
@@ -113,7 +113,7 @@ fn entries(
 ) -> Result<Vec<Entry>, Failure> {
     let physical = fabric::physical_ports(kernel);
     let entry = |port: &crate::group::PortSpec| {
-        let vport = found.vports.iter().find(|vport| vport.wwpn == port.wwpn);
+        let vport = found.vport(port.wwpn).filter(|_| !found.is_kept(port.wwpn));
         let carrier = vport.and_then(|v| physical.iter().find(|p| p.host == v.parent));
         let carrier = carrier.ok_or_else(|| {
             let cause = format!("port {} is not served here", port.wwpn);

@@ -12,7 +12,7 @@ use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort, VirtualPort};
 use crate::failure::{Failure, Kind};
-use crate::group::{DriverChoice, Group, Ownership, PortSpec, STATE};
+use crate::group::{Group, Ownership, PortSpec, STATE};
 use crate::kept;
 use crate::kernel::reservation::{Key, Reservation};
 use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op, paths};
@@ -38,8 +38,22 @@ pub(super) struct Here {
     /// As the disks report it; empty where it was not asked for.
     pub reservations: Vec<Reservation>,
     pub found: Found,
-    /// The ports that have to be made, with the physical port for each.
+    /// The ports that have to appear, with the physical port for each: to be made, or made
+    /// before and kept ([`Found::is_kept`]).
     pub absent: Vec<(PortSpec, PhysicalPort)>,
+}
+
+/// What a takeover does, in its order.
+pub(super) struct Steps {
+    /// The backstores' directory; then each disk is owned and LIO opens it: while one
+    /// chain waits for its disk, another uses this node.
+    pub disks: [Step; 2],
+    /// The target of a driver that needs no port for it.
+    pub export: Vec<Step>,
+    /// The moment in which the names appear on the fabric.
+    pub create: Step,
+    /// The target of a driver that binds it to its port, and that it serves from now on.
+    pub bound: Vec<Step>,
 }
 
 /// Serves a group on this node. Whatever is there already is left as it is, so that
@@ -122,25 +136,30 @@ pub(super) fn observe(
     scope: &Scope,
     group: &Group,
 ) -> Result<Here, Failure> {
-    let driver = driver(group)?;
-    target_is_here(kernel, driver)?;
+    let drivers = lio::candidates(group.driver);
+    target_is_here(kernel, &drivers)?;
     let (disks, state) = find_disks(kernel, group)?;
     let found = look(kernel, scope)?;
     same_disks(group, &disks, &found.export)?;
     same_state(state.as_ref(), &found)?;
     let mut absent = Vec::new();
     for port in &group.ports {
-        match found.vports.iter().find(|vport| vport.wwpn == port.wwpn) {
+        let vport = found.vport(port.wwpn);
+        match vport {
             Some(vport) if vport.wwnn != group.wwnn => {
                 let VirtualPort { vport, wwnn, .. } = vport;
                 let cause = format!("{vport} has this port name, and node name {wwnn}");
                 return Err(Failure::new(Kind::Failed, "look at this node", cause)
                     .advise("Delete it, or correct wwnn"));
             }
-            Some(_) => {}
-            None => absent.push((*port, fabric::choose(kernel, port, driver)?)),
+            Some(_) if !found.is_kept(port.wwpn) => {}
+            None if found.is_bound(port.wwpn) => return Err(widowed(&found, port)),
+            _ => absent.push((*port, fabric::choose(kernel, port, &drivers, vport)?)),
         }
     }
+    let driver = driver(kernel, group, &found, &absent)?;
+    target_is_here(kernel, &[driver])?;
+    absent.iter().try_for_each(|(_, physical)| driver.ready(kernel, physical.wwpn))?;
     Ok(Here { driver, disks, state, reservations: Vec::new(), found, absent })
 }
 
@@ -157,6 +176,16 @@ pub(super) fn find_disks(
     let (state, disks): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|disk| disk.lun == STATE);
     Ok((disks, state.into_iter().next()))
+}
+
+/// A target whose port was deleted by somebody else: it takes no other port, and while it is
+/// there no other target can have its name.
+pub(super) fn widowed(found: &Found, port: &PortSpec) -> Failure {
+    let path = found.export.tree(port.wwpn).map(|tree| tree.path.clone());
+    let cause = format!("the target {} has lost its port", port.wwpn);
+    let failure = Failure::new(Kind::Node, "look at this node", cause)
+        .advise("Boot the node: its kernel cannot bind the target to a new port");
+    Failure { path, ..failure }
 }
 
 impl Here {
@@ -180,25 +209,43 @@ impl Here {
     }
 }
 
-pub(super) fn driver(group: &Group) -> Result<&'static dyn Driver, Failure> {
-    match group.driver {
-        DriverChoice::Auto | DriverChoice::TcmFc => Ok(&TCM_FC),
-        DriverChoice::Qla2xxx => {
-            let cause = "qla2xxx is not supported by this version";
-            Err(Failure::new(Kind::Configuration, "choose a driver", cause))
+/// The driver that serves the group here: that of its targets, or else of its ports.
+pub(super) fn driver(
+    kernel: &dyn Kernel,
+    group: &Group,
+    found: &Found,
+    absent: &[(PortSpec, PhysicalPort)],
+) -> Result<&'static dyn Driver, Failure> {
+    let candidates = lio::candidates(group.driver);
+    let of_host = |host: &str| candidates.iter().copied().find(|d| d.serves(host));
+    let bare = found.vports.iter().filter(|v| found.export.tree(v.wwpn).is_none());
+    let hosts = bare.map(|vport| fabric::host_driver(kernel, &vport.parent));
+    let drivers = found.export.trees.iter().map(|tree| tree.driver);
+    let drivers = drivers.chain(hosts.filter_map(|host| of_host(&host)));
+    let ports = absent.iter().filter_map(|(_, physical)| of_host(&physical.driver));
+    let drivers: Vec<_> = drivers.chain(ports).collect();
+    match drivers.iter().find(|driver| Some(driver) != drivers.first().as_ref()) {
+        None => Ok(drivers.first().or(candidates.first()).copied().unwrap_or(&TCM_FC)),
+        Some(other) => {
+            let first = drivers.first().map_or("", |driver| driver.name());
+            let cause = format!("its ports are of {first} and {}", other.name());
+            Err(Failure::new(Kind::Node, "choose a driver", cause)
+                .advise("A group's ports have one driver: say which by driver"))
         }
     }
 }
 
-/// Whether LIO is here, and its driver for the port.
+/// Whether LIO is here, and one of these drivers.
 pub(super) fn target_is_here(
     kernel: &dyn Kernel,
-    driver: &dyn Driver,
+    drivers: &[&dyn Driver],
 ) -> Result<(), Failure> {
-    if !kernel.exists(&paths::module(driver.module())) {
+    let loaded = |driver: &&dyn Driver| kernel.exists(&paths::module(driver.module()));
+    if let (false, Some(driver)) = (drivers.iter().any(loaded), drivers.first()) {
         let cause = format!("the module {} is not loaded", driver.module());
-        return Err(Failure::new(Kind::Node, "look at this node", cause)
-            .advise("Load it at boot, before the port's driver (/etc/modules-load.d)"));
+        return Err(
+            Failure::new(Kind::Node, "look at this node", cause).advise(driver.loaded())
+        );
     }
     if !kernel.exists(Path::new(paths::TARGET)) {
         let cause = format!("{} is not there", paths::TARGET);
@@ -265,8 +312,9 @@ fn build(
     phases: &mut Phases,
 ) -> Result<(), Failure> {
     let key = ownership::key_of(node);
+    let Steps { disks: [frame, own], export, create, bound } =
+        steps(kernel, group, here, key);
     expedited(kernel, scope, budget, || {
-        let [frame, own, rest @ ..] = steps(kernel, group, here, key);
         apply(kernel, &frame, budget)?;
         let results = match group.ownership {
             Ownership::Scsi3Pr => ownership::own(kernel, &here.owned(), &own, key, budget)?,
@@ -280,20 +328,18 @@ fn build(
             apply(kernel, &give_back, budget)?;
             phases.end(kernel, "give back");
         }
-        rest.iter().try_for_each(|step| apply(kernel, step, budget))
+        export.iter().try_for_each(|step| apply(kernel, step, budget))
     })?;
     phases.end(kernel, "export");
     not_elsewhere(kernel, &here.absent, budget)?;
     phases.end(kernel, "wait");
-    let create = |(port, physical): &(PortSpec, PhysicalPort)| {
-        vec![fabric::create(physical, port.wwpn, group.wwnn)]
-    };
-    let appear =
-        Step::new("create the virtual port", here.absent.iter().map(create).collect());
-    appear.apply(kernel, budget).map_err(|errors| {
-        Failure::kernel(appear.title, &errors)
+    create.apply(kernel, budget).map_err(|errors| {
+        Failure::kernel(create.title, &errors)
             .advise("The kernel's log has the driver's own words")
     })?;
+    if !bound.is_empty() {
+        bind(kernel, scope, group, here, &bound, budget)?;
+    }
     // While the port logs in and initiators find it: before they use what they know of.
     disk::rescan(kernel, &here.disks, budget);
     for port in &group.ports {
@@ -303,16 +349,28 @@ fn build(
     Ok(())
 }
 
-/// The steps up to the virtual port. The second owns each disk and then has LIO open it:
-/// while one chain waits for its disk, another uses this node.
-pub(super) fn steps(
+/// Builds the target on ports that are there, and serves. A new port has logged in by
+/// itself, as an initiator; it logs in again with its target.
+fn bind(
     kernel: &dyn Kernel,
+    scope: &Scope,
     group: &Group,
     here: &Here,
-    key: Key,
-) -> [Step; 4] {
+    steps: &[Step],
+    budget: Budget,
+) -> Result<(), Failure> {
+    for port in group.ports.iter().filter(|p| !here.found.is_kept(p.wwpn)) {
+        active(kernel, port, budget)?;
+    }
+    expedited(kernel, scope, budget, || {
+        steps.iter().try_for_each(|step| apply(kernel, step, budget))
+    })
+}
+
+/// Everything up to the moment from which on the ports are served.
+pub(super) fn steps(kernel: &dyn Kernel, group: &Group, here: &Here, key: Key) -> Steps {
     let now = &here.found.export;
-    let [frame, open, luns, map] =
+    let [frame, open, target @ ..] =
         export_steps(kernel, group, here.driver, &here.disks, now);
     let open = open.chains.into_iter().chain(here.state.iter().map(|_| Chain::new()));
     let owned = here.owned();
@@ -328,7 +386,34 @@ pub(super) fn steps(
         [take, open].concat()
     });
     let own = Step::new("own the disks and make the backstores", own.collect());
-    [frame, own, luns, map]
+    let create = here.absent.iter().map(|(port, physical)| {
+        match here.found.vport(port.wwpn) {
+            None => vec![fabric::create(physical, port.wwpn, group.wwnn)],
+            Some(vport) if vport.is_disabled() => Chain::new(),
+            // Initiators have met it empty: it logs in anew.
+            Some(vport) => vec![fabric::log_out(vport)],
+        }
+    });
+    let create = Step::new("create the virtual port", create.collect());
+    let (mut export, mut bound) = (target.to_vec(), Vec::new());
+    if here.driver.binds() {
+        std::mem::swap(&mut export, &mut bound);
+        let serve = group.ports.iter().map(|port| serve(here, port)).collect();
+        bound.push(Step::new("serve", serve));
+    }
+    Steps { disks: [frame, own], export, create, bound }
+}
+
+/// Has a port serve whose target is bound to it.
+fn serve(here: &Here, port: &PortSpec) -> Chain {
+    let wwpn = port.wwpn;
+    let enabled = here.found.export.tree(wwpn).is_some_and(|tree| tree.enabled);
+    let kept = here.found.vport(wwpn).filter(|_| here.found.is_kept(wwpn));
+    match kept {
+        _ if !enabled => vec![lio::enable(here.driver, wwpn)],
+        Some(vport) => vec![fabric::log_in(vport)],
+        None => Chain::new(),
+    }
 }
 
 /// Exports what is not exported yet, disks first; given with the state device.
@@ -340,14 +425,13 @@ pub(super) fn export(
     now: &Export,
     budget: Budget,
 ) -> Result<(), Failure> {
-    let [frame, open, luns, map] = export_steps(kernel, group, driver, disks, now);
+    let [frame, open, rest @ ..] = export_steps(kernel, group, driver, disks, now);
     apply(kernel, &frame, budget)?;
     apply(kernel, &open, budget)?;
     if let Some(state) = state {
         apply(kernel, &kept::give_back(kernel, group, state, disks, now, budget)?, budget)?;
     }
-    apply(kernel, &luns, budget)?;
-    apply(kernel, &map, budget)
+    rest.iter().try_for_each(|step| apply(kernel, step, budget))
 }
 
 fn apply(kernel: &dyn Kernel, step: &Step, budget: Budget) -> Result<(), Failure> {
@@ -370,9 +454,13 @@ fn export_steps(
     driver: &dyn Driver,
     disks: &[Disk],
     now: &Export,
-) -> [Step; 4] {
+) -> [Step; 5] {
+    let mut targets = lio::targets(group, driver, now);
+    let mut frame = vec![lio::frame(group)];
+    if !driver.binds() {
+        frame.append(&mut targets);
+    }
     let root = kept::root(kernel);
-    let mut frame = lio::frame(group, driver, now);
     frame.extend(root.as_deref().map(state_directory));
     let mut backstores = lio::build(group, disks, now);
     if let (Some(root), Some(_)) = (root, &group.state) {
@@ -385,6 +473,7 @@ fn export_steps(
     [
         Step::new("make the target's directories", frame),
         Step::new("make the backstores", backstores),
+        Step::new("make the target ports", targets),
         Step::new("make the LUNs", lio::luns(group, driver, now)),
         Step::new("map the LUNs", lio::mapped_luns(group, driver, now)),
     ]

@@ -1,16 +1,22 @@
 //! A group on simulated nodes, as the tests of the verbs want it.
 #![allow(dead_code, reason = "each test has its own use for it")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use understudy_core::budget::Budget;
 use understudy_core::failure::Failure;
 use understudy_core::kernel::Kernel;
-use understudy_core::kernel::sim::{Killed, San, SharedSan, SimKernel};
+use understudy_core::kernel::sim::{Hba, Killed, San, SharedSan, SimKernel};
+use understudy_core::lio;
 use understudy_core::ownership::key_of;
 use understudy_core::phases::Phases;
 use understudy_core::scope::Scope;
@@ -33,6 +39,10 @@ pub struct Setup {
     pub home: String,
     /// Kernel name of the state device, where there is one.
     pub state: Option<String>,
+    /// What drives the nodes' physical ports.
+    pub hba: Hba,
+    /// Another group, which the same node serves.
+    pub beside: Option<Box<Setup>>,
 }
 
 pub const INITIATORS: [&str; 2] = ["21:00:00:24:ff:00:00:01", "21:00:00:24:ff:00:00:02"];
@@ -53,6 +63,8 @@ impl Setup {
             initiators: INITIATORS.map(str::to_owned).to_vec(),
             home: "a".into(),
             state: None,
+            hba: Hba::Libfc,
+            beside: None,
         }
     }
 
@@ -60,6 +72,23 @@ impl Setup {
     pub fn keeping(mut self) -> Self {
         self.state = Some("sdz".into());
         self
+    }
+
+    /// The same on an HBA of qla2xxx.
+    pub fn on_qla2xxx(self) -> Self {
+        Self { hba: Hba::Qla2xxx, ..self }
+    }
+
+    /// The same, with another group of two LUNs and a port beside it.
+    pub fn with_another(self) -> Self {
+        let another = Self {
+            name: "group-b".into(),
+            wwnn: "20:00:00:25:b5:00:00:0b".into(),
+            ports: vec!["20:01:00:25:b5:00:00:0b".into()],
+            disks: vec![(0, "sdu".into()), (1, "sdv".into())],
+            ..self.clone()
+        };
+        Self { beside: Some(Box::new(another)), ..self }
     }
 
     /// The same group after a change: its first LUN is gone, its last number leads to
@@ -95,9 +124,12 @@ impl Setup {
 
     pub fn san(&self) -> SharedSan {
         let names = self.disks.iter().map(|(_, name)| name.as_str());
-        let state = self.state.iter().map(String::as_str);
-        let names: Vec<_> = names.chain(SPARE).chain(state).collect();
-        Rc::new(RefCell::new(San::new(&names, &initiators())))
+        let others = self.beside.iter().flat_map(|other| &other.disks);
+        let names = names.chain(others.map(|(_, name)| name.as_str()));
+        let names: Vec<_> = names.chain(SPARE).chain(self.state.as_deref()).collect();
+        let mut san = San::new(&names, &initiators());
+        san.hba = self.hba;
+        Rc::new(RefCell::new(san))
     }
 }
 
@@ -125,6 +157,13 @@ impl Node {
     pub fn new(name: &'static str, san: &SharedSan, setup: &Setup) -> Self {
         let kernel = SimKernel::boot(san);
         Self { name, kernel, san: Rc::clone(san), setup: setup.clone() }
+    }
+
+    /// The group beside it, on the same node.
+    pub fn another(&self) -> Option<Self> {
+        let setup = (**self.setup.beside.as_ref()?).clone();
+        let kernel = SimKernel::enter(&self.san, self.kernel.node());
+        Some(Self { name: self.name, kernel, san: Rc::clone(&self.san), setup })
     }
 
     pub fn scope_with(&self, change: &[(&str, &str)]) -> Scope {
@@ -180,21 +219,57 @@ impl Node {
             "/sys/class/fc_vports",
             "/sys/kernel/config/target/core",
             "/sys/kernel/config/target/fc",
+            "/sys/kernel/config/target/qla2xxx",
             "/run/understudy/ports",
             "/run/understudy/kept",
             "/var/target/pr",
         ];
         let paths = below.iter().flat_map(|dir| self.kernel.below(dir));
+        let paths = paths.filter(|path| !self.is_kept(path) && !self.is_others(path));
         let mut left: Vec<_> = paths.map(|path| path.display().to_string()).collect();
         left.extend(self.kernel.read("/proc/self/mounts".as_ref()).ok());
         left.retain(|line| !line.is_empty());
         let san = self.san.borrow();
-        let keyed = san
-            .disks
-            .names()
-            .filter(|name| san.disks.reservation(name).keys.contains(&key_of(self.name)));
+        let keyed =
+            san.disks.names().filter(|name| !self.is_others_disk(name)).filter(|name| {
+                san.disks.reservation(name).keys.contains(&key_of(self.name))
+            });
         left.extend(keyed.map(|name| format!("a key on {name}")));
         left
+    }
+
+    /// What qla2xxx keeps until a boot: a port that was told to stay out, and its target
+    /// with nothing in it.
+    fn is_kept(&self, path: &Path) -> bool {
+        if self.setup.hba != Hba::Qla2xxx {
+            return false;
+        }
+        if let Some(vport) = vport_of(path) {
+            let state = self.kernel.read(&vport.join("vport_state"));
+            return state.is_ok_and(|state| state == "Disabled\n");
+        }
+        let inside = path.strip_prefix("/sys/kernel/config/target/qla2xxx");
+        inside.is_ok_and(|path| {
+            path.iter().count() <= 3 || path.iter().nth(2) == Some("attrib".as_ref())
+        })
+    }
+
+    /// Whether something is of the group beside this one.
+    fn is_others(&self, path: &Path) -> bool {
+        let Some(other) = &self.setup.beside else { return false };
+        let wwpn: Wwn = other.ports[0].parse().unwrap();
+        if let Some(vport) = vport_of(path) {
+            let name = self.kernel.read(&vport.join("port_name"));
+            return name.is_ok_and(|name| name.trim() == format!("{:#x}", wwpn.value()));
+        }
+        let text = path.to_string_lossy();
+        path.starts_with(lio::hba(other.wwnn.parse().unwrap()))
+            || [wwpn.to_string(), wwpn.hex()].iter().any(|name| text.contains(name))
+    }
+
+    fn is_others_disk(&self, name: &str) -> bool {
+        let other = self.setup.beside.as_ref();
+        other.is_some_and(|other| other.disks.iter().any(|(_, disk)| disk == name))
     }
 
     /// Whether the kernel's grace periods are expedited.
@@ -205,7 +280,7 @@ impl Node {
     /// Whether this node alone owns every disk of the group, and no other.
     pub fn owns_all(&self) -> bool {
         let (disks, key) = (&self.san.borrow().disks, key_of(self.name));
-        disks.names().all(|name| {
+        disks.names().filter(|name| !self.is_others_disk(name)).all(|name| {
             let now = disks.reservation(name);
             let mut names = self.setup.disks.iter().map(|(_, its)| its);
             match names.any(|its| its == name) || self.setup.state.as_ref() == Some(name) {
@@ -214,6 +289,12 @@ impl Node {
             }
         })
     }
+}
+
+/// The virtual port that a path is of.
+fn vport_of(path: &Path) -> Option<PathBuf> {
+    let dir = Path::new("/sys/class/fc_vports");
+    Some(dir.join(path.strip_prefix(dir).ok()?.iter().next()?))
 }
 
 /// Two nodes with the same disks; the group is native to the first.

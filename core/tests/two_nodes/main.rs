@@ -15,6 +15,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test fails by panicking"
 )]
 
@@ -31,17 +32,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use schedule::Schedule;
 use tally::Tally;
+use understudy_core::kernel::sim::Hba;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
-/// The schedules of the seeds up to a number, on every core.
 #[test]
 fn no_schedule_splits_or_lies() {
-    let schedules = number("UNDERSTUDY_SCHEDULES").unwrap_or(100_000);
+    schedules(Hba::Libfc, 100_000);
+}
+
+/// The same where HBAs of qla2xxx carry the ports, both groups' on one.
+#[test]
+fn no_schedule_on_qla2xxx_splits_or_lies() {
+    schedules(Hba::Qla2xxx, 10_000);
+}
+
+/// The schedules of the seeds up to a number, on every core.
+fn schedules(hba: Hba, usual: u64) {
+    let schedules = number("UNDERSTUDY_SCHEDULES").unwrap_or(usual);
     if let Some(seed) = number("UNDERSTUDY_SEED") {
-        println!("{:#?}", Schedule::new(seed, true).run());
+        println!("{:#?}", Schedule::new(seed, hba, true).run());
         return;
     }
     let next = AtomicU64::new(0);
@@ -56,12 +68,12 @@ fn no_schedule_splits_or_lies() {
                     if seed >= schedules {
                         break;
                     }
-                    let run = || Schedule::new(seed, false).run();
+                    let run = || Schedule::new(seed, hba, false).run();
                     match catch_unwind(AssertUnwindSafe(run)) {
                         Ok(schedule) => tally += schedule,
                         Err(_) => {
                             next.store(schedules, Ordering::Relaxed);
-                            panic!("schedule {seed} failed; UNDERSTUDY_SEED={seed} repeats it");
+                            panic!("schedule {seed} on {hba:?} failed; UNDERSTUDY_SEED={seed} repeats it");
                         }
                     }
                 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use understudy_core::kernel::sim::{Fault, Rng, San, SharedSan};
+use understudy_core::kernel::sim::{Fault, Hba, Rng, San, SharedSan};
 use understudy_core::kernel::{Cause, Instant};
 use understudy_core::ownership::key_of;
 use understudy_core::verbs::Health;
@@ -93,12 +93,13 @@ enum Event {
 }
 
 impl Schedule {
-    pub fn new(seed: u64, aloud: bool) -> Self {
+    pub fn new(seed: u64, hba: Hba, aloud: bool) -> Self {
         let mut rng = Rng::new(seed);
         let setups = [setup(0, &mut rng), setup(1, &mut rng)];
         let names: Vec<_> =
             setups.iter().flat_map(|s| &s.disks).map(|(_, n)| n).collect();
         let mut san = San::new(&names, &initiators());
+        san.hba = hba;
         let may_lie = rng.one_in(3);
         san.vary(rng.next_u64());
         san.forgive_conflicts = may_lie;
@@ -551,6 +552,8 @@ fn setup(home: usize, rng: &mut Rng) -> Setup {
             .collect(),
         disks: (0..luns).map(|n| (n as u16, format!("sd{}{n}", NAMES[home]))).collect(),
         initiators: INITIATORS.map(str::to_owned).to_vec(),
+        hba: Hba::Libfc,
+        beside: None,
         home: NAMES[home].into(),
         state: None,
     }

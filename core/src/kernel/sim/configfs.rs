@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
+use super::qla2xxx;
 use super::registrations;
 use super::tree::{Entry, Tree};
 use crate::kernel::op::Done;
@@ -55,12 +56,19 @@ pub fn port_of(path: &Path) -> Option<Wwn> {
     inside(path)?.split('/').nth(1)?.parse().ok()
 }
 
+/// Where a port's target is, or would be.
+pub fn lio_port(tree: &Tree, port: Wwn) -> PathBuf {
+    let [fc, qla2xxx] = ["fc", "qla2xxx"].map(|fabric| paths::lio_port(fabric, port));
+    if tree.exists(&qla2xxx) { qla2xxx } else { fc }
+}
+
 /// The number in a LUN's name.
 pub fn lun(name: &str) -> Option<u16> {
     name.strip_prefix("lun_")?.parse().ok()
 }
 
-/// tcm_fc takes one spelling of a name only (`ft_parse_wwn` with `strict`).
+/// One spelling of a name only is taken (`ft_parse_wwn`, `tcm_qla2xxx_parse_wwn` with
+/// `strict`).
 fn is_strict(name: &str) -> bool {
     name.parse::<Wwn>().is_ok_and(|wwn| wwn.to_string() == name)
 }
@@ -90,7 +98,9 @@ fn may_be_made(tree: &Tree, item: Item) -> Result<(), Errno> {
     let refused = match item {
         // Not loaded by itself: only the names of iSCSI and loopback are.
         Item::Fabric(name) => {
-            name != "fc" || !tree.exists(Path::new("/sys/module/tcm_fc"))
+            let modules = [("fc", "tcm_fc"), ("qla2xxx", "tcm_qla2xxx")];
+            let module = modules.iter().find(|(fabric, _)| *fabric == name);
+            module.is_none_or(|(_, module)| !tree.exists(&paths::module(module)))
         }
         Item::Hba(name) => {
             let number = name.strip_prefix("iblock_");
@@ -131,6 +141,9 @@ fn populate(tree: &mut Tree, path: &Path, item: Item) {
             tree.dir(&path.join("lun"));
             tree.dir(&path.join("acls"));
             tree.file(path.join("rtpi"), "0\n");
+            if qla2xxx::is_target(path) {
+                qla2xxx::populate(tree, path);
+            }
         }
         Item::MappedLun(_) => tree.file(path.join("write_protect"), "0\n"),
         _ => {}
@@ -321,7 +334,7 @@ pub struct Served {
 /// Follows an initiator's command through LIO; `None` where it sees no such LUN, which
 /// it is told as an error (ILLEGAL REQUEST, 25/00).
 pub fn served(tree: &Tree, port: Wwn, initiator: Wwn, lun: u16) -> Option<Served> {
-    let tpg = paths::lio_port("fc", port).join("tpgt_1");
+    let tpg = lio_port(tree, port).join("tpgt_1");
     let acl = tpg.join("acls").join(initiator.to_string()).join(format!("lun_{lun}"));
     backstore(tree, &acl)
 }

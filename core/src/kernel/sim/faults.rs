@@ -109,6 +109,9 @@ fn errnos(op: &Op) -> &'static [Errno] {
         Op::Write { path, .. } if path.ends_with("vport_delete") => {
             &[ENODEV, EBUSY, EIO, EINVAL]
         }
+        Op::Write { path, .. } if path.ends_with("vport_disable") => {
+            &[EBUSY, ENODEV, ENOENT, EINVAL]
+        }
         Op::Write { path, .. } if path.ends_with("enable") => {
             &[EBUSY, ENODEV, EINVAL, ENOENT, EIO, EEXIST]
         }

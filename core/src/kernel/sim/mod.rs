@@ -9,6 +9,7 @@ mod disks;
 mod faults;
 mod lanes;
 mod perform;
+mod qla2xxx;
 mod registrations;
 mod rng;
 mod san;
@@ -29,7 +30,7 @@ pub use disks::Disks;
 use faults::Faults;
 pub use faults::{Deed, Fault, Killed};
 pub use rng::Rng;
-pub use san::San;
+pub use san::{Hba, San};
 
 /// A [`San`] that its nodes' processes share.
 pub type SharedSan = Rc<RefCell<San>>;
@@ -170,9 +171,14 @@ impl<'a> SimKernel<'a> {
             return Some(format!("{:8} {:8}\n", 0, san.in_flight(self.node, disk)));
         }
         let host = path.strip_suffix("/statistics/rx_frames")?.rsplit('/').next()?;
-        let ports = &san.nodes.get(self.node)?.ports;
-        let port = ports.iter().find(|port| port.host == host)?;
-        Some(format!("{:#x}\n", port.frames))
+        let node = san.nodes.get(self.node)?;
+        let port = node.ports.iter().find(|port| port.host == host)?;
+        let frames = match node.hba {
+            Hba::Libfc => port.frames,
+            // It counts what the HBA does (`qla2x00_get_fc_host_stats`).
+            Hba::Qla2xxx => node.ports.iter().map(|port| port.frames).sum(),
+        };
+        Some(format!("{frames:#x}\n"))
     }
 }
 

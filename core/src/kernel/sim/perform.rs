@@ -29,6 +29,9 @@ impl San {
     pub(super) fn perform(&mut self, node: usize, op: &Op) -> Result<Done, Cause> {
         let errno = |errno: nix::errno::Errno| Cause::Errno(errno as i32);
         self.watch(node, op);
+        if let Some(answer) = self.perform_qla2xxx(node, op) {
+            return answer;
+        }
         let now = self.now;
         let Some(there) = self.nodes.get_mut(node) else { return Ok(Done::Unchanged) };
         let tree = &mut there.tree;
@@ -122,7 +125,8 @@ impl San {
         let live = |path: &Path| {
             let port = configfs::port_of(path);
             port.filter(|wwpn| {
-                self.nodes.get(node).is_some_and(|n| n.port(*wwpn).is_some())
+                let port = self.nodes.get(node).and_then(|node| node.port(*wwpn));
+                port.is_some_and(|port| port.is_target && !port.disabled)
             })
         };
         match op {
@@ -180,7 +184,13 @@ impl San {
             Op::RemoveDir(path) if configfs::item(path) == Some(Item::Backstore) => {
                 self.in_turn(node)
             }
-            Op::Write { path, .. } if path.ends_with("vport_delete") => LOGOUT,
+            Op::Write { path, .. }
+                if path.ends_with("vport_delete")
+                    || path.ends_with("vport_disable")
+                    || path.ends_with("tpgt_1/enable") =>
+            {
+                LOGOUT
+            }
             Op::MakeDir(_)
             | Op::RemoveDir(_)
             | Op::Link { .. }

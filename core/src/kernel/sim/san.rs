@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::configfs;
 use super::disks::Disks;
+use super::qla2xxx;
 use super::rng::Rng;
 use super::traffic::{Command, Flow};
 use super::transport::Port;
@@ -21,8 +22,12 @@ use crate::wwn::Wwn;
 pub struct San {
     /// The disks that every node sees.
     pub disks: Disks,
+    /// What drives the physical ports of nodes that boot.
+    pub hba: Hba,
     /// Whether the fabric lets virtual ports in.
     pub npiv: bool,
+    /// Whether qla2xxx fails in what it does to a virtual port, in its quiet way.
+    pub quietly_fails: bool,
     /// Whether an initiator may meet a reservation conflict: it does where a node serves
     /// on that should have been fenced and was not.
     pub forgive_conflicts: bool,
@@ -46,10 +51,25 @@ pub struct San {
     rng: Option<Rng>,
 }
 
+/// What drives a physical port, and the target behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hba {
+    /// Software FCoE, with tcm_fc.
+    #[default]
+    Libfc,
+    /// A QLogic HBA, with tcm_qla2xxx.
+    Qla2xxx,
+}
+
 /// One node, as far as it is not a tree of files.
 #[derive(Debug, Default)]
 pub(super) struct Node {
     pub tree: Tree,
+    pub hba: Hba,
+    /// The targets of qla2xxx: each has the id of its port, whether that is there or not.
+    pub bound: BTreeMap<Wwn, usize>,
+    /// Whether the HBA has its target functions.
+    pub serves: bool,
     pub alive: bool,
     /// Counts the boots: news for an earlier one is for nobody.
     pub boots: u64,
@@ -85,7 +105,9 @@ impl San {
     pub fn new<T: AsRef<str>>(disks: &[T], initiators: &[Wwn]) -> Self {
         Self {
             disks: Disks::new(disks),
+            hba: Hba::Libfc,
             npiv: true,
+            quietly_fails: false,
             forgive_conflicts: false,
             unguarded: 0,
             unused: Default::default(),
@@ -147,23 +169,32 @@ impl San {
         ] {
             tree.file(paths::fc_host("host2", attribute), text);
         }
-        // Software FCoE, where a stop also bars commands.
-        let device = "/sys/devices/virtual/net/eth1/ctlr_0/host2";
+        let (device, driver) = match self.hba {
+            // Software FCoE, where a stop also bars commands.
+            Hba::Libfc => ("/sys/devices/virtual/net/eth1/ctlr_0/host2", "fcoe"),
+            Hba::Qla2xxx => ("/sys/devices/pci0000:00/0000:00:03.0/host2", "qla2xxx"),
+        };
         tree.dir(Path::new(device));
         tree.link(paths::fc_host("host2", "device"), device);
-        tree.file(paths::driver_name("host2"), "fcoe\n");
-        tree.dir(&paths::module("tcm_fc"));
+        tree.file(paths::driver_name("host2"), format!("{driver}\n"));
         tree.dir(&paths::lio_core());
         tree.file(paths::MOUNTS, "");
         tree.file(paths::lio_dbroot(), "/var/target\n");
         tree.dir(Path::new("/var"));
+        match self.hba {
+            Hba::Libfc => tree.dir(&paths::module("tcm_fc")),
+            Hba::Qla2xxx => qla2xxx::boot(&mut tree),
+        }
         tree.file(paths::RCU_EXPEDITED, "0\n");
         self.abort_commands_of(node);
         if let Some(there) = self.nodes.get_mut(node) {
             let boots = there.boots + 1;
             let lasting = std::mem::take(&mut there.lasting);
             lasting.iter().for_each(|(at, to)| tree.link(at, to.clone()));
-            *there = Node { tree, alive: true, boots, ..Node::default() };
+            *there = Node { tree, hba: self.hba, alive: true, boots, ..Node::default() };
+        }
+        if self.hba == Hba::Qla2xxx {
+            self.enable_physical(node);
         }
         self.changes += 1;
     }
@@ -264,7 +295,8 @@ impl San {
     /// What a node still has of a port: the port itself, or a target for it.
     pub fn has_port(&self, node: usize, wwpn: Wwn) -> bool {
         self.nodes.get(node).is_some_and(|node| {
-            node.port(wwpn).is_some() || node.tree.exists(&paths::lio_port("fc", wwpn))
+            node.port(wwpn).is_some_and(|port| !port.disabled)
+                || node.tree.exists(&paths::lio_port("fc", wwpn))
         })
     }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::configfs::served;
-use super::san::{Event, San};
+use super::san::{Event, Hba, San};
 use super::transport::Port;
 use crate::kernel::Instant;
 use crate::wwn::Wwn;
@@ -206,6 +206,7 @@ impl San {
                 self.after(LOST, event);
             }
             Some(_) => {
+                self.is_answerable(command.node);
                 self.frame(command);
                 self.moves_on(id, Stage::Arrived, 1, 200);
             }
@@ -284,13 +285,17 @@ impl San {
         self.after(time, event);
     }
 
-    /// What a port that logs out would wait for, for ever.
+    /// What a port that logs out would wait for, for ever. qla2xxx ends what it has not
+    /// given to LIO (`qlt_free_session_done`).
     pub(super) fn unfinished(&self, node: usize, port: &Port) -> Option<String> {
         let its = |c: &&Command| c.node == node && c.port == port.id;
-        let command =
-            self.commands.values().filter(its).find(|command| {
-                (Stage::Arrived..=Stage::InDisk).contains(&command.stage)
-            });
+        let qla2xxx = self.nodes.get(node).is_some_and(|n| n.hba == Hba::Qla2xxx);
+        let first = if qla2xxx { Stage::AwaitsData } else { Stage::Arrived };
+        let command = self
+            .commands
+            .values()
+            .filter(its)
+            .find(|command| (first..=Stage::InDisk).contains(&command.stage));
         command.map(|command| format!("a command ({:?})", command.stage))
     }
 
@@ -340,6 +345,11 @@ impl San {
                 self.is_answered(self.next_id, Answer::Conflict);
             }
         }
+    }
+
+    /// A port has ended what it had from its initiators.
+    pub(super) fn forget_commands_at(&mut self, node: usize, port: usize) {
+        self.commands.retain(|_, c| c.node != node || c.port != port);
     }
 
     /// A node is dead: what had not reached a disk never will.

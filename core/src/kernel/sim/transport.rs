@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use super::san::{Event, Node, San};
+use super::configfs;
+use super::san::{Event, Hba, Node, San};
 use crate::kernel::op::Done;
 use crate::kernel::{Instant, paths};
 use crate::wwn::{Wwn, from_sysfs};
 
 /// The physical port of every node.
-const PHYSICAL: &str = "host2";
+pub(super) const PHYSICAL: &str = "host2";
 
 /// A virtual port of a node.
 #[derive(Debug, Clone)]
@@ -23,6 +24,10 @@ pub(super) struct Port {
     pub host: String,
     /// Logged in to the fabric.
     pub active: bool,
+    /// Told to stay out of it.
+    pub disabled: bool,
+    /// Whether initiators are told that there is a target.
+    pub is_target: bool,
     /// The initiators that have logged in to it, and those that were refused: they do
     /// not ask again as long as the port is there.
     pub sessions: Vec<Wwn>,
@@ -43,7 +48,10 @@ impl Node {
     }
 
     /// Shows a port's state where it is read.
-    fn show(&mut self, id: usize, state: &str, host_state: &str) {
+    pub(super) fn show(&mut self, id: usize, state: &str, host_state: &str) {
+        // Of its virtual ports it says how the physical port is
+        // (`qla2x00_get_host_port_state`).
+        let host_state = if self.hba == Hba::Qla2xxx { "Online" } else { host_state };
         let port = self.ports.iter().find(|port| port.id == id).cloned();
         if let Some(Port { vport, host, .. }) = port {
             let vport = paths::fc_vport(&vport, "vport_state");
@@ -68,6 +76,11 @@ impl Node {
             Err(_) => true,
         };
         numbers.find(fits).unwrap_or_default()
+    }
+
+    pub(super) fn forget_remote(&mut self, host: &str, wwpn: Wwn) {
+        let remote = self.remote_port(host, wwpn);
+        self.tree.remove(&remote);
     }
 
     fn show_remote(&mut self, host: &str, wwpn: Wwn, state: &str) {
@@ -97,9 +110,13 @@ impl San {
         self.next_id += 1;
         let id = self.next_id;
         let there = self.nodes.get_mut(node).ok_or(Errno::ENODEV)?;
-        // Only this node's are looked through (`fcoe_vport_create`).
+        // Only this node's are looked through (`fcoe_vport_create`,
+        // `qla24xx_vport_create_req_sanity_check`).
         if there.port(wwpn).is_some() {
-            return Err(Errno::EINVAL);
+            return Err(match there.hba {
+                Hba::Libfc => Errno::EINVAL,
+                Hba::Qla2xxx => Errno::ENOTUNIQ,
+            });
         }
         let limit = there.tree.read(&paths::fc_host(PHYSICAL, "max_npiv_vports"));
         if limit.is_ok_and(|limit| limit.trim() == there.ports.len().to_string()) {
@@ -126,12 +143,15 @@ impl San {
             there.tree.dir(&device);
             there.tree.link(paths::fc_host(&host, "device"), device);
         }
+        there.tree.file(paths::fc_vport(&vport, "vport_disable"), "");
         there.ports.push(Port {
             id,
             wwpn,
             vport,
             host,
             active: false,
+            disabled: false,
+            is_target: there.hba == Hba::Libfc,
             sessions: Vec::new(),
             refused: Vec::new(),
             frames: 0,
@@ -151,6 +171,9 @@ impl San {
         let Some(found) = there.port_mut(port) else { return };
         if !npiv {
             there.show(port, "No Fabric Support", "Offline");
+            return;
+        }
+        if found.active || found.disabled {
             return;
         }
         found.active = true;
@@ -190,8 +213,14 @@ impl San {
         let Some(there) = self.nodes.get_mut(node) else { return };
         let Some(found) = there.port_mut(port) else { return };
         let (wwpn, host) = (found.wwpn, found.host.clone());
-        let acls = paths::lio_port("fc", wwpn).join("tpgt_1/acls");
-        let acl = acls.join(initiator.to_string());
+        if !found.active || !found.is_target || found.sessions.contains(&initiator) {
+            return;
+        }
+        let tpg = configfs::lio_port(&there.tree, wwpn).join("tpgt_1");
+        if there.tree.read(&tpg.join("attrib/generate_node_acls")) == Ok("1\n") {
+            panic!("{wwpn} lets anybody log in");
+        }
+        let acl = tpg.join("acls").join(initiator.to_string());
         if !there.tree.exists(&acl) {
             // `ft_prli_locked`: the initiator drops the port's target role and does not
             // ask again.
@@ -229,8 +258,7 @@ impl San {
         there.tree.remove(&Path::new(paths::FC_VPORTS).join(&port.vport));
         there.tree.remove(&Path::new(paths::FC_HOSTS).join(&port.host));
         for initiator in &port.sessions {
-            let remote = there.remote_port(&port.host, *initiator);
-            there.tree.remove(&remote);
+            there.forget_remote(&port.host, *initiator);
         }
         there.show_in_use();
         let busy = self.now < there.busy_until;

@@ -1,0 +1,47 @@
+//! Keep out: a port that a release has logged out and kept stays out of the fabric.
+//!
+//! A reset of a QLogic HBA's chip lets every virtual port of it log in again, those that
+//! were told to stay out as well (`qla2x00_abort_isp`, `qla2x00_vp_abort_isp`). Their
+//! targets are empty, but the name may be another node's by then.
+
+use crate::budget::Budget;
+use crate::fabric;
+use crate::kernel::{Kernel, KernelError, paths};
+use crate::lio::{self, DRIVERS};
+use crate::registry;
+use crate::scope::Found;
+use crate::step::Step;
+use crate::wwn::Wwn;
+
+/// Logs out what should not be in, and says which names those were. A port of which the
+/// database knows is a verb's business.
+///
+/// # Errors
+/// What could not be read, or logged out.
+pub fn keep_out(
+    kernel: &dyn Kernel,
+    budget: Budget,
+) -> Result<Vec<Wwn>, Vec<KernelError>> {
+    let fabrics = DRIVERS.iter().filter(|driver| driver.binds());
+    let names = fabrics.map(|driver| kernel.list(&paths::lio_fabric(driver.fabric())));
+    let names: Vec<_> = names.collect::<Result<_, _>>().map_err(|error| vec![error])?;
+    let targets: Vec<Wwn> =
+        names.into_iter().flatten().filter_map(|name| name.parse().ok()).collect();
+    if targets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let look = || {
+        let export = lio::glance(kernel, &[], &targets)?;
+        Ok(Found { vports: fabric::virtual_ports(kernel)?, export, keepers: Vec::new() })
+    };
+    let found = look().map_err(|error| vec![error])?;
+    // After the look: a takeover that has begun since is in the database.
+    let known = registry::entries(kernel);
+    let stray = |port: &&fabric::VirtualPort| {
+        found.is_kept(port.wwpn) && known.iter().all(|entry| entry.wwpn != port.wwpn)
+    };
+    let stray: Vec<_> = found.live().filter(stray).collect();
+    let out = stray.iter().map(|port| vec![fabric::log_out(port)]).collect();
+    Step::new("keep the virtual port out", out).apply(kernel, budget)?;
+    Ok(stray.into_iter().map(|port| port.wwpn).collect())
+}
