@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use understudy_core::budget::Budget;
+use understudy_core::fabric::dark_ports;
 use understudy_core::failure::{Failure, Kind};
 use understudy_core::kernel::RealKernel;
 use understudy_core::params::{self, FCPORT, quoted};
@@ -39,7 +40,8 @@ pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
 
 fn start(environment: &Environment) -> Result<(), Failure> {
     dampen(environment)?;
-    tell(&watch::begin(&environment.kernel(), &environment.instance)?)
+    let kernel = environment.kernel();
+    tell(&kernel, &watch::begin(&kernel, &environment.instance)?)
 }
 
 fn monitor(environment: &Environment) -> Outcome {
@@ -57,7 +59,10 @@ fn monitor(environment: &Environment) -> Outcome {
         Err(errors) => errors.iter().for_each(|error| log::warn!("{error}")),
     }
     // Told each time: the cluster may have forgotten it.
-    match tell(&seen.steady).and_then(|()| tell_ready(environment)) {
+    match tell(&kernel, &seen.steady).and_then(|()| tell_ready(environment)) {
+        Ok(()) if seen.online.is_empty() && dark_ports(&kernel) > 0 => {
+            Outcome::plain(Code::Success)
+        }
         Ok(()) => said(&seen.online),
         Err(failure) => Outcome::failed(failure.to_string()),
     }
@@ -142,8 +147,10 @@ fn stop(environment: &Environment) -> Outcome {
     Outcome::plain(Code::Success)
 }
 
-fn tell(online: &Online) -> Result<(), Failure> {
-    cluster::publish(cluster::PORTS, online.values().sum::<u32>())?;
+/// A port that is dark comes online with its group: it counts, for that has to come.
+fn tell(kernel: &RealKernel, online: &Online) -> Result<(), Failure> {
+    let ports = online.values().sum::<u32>() + dark_ports(kernel);
+    cluster::publish(cluster::PORTS, ports)?;
     online.iter().try_for_each(|(fabric, ports)| {
         cluster::publish(&cluster::ports_in(*fabric), *ports)
     })

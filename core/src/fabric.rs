@@ -1,5 +1,7 @@
 //! Fibre Channel ports as this node's kernel sees them: physical, virtual and remote.
 
+mod switch;
+
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -9,6 +11,7 @@ use crate::group::PortSpec;
 use crate::kernel::{self, Kernel, KernelError, Op, paths};
 use crate::lio::Driver;
 use crate::wwn::{Wwn, from_sysfs};
+pub use switch::{DARK, dark_ports, is_dark};
 
 /// A physical port: an fc_host that can carry virtual ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,7 +21,7 @@ pub struct PhysicalPort {
     pub host: String,
     /// Its own port name.
     pub wwpn: Wwn,
-    /// `Online` when it is logged in to a fabric.
+    /// `Online` when it is logged in to a fabric, `Dark` when it is turned off.
     pub state: String,
     /// The fabric's name, when logged in.
     pub fabric: Option<Wwn>,
@@ -30,10 +33,10 @@ pub struct PhysicalPort {
     pub driver: String,
 }
 
-/// A virtual port.
+/// A virtual port; or a physical one, where a group has its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VirtualPort {
-    /// The kernel's name: `vport-2:0-1`.
+    /// The kernel's name: `vport-2:0-1`; that of the physical port where it is one.
     pub vport: String,
     /// The physical port that carries it: `host2`.
     pub parent: String,
@@ -47,6 +50,11 @@ pub struct VirtualPort {
 }
 
 impl VirtualPort {
+    /// Whether it is a physical port.
+    pub fn is_own(&self) -> bool {
+        self.vport == self.parent
+    }
+
     /// Whether it is logged in to the fabric.
     pub fn is_linked(&self) -> bool {
         self.state == "Active"
@@ -62,6 +70,9 @@ impl VirtualPort {
         self.state == "Disabled"
     }
 }
+
+/// The step in which a physical port is chosen.
+pub const CHOOSE: &str = "choose a physical port";
 
 /// States that a virtual port does not leave by itself.
 const HOPELESS: [(&str, &str); 5] = [
@@ -90,7 +101,7 @@ pub fn physical_ports(kernel: &dyn Kernel) -> Vec<PhysicalPort> {
         let vports_in_use = count("npiv_vports_inuse");
         Some(PhysicalPort {
             wwpn: from_sysfs(&get("port_name"))?,
-            state: get("port_state"),
+            state: if is_dark(kernel, &host) { DARK.into() } else { get("port_state") },
             fabric: from_sysfs(&get("fabric_name")),
             vports_in_use,
             vports_free: count("max_npiv_vports").saturating_sub(vports_in_use),
@@ -111,7 +122,7 @@ pub fn is_online(kernel: &dyn Kernel, host: &str) -> bool {
     attribute(kernel, paths::fc_host(host, "port_state")) == "Online"
 }
 
-/// Every virtual port of this node.
+/// Every virtual port of this node, and every physical one that is on and could be off.
 ///
 /// # Errors
 /// When one is there and cannot be read: whose it is would not be known.
@@ -127,7 +138,36 @@ pub fn virtual_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelErro
             ports.push(VirtualPort { vport, parent, wwpn, wwnn, state });
         }
     }
+    for PhysicalPort { host, wwpn, state, .. } in physical_ports(kernel) {
+        if state == DARK || switch::switch(kernel, &host).is_none() {
+            continue;
+        }
+        let Some(wwnn) = wwnn(kernel, &host) else { continue };
+        let state = in_the_words_of_a_vport(&state).to_owned();
+        ports.push(VirtualPort { vport: host.clone(), parent: host, wwpn, wwnn, state });
+    }
     Ok(ports)
+}
+
+/// The node name of a physical port.
+pub fn wwnn(kernel: &dyn Kernel, host: &str) -> Option<Wwn> {
+    from_sysfs(&attribute(kernel, paths::fc_host(host, "node_name")))
+}
+
+fn in_the_words_of_a_vport(state: &str) -> &str {
+    if state == "Online" { "Active" } else { state }
+}
+
+/// The state of one, now.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn state(kernel: &dyn Kernel, port: &VirtualPort) -> Result<String, KernelError> {
+    if port.is_own() {
+        let state = kernel::attribute(kernel, &paths::fc_host(&port.parent, "port_state"))?;
+        return Ok(in_the_words_of_a_vport(&state).to_owned());
+    }
+    kernel::attribute(kernel, &paths::fc_vport(&port.vport, "vport_state"))
 }
 
 /// A virtual port as the rest of the kernel has it: a host of its own.
@@ -141,14 +181,12 @@ pub struct PortHost {
     pub fcid: String,
 }
 
-/// The host of a virtual port.
+/// The host of a virtual port, or the physical port that has this name.
 pub fn host_of(kernel: &dyn Kernel, wwpn: Wwn) -> Option<PortHost> {
     let hosts = kernel.list(Path::new(paths::FC_HOSTS)).ok()?;
     let get = |host: &str, name| attribute(kernel, paths::fc_host(host, name));
-    let host = hosts.into_iter().find(|host| {
-        from_sysfs(&get(host, "port_name")) == Some(wwpn)
-            && !kernel.exists(&paths::fc_host(host, "vport_create"))
-    })?;
+    let named = |host: &String| from_sysfs(&get(host, "port_name")) == Some(wwpn);
+    let host = hosts.into_iter().find(named)?;
     let (state, fcid) = (get(&host, "port_state"), get(&host, "port_id"));
     Some(PortHost { host, state, fcid })
 }
@@ -260,8 +298,18 @@ pub fn choose(
     let mut fit = Vec::new();
     let mut physical = physical_ports(kernel);
     physical.retain(|physical| there.is_none_or(|vport| vport.parent == physical.host));
+    // With its own names in the fabric a port can carry no virtual one of the same.
+    if physical.iter().any(|physical| physical.wwpn == port.wwpn) {
+        physical.retain(|physical| physical.wwpn == port.wwpn);
+    }
     for physical in physical {
-        match why_unfit(&physical, port, drivers, there.is_none()) {
+        let own = physical.wwpn == port.wwpn;
+        let why = match switch::switch(kernel, &physical.host) {
+            Some(_) if own => None,
+            None if own => Some("has this very name, and cannot be turned off".to_owned()),
+            _ => why_unfit(&physical, port, drivers, there.is_none()),
+        };
+        match why {
             Some(why) => unfit.push(format!("{} {why}", physical.host)),
             None => fit.push(physical),
         }
@@ -275,7 +323,7 @@ pub fn choose(
             None => format!("port {}", port.wwpn),
         };
         let cause = format!("none will do for {wanted}: {}", unfit.join(", "));
-        Failure::new(Kind::Node, "choose a physical port", cause)
+        Failure::new(Kind::Node, CHOOSE, cause)
             .advise("Check the cabling, the switch port and the fabric's name in ports")
     })
 }
@@ -291,9 +339,6 @@ fn why_unfit(
         let drivers: Vec<_> = drivers.iter().map(|driver| driver.name()).collect();
         return Some(format!("is driven by {name}, not for {}", drivers.join(" or ")));
     }
-    if physical.wwpn == port.wwpn {
-        return Some("has this very name as its own".into());
-    }
     if physical.state != "Online" {
         return Some(format!("is {}", physical.state));
     }
@@ -305,16 +350,33 @@ fn why_unfit(
     full.then(|| "carries all the vports that it can".into())
 }
 
-/// Makes a virtual port: the moment in which it appears on the fabric.
-pub fn create(physical: &PhysicalPort, wwpn: Wwn, wwnn: Wwn) -> Op {
+/// Makes a virtual port, or turns the physical one on whose name it is: the moment in which
+/// it appears on the fabric.
+pub fn create(
+    kernel: &dyn Kernel,
+    physical: &PhysicalPort,
+    wwpn: Wwn,
+    wwnn: Wwn,
+) -> Op {
+    if physical.wwpn == wwpn {
+        return turn(kernel, &physical.host, "1");
+    }
     let path = paths::fc_host(&physical.host, "vport_create");
     Op::Write { path, text: names(wwpn, wwnn) }
 }
 
-/// Logs a virtual port out and removes it.
-pub fn delete(port: &VirtualPort) -> Op {
+/// Logs a virtual port out and removes it, or turns a physical one off.
+pub fn delete(kernel: &dyn Kernel, port: &VirtualPort) -> Op {
+    if port.is_own() {
+        return turn(kernel, &port.parent, "0");
+    }
     let path = paths::fc_host(&port.parent, "vport_delete");
     Op::Write { path, text: names(port.wwpn, port.wwnn) }
+}
+
+fn turn(kernel: &dyn Kernel, host: &str, on: &str) -> Op {
+    let path = switch::switch(kernel, host).unwrap_or_default();
+    Op::Write { path, text: on.to_owned() }
 }
 
 /// Lets a virtual port log in that was logged out and kept.

@@ -62,6 +62,11 @@ impl Found {
         self.vports.iter().find(|vport| vport.wwpn == wwpn)
     }
 
+    /// Whether a port has LUNs to serve.
+    pub fn serves(&self, wwpn: Wwn) -> bool {
+        self.export.tree(wwpn).is_some_and(|tree| !tree.is_bare())
+    }
+
     /// Whether a port's target stays with it, so that the two are there until a boot.
     pub fn is_bound(&self, wwpn: Wwn) -> bool {
         self.export.tree(wwpn).is_some_and(|tree| tree.driver.binds())

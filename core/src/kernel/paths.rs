@@ -71,6 +71,16 @@ pub fn block(name: &str, attribute: &str) -> PathBuf {
     Path::new(BLOCK).join(name).join(attribute)
 }
 
+/// An attribute of an FCoE controller, by the kernel's name for it (`ctlr_0`).
+pub fn fcoe_controller(name: &str, attribute: &str) -> PathBuf {
+    Path::new("/sys/bus/fcoe/devices").join(name).join(attribute)
+}
+
+/// Whether a network interface has a link.
+pub fn carrier(interface: &str) -> PathBuf {
+    Path::new("/sys/class/net").join(interface).join("carrier")
+}
+
 /// The directory of a module, there while it is loaded.
 pub fn module(name: &str) -> PathBuf {
     Path::new(MODULES).join(name)

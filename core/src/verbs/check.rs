@@ -134,11 +134,12 @@ fn physical_ports(
         let chosen = fabric::choose(kernel, port, drivers, there);
         let well = chosen.as_ref().map_or_else(
             |_| String::new(),
-            |port| {
-                format!(
-                    "{wwpn} would go to {}, with room for {}",
-                    port.host, port.vports_free
-                )
+            |port| match port.wwpn == wwpn {
+                true => format!("{} would be turned on: {wwpn} is its name", port.host),
+                false => {
+                    let free = port.vports_free;
+                    format!("{wwpn} would go to {}, with room for {free}", port.host)
+                }
             },
         );
         Finding::of(what, chosen, &well)

@@ -7,7 +7,7 @@ use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric::{self, VirtualPort};
 use crate::group::{DiskSpec, Group, LinkLoss, Ownership, PortSpec, title};
-use crate::kernel::{self, Chain, Kernel, Op, paths};
+use crate::kernel::{Chain, Kernel, Op};
 use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
 use crate::ownership;
 use crate::scope::{Found, Scope};
@@ -125,8 +125,7 @@ fn ports(
                 break;
             }
             kernel.sleep(LOOK_AGAIN);
-            let again = paths::fc_vport(&vport.vport, "vport_state");
-            state = kernel::attribute(kernel, &again).unwrap_or_else(|_| "gone".into());
+            state = fabric::state(kernel, vport).unwrap_or_else(|_| "gone".into());
         }
     }
     (faults, lost)

@@ -74,7 +74,7 @@ pub fn release_steps(
     let disks = scope.disks(kernel, &found.export);
     let key = ownership::key_of(node);
     let mut steps = Vec::new();
-    let logouts = logouts(&found);
+    let logouts = logouts(kernel, &found);
     if !logouts.is_empty() {
         steps.push(Step::new("quiesce the LUNs", lio::quiesce(&found.export.backstores)));
         steps.push(Step::new("drain, log the virtual port out", logouts));

@@ -21,7 +21,7 @@ use crate::registry;
 use crate::scope::{Found, Scope};
 use crate::step::Step;
 
-use super::drain::{drain, get_ready};
+use super::drain::{drain, get_ready, wait_until};
 use super::expedited::expedited;
 use super::look;
 
@@ -29,6 +29,8 @@ use super::look;
 /// a second. Where the link was lost under load tcm_fc is wedged, the logout never ends,
 /// and every second until the fence is one of the initiators' patience.
 const LINKLESS: Duration = Duration::from_secs(4);
+/// How much of the time may be waited for other groups' ports.
+const PERCENT_TO_BE_ALONE: u32 = 40;
 /// The step that closes the disks.
 pub(super) const CLOSE: &str = "close the disks and give them up";
 
@@ -53,6 +55,7 @@ pub fn release(
     let disks = scope.disks(kernel, &found.export);
     phases.end(kernel, "look");
     if found.live().next().is_some() {
+        alone(kernel, &found, budget)?;
         drain(kernel, &found, budget)?;
         phases.end(kernel, "drain");
         log_out(kernel, scope, &found, budget)?;
@@ -106,6 +109,29 @@ pub fn release(
             .map_err(|error| Failure::kernel("forget the virtual port", &[error]))?;
     }
     Ok(())
+}
+
+/// Waits until no other group's virtual port hangs from a physical port that is to be turned
+/// off: it would go with it. Where both leave the node, they do so side by side.
+fn alone(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failure> {
+    let own: Vec<_> = found.live().filter(|port| port.is_own()).collect();
+    if own.is_empty() {
+        return Ok(());
+    }
+    let guests = || {
+        let ports = fabric::virtual_ports(kernel).unwrap_or_default().into_iter();
+        let guests = ports.filter(|port| {
+            !port.is_own() && own.iter().any(|own| own.parent == port.parent)
+        });
+        guests.map(|port| port.wwpn.to_string()).collect::<Vec<_>>()
+    };
+    let end = budget.first(PERCENT_TO_BE_ALONE).end;
+    if wait_until(kernel, end, || guests().is_empty()) {
+        return Ok(());
+    }
+    let cause = format!("virtual ports hang from it: {}", guests().join(", "));
+    Err(Failure::new(Kind::Failed, "turn the physical port off", cause)
+        .advise("Move the groups away first that this port carries as a guest"))
 }
 
 /// Closes the disks and gives them up; says what could not be closed, and which disks
@@ -165,10 +191,10 @@ pub(super) fn closing(found: &Found, disks: &[PathBuf], key: Key) -> Vec<Chain> 
 }
 
 /// What takes every port off the fabric: deleted, or kept where its target is bound to it.
-pub(super) fn logouts(found: &Found) -> Vec<Chain> {
+pub(super) fn logouts(kernel: &dyn Kernel, found: &Found) -> Vec<Chain> {
     let one = |port: &VirtualPort| match found.is_bound(port.wwpn) {
         true => vec![fabric::log_out(port)],
-        false => vec![fabric::delete(port)],
+        false => vec![fabric::delete(kernel, port)],
     };
     found.live().map(one).collect()
 }
@@ -181,7 +207,7 @@ fn log_out(
     found: &Found,
     budget: Budget,
 ) -> Result<(), Failure> {
-    let step = Step::new("log the virtual port out", logouts(found));
+    let step = Step::new("log the virtual port out", logouts(kernel, found));
     // A port that is kept waits for its sessions, some ten seconds at most.
     let linked = found.live().all(|p| p.is_linked() || found.is_bound(p.wwpn));
     let patience = if linked { budget.end } else { kernel.now() + LINKLESS };

@@ -148,7 +148,8 @@ impl Owner {
 impl Status {
     /// Whether every physical port is Online and every group served as a whole.
     pub fn is_healthy(&self) -> bool {
-        self.physical_ports.iter().all(|physical| physical.port.state == "Online")
+        let well = |state: &str| state == "Online" || state == fabric::DARK;
+        self.physical_ports.iter().all(|physical| well(&physical.port.state))
             && self.groups.iter().all(|group| group.faults.is_empty())
     }
 }

@@ -25,6 +25,8 @@ use crate::step::Step;
 
 /// How much of the time a takeover may use before it gives up; the rest is for undoing.
 const PERCENT_TO_BUILD: u32 = 70;
+/// How much of it may be waited for a physical port that another group turns on.
+const PERCENT_TO_BE_LIT: u32 = 40;
 /// Between two looks at a state that the kernel announces by no event.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -70,7 +72,7 @@ pub fn takeover(
     phases: &mut Phases,
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
-    let mut here = observe(kernel, scope, group)?;
+    let mut here = with_a_port(kernel, scope, group, budget)?;
     let exported = here.found.export.backstores.iter().any(|b| b.enabled);
     let owned = here.owned();
     if exported || !ownership::seem_free(kernel, &owned, budget) {
@@ -103,6 +105,27 @@ pub fn takeover(
     match release(kernel, node, &undo, rest, phases) {
         Ok(()) => Err(failure),
         Err(left) => Err(failure.and(format!("and undoing it failed: {left}"))),
+    }
+}
+
+/// Observes; and where no physical port will do and one is dark, waits for it to be turned
+/// on by the group whose names it has: after a failure both come to this node at once.
+fn with_a_port(
+    kernel: &dyn Kernel,
+    scope: &Scope,
+    group: &Group,
+    budget: Budget,
+) -> Result<Here, Failure> {
+    let patience = budget.first(PERCENT_TO_BE_LIT);
+    loop {
+        match observe(kernel, scope, group) {
+            Err(failure)
+                if failure.step == fabric::CHOOSE
+                    && !patience.is_over(kernel)
+                    && fabric::dark_ports(kernel) > 0 => {}
+            answer => return answer,
+        }
+        kernel.sleep(LOOK_AGAIN);
     }
 }
 
@@ -152,10 +175,22 @@ pub(super) fn observe(
                 return Err(Failure::new(Kind::Failed, "look at this node", cause)
                     .advise("Delete it, or correct wwnn"));
             }
+            Some(vport) if vport.is_own() && !found.serves(port.wwpn) => {
+                absent.push((*port, fabric::choose(kernel, port, &drivers, Some(vport))?));
+            }
             Some(_) if !found.is_kept(port.wwpn) => {}
             None if found.is_bound(port.wwpn) => return Err(widowed(&found, port)),
             _ => absent.push((*port, fabric::choose(kernel, port, &drivers, vport)?)),
         }
+    }
+    if let Some((_, physical)) = absent.iter().find(|(port, its)| {
+        port.wwpn == its.wwpn && fabric::wwnn(kernel, &its.host) != Some(group.wwnn)
+    }) {
+        let PhysicalPort { host, wwpn, .. } = physical;
+        let its = fabric::wwnn(kernel, host).map_or("none".into(), |name| name.to_string());
+        let cause = format!("{host} has the name {wwpn}, and node name {its}");
+        return Err(Failure::new(Kind::Configuration, fabric::CHOOSE, cause)
+            .advise("A group with a physical port's name has its node name as well"));
     }
     let driver = driver(kernel, group, &found, &absent)?;
     target_is_here(kernel, &[driver])?;
@@ -312,6 +347,12 @@ fn build(
     phases: &mut Phases,
 ) -> Result<(), Failure> {
     let key = ownership::key_of(node);
+    let lit = here.found.vports.iter().filter(|port| {
+        port.is_own() && here.absent.iter().any(|(absent, _)| absent.wwpn == port.wwpn)
+    });
+    let lit = lit.map(|port| vec![fabric::delete(kernel, port)]).collect();
+    // Initiators that meet it without its LUNs never ask again.
+    apply(kernel, &Step::new("turn the physical port off", lit), budget)?;
     let Steps { disks: [frame, own], export, create, bound } =
         steps(kernel, group, here, key);
     expedited(kernel, scope, budget, || {
@@ -388,7 +429,11 @@ pub(super) fn steps(kernel: &dyn Kernel, group: &Group, here: &Here, key: Key) -
     let own = Step::new("own the disks and make the backstores", own.collect());
     let create = here.absent.iter().map(|(port, physical)| {
         match here.found.vport(port.wwpn) {
-            None => vec![fabric::create(physical, port.wwpn, group.wwnn)],
+            None => vec![fabric::create(kernel, physical, port.wwpn, group.wwnn)],
+            // On without a target: it was turned off before there was one.
+            Some(vport) if vport.is_own() => {
+                vec![fabric::create(kernel, physical, port.wwpn, group.wwnn)]
+            }
             Some(vport) if vport.is_disabled() => Chain::new(),
             // Initiators have met it empty: it logs in anew.
             Some(vport) => vec![fabric::log_out(vport)],

@@ -161,9 +161,13 @@ impl Node {
 
     /// The group beside it, on the same node.
     pub fn another(&self) -> Option<Self> {
-        let setup = (**self.setup.beside.as_ref()?).clone();
+        Some(self.with((**self.setup.beside.as_ref()?).clone()))
+    }
+
+    /// The agent on this node, for another group.
+    pub fn with(&self, setup: Setup) -> Self {
         let kernel = SimKernel::enter(&self.san, self.kernel.node());
-        Some(Self { name: self.name, kernel, san: Rc::clone(&self.san), setup })
+        Self { name: self.name, kernel, san: Rc::clone(&self.san), setup }
     }
 
     pub fn scope_with(&self, change: &[(&str, &str)]) -> Scope {

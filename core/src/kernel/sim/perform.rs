@@ -46,6 +46,9 @@ impl San {
             Op::Write { path, text } if path.ends_with("vport_delete") => {
                 self.delete_vport(node, text).map_err(errno)
             }
+            Op::Write { path, text } if path.starts_with("/sys/bus/fcoe") => {
+                self.turn(node, path, text).map_err(errno)
+            }
             Op::Write { path, text } => {
                 self.changes += u64::from(path.ends_with("enable"));
                 configfs::write(tree, path, text).map_err(errno)

@@ -160,6 +160,7 @@ impl San {
         }
         for (attribute, text) in [
             ("port_name", format!("0x200052540000000{node}\n")),
+            ("node_name", format!("0x100052540000000{node}\n")),
             ("port_state", "Online\n".into()),
             ("fabric_name", "0x1000000000000001\n".into()),
             ("max_npiv_vports", "255\n".into()),
@@ -182,7 +183,10 @@ impl San {
         tree.file(paths::lio_dbroot(), "/var/target\n");
         tree.dir(Path::new("/var"));
         match self.hba {
-            Hba::Libfc => tree.dir(&paths::module("tcm_fc")),
+            Hba::Libfc => {
+                tree.dir(&paths::module("tcm_fc"));
+                tree.file(paths::fcoe_controller("ctlr_0", "enabled"), "1\n");
+            }
             Hba::Qla2xxx => qla2xxx::boot(&mut tree),
         }
         tree.file(paths::RCU_EXPEDITED, "0\n");

@@ -54,8 +54,10 @@ impl Node {
         let host_state = if self.hba == Hba::Qla2xxx { "Online" } else { host_state };
         let port = self.ports.iter().find(|port| port.id == id).cloned();
         if let Some(Port { vport, host, .. }) = port {
-            let vport = paths::fc_vport(&vport, "vport_state");
-            self.tree.file(vport, format!("{state}\n"));
+            if vport != PHYSICAL {
+                let vport = paths::fc_vport(&vport, "vport_state");
+                self.tree.file(vport, format!("{state}\n"));
+            }
             let host = paths::fc_host(&host, "port_state");
             self.tree.file(host, format!("{host_state}\n"));
         }
@@ -63,7 +65,8 @@ impl Node {
 
     fn show_in_use(&mut self) {
         let path = paths::fc_host(PHYSICAL, "npiv_vports_inuse");
-        self.tree.file(path, format!("{}\n", self.ports.len()));
+        let vports = self.ports.iter().filter(|port| port.vport != PHYSICAL);
+        self.tree.file(path, format!("{}\n", vports.count()));
     }
 
     /// The entry of a remote port, as seen from a host: a new one where there is none.
@@ -144,6 +147,13 @@ impl San {
             there.tree.link(paths::fc_host(&host, "device"), device);
         }
         there.tree.file(paths::fc_vport(&vport, "vport_disable"), "");
+        self.comes(node, id, wwpn, vport, host);
+        Ok(Done::Changed)
+    }
+
+    /// A port of a node begins to log in.
+    fn comes(&mut self, node: usize, id: usize, wwpn: Wwn, vport: String, host: String) {
+        let Some(there) = self.nodes.get_mut(node) else { return };
         there.ports.push(Port {
             id,
             wwpn,
@@ -161,6 +171,32 @@ impl San {
         there.show_in_use();
         let time = self.takes(20, 150);
         self.after(time, Event::LoggedIn { node, port: id });
+    }
+
+    /// A physical port is turned on or off (`store_ctlr_enabled`).
+    #[expect(clippy::panic, reason = "a guest would go with it")]
+    pub(super) fn turn(&mut self, node: usize, path: &Path, on: &str) -> Result<Done, Errno> {
+        let there = self.nodes.get_mut(node).ok_or(Errno::ENODEV)?;
+        if there.tree.read(path)?.trim() == on {
+            return Ok(Done::Unchanged);
+        }
+        there.tree.file(path, format!("{on}\n"));
+        let name = there.tree.read(&paths::fc_host(PHYSICAL, "port_name"))?;
+        let wwpn = from_sysfs(name).ok_or(Errno::ENODEV)?;
+        if on == "1" {
+            self.next_id += 1;
+            let (id, name) = (self.next_id, PHYSICAL.to_owned());
+            self.comes(node, id, wwpn, name.clone(), name);
+            return Ok(Done::Changed);
+        }
+        if there.ports.iter().any(|port| port.vport != PHYSICAL) {
+            panic!("{wwpn} is turned off under virtual ports");
+        }
+        there.tree.file(paths::fc_host(PHYSICAL, "port_state"), "Linkdown\n");
+        if let Some(at) = there.ports.iter().position(|port| port.vport == PHYSICAL) {
+            let port = there.ports.remove(at);
+            self.logs_out(node, &port);
+        }
         Ok(Done::Changed)
     }
 
@@ -245,7 +281,6 @@ impl San {
         port.is_some_and(|port| port.refused.contains(&initiator))
     }
 
-    #[expect(clippy::panic, reason = "a real kernel would hang")]
     pub(super) fn delete_vport(
         &mut self,
         node: usize,
@@ -261,15 +296,21 @@ impl San {
             there.forget_remote(&port.host, *initiator);
         }
         there.show_in_use();
-        let busy = self.now < there.busy_until;
+        self.logs_out(node, &port);
+        Ok(Done::Changed)
+    }
+
+    #[expect(clippy::panic, reason = "a real kernel would hang")]
+    fn logs_out(&mut self, node: usize, port: &Port) {
+        let busy = self.nodes.get(node).is_some_and(|there| self.now < there.busy_until);
+        let wwpn = port.wwpn;
         if let Some(what) =
-            self.unfinished(node, &port).or(busy.then(|| "a command".into()))
+            self.unfinished(node, port).or(busy.then(|| "a command".into()))
         {
             panic!("{wwpn} logs out with {what} in flight: the kernel hangs for good");
         }
-        self.left(node, &port);
+        self.left(node, port);
         self.changes += 1;
-        Ok(Done::Changed)
     }
 
     /// A port is off the fabric.

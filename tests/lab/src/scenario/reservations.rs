@@ -56,6 +56,7 @@ fn round(world: &World, group: &Group, turn: u32) -> Result<u32> {
     let [second, third] = GUESTS;
     let port = group.wwpn().replace(':', "");
     let script = format!("lab-persist {port} {first} {second} {third} {turn}");
+    host.run("rm -f /run/persist.ready /run/persist.end", COMMAND)?;
     let said = thread::scope(|scope| {
         let storm = scope.spawn(|| host.run(&script, COMMAND * 2));
         host.run("until [ -e /run/persist.ready ]; do sleep 0.1; done", COMMAND)?;

@@ -1,0 +1,168 @@
+//! A group that has a physical port's own names: served by that port at home, by a virtual
+//! one elsewhere.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use common::{INITIATORS, Node, Setup, initiators, unless_killed};
+use understudy_core::failure::Kind;
+use understudy_core::kernel::sim::{Fault, San};
+use understudy_core::kernel::{Kernel, Op};
+use understudy_core::verbs::{Health, Level};
+
+const SWITCH: &str = "/sys/bus/fcoe/devices/ctlr_0/enabled";
+/// The names of the first node's physical port.
+const WWPN: &str = "20:00:52:54:00:00:00:00";
+const WWNN: &str = "10:00:52:54:00:00:00:00";
+
+fn setup() -> Setup {
+    Setup { wwnn: WWNN.into(), ports: vec![WWPN.into()], ..Setup::new(2, 1) }
+}
+
+/// Another group on the same nodes, at home on the second.
+fn guest(node: &Node) -> Node {
+    let setup = Setup {
+        name: "group-b".into(),
+        disks: vec![(0, "sdx".into())],
+        home: "b".into(),
+        ..Setup::new(1, 1)
+    };
+    node.with(setup)
+}
+
+fn pair() -> (Node, Node) {
+    let setup = setup();
+    let san = Rc::new(RefCell::new(San::new(&["sda", "sdb", "sdx"], &initiators())));
+    let nodes = (Node::new("a", &san, &setup), Node::new("b", &san, &setup));
+    turn(&nodes.0, "0");
+    nodes
+}
+
+fn turn(node: &Node, on: &str) {
+    let turn = vec![Op::Write { path: PathBuf::from(SWITCH), text: on.into() }];
+    node.kernel.run(&[turn], node.budget().end);
+}
+
+fn is_on(node: &Node) -> bool {
+    node.kernel.read(SWITCH.as_ref()).unwrap() == "1\n"
+}
+
+fn at(node: &Node) -> Vec<usize> {
+    node.san.borrow().logged_in_at(WWPN.parse().unwrap())
+}
+
+#[test]
+fn it_goes_from_the_port_itself_to_a_virtual_one_and_back() {
+    let (a, b) = pair();
+    assert_eq!(a.health(Level::Disk), Health::NotRunning);
+    a.start().unwrap();
+    assert!(is_on(&a));
+    assert_eq!((at(&a), a.health(Level::Disk)), (vec![0], Health::Running));
+    assert_eq!(a.kernel.below("/sys/class/fc_vports"), [""; 0].map(PathBuf::from));
+    a.kernel.sleep(Duration::from_secs(1));
+    let (first, port) = (INITIATORS[0].parse().unwrap(), WWPN.parse().unwrap());
+    a.san.borrow_mut().write_from(first, port, 0);
+
+    a.stop().unwrap();
+    assert!(!is_on(&a));
+    assert_eq!((at(&a), a.leavings()), (vec![], vec![]));
+    b.start().unwrap();
+    assert_eq!((at(&b), b.health(Level::Disk)), (vec![1], Health::Running));
+    b.kernel.sleep(Duration::from_secs(1));
+
+    // Its node comes back: dark, and nothing of the group is there.
+    a.san.borrow_mut().crash(0);
+    a.san.borrow_mut().boot(0);
+    turn(&a, "0");
+    assert_eq!(a.health(Level::Disk), Health::NotRunning);
+    b.stop().unwrap();
+    a.start().unwrap();
+    assert_eq!(at(&a), [0]);
+    a.start().unwrap();
+    assert_eq!(a.health(Level::Disk), Health::Running);
+}
+
+/// The two leave a node side by side: the port goes once its guest has gone.
+#[test]
+fn a_port_is_not_turned_off_under_a_guest() {
+    let (a, _) = pair();
+    a.start().unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    let guest = guest(&a);
+    guest.start().unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    let failure = a.stop().unwrap_err();
+    assert!(failure.to_string().contains("virtual ports hang from it: 20:01"), "{failure}");
+    assert_eq!(a.health(Level::Disk), Health::Running);
+    guest.stop().unwrap();
+    a.stop().unwrap();
+    assert!(!is_on(&a));
+}
+
+/// Without the group whose names the port has nothing turns it on.
+#[test]
+fn a_guest_waits_for_a_dark_port() {
+    let (a, _) = pair();
+    let guest = guest(&a);
+    let before = a.kernel.now();
+    let failure = guest.start().unwrap_err();
+    assert!(failure.to_string().contains("is Dark"), "{failure}");
+    assert!(a.kernel.now() - before >= Duration::from_secs(5));
+    a.start().unwrap();
+    guest.start().unwrap();
+}
+
+/// Turned on by hand it is out of the fabric before there is a target on it: initiators
+/// that met it empty would not ask again.
+#[test]
+fn a_port_that_was_on_is_turned_off_first() {
+    let (a, _) = pair();
+    turn(&a, "1");
+    a.kernel.sleep(Duration::from_secs(1));
+    assert!(matches!(a.health(Level::Port), Health::Failed(_)));
+    a.start().unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    assert_eq!(a.health(Level::Disk), Health::Running);
+    let (first, port) = (INITIATORS[0].parse().unwrap(), WWPN.parse().unwrap());
+    a.san.borrow_mut().write_from(first, port, 0);
+}
+
+#[test]
+fn a_port_with_another_node_name_is_refused() {
+    let (a, _) = pair();
+    let failure = a.start_with(&[("wwnn", "20:00:00:25:b5:00:00:0a")]).unwrap_err();
+    assert_eq!(failure.kind, Kind::Configuration);
+    assert!(failure.to_string().contains("node name 10:00:52"), "{failure}");
+    assert!(!is_on(&a));
+}
+
+#[test]
+fn the_agent_may_die_after_any_operation() {
+    for stop in [false, true] {
+        for point in 0.. {
+            let (a, b) = pair();
+            if stop {
+                a.start().unwrap();
+                a.kernel.sleep(Duration::from_secs(1));
+            }
+            a.kernel.plan(Some((point, Fault::Dies)));
+            let act = || if stop { a.stop() } else { a.start() };
+            let ended = unless_killed(act).is_some();
+            a.kernel.plan(None);
+            a.stop().unwrap_or_else(|failure| panic!("point {point}: {failure}"));
+            assert_eq!((at(&a), a.leavings()), (vec![], vec![]), "point {point}");
+            b.start().unwrap();
+            b.stop().unwrap();
+            a.start().unwrap();
+            assert_eq!(a.health(Level::Disk), Health::Running, "point {point}");
+            if ended {
+                break;
+            }
+        }
+    }
+}
