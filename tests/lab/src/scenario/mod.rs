@@ -9,6 +9,7 @@ mod fabric_link;
 mod giveback;
 mod grown;
 mod heartbeat_cut;
+mod identity;
 mod initiator;
 mod luns;
 mod moves;
@@ -50,12 +51,13 @@ pub struct Seen {
 }
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 19] = [
+pub const SCENARIOS: [Scenario; 20] = [
     Scenario { name: "bad-configuration", run: bad_configuration::run },
     Scenario { name: "agent-contract", run: contract::run },
     Scenario { name: "crash-points", run: crash_points::run },
     Scenario { name: "readme-examples", run: readme::run },
     Scenario { name: "move-and-giveback", run: moves::three_rounds },
+    Scenario { name: "identity-byte-for-byte", run: identity::run },
     Scenario { name: "commanded-takeover", run: commanded::run },
     Scenario { name: "twenty-moves", run: moves::twenty },
     Scenario { name: "luns-added-and-removed", run: luns::run },
