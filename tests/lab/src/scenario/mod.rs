@@ -6,6 +6,7 @@ mod commanded;
 mod contract;
 mod crash_points;
 mod fabric_link;
+mod fabric_lost;
 mod giveback;
 mod grown;
 mod heartbeat_cut;
@@ -18,12 +19,14 @@ mod power_cut;
 mod readme;
 mod stop_cannot_drain;
 mod stranger;
+mod two_fabric_takeover;
+mod two_fabrics;
 pub mod world;
 
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::groups::Group;
+use crate::groups::{Group, Lun};
 use crate::load::{Load, Outcome, Pace};
 use crate::progress;
 use crate::report::Row;
@@ -51,7 +54,7 @@ pub struct Seen {
 }
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 20] = [
+pub const SCENARIOS: [Scenario; 22] = [
     Scenario { name: "bad-configuration", run: bad_configuration::run },
     Scenario { name: "agent-contract", run: contract::run },
     Scenario { name: "crash-points", run: crash_points::run },
@@ -68,9 +71,11 @@ pub const SCENARIOS: [Scenario; 20] = [
     Scenario { name: "package-remove", run: package::remove },
     Scenario { name: "both-links-cut", run: fabric_link::both },
     Scenario { name: "power-cut", run: power_cut::run },
+    Scenario { name: "two-fabric-takeover", run: two_fabric_takeover::run },
     Scenario { name: "heartbeat-cut", run: heartbeat_cut::run },
     Scenario { name: "agent-killed", run: agent_killed::run },
     Scenario { name: "stop-cannot-drain", run: stop_cannot_drain::run },
+    Scenario { name: "fabric-lost", run: fabric_lost::run },
     // Last: a kernel may hang in it, and that is read from a guest's console ever after.
     Scenario { name: "fc-link-cut", run: fabric_link::run },
 ];
@@ -141,8 +146,17 @@ fn under_load(
     world: &World,
     act: impl FnOnce(&Load) -> Result<Vec<Group>>,
 ) -> Result<Seen> {
+    under_load_on(world, &world.luns()?, act)
+}
+
+/// The same on these LUNs alone.
+fn under_load_on(
+    world: &World,
+    luns: &[Lun],
+    act: impl FnOnce(&Load) -> Result<Vec<Group>>,
+) -> Result<Seen> {
     let load = progress::during("load: requests complete on every LUN", || {
-        Load::start(&world.lab, &world.luns()?, Pace::Full)
+        Load::start(&world.lab, luns, Pace::Full)
     })?;
     let moved = act(&load)?;
     let outcome = progress::during("load: every write read back", || {
