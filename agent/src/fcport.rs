@@ -137,9 +137,9 @@ fn stop(environment: &Environment) -> Outcome {
 }
 
 fn tell(online: &Online) -> Result<(), Failure> {
-    cluster::publish(cluster::PORTS, online.values().sum::<u32>())?;
+    cluster::publish_ports(cluster::PORTS, online.values().sum())?;
     online.iter().try_for_each(|(fabric, ports)| {
-        cluster::publish(&cluster::ports_in(*fabric), *ports)
+        cluster::publish_ports(&cluster::ports_in(*fabric), *ports)
     })
 }
 

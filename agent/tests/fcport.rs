@@ -111,8 +111,8 @@ impl Node {
 
 fn told(all: u32, fabric: u32) -> Vec<String> {
     vec![
-        format!("-n fcport -U {all} -q"),
-        format!("-n fcport-1000000000000001 -U {fabric} -q"),
+        format!("-n fcport -U {all} -d 8s -q"),
+        format!("-n fcport-1000000000000001 -U {fabric} -d 8s -q"),
     ]
 }
 

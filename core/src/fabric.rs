@@ -261,6 +261,15 @@ pub fn choose(
     })
 }
 
+/// Whether no physical port of this node is online in the fabric that a port names.
+pub fn is_lost(kernel: &dyn Kernel, port: &PortSpec) -> bool {
+    let online = |fabric| {
+        let in_it = |p: &PhysicalPort| p.state == "Online" && p.fabric == Some(fabric);
+        physical_ports(kernel).iter().any(in_it)
+    };
+    port.fabric.is_some_and(|fabric| !online(fabric))
+}
+
 fn why_unfit(
     physical: &PhysicalPort,
     port: &PortSpec,

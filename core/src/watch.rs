@@ -1,7 +1,8 @@
 //! The watch over physical ports: how many are online in each fabric.
 //!
-//! The cluster is told of a change that has lasted. attrd's own dampening would not do: it
-//! takes whatever is so at the end of a time, and of a link that flaps that may be anything.
+//! The cluster is told of a change that has lasted. attrd's own dampening alone would not
+//! do: it takes whatever is so at the end of a time, and of a link that flaps that may be
+//! anything.
 //! A port that has lost its link has lost its fabric's name too, so the fabrics that were
 //! seen are remembered. All of it is in a file that is there as long as the watch is kept;
 //! with it stands since when each group could have been served here.

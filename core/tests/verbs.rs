@@ -501,6 +501,53 @@ fn a_lost_link_is_what_the_configuration_says() {
     assert!(matches!(look("degraded").0, Health::Failed(_)));
 }
 
+/// A port in this node's fabric, and one in a fabric that it has lost.
+const TWO_FABRICS: &str =
+    "2001002500000001@1000000000000001 2002002500000001@1000000000000002";
+
+#[test]
+fn a_lost_fabric_holds_up_no_takeover_in_the_other() {
+    let (a, _) = pair();
+    let two = |link_loss| [("ports", TWO_FABRICS), ("link_loss", link_loss)];
+    let refused = a.start_with(&two("fail")).unwrap_err().to_string();
+    assert!(refused.contains("in fabric 10:00:00:00:00:00:00:02"), "{refused}");
+    assert_eq!(a.leavings(), [""; 0]);
+
+    let verdicts = || -> Vec<_> {
+        let scope = a.scope_with(&two("degraded"));
+        let all = check::check(&a.kernel, a.name, &scope, a.budget()).into_iter();
+        all.filter(|finding| finding.what == "port").map(|f| f.verdict).collect()
+    };
+    assert_eq!(verdicts(), [Verdict::Good, Verdict::Doubtful]);
+    a.start_with(&two("degraded")).unwrap();
+    a.start_with(&two("degraded")).unwrap();
+    let look = || {
+        let scope = a.scope_with(&two("degraded"));
+        health(&a.kernel, a.name, &scope, Level::Owner, a.budget())
+    };
+    let lost = "port 20:02:00:25:00:00:00:01 is not here: its fabric is lost";
+    assert_eq!(look(), Health::Degraded(vec![lost.into()]));
+    // It is back: to have the port too, the group is started anew.
+    a.kernel.set("/sys/class/fc_host/host9/port_state", "Online");
+    a.kernel.set("/sys/class/fc_host/host9/fabric_name", "0x1000000000000002");
+    a.kernel.set("/sys/class/fc_host/host9/port_name", "0x2000525400000009");
+    a.kernel.set("/sys/class/fc_host/host9/vport_create", "");
+    let missed = "port 20:02:00:25:00:00:00:01 is not here";
+    assert_eq!(look(), Health::Failed(vec![missed.into()]));
+    a.stop_with(&two("degraded")).unwrap();
+    assert_eq!(a.leavings(), [""; 0]);
+}
+
+#[test]
+fn where_every_fabric_is_lost_nothing_starts() {
+    let (a, _) = pair();
+    set_link(&a.kernel, "", "Linkdown");
+    let failure =
+        a.start_with(&[("ports", TWO_FABRICS), ("link_loss", "degraded")]).unwrap_err();
+    assert_eq!(failure.kind, Kind::Node, "{failure}");
+    assert_eq!(a.leavings(), [""; 0]);
+}
+
 #[test]
 fn a_flap_of_the_link_is_no_failure() {
     let (a, _) = pair();

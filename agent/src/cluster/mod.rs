@@ -85,6 +85,21 @@ pub fn publish(name: &str, value: impl Display) -> Result<(), Failure> {
     ask("tell the cluster", "attrd_updater", &arguments).map(drop)
 }
 
+/// How long attrd waits for news from other nodes: longer than two monitors are apart.
+const TOGETHER: &str = "8s";
+
+/// Sets a node attribute with a number of ports, as [`publish`] does. A fabric that both
+/// nodes lose, or find again, is told by one of them first, which would move groups. So
+/// the cluster hears of all nodes at once, when none has had news for a while
+/// (`update_attr_on_host` in Pacemaker's daemons/attrd/attrd_corosync.c).
+///
+/// # Errors
+/// See [`ask`].
+pub fn publish_ports(name: &str, ports: u32) -> Result<(), Failure> {
+    let arguments = ["-n", name, "-U", &ports.to_string(), "-d", TOGETHER, "-q"];
+    ask("tell the cluster", "attrd_updater", &arguments).map(drop)
+}
+
 /// The node attribute that says what a node presents of a group that it serves. A private
 /// one: nobody reads it but us, and the configuration need not carry it.
 fn presents(group: &str) -> String {

@@ -14,7 +14,7 @@ use crate::scope::Scope;
 
 use super::status::{Owner, owner};
 use super::survey;
-use super::takeover::{driver, misconfigured, target_is_here};
+use super::takeover::{driver, left_out, misconfigured, target_is_here};
 
 /// What was looked at, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -120,6 +120,8 @@ fn physical_ports(
         Ok(found) => found,
         failed => return Finding::of(what, failed, ""),
     };
+    let is_lost = |port: &PortSpec| left_out(kernel, group, port);
+    let all_lost = group.ports.iter().all(is_lost);
     let one = |port: &PortSpec| {
         let wwpn = port.wwpn;
         if let Some(vport) = found.vports.iter().find(|vport| vport.wwpn == wwpn) {
@@ -136,7 +138,11 @@ fn physical_ports(
                 )
             },
         );
-        Finding::of(what, chosen, &well)
+        let mut findings = Finding::of(what, chosen, &well);
+        if is_lost(port) && !all_lost {
+            findings.iter_mut().for_each(|finding| finding.verdict = Verdict::Doubtful);
+        }
+        findings
     };
     group.ports.iter().flat_map(one).collect()
 }

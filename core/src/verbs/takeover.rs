@@ -12,7 +12,7 @@ use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort, VirtualPort};
 use crate::failure::{Failure, Kind};
-use crate::group::{DriverChoice, Group, Ownership, PortSpec};
+use crate::group::{DriverChoice, Group, LinkLoss, Ownership, PortSpec};
 use crate::kernel::reservation::{Key, Reservation};
 use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op, paths};
 use crate::lio::{self, Driver, Export, TCM_FC};
@@ -36,6 +36,8 @@ pub(super) struct Here {
     pub found: Found,
     /// The ports that have to be made, with the physical port for each.
     pub absent: Vec<(PortSpec, PhysicalPort)>,
+    /// Those that cannot be made here; see [`left_out`].
+    pub lost: Vec<PortSpec>,
 }
 
 /// Serves a group on this node. Whatever is there already is left as it is, so that
@@ -122,7 +124,7 @@ pub(super) fn observe(
     let disks = disk::find_all(kernel, &group.disks)?;
     let found = look(kernel, scope)?;
     same_disks(group, &disks, &found.export)?;
-    let mut absent = Vec::new();
+    let (mut absent, mut lost) = (Vec::new(), Vec::new());
     for port in &group.ports {
         match found.vports.iter().find(|vport| vport.wwpn == port.wwpn) {
             Some(vport) if vport.wwnn != group.wwnn => {
@@ -132,10 +134,21 @@ pub(super) fn observe(
                     .advise("Delete it, or correct wwnn"));
             }
             Some(_) => {}
+            None if left_out(kernel, group, port) => lost.push(*port),
             None => absent.push((*port, fabric::choose(kernel, port, driver)?)),
         }
     }
-    Ok(Here { driver, disks, reservations: Vec::new(), found, absent })
+    if let Some(port) = lost.first().filter(|_| lost.len() == group.ports.len()) {
+        fabric::choose(kernel, port, driver)?;
+    }
+    Ok(Here { driver, disks, reservations: Vec::new(), found, absent, lost })
+}
+
+/// Whether a group is served without one of its ports here: its fabric is lost to this
+/// node, and that is to be no failure. The other ones serve every LUN too. Once the fabric
+/// is back, a monitor misses the port.
+pub(super) fn left_out(kernel: &dyn Kernel, group: &Group, port: &PortSpec) -> bool {
+    group.link_loss == LinkLoss::Degraded && fabric::is_lost(kernel, port)
 }
 
 impl Here {
@@ -252,8 +265,11 @@ fn build(
     })?;
     // While the port logs in and initiators find it: before they use what they know of.
     disk::rescan(kernel, &here.disks, budget);
-    for port in &group.ports {
+    for port in group.ports.iter().filter(|port| !here.lost.contains(port)) {
         active(kernel, port, budget)?;
+    }
+    for PortSpec { wwpn, .. } in &here.lost {
+        log::warn!("{wwpn} is left out: no physical port here is online in its fabric");
     }
     phases.end(kernel, "login");
     Ok(())

@@ -181,6 +181,28 @@ fn wwn(text: &str) -> Result<Wwn> {
 /// The command or the cluster refuses.
 pub fn configure(node: &Guest, groups: &[Group]) -> Result<()> {
     let tables: String = groups.iter().map(Group::table).collect();
+    apply(node, &tables)
+}
+
+/// Tells the cluster of a group, and which of its fabrics count: `each` or `any`; what it
+/// was told of that before is forgotten.
+///
+/// # Errors
+/// The command or the cluster refuses.
+pub fn configure_as(node: &Guest, group: &Group, fabrics: &str) -> Result<()> {
+    let rules = format!("//rsc_location[@rsc='{}'][rule]", group.name);
+    node.run(&format!("{FORGET}; forget \"{rules}\""), Duration::from_secs(60))?;
+    apply(node, &format!("{}fabrics = {fabrics:?}\n", group.table()))
+}
+
+/// A function of the shell that takes every such element out of the configuration.
+const FORGET: &str = "forget() {
+        while cibadmin --query --xpath \"$1\" > /dev/null 2>&1; do
+            cibadmin --delete --xpath \"($1)[1]\"
+        done
+    }";
+
+fn apply(node: &Guest, tables: &str) -> Result<()> {
     let script = format!(
         "cat > /run/groups.toml <<'GROUPS'\n{tables}GROUPS\n\
          understudy configure --format xml /run/groups.toml > /run/groups.xml &&
@@ -196,14 +218,11 @@ pub fn configure(node: &Guest, groups: &[Group]) -> Result<()> {
 pub fn forget(node: &Guest, names: &[&str]) -> Result<()> {
     let names = names.join(" ");
     let script = format!(
-        "set -e
+        "set -e; {FORGET}
          for r in {names}; do crm_resource -r $r --meta -p target-role -v Stopped; done
          crm_resource --wait
          for r in {names}; do
-             places=\"//rsc_location[@rsc='$r']\"
-             while cibadmin --query --xpath \"$places\" > /dev/null 2>&1; do
-                 cibadmin --delete --xpath \"($places)[1]\"
-             done
+             forget \"//rsc_location[@rsc='$r']\"
              cibadmin --delete --xpath \"//resources/*[@id='$r']\"
          done
          crm_resource --wait"

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::groups::{self, Group, Lun};
 use crate::guest::Guest;
-use crate::plan::SIDES;
+use crate::plan::{SIDES, Side};
 
 /// How long maps may take to be made, paths to come and to go.
 const TIME: Duration = Duration::from_secs(120);
@@ -48,7 +48,7 @@ const MAPS: &str = "maps() {
 /// # Errors
 /// A LUN is not seen, or a map does not get a path in every fabric.
 pub fn start(host: &Guest, group: &Group) -> Result<Vec<Lun>> {
-    let devices = paths(host, group)?;
+    let devices = paths(host, group, &SIDES)?;
     let count = group.disks().len();
     let script = format!(
         "set -e
@@ -87,6 +87,24 @@ pub fn wait_usable(host: &Guest, count: usize) -> Result<()> {
     })
 }
 
+/// Takes a fabric's paths out of use and waits until nothing is in flight on them: a link
+/// that is lost with commands in flight may hang the kernel of a storage node, and that is
+/// fc-link-cut's matter. The next look, within seconds, would use them again.
+///
+/// # Errors
+/// It cannot, or something stays in flight.
+pub fn set_aside(host: &Guest, group: &Group, side: Side) -> Result<()> {
+    let paths = paths(host, group, &[side])?.join(" ");
+    let script = format!(
+        "set -e
+         for d in {paths}; do multipathd fail path $d > /dev/null; done
+         for d in {paths}; do
+             while read -r r w < /sys/block/$d/inflight; [ $((r + w)) -gt 0 ]; do sleep 0.05; done
+         done"
+    );
+    host.run(&script, TIME).map(drop)
+}
+
 /// The initiator forgets the maps and their paths.
 ///
 /// # Errors
@@ -99,16 +117,16 @@ pub fn end(host: &Guest, group: &Group) -> Result<()> {
          for n in 0 1 2; do for d in $(maps $n); do dmsetup remove /dev/$d; done; done
          rm /etc/multipath.conf
          for d in {}; do echo 1 > /sys/block/$d/device/delete; done",
-        paths(host, group)?.join(" ")
+        paths(host, group, &SIDES)?.join(" ")
     );
     host.run(&script, TIME).map(drop)
 }
 
-/// The disks that a group's LUNs are to the initiator, in every fabric.
-fn paths(host: &Guest, group: &Group) -> Result<Vec<String>> {
+/// The disks that a group's LUNs are to the initiator, in these fabrics.
+fn paths(host: &Guest, group: &Group, sides: &[Side]) -> Result<Vec<String>> {
     let mut devices = Vec::new();
-    for side in SIDES {
-        let luns = groups::luns_through(host, group, side, group.disks().len(), TIME)?;
+    for side in sides {
+        let luns = groups::luns_through(host, group, *side, group.disks().len(), TIME)?;
         devices.extend(luns.into_iter().map(|lun| lun.device));
     }
     Ok(devices)

@@ -58,13 +58,7 @@ pub fn both(world: &World) -> Result<Seen> {
     let lose = |node: &str| {
         world.node(node)?.set_link(Side::A.interface(), false)?;
         world.wait_attribute(node, &attribute, "0")?;
-        // As the cluster has it: without links no port is logged in anywhere.
-        let on = |group: &Group| {
-            let found = format!("resource {} is running on: {}", group.name, a.home);
-            let script = format!("crm_resource -r {} -W | grep '^{found}'", group.name);
-            world.node(a.home)?.run(&script, COMMAND).map(drop)
-        };
-        [a, b].into_iter().try_for_each(on)
+        [a, b].into_iter().try_for_each(|group| world.must_run_on(group, a.home))
     };
     let cut =
         progress::during("one link cut: its group goes to the other", || lose(b.home));

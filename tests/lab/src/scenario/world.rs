@@ -2,7 +2,7 @@
 //! things that are done to it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -35,6 +35,8 @@ pub struct World {
     pub lab: Arc<Lab>,
     /// Both groups.
     pub groups: [Group; 2],
+    /// The LUNs of the group in two fabrics, while it is there.
+    pub(super) paired: Mutex<Option<Vec<Lun>>>,
 }
 
 /// A point in the fabrics' event logs.
@@ -94,7 +96,7 @@ impl World {
             }
             Ok::<_, Error>(())
         })?;
-        let world = Self { lab, groups: groups() };
+        let world = Self { lab, groups: groups(), paired: Mutex::default() };
         progress::during("initiator: eight LUNs found", || world.luns())?;
         Ok(world)
     }
@@ -280,6 +282,16 @@ impl World {
             (on, _) if on == node => Ok(()),
             (on, _) => Err(Error::other(format!("{} is on {on}", group.name))),
         }
+    }
+
+    /// Sees that the cluster has a group on a node, also where no port is logged in.
+    ///
+    /// # Errors
+    /// It has not.
+    pub fn must_run_on(&self, group: &Group, node: &str) -> Result<()> {
+        let found = format!("resource {} is running on: {node}", group.name);
+        let script = format!("crm_resource -r {} -W | grep '^{found}'", group.name);
+        self.any_node()?.run(&script, COMMAND).map(drop)
     }
 
     /// Sees, through the Python module, that a node serves a group as a whole, and that
