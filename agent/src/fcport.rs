@@ -44,13 +44,16 @@ fn start(environment: &Environment) -> Result<(), Failure> {
 
 fn monitor(environment: &Environment) -> Outcome {
     let (kernel, instance) = (environment.kernel(), &environment.instance);
-    let seen = dampen(environment).and_then(|time| watch::look(&kernel, instance, time));
+    let elsewhere = |fabric| cluster::online_elsewhere(fabric, &environment.node);
+    let seen = dampen(environment)
+        .and_then(|time| watch::look(&kernel, instance, time, &elsewhere));
     let seen = match seen {
         Ok(Some(seen)) => seen,
         Ok(None) => return Outcome::plain(Code::NotRunning),
         Err(failure) => return Outcome::failed(failure.to_string()),
     };
     // Told each time: the cluster may have forgotten it.
+    seen.online.iter().for_each(|(fabric, n)| cluster::publish_online_now(*fabric, *n));
     match tell(&seen.steady).and_then(|()| tell_ready(environment)) {
         Ok(()) => said(&seen.online),
         Err(failure) => Outcome::failed(failure.to_string()),
@@ -125,7 +128,8 @@ fn stop(environment: &Environment) -> Outcome {
         Ok(None) => return Outcome::plain(Code::Success),
         Err(failure) => return Outcome::failed(failure.to_string()),
     };
-    let fabrics = told.fabrics.into_iter().map(cluster::ports_in);
+    let names = |fabric| [cluster::ports_in(fabric), cluster::online_now(fabric)];
+    let fabrics = told.fabrics.into_iter().flat_map(names);
     let groups = told.groups.iter().map(|group| cluster::ready(group));
     // What cannot be withdrawn ends with the node's membership: it need not be fenced.
     for name in fabrics.chain(groups).chain([cluster::PORTS.to_owned()]) {
@@ -137,9 +141,9 @@ fn stop(environment: &Environment) -> Outcome {
 }
 
 fn tell(online: &Online) -> Result<(), Failure> {
-    cluster::publish_ports(cluster::PORTS, online.values().sum())?;
+    cluster::publish(cluster::PORTS, online.values().sum::<u32>())?;
     online.iter().try_for_each(|(fabric, ports)| {
-        cluster::publish_ports(&cluster::ports_in(*fabric), *ports)
+        cluster::publish(&cluster::ports_in(*fabric), *ports)
     })
 }
 

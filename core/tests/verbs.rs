@@ -644,9 +644,11 @@ fn a_check_says_all_that_is_in_the_way() {
 #[test]
 fn the_watch_counts_ports_and_remembers_fabrics() {
     let (a, _) = pair();
+    let elsewhere = Cell::new(true);
     let counts = |found: watch::Online| found.into_values().collect::<Vec<_>>();
     let look = |resource| {
-        let seen = watch::look(&a.kernel, resource, Duration::from_secs(10)).unwrap();
+        let time = Duration::from_secs(10);
+        let seen = watch::look(&a.kernel, resource, time, &|_| elsewhere.get()).unwrap();
         seen.map(|seen| (counts(seen.online), counts(seen.steady)))
     };
     let after = |seconds| a.kernel.sleep(Duration::from_secs(seconds));
@@ -666,6 +668,15 @@ fn the_watch_counts_ports_and_remembers_fabrics() {
     a.kernel.set("/sys/class/fc_host/host2/fabric_name", "0x0");
     after(1);
     assert_eq!(counts(watch::begin(&a.kernel, "fcport").unwrap()), [1]);
+    // Lost to every node, then to all but one: this one may be the next to find it again.
+    elsewhere.set(false);
+    assert_eq!(look("fcport").unwrap(), (vec![0], vec![1]));
+    after(60);
+    elsewhere.set(true);
+    assert_eq!(look("fcport").unwrap(), (vec![0], vec![1]));
+    after(9);
+    assert_eq!(look("fcport").unwrap(), (vec![0], vec![1]));
+    after(1);
     assert_eq!(look("fcport").unwrap(), (vec![0], vec![0]));
     // Another fabric is news at once.
     a.kernel.set("/sys/class/fc_host/host2/port_state", "Online");
@@ -707,7 +718,7 @@ fn a_group_that_could_not_be_served_waits_anew() {
     assert_eq!(steady(5, &[("one", true), ("two", true)]), [Some(5), Some(0)]);
     assert_eq!(steady(5, &[("one", false), ("two", true)]), [None, Some(5)]);
     // A look at the ports, or a start of the agent again, forgets nothing.
-    watch::look(&a.kernel, "fcport", Duration::ZERO).unwrap();
+    watch::look(&a.kernel, "fcport", Duration::ZERO, &|_| true).unwrap();
     watch::begin(&a.kernel, "fcport").unwrap();
     assert_eq!(steady(5, &[("one", true), ("two", true)]), [Some(0), Some(10)]);
     assert_eq!(steady(5, &[("two", true)]), [Some(15)]);

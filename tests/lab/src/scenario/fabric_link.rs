@@ -55,15 +55,20 @@ pub fn both(world: &World) -> Result<Seen> {
     }
     let boots = |name| world.node(name).map(Guest::boots);
     let before = (boots(a.home)?, boots(b.home)?);
-    let lose = |node: &str| {
-        world.node(node)?.set_link(Side::A.interface(), false)?;
-        world.wait_attribute(node, &attribute, "0")?;
-        [a, b].into_iter().try_for_each(|group| world.must_run_on(group, a.home))
+    let at = |node: &str| {
+        [a, b].into_iter().try_for_each(|group| world.must_run_on(group, node))
     };
-    let cut =
-        progress::during("one link cut: its group goes to the other", || lose(b.home));
+    let cut = progress::during("one link cut: its group goes to the other", || {
+        world.node(b.home)?.set_link(Side::A.interface(), false)?;
+        world.wait_attribute(b.home, &attribute, "0")?;
+        at(a.home)
+    });
     let cut = cut.and_then(|()| {
-        progress::during("the other one cut: nothing moves", || lose(a.home))
+        progress::during("the other one cut: nothing moves", || {
+            world.node(a.home)?.set_link(Side::A.interface(), false)?;
+            world.wait_lost(a.home, Side::A)?;
+            at(a.home)
+        })
     });
     let mark = world.mark()?;
     for name in [a.home, b.home] {

@@ -36,13 +36,12 @@ fn everybody(world: &World, load: &Load, group: &Group) -> Result<()> {
         multipath::set_aside(world.lab.host()?, group, Side::B)?;
         plug(false)?;
         settled(world, load, group, 1)?;
-        watched(world, &ARRAYS, Side::B, "0")?;
+        ARRAYS.iter().try_for_each(|node| world.wait_lost(node, Side::B))?;
         at_home(world, group)
     })?;
     progress::during("it is back, and so are its paths", || {
         plug(true)?;
         settled(world, load, group, SIDES.len())?;
-        watched(world, &ARRAYS, Side::B, "1")?;
         at_home(world, group)
     })
 }

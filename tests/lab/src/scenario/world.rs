@@ -25,6 +25,8 @@ use crate::{progress, supervise};
 pub const TAKEOVER: Duration = Duration::from_secs(120);
 /// How long a node may take to come back after it was fenced.
 const COME_BACK: Duration = Duration::from_secs(420);
+/// The watch's own patience (`dampen` of fcport), and more than two of its monitors.
+const KNOWN: Duration = Duration::from_secs(25);
 /// How long a command to the cluster may take.
 pub const COMMAND: Duration = Duration::from_secs(120);
 
@@ -252,6 +254,25 @@ impl World {
              crm_resource --wait"
         );
         self.other(node)?.run(&script, COMMAND).map(drop)
+    }
+
+    /// Waits until a node's watch has known for a while that it has lost a fabric, long
+    /// enough to tell the cluster if it were to, and the cluster has nothing to do.
+    ///
+    /// # Errors
+    /// It does not know in time.
+    pub fn wait_lost(&self, node: &str, side: Side) -> Result<()> {
+        let script = format!(
+            "since='s/.*\"{}\":{{[^}}]*\"changed\":\\([0-9]*\\).*/\\1/p'
+             while known=$(sed -n \"$since\" /run/understudy/fcport.json)
+                   read -r up rest < /proc/uptime
+                   [ -z \"$known\" ] || [ $((${{up%.*}} * 1000 - known)) -lt {} ]
+             do sleep 0.5; done
+             crm_resource --wait",
+            side.wwn(),
+            KNOWN.as_millis()
+        );
+        self.node(node)?.run(&script, COMMAND).map(drop)
     }
 
     /// A storage node that is not this one.
