@@ -71,7 +71,15 @@ impl Group {
     /// # Errors
     /// Never in practice.
     pub fn port(&self) -> Result<Wwn> {
-        wwn(&self.wwpn())
+        self.port_in(Side::A)
+    }
+
+    /// Its port name in a fabric, as the fabric has it.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn port_in(&self, side: Side) -> Result<Wwn> {
+        self.wwpn_in(side).parse().map_err(|_| Error::other("not a WWPN"))
     }
 
     /// All its ports, each with its fabric.
@@ -79,7 +87,7 @@ impl Group {
     /// # Errors
     /// Never in practice.
     pub fn ports(&self) -> Result<Vec<(Side, Wwn)>> {
-        let port = |side: &Side| Ok((*side, wwn(&self.wwpn_in(*side))?));
+        let port = |side: &Side| Ok((*side, self.port_in(*side)?));
         self.sides.iter().map(port).collect()
     }
 
@@ -170,10 +178,6 @@ pub fn ports_online(side: Side) -> String {
     format!("fcport-{}", side.wwn().replace(':', ""))
 }
 
-fn wwn(text: &str) -> Result<Wwn> {
-    text.parse().map_err(|_| Error::other(format!("{text} is no WWN")))
-}
-
 /// Tells the cluster of groups and of the watch, in one change: what the agent's own
 /// command prints, as it is.
 ///
@@ -181,7 +185,7 @@ fn wwn(text: &str) -> Result<Wwn> {
 /// The command or the cluster refuses.
 pub fn configure(node: &Guest, groups: &[Group]) -> Result<()> {
     let tables: String = groups.iter().map(Group::table).collect();
-    apply(node, &tables)
+    apply(node, &tables, ":")
 }
 
 /// Tells the cluster of a group, and which of its fabrics count: `each` or `any`; what it
@@ -192,7 +196,9 @@ pub fn configure(node: &Guest, groups: &[Group]) -> Result<()> {
 pub fn configure_as(node: &Guest, group: &Group, fabrics: &str) -> Result<()> {
     let rules = format!("//rsc_location[@rsc='{}'][rule]", group.name);
     node.run(&format!("{FORGET}; forget \"{rules}\""), Duration::from_secs(60))?;
-    apply(node, &format!("{}fabrics = {fabrics:?}\n", group.table()))
+    // It weighs nothing in a split: the other node's fence is to wait, as ever.
+    let light = "sed -i '/name=\"priority\"/d' /run/groups.xml";
+    apply(node, &format!("{}fabrics = {fabrics:?}\n", group.table()), light)
 }
 
 /// A function of the shell that takes every such element out of the configuration.
@@ -202,11 +208,11 @@ const FORGET: &str = "forget() {
         done
     }";
 
-fn apply(node: &Guest, tables: &str) -> Result<()> {
+fn apply(node: &Guest, tables: &str, change: &str) -> Result<()> {
     let script = format!(
         "cat > /run/groups.toml <<'GROUPS'\n{tables}GROUPS\n\
          understudy configure --format xml /run/groups.toml > /run/groups.xml &&
-         cibadmin --modify --allow-create --scope configuration -x /run/groups.xml"
+         {change} && cibadmin --modify --allow-create --scope configuration -x /run/groups.xml"
     );
     node.run(&script, Duration::from_secs(60)).map(drop)
 }

@@ -97,7 +97,12 @@ pub fn set_aside(host: &Guest, group: &Group, side: Side) -> Result<()> {
     let paths = paths(host, group, &[side])?.join(" ");
     let script = format!(
         "set -e
-         for d in {paths}; do multipathd fail path $d > /dev/null; done
+         for d in {paths}; do
+             read -r dev < /sys/block/$d/dev
+             for m in /sys/block/$d/holders/*; do
+                 dmsetup message /dev/${{m##*/}} 0 \"fail_path $dev\"
+             done
+         done
          for d in {paths}; do
              while read -r r w < /sys/block/$d/inflight; [ $((r + w)) -gt 0 ]; do sleep 0.05; done
          done"

@@ -175,6 +175,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn any_of_two_fabrics_is_one_rule() {
+        let second = ":01\", \"20:02:75:64:00:00:00:0b@10:00:00:00:00:00:00:02\"]";
+        let two = PAIR.replace(
+            "@10:00:00:00:00:00:00:01\"]",
+            &format!("@10:00:00:00:00:00:00{second}"),
+        );
+        let plan = read(&format!("{two}\nfabrics = \"any\"")).unwrap();
+        let rule = "not_defined fcport-1000000000000001 or fcport-1000000000000001 gt 0 \\\n    \
+                    or not_defined fcport-1000000000000002 or fcport-1000000000000002 gt 0\n";
+        for text in [pcs(&plan), crm(&plan)] {
+            assert!(text.contains(rule), "{text}");
+        }
+    }
+
+    #[test]
     fn both_shells_are_told_the_same() {
         let plan = read(&format!("giveback = 300\n{PAIR}")).unwrap();
         for text in [pcs(&plan), crm(&plan)] {

@@ -3,6 +3,7 @@
 //! the other fabric: whether the group moves is the policy's choice.
 
 use super::two_fabrics::{all_home, begin, watched};
+use super::world::COMMAND;
 use super::{Seen, World, under_load_on};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group};
@@ -55,6 +56,16 @@ fn one_node(world: &World, load: &Load, group: &Group) -> Result<()> {
         home.set_link(Side::A.interface(), false)?;
         settled(world, load, group, 1)?;
         watched(world, &[group.home], Side::A, "0")?;
+        world.must_run_on(group, group.home)
+    })?;
+    progress::during("a start there without that port", || {
+        world.move_to(group, group.partner)?;
+        let mark = world.mark()?;
+        world.order_move(group, group.home)?;
+        world.wait_login(mark, Side::B, group.port_in(Side::B)?, group.home)?;
+        node.run("crm_resource --wait", COMMAND)?;
+        world.forget_move(group)?;
+        settled(world, load, group, 1)?;
         world.must_run_on(group, group.home)
     })?;
     let mark = world.mark()?;

@@ -32,9 +32,6 @@ pub fn begin(world: &World, group: &Group) -> Result<Vec<Lun>> {
     progress::during("a group with a port in each: served", || {
         let (node, mark) = (world.any_node()?, world.mark()?);
         groups::configure_as(node, group, "each")?;
-        // It weighs nothing in a split: the other node's fence is to wait, as ever.
-        let weigh = format!("crm_resource -r {} --meta -p priority -v 0", group.name);
-        node.run(&weigh, COMMAND)?;
         world.wait_served(mark, group, group.home).map(drop)
     })?;
     let luns = progress::during("initiator: multipath over both", || {
