@@ -539,13 +539,22 @@ fn a_lost_fabric_holds_up_no_takeover_in_the_other() {
 }
 
 #[test]
-fn where_every_fabric_is_lost_nothing_starts() {
+fn where_every_fabric_is_lost_nothing_is_served() {
     let (a, _) = pair();
+    let two = [("ports", TWO_FABRICS), ("link_loss", "degraded")];
     set_link(&a.kernel, "", "Linkdown");
-    let failure =
-        a.start_with(&[("ports", TWO_FABRICS), ("link_loss", "degraded")]).unwrap_err();
+    let failure = a.start_with(&two).unwrap_err();
     assert_eq!(failure.kind, Kind::Node, "{failure}");
     assert_eq!(a.leavings(), [""; 0]);
+
+    set_link(&a.kernel, "", "Online");
+    a.start_with(&two).unwrap();
+    let path = "/sys/class/fc_host/host2/vport_delete".into();
+    let delete = Op::Write { path, text: "2001002500000001:20000025b500000a".into() };
+    assert!(a.kernel.run(&[vec![delete]], a.budget().end)[0].failed.is_none());
+    set_link(&a.kernel, "", "Linkdown");
+    let seen = health(&a.kernel, a.name, &a.scope_with(&two), Level::Port, a.budget());
+    assert!(matches!(seen, Health::Failed(faults) if faults.len() == 2));
 }
 
 #[test]
