@@ -46,7 +46,9 @@ fn start(environment: &Environment) -> Result<(), Failure> {
 
 fn monitor(environment: &Environment) -> Outcome {
     let (kernel, instance) = (environment.kernel(), &environment.instance);
-    let seen = dampen(environment).and_then(|time| watch::look(&kernel, instance, time));
+    let elsewhere = |fabric| cluster::online_elsewhere(fabric, &environment.node);
+    let seen = dampen(environment)
+        .and_then(|time| watch::look(&kernel, instance, time, &elsewhere));
     let seen = match seen {
         Ok(Some(seen)) => seen,
         Ok(None) => return Outcome::plain(Code::NotRunning),
@@ -59,6 +61,7 @@ fn monitor(environment: &Environment) -> Outcome {
         Err(errors) => errors.iter().for_each(|error| log::warn!("{error}")),
     }
     // Told each time: the cluster may have forgotten it.
+    seen.online.iter().for_each(|(fabric, n)| cluster::publish_online_now(*fabric, *n));
     match tell(&kernel, &seen.steady).and_then(|()| tell_ready(environment)) {
         Ok(()) if seen.online.is_empty() && dark_ports(&kernel) > 0 => {
             Outcome::plain(Code::Success)
@@ -136,7 +139,8 @@ fn stop(environment: &Environment) -> Outcome {
         Ok(None) => return Outcome::plain(Code::Success),
         Err(failure) => return Outcome::failed(failure.to_string()),
     };
-    let fabrics = told.fabrics.into_iter().map(cluster::ports_in);
+    let names = |fabric| [cluster::ports_in(fabric), cluster::online_now(fabric)];
+    let fabrics = told.fabrics.into_iter().flat_map(names);
     let groups = told.groups.iter().map(|group| cluster::ready(group));
     // What cannot be withdrawn ends with the node's membership: it need not be fenced.
     for name in fabrics.chain(groups).chain([cluster::PORTS.to_owned()]) {

@@ -328,6 +328,18 @@ pub fn choose(
     })
 }
 
+/// Whether no physical port of this node is online in the fabric that a port names. One
+/// that has the port's own name comes online with its group.
+pub fn is_lost(kernel: &dyn Kernel, port: &PortSpec) -> bool {
+    let online = |fabric| {
+        let in_it = |p: &PhysicalPort| {
+            p.state == "Online" && p.fabric == Some(fabric) || p.wwpn == port.wwpn
+        };
+        physical_ports(kernel).iter().any(in_it)
+    };
+    port.fabric.is_some_and(|fabric| !online(fabric))
+}
+
 fn why_unfit(
     physical: &PhysicalPort,
     port: &PortSpec,

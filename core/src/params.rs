@@ -137,7 +137,9 @@ pub const VPORT: &[Param] = &[
                seconds, so that the group is stopped and started where it can be. \
                degraded: the group is reported as degraded and stays where it is; rules \
                on the node attributes of ocf:understudy:fcport move it, and only to a \
-               node that has a port online.",
+               node that has a port online. Of several ports, those whose fabric the node \
+               has lost hold up no start; once the fabric is back, the monitor misses \
+               them.",
     },
     Param {
         name: "expedite",
@@ -178,7 +180,8 @@ pub const FCPORT: &[Param] = &[
         short: "how long a change must last, in seconds",
         long: "How long the number of ports online must stay another one, in seconds, \
                before the cluster is told. A link that comes back within that time moves \
-               nothing. Longer than the interval of the monitor.",
+               nothing. Longer than the interval of the monitor. A fabric that no other \
+               node has a port online in is not told as lost: that moves nothing.",
     },
     Param {
         name: "giveback",

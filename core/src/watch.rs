@@ -2,6 +2,9 @@
 //!
 //! The cluster is told of a change that has lasted. attrd's own dampening would not do: it
 //! takes whatever is so at the end of a time, and of a link that flaps that may be anything.
+//! A fabric that every node has lost is not told of at all. Each node would tell of it, and
+//! of its return, at a moment of its own, and for as long as one has and another has not,
+//! one seems to be better.
 //! A port that has lost its link has lost its fabric's name too, so the fabrics that were
 //! seen are remembered. All of it is in a file that is there as long as the watch is kept;
 //! with it stands since when each group could have been served here.
@@ -47,6 +50,9 @@ struct Fabric {
     told: u32,
     /// Since when there have been more or fewer, in milliseconds of the monotonic clock.
     changed: Option<u64>,
+    /// The same clock: since when there has been none here, and one elsewhere.
+    #[serde(default)]
+    elsewhere: Option<u64>,
 }
 
 /// What there is, and what the cluster is to be told.
@@ -82,13 +88,14 @@ pub fn begin(kernel: &dyn Kernel, resource: &str) -> Result<Online, Failure> {
         Some(watch) => watch,
         None => Watch { resource: resource.to_owned(), ..Watch::default() },
     };
-    watch.note(&count(kernel, &watch), kernel.now(), Duration::MAX);
+    watch.note(&count(kernel, &watch), kernel.now(), Duration::MAX, &|_| true);
     store(kernel, &watch, step)?;
     Ok(watch.told())
 }
 
 /// Looks; nothing where this resource keeps no watch. A change counts once it has lasted
-/// for `dampen`; a fabric that was never seen, at once.
+/// for `dampen`, and a fabric that is lost once another node has had a port online there for
+/// as long, as `elsewhere` says; a fabric that was never seen, at once.
 ///
 /// # Errors
 /// The file cannot be read or written.
@@ -96,11 +103,12 @@ pub fn look(
     kernel: &dyn Kernel,
     resource: &str,
     dampen: Duration,
+    elsewhere: &dyn Fn(Wwn) -> bool,
 ) -> Result<Option<Seen>, Failure> {
     let Some(mut watch) = kept_by(kernel, resource)? else { return Ok(None) };
     let before = watch.fabrics.clone();
     let online = count(kernel, &watch);
-    watch.note(&online, kernel.now(), dampen);
+    watch.note(&online, kernel.now(), dampen, elsewhere);
     if watch.fabrics != before {
         store(kernel, &watch, "remember a fabric")?;
     }
@@ -109,16 +117,29 @@ pub fn look(
 
 impl Watch {
     /// Takes what is online now for a change, or for what has lasted.
-    fn note(&mut self, online: &Online, now: Instant, dampen: Duration) {
+    fn note(
+        &mut self,
+        online: &Online,
+        now: Instant,
+        dampen: Duration,
+        elsewhere: &dyn Fn(Wwn) -> bool,
+    ) {
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         for (fabric, ports) in online {
-            let first = Fabric { told: *ports, changed: None };
+            let first = Fabric { told: *ports, changed: None, elsewhere: None };
             let known = self.fabrics.entry(*fabric).or_insert(first);
             if known.told == *ports {
-                known.changed = None;
+                *known = first;
                 continue;
             }
-            let since = *known.changed.get_or_insert(now);
+            let mut since = *known.changed.get_or_insert(now);
+            if *ports == 0 {
+                if !elsewhere(*fabric) {
+                    known.elsewhere = None;
+                    continue;
+                }
+                since = *known.elsewhere.get_or_insert(now);
+            }
             let lasted = Duration::from_millis(now.saturating_sub(since));
             if lasted + SLACK >= dampen {
                 *known = first;

@@ -580,6 +580,62 @@ fn a_lost_link_is_what_the_configuration_says() {
     assert!(matches!(look("degraded").0, Health::Failed(_)));
 }
 
+/// A port in this node's fabric, and one in a fabric that it has lost.
+const TWO_FABRICS: &str =
+    "2001002500000001@1000000000000001 2002002500000001@1000000000000002";
+
+#[test]
+fn a_lost_fabric_holds_up_no_takeover_in_the_other() {
+    let (a, _) = pair();
+    let two = |link_loss| [("ports", TWO_FABRICS), ("link_loss", link_loss)];
+    let refused = a.start_with(&two("fail")).unwrap_err().to_string();
+    assert!(refused.contains("in fabric 10:00:00:00:00:00:00:02"), "{refused}");
+    assert_eq!(a.leavings(), [""; 0]);
+
+    let verdicts = || -> Vec<_> {
+        let scope = a.scope_with(&two("degraded"));
+        let all = check::check(&a.kernel, a.name, &scope, a.budget()).into_iter();
+        all.filter(|finding| finding.what == "port").map(|f| f.verdict).collect()
+    };
+    assert_eq!(verdicts(), [Verdict::Good, Verdict::Doubtful]);
+    a.start_with(&two("degraded")).unwrap();
+    a.start_with(&two("degraded")).unwrap();
+    let look = || {
+        let scope = a.scope_with(&two("degraded"));
+        health(&a.kernel, a.name, &scope, Level::Owner, a.budget())
+    };
+    let lost = "port 20:02:00:25:00:00:00:01 is not here: its fabric is lost";
+    assert_eq!(look(), Health::Degraded(vec![lost.into()]));
+    // It is back: to have the port too, the group is started anew.
+    a.kernel.set("/sys/class/fc_host/host9/port_state", "Online");
+    a.kernel.set("/sys/class/fc_host/host9/fabric_name", "0x1000000000000002");
+    a.kernel.set("/sys/class/fc_host/host9/port_name", "0x2000525400000009");
+    a.kernel.set("/sys/class/fc_host/host9/vport_create", "");
+    let missed = "port 20:02:00:25:00:00:00:01 is not here";
+    assert_eq!(look(), Health::Failed(vec![missed.into()]));
+    a.stop_with(&two("degraded")).unwrap();
+    assert_eq!(a.leavings(), [""; 0]);
+}
+
+#[test]
+fn where_every_fabric_is_lost_nothing_is_served() {
+    let (a, _) = pair();
+    let two = [("ports", TWO_FABRICS), ("link_loss", "degraded")];
+    set_link(&a.kernel, "", "Linkdown");
+    let failure = a.start_with(&two).unwrap_err();
+    assert_eq!(failure.kind, Kind::Node, "{failure}");
+    assert_eq!(a.leavings(), [""; 0]);
+
+    set_link(&a.kernel, "", "Online");
+    a.start_with(&two).unwrap();
+    let path = "/sys/class/fc_host/host2/vport_delete".into();
+    let delete = Op::Write { path, text: "2001002500000001:20000025b500000a".into() };
+    assert!(a.kernel.run(&[vec![delete]], a.budget().end)[0].failed.is_none());
+    set_link(&a.kernel, "", "Linkdown");
+    let seen = health(&a.kernel, a.name, &a.scope_with(&two), Level::Port, a.budget());
+    assert!(matches!(seen, Health::Failed(faults) if faults.len() == 2));
+}
+
 #[test]
 fn a_flap_of_the_link_is_no_failure() {
     let (a, _) = pair();
@@ -676,9 +732,11 @@ fn a_check_says_all_that_is_in_the_way() {
 #[test]
 fn the_watch_counts_ports_and_remembers_fabrics() {
     let (a, _) = pair();
+    let elsewhere = Cell::new(true);
     let counts = |found: watch::Online| found.into_values().collect::<Vec<_>>();
     let look = |resource| {
-        let seen = watch::look(&a.kernel, resource, Duration::from_secs(10)).unwrap();
+        let time = Duration::from_secs(10);
+        let seen = watch::look(&a.kernel, resource, time, &|_| elsewhere.get()).unwrap();
         seen.map(|seen| (counts(seen.online), counts(seen.steady)))
     };
     let after = |seconds| a.kernel.sleep(Duration::from_secs(seconds));
@@ -698,6 +756,15 @@ fn the_watch_counts_ports_and_remembers_fabrics() {
     a.kernel.set("/sys/class/fc_host/host2/fabric_name", "0x0");
     after(1);
     assert_eq!(counts(watch::begin(&a.kernel, "fcport").unwrap()), [1]);
+    // Lost to every node, then to all but one: this one may be the next to find it again.
+    elsewhere.set(false);
+    assert_eq!(look("fcport").unwrap(), (vec![0], vec![1]));
+    after(60);
+    elsewhere.set(true);
+    assert_eq!(look("fcport").unwrap(), (vec![0], vec![1]));
+    after(9);
+    assert_eq!(look("fcport").unwrap(), (vec![0], vec![1]));
+    after(1);
     assert_eq!(look("fcport").unwrap(), (vec![0], vec![0]));
     // Another fabric is news at once.
     a.kernel.set("/sys/class/fc_host/host2/port_state", "Online");
@@ -739,7 +806,7 @@ fn a_group_that_could_not_be_served_waits_anew() {
     assert_eq!(steady(5, &[("one", true), ("two", true)]), [Some(5), Some(0)]);
     assert_eq!(steady(5, &[("one", false), ("two", true)]), [None, Some(5)]);
     // A look at the ports, or a start of the agent again, forgets nothing.
-    watch::look(&a.kernel, "fcport", Duration::ZERO).unwrap();
+    watch::look(&a.kernel, "fcport", Duration::ZERO, &|_| true).unwrap();
     watch::begin(&a.kernel, "fcport").unwrap();
     assert_eq!(steady(5, &[("one", true), ("two", true)]), [Some(0), Some(10)]);
     assert_eq!(steady(5, &[("two", true)]), [Some(15)]);

@@ -95,9 +95,37 @@ fn presents(group: &str) -> String {
 /// [`understudy_core::identity::Identity`]. Nobody waits for the cluster to take it, and
 /// where there is none, nobody asks.
 pub fn publish_identity(group: &str, identity: impl Display) {
-    let (name, value) = (presents(group), identity.to_string());
+    publish_private(&presents(group), &identity.to_string());
+}
+
+/// The node attribute with the number of ports that are online in a fabric at this moment,
+/// whatever the cluster has been told. A private one too.
+pub fn online_now(fabric: Wwn) -> String {
+    format!("online-{}", fabric.hex())
+}
+
+/// Tells the other nodes' watches how many ports are online in a fabric at this moment.
+pub fn publish_online_now(fabric: Wwn, ports: u32) {
+    publish_private(&online_now(fabric), &ports.to_string());
+}
+
+/// Whether another member has a port online in a fabric at this moment. Of one that has
+/// said nothing, and where nobody can be asked: yes, as the rules have it.
+pub fn online_elsewhere(fabric: Wwn, node: &str) -> bool {
+    let Ok(members) = ask("ask the cluster", "crm_node", &["-p"]) else { return true };
+    let arguments = ["-n", &online_now(fabric), "-Q", "-A"];
+    // Fails where nobody has said anything.
+    let said = ask("ask the cluster", "attrd_updater", &arguments).unwrap_or_default();
+    let lost = |member: &str| {
+        let host = format!(" host=\"{member}\" ");
+        said.lines().any(|line| line.contains(&host) && line.ends_with(" value=\"0\""))
+    };
+    members.split_whitespace().any(|member| member != node && !lost(member))
+}
+
+fn publish_private(name: &str, value: &str) {
     let mut command = Command::new("attrd_updater");
-    command.args(["-n", &name, "-U", &value, "-p", "-q"]).stdin(Stdio::null());
+    command.args(["-n", name, "-U", value, "-p", "-q"]).stdin(Stdio::null());
     if let Err(error) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
         log::debug!("run attrd_updater: {error}");
     }

@@ -14,7 +14,7 @@ use crate::scope::{Found, Scope};
 
 use super::status::{Owner, owner};
 use super::survey;
-use super::takeover::{misconfigured, target_is_here, widowed};
+use super::takeover::{left_out, misconfigured, target_is_here, widowed};
 
 /// What was looked at, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -121,6 +121,8 @@ fn physical_ports(
         Ok(found) => found,
         failed => return Finding::of(what, failed, ""),
     };
+    let is_lost = |port: &PortSpec| left_out(kernel, group, port);
+    let all_lost = group.ports.iter().all(is_lost);
     let one = |port: &PortSpec| {
         let wwpn = port.wwpn;
         let there = found.vport(wwpn);
@@ -142,7 +144,11 @@ fn physical_ports(
                 }
             },
         );
-        Finding::of(what, chosen, &well)
+        let mut findings = Finding::of(what, chosen, &well);
+        if is_lost(port) && !all_lost {
+            findings.iter_mut().for_each(|finding| finding.verdict = Verdict::Doubtful);
+        }
+        findings
     };
     let mut findings: Vec<_> = group.ports.iter().flat_map(one).collect();
     for (driver, physical) in carriers(kernel, group, drivers, &found) {

@@ -12,7 +12,7 @@ use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
 use crate::ownership;
 use crate::scope::{Found, Scope};
 
-use super::takeover::find_disks;
+use super::takeover::{find_disks, left_out};
 
 /// How long a port that is not logged in has to come back, before a monitor fails.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -103,7 +103,11 @@ fn ports(
     for port in &group.ports {
         let wwpn = port.wwpn;
         let Some(vport) = found.vports.iter().find(|vport| vport.wwpn == wwpn) else {
-            faults.push(format!("port {wwpn} is not here"));
+            let fault = format!("port {wwpn} is not here");
+            match !found.vports.is_empty() && left_out(kernel, group, port) {
+                true => lost.push(fault + ": its fabric is lost"),
+                false => faults.push(fault),
+            }
             continue;
         };
         if vport.wwnn != group.wwnn {

@@ -12,7 +12,7 @@ use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort, VirtualPort};
 use crate::failure::{Failure, Kind};
-use crate::group::{Group, Ownership, PortSpec, STATE};
+use crate::group::{Group, LinkLoss, Ownership, PortSpec, STATE};
 use crate::kept;
 use crate::kernel::reservation::{Key, Reservation};
 use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op, paths};
@@ -43,6 +43,8 @@ pub(super) struct Here {
     /// The ports that have to appear, with the physical port for each: to be made, or made
     /// before and kept ([`Found::is_kept`]).
     pub absent: Vec<(PortSpec, PhysicalPort)>,
+    /// Those that cannot be made here; see [`left_out`].
+    pub lost: Vec<PortSpec>,
 }
 
 /// What a takeover does, in its order.
@@ -165,7 +167,7 @@ pub(super) fn observe(
     let found = look(kernel, scope)?;
     same_disks(group, &disks, &found.export)?;
     same_state(state.as_ref(), &found)?;
-    let mut absent = Vec::new();
+    let (mut absent, mut lost) = (Vec::new(), Vec::new());
     for port in &group.ports {
         let vport = found.vport(port.wwpn);
         match vport {
@@ -180,6 +182,7 @@ pub(super) fn observe(
             }
             Some(_) if !found.is_kept(port.wwpn) => {}
             None if found.is_bound(port.wwpn) => return Err(widowed(&found, port)),
+            None if left_out(kernel, group, port) => lost.push(*port),
             _ => absent.push((*port, fabric::choose(kernel, port, &drivers, vport)?)),
         }
     }
@@ -195,7 +198,19 @@ pub(super) fn observe(
     let driver = driver(kernel, group, &found, &absent)?;
     target_is_here(kernel, &[driver])?;
     absent.iter().try_for_each(|(_, physical)| driver.ready(kernel, physical.wwpn))?;
-    Ok(Here { driver, disks, state, reservations: Vec::new(), found, absent })
+    // A target that belongs to its port cannot be there without it.
+    let all = lost.len() == group.ports.len() || driver.binds();
+    if let Some(port) = lost.first().filter(|_| all) {
+        fabric::choose(kernel, port, &drivers, None)?;
+    }
+    Ok(Here { driver, disks, state, reservations: Vec::new(), found, absent, lost })
+}
+
+/// Whether a group is served without one of its ports here: its fabric is lost to this
+/// node, and that is to be no failure. The other ones serve every LUN too. Once the fabric
+/// is back, a monitor misses the port.
+pub(super) fn left_out(kernel: &dyn Kernel, group: &Group, port: &PortSpec) -> bool {
+    group.link_loss == LinkLoss::Degraded && fabric::is_lost(kernel, port)
 }
 
 /// The disks of a group's LUNs, and its state device.
@@ -383,8 +398,11 @@ fn build(
     }
     // While the port logs in and initiators find it: before they use what they know of.
     disk::rescan(kernel, &here.disks, budget);
-    for port in &group.ports {
+    for port in group.ports.iter().filter(|port| !here.lost.contains(port)) {
         active(kernel, port, budget)?;
+    }
+    for PortSpec { wwpn, .. } in &here.lost {
+        log::warn!("{wwpn} is left out: no physical port here is online in its fabric");
     }
     phases.end(kernel, "login");
     Ok(())

@@ -1,4 +1,4 @@
-//! The Fibre Channel fabric: a process of its own, with a socket for each guest's port.
+//! A Fibre Channel fabric: a process of its own, with a socket for each guest's port.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::child::{self, Owned};
 use crate::error::{Error, Result};
 use crate::paths;
-use crate::plan::{Folders, Spec, fabric_socket};
+use crate::plan::{Folders, Side, Spec, Wire, fabric_socket};
 
 /// A running fabric.
 #[derive(Debug)]
@@ -23,9 +23,11 @@ impl Fabric {
     ///
     /// # Errors
     /// It does not get ready.
-    pub fn start(guests: &[Spec], folders: &Folders) -> Result<Self> {
-        let (control, events) = (folders.socket("fabric"), folders.log("fabric.events"));
-        let log = folders.log("fabric");
+    pub fn start(side: Side, guests: &[Spec], folders: &Folders) -> Result<Self> {
+        let name = side.name();
+        let control = folders.socket(name);
+        let events = folders.log(&format!("{name}.events"));
+        let log = folders.log(name);
         let failed = |reason: String| Error::Program {
             program: "understudy-fabric".to_owned(),
             reason,
@@ -33,9 +35,12 @@ impl Fabric {
         let err = File::create(&log).map_err(Error::io("create", &log))?;
         let mut command = Command::new(binary("understudy-fabric")?);
         command.arg("--control").arg(&control).arg("--events").arg(&events);
-        command.args(["--duplicate-wwpn", "refuse"]);
-        for guest in guests {
-            let socket = fabric_socket(&folders.run, guest.name);
+        command.args(["--duplicate-wwpn", "refuse", "--fabric-name", side.wwn()]);
+        let wired = |guest: &&Spec| {
+            guest.interfaces.iter().any(|nic| nic.wire == Wire::Fabric(side))
+        };
+        for guest in guests.iter().filter(wired) {
+            let socket = fabric_socket(&folders.run, side, guest.name);
             command.arg("--link").arg(format!("{}={}", guest.name, socket.display()));
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(err);

@@ -1,5 +1,5 @@
-//! The lab's two takeover groups: what the cluster is told of them, and where to find
-//! their disks at the initiator.
+//! The lab's takeover groups: what the cluster is told of them, and where to find their
+//! disks at the initiator. Two are always there; a third one has ports in two fabrics.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use understudy_fabric::wwn::Wwn;
 
 use crate::error::{Error, Result};
 use crate::guest::Guest;
-use crate::plan::{ARRAYS, HOST, guests};
+use crate::plan::{ARRAYS, HOST, SIDES, Side, guests};
 use crate::shelf::{self, Disk};
 
 /// A takeover group.
@@ -21,16 +21,26 @@ pub struct Group {
     /// The other one.
     pub partner: &'static str,
     letter: char,
+    sides: &'static [Side],
 }
 
 /// Both groups, each native to one node.
 #[must_use]
 pub fn groups() -> [Group; 2] {
     let [a, b] = ARRAYS;
+    let sides = &[Side::A];
     [
-        Group { name: "group-a", home: a, partner: b, letter: 'a' },
-        Group { name: "group-b", home: b, partner: a, letter: 'b' },
+        Group { name: "group-a", home: a, partner: b, letter: 'a', sides },
+        Group { name: "group-b", home: b, partner: a, letter: 'b', sides },
     ]
+}
+
+/// The one with a port in each fabric, on two of the disks that come and go. Its home is
+/// the node whose fence strikes at once; the other's waits, for the case of a split.
+#[must_use]
+pub fn pair() -> Group {
+    let [a, b] = ARRAYS;
+    Group { name: "pair", home: b, partner: a, letter: 'e', sides: &SIDES }
 }
 
 impl Group {
@@ -40,24 +50,67 @@ impl Group {
         format!("20:00:75:64:00:00:00:0{}", self.letter)
     }
 
-    /// The port name that moves.
+    /// The port name that moves, or the first one.
     #[must_use]
     pub fn wwpn(&self) -> String {
-        format!("20:01:75:64:00:00:00:0{}", self.letter)
+        self.wwpn_in(Side::A)
     }
 
-    /// The port name, as the fabric has it.
+    /// The name of its port in a fabric.
+    #[must_use]
+    pub fn wwpn_in(&self, side: Side) -> String {
+        let number = match side {
+            Side::A => 1,
+            Side::B => 2,
+        };
+        format!("20:0{number}:75:64:00:00:00:0{}", self.letter)
+    }
+
+    /// The port name, or the first one, as the fabric has it.
     ///
     /// # Errors
     /// Never in practice.
     pub fn port(&self) -> Result<Wwn> {
-        self.wwpn().parse().map_err(|_| Error::other("not a WWPN"))
+        self.port_in(Side::A)
+    }
+
+    /// Its port name in a fabric, as the fabric has it.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn port_in(&self, side: Side) -> Result<Wwn> {
+        self.wwpn_in(side).parse().map_err(|_| Error::other("not a WWPN"))
+    }
+
+    /// All its ports, each with its fabric.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn ports(&self) -> Result<Vec<(Side, Wwn)>> {
+        let port = |side: &Side| Ok((*side, self.port_in(*side)?));
+        self.sides.iter().map(port).collect()
     }
 
     /// Its disks on the shelf.
     #[must_use]
     pub fn disks(&self) -> Vec<Disk> {
-        shelf::group(self.letter)
+        match self.sides {
+            [_] => shelf::group(self.letter),
+            _ => shelf::spares().into_iter().take(2).collect(),
+        }
+    }
+
+    /// Its ports as the parameter has them, a word each.
+    fn port_specs(&self) -> Vec<String> {
+        let spec = |side: &Side| format!("{}@{}", self.wwpn_in(*side), side.wwn());
+        self.sides.iter().map(spec).collect()
+    }
+
+    /// The initiator's port in each of its fabrics.
+    fn initiators(&self) -> Vec<String> {
+        let host = guests().into_iter().find(|guest| guest.name == HOST);
+        let port = |side: &Side| host.as_ref().map(|host| host.wwpn(*side));
+        self.sides.iter().filter_map(port).collect()
     }
 
     /// The disk on which its initiators' reservations are kept.
@@ -72,9 +125,9 @@ impl Group {
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
         vec![
             ("wwnn", self.wwnn()),
-            ("ports", self.wwpn()),
+            ("ports", self.port_specs().join(" ")),
             ("disks", specs(self.disks()).join(" ")),
-            ("initiators", initiator()),
+            ("initiators", self.initiators().join(" ")),
             ("state", self.state()),
             ("home", self.home.to_owned()),
             ("link_loss", "degraded".to_owned()),
@@ -105,16 +158,15 @@ impl Group {
 
     /// Its table in the file of a pair.
     fn table(&self) -> String {
-        let quoted: Vec<_> =
-            specs(self.disks()).iter().map(|disk| format!("{disk:?}")).collect();
         format!(
-            "[[group]]\nname = {:?}\nhome = {:?}\nwwnn = {:?}\nports = [{:?}]\n\
-             disks = [{}]\nstate = {:?}\n",
+            "[[group]]\nname = {:?}\nhome = {:?}\nwwnn = {:?}\nports = {:?}\n\
+             disks = {:?}\ninitiators = {:?}\nstate = {:?}\n",
             self.name,
             self.home,
             self.wwnn(),
-            self.wwpn(),
-            quoted.join(", "),
+            self.port_specs(),
+            specs(self.disks()),
+            self.initiators(),
             self.state()
         )
     }
@@ -129,26 +181,68 @@ pub fn specs(disks: impl IntoIterator<Item = Disk>) -> Vec<String> {
 /// The clone that watches the physical ports.
 pub const WATCH: &str = "fcport-clone";
 
-/// The initiator of both groups.
-fn initiator() -> String {
-    let host = guests().into_iter().find(|guest| guest.name == HOST);
-    host.map(|host| host.wwpn()).unwrap_or_default()
+/// The node attribute with the number of ports online in a fabric.
+#[must_use]
+pub fn ports_online(side: Side) -> String {
+    format!("fcport-{}", side.wwn().replace(':', ""))
 }
 
-/// Tells the cluster of both groups and of the watch, in one change: what the agent's own
+/// Tells the cluster of groups and of the watch, in one change: what the agent's own
 /// command prints, as it is.
 ///
 /// # Errors
 /// The command or the cluster refuses.
-pub fn configure(node: &Guest) -> Result<()> {
-    let tables: String = groups().iter().map(Group::table).collect();
+pub fn configure(node: &Guest, groups: &[Group]) -> Result<()> {
+    let tables: String = groups.iter().map(Group::table).collect();
+    apply(node, &tables, ":")
+}
+
+/// Tells the cluster of a group, and which of its fabrics count: `each` or `any`; what it
+/// was told of that before is forgotten.
+///
+/// # Errors
+/// The command or the cluster refuses.
+pub fn configure_as(node: &Guest, group: &Group, fabrics: &str) -> Result<()> {
+    let rules = format!("//rsc_location[@rsc='{}'][rule]", group.name);
+    node.run(&format!("{FORGET}; forget \"{rules}\""), Duration::from_secs(60))?;
+    // It weighs nothing in a split: the other node's fence is to wait, as ever.
+    let light = "sed -i '/name=\"priority\"/d' /run/groups.xml";
+    apply(node, &format!("{}fabrics = {fabrics:?}\n", group.table()), light)
+}
+
+/// A function of the shell that takes every such element out of the configuration.
+const FORGET: &str = "forget() {
+        while cibadmin --query --xpath \"$1\" > /dev/null 2>&1; do
+            cibadmin --delete --xpath \"($1)[1]\"
+        done
+    }";
+
+fn apply(node: &Guest, tables: &str, change: &str) -> Result<()> {
     let script = format!(
-        "cat > /run/pair.toml <<'PAIR'\ninitiators = [{:?}]\n{tables}PAIR\n\
-         understudy configure --format xml /run/pair.toml > /run/pair.xml &&
-         cibadmin --modify --allow-create --scope configuration -x /run/pair.xml",
-        initiator()
+        "cat > /run/groups.toml <<'GROUPS'\n{tables}GROUPS\n\
+         understudy configure --format xml /run/groups.toml > /run/groups.xml &&
+         {change} && cibadmin --modify --allow-create --scope configuration -x /run/groups.xml"
     );
     node.run(&script, Duration::from_secs(60)).map(drop)
+}
+
+/// Stops resources and takes them out of the configuration, with their rules.
+///
+/// # Errors
+/// The cluster refuses.
+pub fn forget(node: &Guest, names: &[&str]) -> Result<()> {
+    let names = names.join(" ");
+    let script = format!(
+        "set -e; {FORGET}
+         for r in {names}; do crm_resource -r $r --meta -p target-role -v Stopped; done
+         crm_resource --wait
+         for r in {names}; do
+             forget \"//rsc_location[@rsc='$r']\"
+             cibadmin --delete --xpath \"//resources/*[@id='$r']\"
+         done
+         crm_resource --wait"
+    );
+    node.run(&script, Duration::from_secs(240)).map(drop)
 }
 
 /// A disk of a group as the initiator sees it.
@@ -189,7 +283,21 @@ pub fn luns_of(
     count: usize,
     time: Duration,
 ) -> Result<Vec<Lun>> {
-    let wwpn = group.wwpn().replace(':', "");
+    luns_through(host, group, Side::A, count, time)
+}
+
+/// The same through its port in a fabric.
+///
+/// # Errors
+/// It does not see them in that time.
+pub fn luns_through(
+    host: &Guest,
+    group: &Group,
+    side: Side,
+    count: usize,
+    time: Duration,
+) -> Result<Vec<Lun>> {
+    let wwpn = group.wwpn_in(side).replace(':', "");
     // A target's SCSI address tells the port; a LUN's is the target's and its number.
     let script = format!(
         "while :; do

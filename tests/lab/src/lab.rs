@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::fabric::Fabric;
 use crate::guest::Guest;
 use crate::image::Image;
-use crate::plan::{ARRAYS, Folders, HOST, Role, Spec, guests};
+use crate::plan::{ARRAYS, Folders, HOST, Role, Side, Spec, guests};
 use crate::qemu::Machine;
 use crate::shelf::Disk;
 use crate::{cluster, interrupt, paths, program, progress, share, shelf};
@@ -29,7 +29,7 @@ const FORM: Duration = Duration::from_secs(180);
 pub struct Lab {
     guests: Vec<Guest>,
     _bmcs: Vec<Bmc>,
-    fabric: Fabric,
+    fabrics: [Fabric; 2],
     folders: Folders,
     accel: Accel,
     _only_one: Flock<File>,
@@ -68,7 +68,10 @@ impl Lab {
     ) -> Result<Self> {
         let step = progress::step("start: fabric, BMCs, guests");
         let accel = Accel::probe();
-        let fabric = Fabric::start(specs, &folders)?;
+        let fabrics = [
+            Fabric::start(Side::A, specs, &folders)?,
+            Fabric::start(Side::B, specs, &folders)?,
+        ];
         let guests: Vec<Guest> = specs
             .iter()
             .map(|spec| {
@@ -91,7 +94,7 @@ impl Lab {
             guest.power_on()?;
         }
         step.done(if accel == Accel::Kvm { "KVM" } else { "emulation: no KVM" });
-        Ok(Self { guests, _bmcs: bmcs, fabric, folders, accel, _only_one: only_one })
+        Ok(Self { guests, _bmcs: bmcs, fabrics, folders, accel, _only_one: only_one })
     }
 
     /// Waits until all guests take commands, the physical ports are Online, the disks are
@@ -166,10 +169,14 @@ impl Lab {
         self.guest(HOST)
     }
 
-    /// The fabric.
+    /// A fabric.
     #[must_use]
-    pub fn fabric(&self) -> &Fabric {
-        &self.fabric
+    pub fn fabric(&self, side: Side) -> &Fabric {
+        let [a, b] = &self.fabrics;
+        match side {
+            Side::A => a,
+            Side::B => b,
+        }
     }
 
     /// Its files.

@@ -20,6 +20,7 @@ pub mod image;
 pub mod interrupt;
 pub mod lab;
 pub mod load;
+pub mod multipath;
 pub mod paths;
 pub mod pause;
 pub mod plan;

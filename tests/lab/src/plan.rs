@@ -26,11 +26,52 @@ impl Role {
     }
 }
 
+/// One of the two fabrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// In which everybody has a port from the boot on.
+    A,
+    /// In which ports come up for the scenarios that want two.
+    B,
+}
+
+/// Both fabrics.
+pub const SIDES: [Side; 2] = [Side::A, Side::B];
+
+impl Side {
+    /// The name of the fabric's process: of its socket and its logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::A => "fabric",
+            Self::B => "fabric-b",
+        }
+    }
+
+    /// The fabric's own name.
+    #[must_use]
+    pub fn wwn(self) -> &'static str {
+        match self {
+            Self::A => "10:00:0e:fc:00:00:00:01",
+            Self::B => "10:00:0e:fc:00:00:00:02",
+        }
+    }
+
+    /// The interface of every guest that is wired to it.
+    #[must_use]
+    pub fn interface(self) -> &'static str {
+        match self {
+            Self::A => "fc0",
+            Self::B => "fc1",
+        }
+    }
+}
+
 /// How a network interface is wired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wire {
-    /// To the Fibre Channel fabric's socket of this link.
-    Fabric,
+    /// To a Fibre Channel fabric's socket of this link.
+    Fabric(Side),
     /// To the other storage node: datagrams between two sockets.
     Cluster {
         /// The other node's name.
@@ -107,6 +148,10 @@ pub fn iscsi_name(guest: &str) -> String {
     format!("iqn.2026-01.lab.understudy:{guest}")
 }
 
+fn port(guest: u8, side: Side) -> Interface {
+    interface(guest, side.interface(), None, 9000, Wire::Fabric(side))
+}
+
 fn interface(
     guest: u8,
     name: &'static str,
@@ -115,11 +160,12 @@ fn interface(
     wire: Wire,
 ) -> Interface {
     let kind = match wire {
-        Wire::Fabric => 1,
+        Wire::Fabric(Side::A) => 1,
         Wire::Cluster { .. } => 2,
         Wire::StorageServer { link: "storage-b" } => 4,
         Wire::StorageServer { .. } | Wire::StorageClient { .. } => 3,
         Wire::Management => 5,
+        Wire::Fabric(Side::B) => 6,
     };
     let mac = format!("52:54:00:75:{guest:02x}:{kind:02x}");
     Interface { name, mac, address, mtu, wire }
@@ -133,7 +179,7 @@ pub fn bench() -> Spec {
         role: Role::Bench,
         mebibytes: 2048,
         nice: 0,
-        interfaces: vec![interface(4, "fc0", None, 9000, Wire::Fabric)],
+        interfaces: SIDES.map(|side| port(4, side)).to_vec(),
     }
 }
 
@@ -146,7 +192,8 @@ pub fn guests() -> Vec<Spec> {
         mebibytes: 1024,
         nice: 0,
         interfaces: vec![
-            interface(number, "fc0", None, 9000, Wire::Fabric),
+            port(number, Side::A),
+            port(number, Side::B),
             interface(number, "cluster0", Some(cluster), 1500, Wire::Cluster { peer }),
             interface(
                 number,
@@ -168,7 +215,8 @@ pub fn guests() -> Vec<Spec> {
             mebibytes: 1024,
             nice: 5,
             interfaces: vec![
-                interface(3, "fc0", None, 9000, Wire::Fabric),
+                port(3, Side::A),
+                port(3, Side::B),
                 server("storage-a", "storage-a", "10.77.2.1/24"),
                 server("storage-b", "storage-b", "10.77.3.1/24"),
             ],
@@ -190,10 +238,10 @@ impl Spec {
         table
     }
 
-    /// The WWPN of the physical port: what fcoe makes of the hardware address.
+    /// The WWPN of the physical port in a fabric: what fcoe makes of the hardware address.
     #[must_use]
-    pub fn wwpn(&self) -> String {
-        let fabric = self.interfaces.iter().find(|nic| nic.wire == Wire::Fabric);
+    pub fn wwpn(&self, side: Side) -> String {
+        let fabric = self.interfaces.iter().find(|nic| nic.wire == Wire::Fabric(side));
         let mac = fabric.map_or_else(String::new, |nic| nic.mac.replace(':', ""));
         format!("0x2000{mac}")
     }
@@ -236,10 +284,10 @@ impl Folders {
     }
 }
 
-/// The fabric's socket for a guest's port.
+/// A fabric's socket for a guest's port.
 #[must_use]
-pub fn fabric_socket(run: &Path, guest: &str) -> PathBuf {
-    run.join(format!("{guest}.fc"))
+pub fn fabric_socket(run: &Path, side: Side, guest: &str) -> PathBuf {
+    run.join(format!("{guest}.{}", side.interface()))
 }
 
 #[cfg(test)]
@@ -259,6 +307,7 @@ mod tests {
 
     #[test]
     fn a_physical_port_is_named_after_its_hardware_address() {
-        assert_eq!(guests()[1].wwpn(), "0x2000525400750101");
+        assert_eq!(guests()[1].wwpn(Side::A), "0x2000525400750101");
+        assert_eq!(guests()[1].wwpn(Side::B), "0x2000525400750106");
     }
 }

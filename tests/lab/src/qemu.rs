@@ -139,8 +139,8 @@ impl Arguments {
             format!("{side}.type=unix,{side}.path={}", path.display())
         };
         let netdev = match &nic.wire {
-            Wire::Fabric => {
-                let socket = fabric_socket(run, guest);
+            Wire::Fabric(side) => {
+                let socket = fabric_socket(run, *side, guest);
                 format!("stream,id={id},server=off,{}", unix("addr", &socket))
             }
             Wire::Cluster { peer } => {

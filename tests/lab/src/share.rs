@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::fabric::binary;
-use crate::plan::{ARRAYS, Folders, HOST, Role, Spec, cluster_address, iscsi_name};
+use crate::plan::{ARRAYS, Folders, HOST, Role, Side, Spec, cluster_address, iscsi_name};
 use crate::shelf::Disk;
 use crate::{cluster, paths, plan, shelf};
 
@@ -30,6 +30,7 @@ pub fn fill(
         fs::copy(binary(ours)?, &there).map_err(Error::io("copy to", &there))?;
     }
     paths::write(&common.join("disks"), shelf::table(disks))?;
+    set_ports(folders, &[Side::A])?;
     paths::write(&common.join("cib.xml"), cluster::first_cib(bmc_ports))?;
     paths::make(&share.join("out"))?;
     for guest in guests {
@@ -39,6 +40,15 @@ pub fn fill(
         identity(guest, &own.join("files/etc"))?;
     }
     Ok(())
+}
+
+/// In which fabrics the guests have a port from the boot on.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn set_ports(folders: &Folders, sides: &[Side]) -> Result<()> {
+    let ports: Vec<_> = sides.iter().map(|side| side.interface()).collect();
+    paths::write(&folders.share().join("common/ports"), ports.join(" ") + "\n")
 }
 
 fn identity(guest: &Spec, etc: &Path) -> Result<()> {

@@ -14,6 +14,7 @@ use crate::channel::Event;
 use crate::error::{Error, Result};
 use crate::lab::Lab;
 use crate::paths;
+use crate::plan::SIDES;
 use crate::wire::{End, Report, Request};
 
 /// The first line of a client.
@@ -66,8 +67,8 @@ pub enum Answer {
 pub struct Status {
     /// Each guest.
     pub guests: Vec<GuestStatus>,
-    /// The fabric's control socket.
-    pub fabric: PathBuf,
+    /// The fabrics' control sockets.
+    pub fabrics: Vec<PathBuf>,
     /// The folder of the logs.
     pub logs: PathBuf,
 }
@@ -173,8 +174,8 @@ fn status(lab: &Lab) -> Status {
             boots: guest.boots(),
         })
         .collect();
-    let (fabric, logs) = (lab.fabric().control().clone(), lab.folders().logs.clone());
-    Status { guests, fabric, logs }
+    let fabrics = SIDES.map(|side| lab.fabric(side).control().clone()).to_vec();
+    Status { guests, fabrics, logs: lab.folders().logs.clone() }
 }
 
 fn run(

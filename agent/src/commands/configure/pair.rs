@@ -33,9 +33,23 @@ struct Item {
     initiators: Option<Vec<String>>,
     state: Option<String>,
     preserve_reservations: Option<String>,
+    /// Which of its fabrics count.
+    #[serde(default)]
+    fabrics: Fabrics,
     ownership: Option<String>,
     driver: Option<String>,
     expedite: Option<String>,
+}
+
+/// Which of a group's fabrics count, where a node has lost one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Fabrics {
+    /// Each: the group goes where more of them are online.
+    #[default]
+    Each,
+    /// Any: it stays as long as one is online.
+    Any,
 }
 
 /// What the cluster is to be told.
@@ -60,8 +74,9 @@ pub struct Primitive {
     pub priority: u32,
     /// The node that it belongs to.
     pub home: String,
-    /// The node attributes with the ports that it needs online, one for each fabric.
-    pub attributes: Vec<String>,
+    /// What speaks for a node, each by itself: a port online in one of these fabrics, by the
+    /// node attributes that count them.
+    pub online: Vec<Vec<String>>,
 }
 
 /// An operation; times in seconds.
@@ -178,15 +193,27 @@ fn primitive(item: &Item, initiators: &[String]) -> Result<(Group, Primitive), S
     if attributes.is_empty() {
         attributes.push(cluster::PORTS.into());
     }
+    let online = match item.fabrics {
+        Fabrics::Each => attributes.into_iter().map(|one| vec![one]).collect(),
+        Fabrics::Any => vec![attributes],
+    };
     let primitive = Primitive {
         id: name.clone(),
         parameters: parameters.collect(),
         operations: operations(group.disks.len()),
         priority: PRIORITY,
         home: item.home.clone(),
-        attributes,
+        online,
     };
     Ok((group, primitive))
+}
+
+/// The id of a group's rule about ports online.
+pub fn rule_id(group: &str, attributes: &[String]) -> String {
+    match attributes {
+        [one] => format!("{group}-{one}"),
+        _ => format!("{group}-{}", cluster::PORTS),
+    }
 }
 
 /// Seconds that a stop may take: with the fence and the start that follow one that fails,
@@ -241,11 +268,21 @@ pub mod tests {
         let plan = read(PAIR).unwrap();
         let [a, b] = plan.groups.as_slice() else { panic!("{plan:?}") };
         assert_eq!((a.id.as_str(), a.home.as_str()), ("group-a", "array-a"));
-        assert_eq!(a.attributes, ["fcport"]);
-        assert_eq!(b.attributes, ["fcport-1000000000000001"]);
+        assert_eq!(a.online, [["fcport"]]);
+        assert_eq!(b.online, [["fcport-1000000000000001"]]);
         assert!(b.parameters.contains(&("initiators", "20:00:52:54:00:75:03:01".into())));
         assert_eq!((a.priority, b.priority), (11, 10));
         assert!(a.parameters.contains(&("link_loss", "degraded".into())));
+    }
+
+    #[test]
+    fn each_fabric_counts_or_any_does() {
+        let port = |n| format!("20:0{n}:75:64:00:00:00:0b@10:00:00:00:00:00:00:0{n}");
+        let two = PAIR.replace(&port(1), &[port(1), port(2)].join("\", \""));
+        let online = |text: &str| read(text).unwrap().groups.remove(1).online;
+        let (one, other) = ("fcport-1000000000000001", "fcport-1000000000000002");
+        assert_eq!(online(&two), [[one], [other]]);
+        assert_eq!(online(&format!("{two}\nfabrics = \"any\"")), [[one, other]]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The configuration as commands of `pcs` and of `crm`.
 
 use super::pair::{
-    FENCING, HOME, MAY_COME, ONLINE, Operation, Plan, Primitive, SPLIT, STICKINESS, WATCH,
+    FENCING, HOME, MAY_COME, ONLINE, Operation, Plan, Primitive, SPLIT, STICKINESS,
+    WATCH, rule_id,
 };
 use crate::cluster;
 
@@ -11,7 +12,7 @@ struct Shell {
     create: fn(&Primitive) -> String,
     prefer: fn(id: &str, home: &str) -> String,
     watch: fn(giveback: Option<u32>) -> String,
-    rule: fn(id: &str, attribute: &str) -> String,
+    online: fn(id: &str, attributes: &[String]) -> String,
     come_home: fn(id: &str, attribute: &str) -> String,
 }
 
@@ -43,10 +44,10 @@ pub fn pcs(plan: &Plan) -> String {
                     operations(&[WATCH], "")
                 )
             },
-            rule: |id, attribute| {
+            online: |id, attributes| {
                 format!(
-                    "pcs constraint location {id} rule score={ONLINE}{BREAK}\
-                     not_defined {attribute} or {attribute} gt 0"
+                    "pcs constraint location {id} rule score={ONLINE}{BREAK}{}",
+                    one_of(attributes)
                 )
             },
             come_home: |id, attribute| {
@@ -87,10 +88,11 @@ pub fn crm(plan: &Plan) -> String {
                     operations(&[WATCH], "op ")
                 )
             },
-            rule: |id, attribute| {
+            online: |id, attributes| {
                 format!(
-                    "crm configure location {id}-{attribute} {id}{BREAK}\
-                     rule {ONLINE}: not_defined {attribute} or {attribute} gt 0"
+                    "crm configure location {} {id}{BREAK}rule {ONLINE}: {}",
+                    rule_id(id, attributes),
+                    one_of(attributes)
                 )
             },
             come_home: |id, attribute| {
@@ -112,8 +114,8 @@ fn commands(plan: &Plan, shell: &Shell) -> String {
     all.extend(groups.iter().map(|group| (shell.prefer)(&group.id, &group.home)));
     all.push((shell.watch)(plan.giveback));
     for group in groups {
-        let rule = |attribute: &String| (shell.rule)(&group.id, attribute);
-        all.extend(group.attributes.iter().map(rule));
+        let rule = |attributes: &Vec<String>| (shell.online)(&group.id, attributes);
+        all.extend(group.online.iter().map(rule));
     }
     if plan.giveback.is_some() {
         let come = |id: &String| (shell.come_home)(id, &cluster::ready(id));
@@ -124,6 +126,12 @@ fn commands(plan: &Plan, shell: &Shell) -> String {
 
 /// A command goes on in the next line.
 const BREAK: &str = " \\\n    ";
+
+/// A rule's expression: a port is online by one of these attributes, or nothing is known.
+fn one_of(attributes: &[String]) -> String {
+    let one = |name: &String| format!("not_defined {name} or {name} gt 0");
+    attributes.iter().map(one).collect::<Vec<_>>().join(&format!("{BREAK}or "))
+}
 
 fn parameters(group: &Primitive) -> String {
     let parameter =
@@ -165,6 +173,21 @@ fn word(text: &str) -> String {
 mod tests {
     use super::super::pair::{read, tests::PAIR};
     use super::*;
+
+    #[test]
+    fn any_of_two_fabrics_is_one_rule() {
+        let second = ":01\", \"20:02:75:64:00:00:00:0b@10:00:00:00:00:00:00:02\"]";
+        let two = PAIR.replace(
+            "@10:00:00:00:00:00:00:01\"]",
+            &format!("@10:00:00:00:00:00:00{second}"),
+        );
+        let plan = read(&format!("{two}\nfabrics = \"any\"")).unwrap();
+        let rule = "not_defined fcport-1000000000000001 or fcport-1000000000000001 gt 0 \\\n    \
+                    or not_defined fcport-1000000000000002 or fcport-1000000000000002 gt 0\n";
+        for text in [pcs(&plan), crm(&plan)] {
+            assert!(text.contains(rule), "{text}");
+        }
+    }
 
     #[test]
     fn both_shells_are_told_the_same() {

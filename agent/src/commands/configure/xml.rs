@@ -6,7 +6,8 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesText, Event};
 
 use super::pair::{
-    FENCING, HOME, MAY_COME, ONLINE, Operation, Plan, Primitive, SPLIT, STICKINESS, WATCH,
+    FENCING, HOME, MAY_COME, ONLINE, Operation, Plan, Primitive, SPLIT, STICKINESS,
+    WATCH, rule_id,
 };
 use crate::cluster;
 
@@ -102,31 +103,36 @@ fn places(xml: &mut Xml, group: &Primitive) -> io::Result<()> {
         [("id", home.as_str()), ("rsc", rsc), ("node", &group.home), ("score", &score)];
     empty(xml, "rsc_location", &place)?;
     let score = ONLINE.to_string();
-    group.attributes.iter().try_for_each(|attribute| {
-        let id = format!("{rsc}-{attribute}");
-        let sub = |part: &str| format!("{id}-{part}");
-        let (rule, unknown, online) = (sub("rule"), sub("unknown"), sub("online"));
+    group.online.iter().try_for_each(|attributes| {
+        let id = rule_id(rsc, attributes);
+        let rule = format!("{id}-rule");
         element(xml, "rsc_location", &[("id", &id), ("rsc", rsc)], |xml| {
-            let attributes =
-                [("id", rule.as_str()), ("score", &score), ("boolean-op", "or")];
-            element(xml, "rule", &attributes, |xml| {
-                let unknown = [
-                    ("id", unknown.as_str()),
-                    ("attribute", attribute),
-                    ("operation", "not_defined"),
-                ];
-                empty(xml, "expression", &unknown)?;
-                let online = [
-                    ("id", online.as_str()),
-                    ("attribute", attribute),
-                    ("operation", "gt"),
-                    ("value", "0"),
-                    ("type", "number"),
-                ];
-                empty(xml, "expression", &online)
+            let or = [("id", rule.as_str()), ("score", &score), ("boolean-op", "or")];
+            element(xml, "rule", &or, |xml| {
+                attributes.iter().try_for_each(|attribute| online(xml, rsc, attribute))
             })
         })
     })
+}
+
+/// A port is online by this attribute, or nothing is known.
+fn online(xml: &mut Xml, rsc: &str, attribute: &str) -> io::Result<()> {
+    let id = |part: &str| format!("{rsc}-{attribute}-{part}");
+    let (unknown, online) = (id("unknown"), id("online"));
+    let unknown = [
+        ("id", unknown.as_str()),
+        ("attribute", attribute),
+        ("operation", "not_defined"),
+    ];
+    empty(xml, "expression", &unknown)?;
+    let online = [
+        ("id", online.as_str()),
+        ("attribute", attribute),
+        ("operation", "gt"),
+        ("value", "0"),
+        ("type", "number"),
+    ];
+    empty(xml, "expression", &online)
 }
 
 /// The rule by which a group comes home once its home says that it may.

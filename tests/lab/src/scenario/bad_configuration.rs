@@ -1,13 +1,12 @@
 //! bad-configuration: each mistake is refused with a reason that names it, with the exit
 //! code that has Pacemaker do the right thing, and nothing of it stays in the kernel.
 
-use understudy_fabric::client::Client;
-
 use super::stranger::Stranger;
-use super::world::{COMMAND, fabric};
+use super::world::{COMMAND, client, fabric};
 use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
 use crate::guest::Guest;
+use crate::plan::Side;
 use crate::progress;
 use crate::shelf;
 
@@ -102,7 +101,7 @@ fn without_npiv(
     node: &Guest,
     look: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    let mut client = Client::connect(world.lab.fabric().control()).map_err(fabric)?;
+    let mut client = client(&world.lab, Side::A)?;
     let link = node.name();
     let ports = client.ports().map_err(fabric)?;
     let port = ports.into_iter().find(|port| port.link == link);
@@ -111,7 +110,7 @@ fn without_npiv(
         let mark = world.mark()?;
         client.set_npiv(Some(link), npiv).map_err(fabric)?;
         client.drop(wwpn).map_err(fabric)?;
-        world.wait_login(mark, wwpn, link)?;
+        world.wait_login(mark, Side::A, wwpn, link)?;
         crate::lab::wait_port(node, COMMAND)
     };
     log_in_again(false)?;

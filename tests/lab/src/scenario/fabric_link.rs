@@ -9,10 +9,9 @@ use crate::error::{Error, Result};
 use crate::groups::{self, Group};
 use crate::guest::Guest;
 use crate::load::Load;
+use crate::plan::Side;
 use crate::progress;
 
-/// The cable to the fabric.
-const CABLE: &str = "fc0";
 /// Longer than a glitch of the signal, shorter than anything that notices a lost port.
 const FLAP: Duration = Duration::from_secs(1);
 
@@ -30,7 +29,7 @@ pub fn run(world: &World) -> Result<Seen> {
         let boots = world.node(group.home)?.boots();
         let mark = world.mark()?;
         flap(world, load, group)?;
-        let moved = world.events(mark)?.into_iter().any(|event| {
+        let moved = world.events(mark, Side::A)?.into_iter().any(|event| {
             event.wwpn == group.port().ok()
                 && event.link.as_deref() == Some(group.partner)
         });
@@ -50,30 +49,30 @@ pub fn both(world: &World) -> Result<Seen> {
     let [a, b] = &world.groups;
     // A watch whose first monitor says "degraded" is for Pacemaker still at it, for good:
     // then nobody could wait until it has done all.
+    let attribute = groups::ports_online(Side::A);
     for name in [a.home, b.home] {
-        world.wait_attribute(name, "fcport", "1")?;
+        world.wait_attribute(name, &attribute, "1")?;
     }
     let boots = |name| world.node(name).map(Guest::boots);
     let before = (boots(a.home)?, boots(b.home)?);
-    let lose = |node: &str| {
-        world.node(node)?.set_link(CABLE, false)?;
-        world.wait_attribute(node, "fcport", "0")?;
-        // As the cluster has it: without links no port is logged in anywhere.
-        let on = |group: &Group| {
-            let found = format!("resource {} is running on: {}", group.name, a.home);
-            let script = format!("crm_resource -r {} -W | grep '^{found}'", group.name);
-            world.node(a.home)?.run(&script, COMMAND).map(drop)
-        };
-        [a, b].into_iter().try_for_each(on)
+    let at = |node: &str| {
+        [a, b].into_iter().try_for_each(|group| world.must_run_on(group, node))
     };
-    let cut =
-        progress::during("one link cut: its group goes to the other", || lose(b.home));
+    let cut = progress::during("one link cut: its group goes to the other", || {
+        world.node(b.home)?.set_link(Side::A.interface(), false)?;
+        world.wait_attribute(b.home, &attribute, "0")?;
+        at(a.home)
+    });
     let cut = cut.and_then(|()| {
-        progress::during("the other one cut: nothing moves", || lose(a.home))
+        progress::during("the other one cut: nothing moves", || {
+            world.node(a.home)?.set_link(Side::A.interface(), false)?;
+            world.wait_lost(a.home, Side::A)?;
+            at(a.home)
+        })
     });
     let mark = world.mark()?;
     for name in [a.home, b.home] {
-        world.node(name)?.set_link(CABLE, true)?;
+        world.node(name)?.set_link(Side::A.interface(), true)?;
     }
     cut?;
     progress::during("links back: both served where they are", || {
@@ -96,9 +95,9 @@ pub fn both(world: &World) -> Result<Seen> {
 pub fn flap(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
     let home = world.node(group.home)?;
     let step = progress::step(format!("{}: fabric link flaps", group.home));
-    home.set_link(CABLE, false)?;
+    home.set_link(Side::A.interface(), false)?;
     thread::sleep(FLAP);
-    home.set_link(CABLE, true)?;
+    home.set_link(Side::A.interface(), true)?;
     settle(world, load, group)?;
     step.done("");
     Ok(vec![group.clone()])
@@ -109,16 +108,16 @@ pub fn cut(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
     let home = world.node(group.home)?;
     let mark = world.mark()?;
     let step = progress::step(format!("{}: fabric link cut, moved", group.home));
-    home.set_link(CABLE, false)?;
+    home.set_link(Side::A.interface(), false)?;
     let moved = world.wait_served(mark, group, group.partner);
-    home.set_link(CABLE, true)?;
+    home.set_link(Side::A.interface(), true)?;
     moved?;
     step.done("");
     let step = progress::step(format!("{}: fabric link back, nothing moves", group.home));
     load.wait_flow(world.lab.host()?)?;
     world.wait_whole()?;
     // The cluster is told once it has lasted.
-    world.wait_attribute(group.home, "fcport", "1")?;
+    world.wait_attribute(group.home, &groups::ports_online(Side::A), "1")?;
     world.must_be_on(group, group.partner)?;
     step.done("");
     settle(world, load, group)?;

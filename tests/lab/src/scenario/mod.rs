@@ -6,9 +6,11 @@ mod commanded;
 mod contract;
 mod crash_points;
 mod fabric_link;
+mod fabric_lost;
 mod giveback;
 mod grown;
 mod heartbeat_cut;
+mod identity;
 mod initiator;
 mod luns;
 mod moves;
@@ -18,12 +20,14 @@ mod readme;
 mod reservations;
 mod stop_cannot_drain;
 mod stranger;
+mod two_fabric_takeover;
+mod two_fabrics;
 pub mod world;
 
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::groups::Group;
+use crate::groups::{Group, Lun};
 use crate::load::{Load, Outcome, Pace};
 use crate::progress;
 use crate::report::Row;
@@ -50,13 +54,17 @@ pub struct Seen {
     pub may_hang: bool,
 }
 
+/// Those that share a second fabric.
+const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
+
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 20] = [
+pub const SCENARIOS: [Scenario; 23] = [
     Scenario { name: "bad-configuration", run: bad_configuration::run },
     Scenario { name: "agent-contract", run: contract::run },
     Scenario { name: "crash-points", run: crash_points::run },
     Scenario { name: "readme-examples", run: readme::run },
     Scenario { name: "move-and-giveback", run: moves::three_rounds },
+    Scenario { name: "identity-byte-for-byte", run: identity::run },
     Scenario { name: "commanded-takeover", run: commanded::run },
     Scenario { name: "twenty-moves", run: moves::twenty },
     Scenario { name: "luns-added-and-removed", run: luns::run },
@@ -71,6 +79,8 @@ pub const SCENARIOS: [Scenario; 20] = [
     Scenario { name: "heartbeat-cut", run: heartbeat_cut::run },
     Scenario { name: "agent-killed", run: agent_killed::run },
     Scenario { name: "stop-cannot-drain", run: stop_cannot_drain::run },
+    Scenario { name: TWO_FABRICS[0], run: two_fabric_takeover::run },
+    Scenario { name: TWO_FABRICS[1], run: fabric_lost::run },
     // Last: a kernel may hang in it, and that is read from a guest's console ever after.
     Scenario { name: "fc-link-cut", run: fabric_link::run },
 ];
@@ -95,7 +105,10 @@ pub const FAULTS: [(&str, Fault); 8] = [
 pub fn run(world: &World, scenario: Scenario) -> Row {
     progress::note(&format!("-- {}", scenario.name));
     let began = Instant::now();
-    let played = world.mark().and_then(|mark| Ok((mark, (scenario.run)(world)?)));
+    let played = whole(world, scenario).and_then(|()| {
+        let mark = world.mark()?;
+        Ok((mark, (scenario.run)(world)?))
+    });
     let (seen, verdict) = match played {
         Ok((mark, seen)) => {
             let verdict = judge(world, mark, &seen.load, seen.may_hang);
@@ -117,6 +130,11 @@ pub fn run(world: &World, scenario: Scenario) -> Row {
         seconds,
         error,
     }
+}
+
+/// The lab is as a scenario expects it.
+fn whole(world: &World, scenario: Scenario) -> Result<()> {
+    if TWO_FABRICS.contains(&scenario.name) { Ok(()) } else { two_fabrics::end(world) }
 }
 
 /// What must hold after anything under load: no error, no lost write, no hung kernel.
@@ -141,8 +159,17 @@ fn under_load(
     world: &World,
     act: impl FnOnce(&Load) -> Result<Vec<Group>>,
 ) -> Result<Seen> {
+    under_load_on(world, &world.luns()?, act)
+}
+
+/// The same on these LUNs alone.
+fn under_load_on(
+    world: &World,
+    luns: &[Lun],
+    act: impl FnOnce(&Load) -> Result<Vec<Group>>,
+) -> Result<Seen> {
     let load = progress::during("load: requests complete on every LUN", || {
-        Load::start(&world.lab, &world.luns()?, Pace::Full)
+        Load::start(&world.lab, luns, Pace::Full)
     })?;
     let moved = act(&load)?;
     let outcome = progress::during("load: every write read back", || {

@@ -29,7 +29,7 @@ pub fn run(world: &World) -> Result<Seen> {
     }
     progress::during("both groups as they were", || {
         forget(world, node)?;
-        configured(world, || groups::configure(node))?;
+        configured(world, || groups::configure(node, &world.groups))?;
         world.luns().map(drop)
     })?;
     Ok(Seen::default())
@@ -44,25 +44,10 @@ fn configured(world: &World, configure: impl FnOnce() -> Result<()>) -> Result<(
     world.any_node()?.run("crm_resource --wait", COMMAND).map(drop)
 }
 
-/// Stops both groups and takes them out of the configuration.
+/// Takes both groups and the watch out of the configuration.
 fn forget(world: &World, node: &Guest) -> Result<()> {
-    let names = world.groups.each_ref().map(|group| group.name).join(" ");
-    let watch = groups::WATCH;
-    let script = format!(
-        "set -e
-         for g in {names} {watch}; do crm_resource -r $g --meta -p target-role -v Stopped; done
-         crm_resource --wait
-         for g in {names}; do
-             places=\"//rsc_location[@rsc='$g']\"
-             while cibadmin --query --xpath \"$places\" > /dev/null 2>&1; do
-                 cibadmin --delete --xpath \"($places)[1]\"
-             done
-             cibadmin --delete --xpath \"//primitive[@id='$g']\"
-         done
-         cibadmin --delete --xpath \"//clone[@id='{watch}']\"
-         crm_resource --wait"
-    );
-    node.run(&script, COMMAND * 2).map(drop)
+    let [a, b] = world.groups.each_ref().map(|group| group.name);
+    groups::forget(node, &[a, b, groups::WATCH])
 }
 
 /// What is within a fence that begins with "```sh NAME".

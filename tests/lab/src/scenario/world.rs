@@ -2,7 +2,7 @@
 //! things that are done to it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,7 +17,7 @@ use crate::groups::{self, Group, Lun, groups};
 use crate::guest::Guest;
 use crate::lab::Lab;
 use crate::paths;
-use crate::plan::ARRAYS;
+use crate::plan::{ARRAYS, SIDES, Side};
 use crate::{progress, supervise};
 
 /// How long a takeover may take, from the cut of the power to the login: emulated nodes
@@ -25,6 +25,8 @@ use crate::{progress, supervise};
 pub const TAKEOVER: Duration = Duration::from_secs(120);
 /// How long a node may take to come back after it was fenced.
 const COME_BACK: Duration = Duration::from_secs(420);
+/// The watch's own patience (`dampen` of fcport), and more than two of its monitors.
+const KNOWN: Duration = Duration::from_secs(25);
 /// How long a command to the cluster may take.
 pub const COMMAND: Duration = Duration::from_secs(120);
 
@@ -35,11 +37,26 @@ pub struct World {
     pub lab: Arc<Lab>,
     /// Both groups.
     pub groups: [Group; 2],
+    /// The LUNs of the group in two fabrics, while it is there.
+    pub(super) paired: Mutex<Option<Vec<Lun>>>,
 }
 
-/// A point in the fabric's event log.
+/// A point in the fabrics' event logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark(u64);
+pub struct Mark([u64; 2]);
+
+impl Mark {
+    /// Before everything.
+    const BEGIN: Self = Self([0; 2]);
+
+    fn of(self, side: Side) -> u64 {
+        let Self([a, b]) = self;
+        match side {
+            Side::A => a,
+            Side::B => b,
+        }
+    }
+}
 
 impl Drop for World {
     fn drop(&mut self) {
@@ -75,14 +92,13 @@ impl World {
             install(&lab, &ARRAYS)
         })?;
         progress::during("groups: each served by its home", || {
-            let mark = Mark(0);
-            groups::configure(lab.guest(ARRAYS[0])?)?;
+            groups::configure(lab.guest(ARRAYS[0])?, &groups())?;
             for group in groups() {
-                wait_login(&lab, mark, group.port()?, group.home)?;
+                wait_served(&lab, Mark::BEGIN, &group, group.home)?;
             }
             Ok::<_, Error>(())
         })?;
-        let world = Self { lab, groups: groups() };
+        let world = Self { lab, groups: groups(), paired: Mutex::default() };
         progress::during("initiator: eight LUNs found", || world.luns())?;
         Ok(world)
     }
@@ -103,51 +119,72 @@ impl World {
         self.lab.guest(name)
     }
 
-    /// Now, in the fabric's event log.
+    /// Now, in the fabrics' event logs.
     ///
     /// # Errors
-    /// The fabric does not answer.
+    /// A fabric does not answer.
     pub fn mark(&self) -> Result<Mark> {
-        let events = client(&self.lab)?.events(0).map_err(fabric)?;
-        Ok(Mark(events.last().map_or(0, |event| event.seq)))
+        let last = |side| {
+            let events = client(&self.lab, side)?.events(0).map_err(fabric)?;
+            Ok::<_, Error>(events.last().map_or(0, |event| event.seq))
+        };
+        Ok(Mark([last(Side::A)?, last(Side::B)?]))
     }
 
-    /// The fabric's events since a mark.
+    /// A fabric's events since a mark.
     ///
     /// # Errors
     /// The fabric does not answer.
-    pub fn events(&self, since: Mark) -> Result<Vec<Event>> {
-        client(&self.lab)?.events(since.0).map_err(fabric)
+    pub fn events(&self, since: Mark, side: Side) -> Result<Vec<Event>> {
+        client(&self.lab, side)?.events(since.of(side)).map_err(fabric)
     }
 
     /// Waits until a port logs in on a node's link; gives back the event.
     ///
     /// # Errors
     /// It does not in that time.
-    pub fn wait_login(&self, since: Mark, wwpn: Wwn, node: &str) -> Result<Event> {
-        wait_login(&self.lab, since, wwpn, node)
+    pub fn wait_login(
+        &self,
+        since: Mark,
+        side: Side,
+        wwpn: Wwn,
+        node: &str,
+    ) -> Result<Event> {
+        wait_login(&self.lab, since, side, wwpn, node)
     }
 
-    /// Waits until a group's port logs in on a node's link; gives back the event.
+    /// Waits until every port of a group logs in on a node's link, each in its fabric;
+    /// gives back the event of the last one.
     ///
     /// # Errors
-    /// It does not in that time.
+    /// One does not in that time.
     pub fn wait_served(&self, since: Mark, group: &Group, node: &str) -> Result<Event> {
-        self.wait_login(since, group.port()?, node)
+        wait_served(&self.lab, since, group, node)
     }
 
-    /// The link and the address under which a group's port is logged in now.
+    /// The link on which a group's ports are logged in now, and the address of the first.
     ///
     /// # Errors
-    /// It is not logged in, or the fabric does not answer.
+    /// One is not logged in, or elsewhere than the first, or a fabric does not answer.
     pub fn serving(&self, group: &Group) -> Result<(String, String)> {
-        let ports = client(&self.lab)?.ports().map_err(fabric)?;
-        let wwpn = group.port()?;
-        let port = ports.into_iter().find(|port| port.wwpn == wwpn);
-        let port = port.ok_or_else(|| {
-            Error::other(format!("{}: its port is logged in nowhere", group.name))
-        })?;
-        Ok((port.link, port.fcid.to_string()))
+        let mut places = Vec::new();
+        for (side, wwpn) in group.ports()? {
+            let ports = client(&self.lab, side)?.ports().map_err(fabric)?;
+            let port = ports.into_iter().find(|port| port.wwpn == wwpn);
+            let port = port.ok_or_else(|| {
+                Error::other(format!("{}: {wwpn} is logged in nowhere", group.name))
+            })?;
+            places.push((port.link, port.fcid.to_string()));
+        }
+        let mut places = places.into_iter();
+        let first = places.next().ok_or_else(|| Error::other("a group without ports"))?;
+        match places.find(|(link, _)| *link != first.0) {
+            Some((link, _)) => {
+                let (name, one) = (group.name, first.0);
+                Err(Error::other(format!("{name} is on {one}, and on {link}")))
+            }
+            None => Ok(first),
+        }
     }
 
     /// Commands a move through Pacemaker and waits until the cluster has done it. The
@@ -219,21 +256,42 @@ impl World {
         self.other(node)?.run(&script, COMMAND).map(drop)
     }
 
+    /// Waits until a node's watch has known for a while that it has lost a fabric, long
+    /// enough to tell the cluster if it were to, and the cluster has nothing to do.
+    ///
+    /// # Errors
+    /// It does not know in time.
+    pub fn wait_lost(&self, node: &str, side: Side) -> Result<()> {
+        let script = format!(
+            "since='s/.*\"{}\":{{[^}}]*\"changed\":\\([0-9]*\\).*/\\1/p'
+             while known=$(sed -n \"$since\" /run/understudy/fcport.json)
+                   read -r up rest < /proc/uptime
+                   [ -z \"$known\" ] || [ $((${{up%.*}} * 1000 - known)) -lt {} ]
+             do sleep 0.5; done
+             crm_resource --wait",
+            side.wwn(),
+            KNOWN.as_millis()
+        );
+        self.node(node)?.run(&script, COMMAND).map(drop)
+    }
+
     /// A storage node that is not this one.
     fn other(&self, node: &str) -> Result<&Guest> {
         let [a, b] = ARRAYS;
         self.node(if node == a { b } else { a })
     }
 
-    /// Sees that the fabric has noticed nothing since a mark: no port came or went.
+    /// Sees that the fabrics have noticed nothing since a mark: no port came or went.
     ///
     /// # Errors
-    /// It has.
+    /// One has.
     pub fn must_be_unnoticed(&self, since: Mark) -> Result<()> {
-        match self.events(since)?.first() {
-            Some(event) => Err(Error::other(format!("the fabric saw {event:?}"))),
-            None => Ok(()),
+        for side in SIDES {
+            if let Some(event) = self.events(since, side)?.first() {
+                return Err(Error::other(format!("{} saw {event:?}", side.name())));
+            }
         }
+        Ok(())
     }
 
     /// Sees that a group is served by a node.
@@ -245,6 +303,16 @@ impl World {
             (on, _) if on == node => Ok(()),
             (on, _) => Err(Error::other(format!("{} is on {on}", group.name))),
         }
+    }
+
+    /// Sees that the cluster has a group on a node, also where no port is logged in.
+    ///
+    /// # Errors
+    /// It has not.
+    pub fn must_run_on(&self, group: &Group, node: &str) -> Result<()> {
+        let found = format!("resource {} is running on: {node}", group.name);
+        let script = format!("crm_resource -r {} -W | grep '^{found}'", group.name);
+        self.any_node()?.run(&script, COMMAND).map(drop)
     }
 
     /// Sees, through the Python module, that a node serves a group as a whole, and that
@@ -346,14 +414,15 @@ PYTHON",
     /// # Errors
     /// It does not hold.
     pub fn check_invariants(&self, since: Mark) -> Result<Vec<String>> {
-        let all = client(&self.lab)?.events(0).map_err(fabric)?;
-        if let Some(twice) = overlaps(&all).first() {
-            return Err(Error::other(format!("{} was logged in twice", twice.wwpn)));
-        }
-        let recent: Vec<_> =
-            all.into_iter().filter(|event| event.seq > since.0).collect();
-        if let Some(refused) = contests(&recent).first() {
-            return Err(Error::other(format!("a name was claimed twice: {refused:?}")));
+        for side in SIDES {
+            let all = self.events(Mark::BEGIN, side)?;
+            if let Some(twice) = overlaps(&all).first() {
+                return Err(Error::other(format!("{} was logged in twice", twice.wwpn)));
+            }
+            if let Some(refused) = contests(&self.events(since, side)?).first() {
+                let error = format!("a name was claimed twice: {refused:?}");
+                return Err(Error::other(error));
+            }
         }
         let mut hung = Vec::new();
         for guest in self.lab.guests() {
@@ -404,8 +473,12 @@ pub fn install(lab: &Lab, nodes: &[&str]) -> Result<()> {
     })
 }
 
-fn client(lab: &Lab) -> Result<Client> {
-    Client::connect(lab.fabric().control()).map_err(fabric)
+/// A connection to a fabric.
+///
+/// # Errors
+/// It does not answer.
+pub fn client(lab: &Lab, side: Side) -> Result<Client> {
+    Client::connect(lab.fabric(side).control()).map_err(fabric)
 }
 
 /// The fabric's refusals, as errors of the lab.
@@ -413,13 +486,26 @@ pub fn fabric(error: understudy_fabric::client::ClientError) -> Error {
     Error::other(error.to_string())
 }
 
-fn wait_login(lab: &Lab, since: Mark, wwpn: Wwn, node: &str) -> Result<Event> {
+fn wait_served(lab: &Lab, since: Mark, group: &Group, node: &str) -> Result<Event> {
+    let login = |(side, wwpn)| wait_login(lab, since, side, wwpn, node);
+    let logins = group.ports()?.into_iter().map(login).collect::<Result<Vec<_>>>()?;
+    let last = logins.into_iter().max_by(|one, other| one.t.total_cmp(&other.t));
+    last.ok_or_else(|| Error::other("a group without ports"))
+}
+
+fn wait_login(
+    lab: &Lab,
+    since: Mark,
+    side: Side,
+    wwpn: Wwn,
+    node: &str,
+) -> Result<Event> {
     let deadline = Instant::now() + TAKEOVER;
-    let mut watch = client(lab)?.watch(Some(since.0)).map_err(fabric)?;
+    let mut watch = client(lab, side)?.watch(Some(since.of(side))).map_err(fabric)?;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let wait = left.max(Duration::from_millis(1));
-        watch.set_timeout(wait).map_err(Error::io("use", lab.fabric().control()))?;
+        watch.set_timeout(wait).map_err(Error::io("use", lab.fabric(side).control()))?;
         match watch.next() {
             Some(Ok(event)) => {
                 let here =

@@ -14,7 +14,9 @@ pub fn run() -> Result<ExitCode> {
             let up = if guest.up { "takes commands" } else { "" };
             println!("{:<8} {power:<4} boot {}  {up}", guest.name, guest.boots);
         }
-        println!("fabric   {}", status.fabric.display());
+        for fabric in &status.fabrics {
+            println!("fabric   {}", fabric.display());
+        }
         println!("logs     {}", status.logs.display());
     }
     Ok(ExitCode::SUCCESS)

@@ -1,0 +1,138 @@
+//! dm-multipath at the initiator: a group's LUNs through two fabrics, each as one device.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::groups::{self, Group, Lun};
+use crate::guest::Guest;
+use crate::plan::{SIDES, Side};
+
+/// How long maps may take to be made, paths to come and to go.
+const TIME: Duration = Duration::from_secs(120);
+
+/// What docs/fabrics.md advises. `no_path_retry` counts looks, one in 5 s: two minutes.
+/// Nothing but the group's LUNs is multipath's here: every other disk of the initiator is
+/// another scenario's.
+const CONF: &str = r#"
+defaults {
+    find_multipaths off
+    polling_interval 5
+}
+blacklist {
+    wwid ".*"
+}
+blacklist_exceptions {
+    WWIDS
+}
+overrides {
+    path_checker tur
+    no_path_retry 24
+    fast_io_fail_tmo 5
+    dev_loss_tmo 600
+}
+"#;
+
+/// A function of the shell that prints every map that has so many paths.
+const MAPS: &str = "maps() {
+        for d in /sys/block/dm-*; do
+            read -r uuid < $d/dm/uuid || continue
+            case $uuid in mpath-*) ;; *) continue ;; esac
+            n=0; for s in $d/slaves/*; do [ ! -e $s ] || n=$((n + 1)); done
+            [ $n -ne $1 ] || echo ${d##*/}
+        done
+    }";
+
+/// Finds a group's LUNs in every fabric, has multipathd make a map of each, and gives the
+/// maps back as LUNs.
+///
+/// # Errors
+/// A LUN is not seen, or a map does not get a path in every fabric.
+pub fn start(host: &Guest, group: &Group) -> Result<Vec<Lun>> {
+    let devices = paths(host, group, &SIDES)?;
+    let count = group.disks().len();
+    let script = format!(
+        "set -e
+         for d in {}; do
+             read -r wwid < /sys/block/$d/device/wwid; echo \"wwid 3${{wwid#naa.}}\"
+         done | sort -u > /run/wwids
+         [ $(wc -l < /run/wwids) -eq {count} ]
+         sed -e '/WWIDS/{{r /run/wwids' -e 'd}}' > /etc/multipath.conf <<'CONF'{CONF}CONF
+         systemctl start multipathd
+         {MAPS}
+         while set -- $(maps {}); [ $# -ne {count} ]; do sleep 0.2; done
+         echo $*",
+        devices.join(" "),
+        SIDES.len()
+    );
+    let said = host.run(&script, TIME)?;
+    let map = |(device, number): (&str, u16)| {
+        let device = device.to_owned();
+        Lun { group: group.name, number, device }
+    };
+    Ok(said.split_whitespace().zip(0..).map(map).collect())
+}
+
+/// Waits until so many paths of all maps together can be used.
+///
+/// # Errors
+/// It is another number all the time.
+pub fn wait_usable(host: &Guest, count: usize) -> Result<()> {
+    let script = format!(
+        "while set -- $(dmsetup status --target multipath | grep -o '[0-9]*:[0-9]* A'),
+               [ $(($# / 2)) -ne {count} ]; do sleep 0.3; done"
+    );
+    host.run(&script, TIME).map(drop).map_err(|error| {
+        let output = host.try_run("dmsetup status --target multipath", TIME);
+        Error::other(format!("{error}\n{}", output.stdout))
+    })
+}
+
+/// Takes a fabric's paths out of use and waits until nothing is in flight on them: a link
+/// that is lost with commands in flight may hang the kernel of a storage node, and that is
+/// fc-link-cut's matter. The next look, within seconds, would use them again.
+///
+/// # Errors
+/// It cannot, or something stays in flight.
+pub fn set_aside(host: &Guest, group: &Group, side: Side) -> Result<()> {
+    let paths = paths(host, group, &[side])?.join(" ");
+    let script = format!(
+        "set -e
+         for d in {paths}; do
+             read -r dev < /sys/block/$d/dev
+             for m in /sys/block/$d/holders/*; do
+                 dmsetup message /dev/${{m##*/}} 0 \"fail_path $dev\"
+             done
+         done
+         for d in {paths}; do
+             while read -r r w < /sys/block/$d/inflight; [ $((r + w)) -gt 0 ]; do sleep 0.05; done
+         done"
+    );
+    host.run(&script, TIME).map(drop)
+}
+
+/// The initiator forgets the maps and their paths.
+///
+/// # Errors
+/// It cannot.
+pub fn end(host: &Guest, group: &Group) -> Result<()> {
+    let script = format!(
+        "set -e
+         systemctl stop multipathd.socket multipathd
+         {MAPS}
+         for n in 0 1 2; do for d in $(maps $n); do dmsetup remove /dev/$d; done; done
+         rm /etc/multipath.conf
+         for d in {}; do echo 1 > /sys/block/$d/device/delete; done",
+        paths(host, group, &SIDES)?.join(" ")
+    );
+    host.run(&script, TIME).map(drop)
+}
+
+/// The disks that a group's LUNs are to the initiator, in these fabrics.
+fn paths(host: &Guest, group: &Group, sides: &[Side]) -> Result<Vec<String>> {
+    let mut devices = Vec::new();
+    for side in sides {
+        let luns = groups::luns_through(host, group, *side, group.disks().len(), TIME)?;
+        devices.extend(luns.into_iter().map(|lun| lun.device));
+    }
+    Ok(devices)
+}

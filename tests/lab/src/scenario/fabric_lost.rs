@@ -1,0 +1,102 @@
+//! fabric-lost: one of two fabrics is lost to everybody. Nothing moves, I/O goes on in the
+//! other one, and the path returns with the fabric. Then one node alone loses its port in
+//! the other fabric: whether the group moves is the policy's choice.
+
+use super::two_fabrics::{all_home, begin, watched};
+use super::world::COMMAND;
+use super::{Seen, World, under_load_on};
+use crate::error::{Error, Result};
+use crate::groups::{self, Group};
+use crate::guest::Guest;
+use crate::load::Load;
+use crate::plan::{ARRAYS, SIDES, Side};
+use crate::{multipath, progress};
+
+/// The scenario.
+pub fn run(world: &World) -> Result<Seen> {
+    let group = groups::pair();
+    let luns = begin(world, &group)?;
+    under_load_on(world, &luns, |load| {
+        let before = boots(world)?;
+        everybody(world, load, &group)?;
+        one_node(world, load, &group)?;
+        if boots(world)? != before {
+            return Err(Error::other("a node was fenced"));
+        }
+        Ok(vec![group.clone()])
+    })
+}
+
+/// A fabric is lost, and comes back.
+fn everybody(world: &World, load: &Load, group: &Group) -> Result<()> {
+    let plug = |up| {
+        let cable = |guest: &Guest| guest.set_link(Side::B.interface(), up);
+        world.lab.everywhere(cable)
+    };
+    progress::during("a fabric lost to all: nothing moves", || {
+        multipath::set_aside(world.lab.host()?, group, Side::B)?;
+        plug(false)?;
+        settled(world, load, group, 1)?;
+        ARRAYS.iter().try_for_each(|node| world.wait_lost(node, Side::B))?;
+        at_home(world, group)
+    })?;
+    progress::during("it is back, and so are its paths", || {
+        plug(true)?;
+        settled(world, load, group, SIDES.len())?;
+        at_home(world, group)
+    })
+}
+
+/// A node alone loses its port in a fabric.
+fn one_node(world: &World, load: &Load, group: &Group) -> Result<()> {
+    let (node, home) = (world.node(group.partner)?, world.node(group.home)?);
+    progress::during("a port lost, any will do: it stays", || {
+        groups::configure_as(node, group, "any")?;
+        multipath::set_aside(world.lab.host()?, group, Side::A)?;
+        home.set_link(Side::A.interface(), false)?;
+        settled(world, load, group, 1)?;
+        watched(world, &[group.home], Side::A, "0")?;
+        world.must_run_on(group, group.home)
+    })?;
+    progress::during("a start there without that port", || {
+        world.move_to(group, group.partner)?;
+        let mark = world.mark()?;
+        world.order_move(group, group.home)?;
+        world.wait_login(mark, Side::B, group.port_in(Side::B)?, group.home)?;
+        node.run("crm_resource --wait", COMMAND)?;
+        world.forget_move(group)?;
+        settled(world, load, group, 1)?;
+        world.must_run_on(group, group.home)
+    })?;
+    let mark = world.mark()?;
+    progress::during("each counts: it goes where there is more", || {
+        groups::configure_as(node, group, "each")?;
+        world.wait_served(mark, group, group.partner)?;
+        settled(world, load, group, SIDES.len())
+    })?;
+    progress::during("the port is back, and all go home", || {
+        home.set_link(Side::A.interface(), true)?;
+        world.wait_whole()?;
+        watched(world, &[group.home], Side::A, "1")?;
+        world.must_run_on(group, group.partner)?;
+        all_home(world, group)?;
+        settled(world, load, group, SIDES.len())
+    })
+}
+
+/// The initiator has so many paths to each LUN, and I/O goes on.
+fn settled(world: &World, load: &Load, group: &Group, paths: usize) -> Result<()> {
+    let host = world.lab.host()?;
+    multipath::wait_usable(host, group.disks().len() * paths)?;
+    load.wait_flow(host)
+}
+
+fn at_home(world: &World, group: &Group) -> Result<()> {
+    let mut all = world.groups.iter().chain([group]);
+    all.try_for_each(|group| world.must_run_on(group, group.home))
+}
+
+fn boots(world: &World) -> Result<[u32; 2]> {
+    let [a, b] = ARRAYS;
+    Ok([world.node(a)?.boots(), world.node(b)?.boots()])
+}

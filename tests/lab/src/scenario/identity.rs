@@ -1,0 +1,138 @@
+//! identity-byte-for-byte: all that a LUN says of itself is the same before a move, on the
+//! partner, and at home again.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::world::COMMAND;
+use super::{Seen, World};
+use crate::error::{Error, Result};
+use crate::groups::{self, Group};
+use crate::progress;
+
+/// Every answer, by LUN and command: the status, and then the bytes.
+type Look = BTreeMap<(u16, String), Vec<u8>>;
+
+/// So many differences are told; more would say nothing new.
+const TOLD: usize = 24;
+
+/// The scenario. Nothing is under load: what it would tell, the others tell.
+pub fn run(world: &World) -> Result<Seen> {
+    let [group, _] = &world.groups;
+    let before =
+        progress::during("every answer of every LUN, at home", || look(world, group))?;
+    for node in [group.partner, group.home] {
+        let step = progress::step(format!("the same from {node}"));
+        world.move_to(group, node)?;
+        let differences = differences(&before, &look(world, group)?);
+        if !differences.is_empty() {
+            let (count, told) = (differences.len(), differences.iter().take(TOLD));
+            let told = told.fold(String::new(), |mut text, one| {
+                let _ = write!(text, "\n  {one}");
+                text
+            });
+            let error = format!("{count} bytes differ on {node}:{told}");
+            return Err(Error::other(error));
+        }
+        step.done(&format!("{} answers", before.len()));
+    }
+    Ok(Seen::default())
+}
+
+/// Asks every LUN of a group everything.
+fn look(world: &World, group: &Group) -> Result<Look> {
+    let host = world.lab.host()?;
+    let luns = groups::luns_of(host, group, group.disks().len(), COMMAND)?;
+    let devices: Vec<_> = luns.iter().map(|lun| lun.device.as_str()).collect();
+    let said = host.run(&format!("lab-look {}", devices.join(" ")), COMMAND)?;
+    let answer = |line: &str| {
+        let mut words = line.split('\t');
+        let device = words.next()?;
+        let lun = luns.iter().find(|lun| lun.device == device)?.number;
+        let what = words.next()?.to_owned();
+        let mut bytes = hex(words.next()?.strip_prefix("0x")?)?;
+        bytes.extend(hex(words.next()?)?);
+        Some(((lun, what), bytes))
+    };
+    let wrong = |line| Error::other(format!("not an answer of a LUN: {line}"));
+    said.lines().map(|line| answer(line).ok_or_else(|| wrong(line))).collect()
+}
+
+fn hex(text: &str) -> Option<Vec<u8>> {
+    let digits = |at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    (0..text.len()).step_by(2).map(digits).collect()
+}
+
+/// Where two looks differ.
+fn differences(before: &Look, after: &Look) -> Vec<String> {
+    let mut found = Vec::new();
+    for (key @ (lun, what), was) in before {
+        let Some(is) = after.get(key) else {
+            found.push(format!("LUN {lun}, {what}: is not listed any more"));
+            continue;
+        };
+        if was.first() != is.first() {
+            found.push(format!("LUN {lun}, {what}: status {was:02x?}, then {is:02x?}"));
+            continue;
+        }
+        // Behind the status.
+        let bytes = |all: &[u8], at| all.get(at + 1).copied();
+        for at in 0..was.len().max(is.len()) - 1 {
+            let (was, is) = (bytes(was, at), bytes(is, at));
+            if was != is && !is_volatile(what, at) {
+                let word = |byte: Option<u8>| {
+                    byte.map_or("nothing".into(), |byte| format!("{byte:#04x}"))
+                };
+                let (was, is) = (word(was), word(is));
+                found.push(format!("LUN {lun}, {what}, byte {at}: {was}, then {is}"));
+            }
+        }
+    }
+    let new = after.keys().filter(|key| !before.contains_key(key));
+    found.extend(new.map(|(lun, what)| format!("LUN {lun}, {what}: was not listed")));
+    found
+}
+
+/// The state of a group of target ports and how it came to be: SPC-4 6.37, bytes 0 and 5 of
+/// the descriptor, behind a header of 4. One group is all that there is.
+fn is_volatile(what: &str, at: usize) -> bool {
+    what == "REPORT TARGET PORT GROUPS" && matches!(at, 4 | 9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(answers: &[(&str, &[u8])]) -> Look {
+        answers
+            .iter()
+            .map(|(what, bytes)| ((1, (*what).into()), bytes.to_vec()))
+            .collect()
+    }
+
+    #[test]
+    fn a_difference_says_where_it_is_and_what_it_was() {
+        let before = look(&[("INQUIRY", &[0, 7, 8]), ("VPD page 0xb2", &[0, 1])]);
+        let after = look(&[("INQUIRY", &[0, 7, 9, 1]), ("VPD page 0xb3", &[0, 1])]);
+        assert_eq!(differences(&before, &before), [""; 0]);
+        assert_eq!(
+            differences(&before, &after),
+            [
+                "LUN 1, INQUIRY, byte 1: 0x08, then 0x09",
+                "LUN 1, INQUIRY, byte 2: nothing, then 0x01",
+                "LUN 1, VPD page 0xb2: is not listed any more",
+                "LUN 1, VPD page 0xb3: was not listed",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_the_standard_makes_volatile_is_no_difference() {
+        let ports = |bytes: &[u8]| look(&[("REPORT TARGET PORT GROUPS", bytes)]);
+        let before = ports(&[0, 0, 0, 0, 12, 0, 0xc7, 0, 0, 0, 0, 0, 1]);
+        let after = ports(&[0, 0, 0, 0, 12, 0x0f, 0xc7, 0, 0, 0, 2, 0, 1]);
+        assert_eq!(differences(&before, &after), [""; 0]);
+        let other = ports(&[0, 0, 0, 0, 12, 0, 0xc7, 0, 1, 0, 0, 0, 1]);
+        assert_eq!(differences(&before, &other).len(), 1);
+    }
+}

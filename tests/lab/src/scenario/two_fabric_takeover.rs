@@ -1,0 +1,39 @@
+//! two-fabric-takeover: the node that serves a group in two fabrics loses its power. Its
+//! partner serves both ports, each in its fabric, and both go home again.
+
+use super::two_fabrics::{all_home, begin, wait_port};
+use super::{Seen, World, under_load_on};
+use crate::error::Result;
+use crate::groups;
+use crate::plan::{SIDES, Side};
+use crate::{multipath, progress};
+
+/// The scenario.
+pub fn run(world: &World) -> Result<Seen> {
+    let group = groups::pair();
+    let luns = begin(world, &group)?;
+    let (host, home) = (world.lab.host()?, world.node(group.home)?);
+    let paths = luns.len() * SIDES.len();
+    under_load_on(world, &luns, |load| {
+        let (mark, boots) = (world.mark()?, home.boots());
+        let step = progress::step(format!("{}: power cut, fenced", group.home));
+        home.power_off();
+        world.wait_fenced(group.home, boots)?;
+        step.done("");
+        progress::during("its partner serves it in both fabrics", || {
+            world.wait_served(mark, &group, group.partner)?;
+            load.wait_flow(host)?;
+            multipath::wait_usable(host, paths)
+        })?;
+        let step = progress::step(format!("{}: boots and joins again", group.home));
+        world.wait_whole()?;
+        wait_port(home, Side::B)?;
+        step.done("");
+        progress::during("given back in both fabrics", || {
+            all_home(world, &group)?;
+            load.wait_flow(host)?;
+            multipath::wait_usable(host, paths)
+        })?;
+        Ok(vec![group.clone()])
+    })
+}

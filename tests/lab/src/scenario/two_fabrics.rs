@@ -1,0 +1,105 @@
+//! What the scenarios with two fabrics stand on: a second port on every guest, a group with
+//! a port in each fabric, and multipath at the initiator. It stays for the next of them, and
+//! is gone before any other scenario.
+
+use std::sync::PoisonError;
+
+use super::World;
+use super::world::COMMAND;
+use crate::error::Result;
+use crate::groups::{self, Group, Lun};
+use crate::guest::Guest;
+use crate::plan::{SIDES, Side};
+use crate::{multipath, progress, share};
+
+/// Has the group served in both fabrics, and gives its LUNs back.
+///
+/// # Errors
+/// Something of it does not come up.
+pub fn begin(world: &World, group: &Group) -> Result<Vec<Lun>> {
+    let mut paired = world.paired.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(luns) = &*paired {
+        return Ok(luns.clone());
+    }
+    progress::during("second fabric: a port on every guest", || {
+        share::set_ports(world.lab.folders(), &SIDES)?;
+        let script = format!("lab-fcoe {}", Side::B.interface());
+        world.lab.everywhere(|guest| {
+            guest.run(&script, COMMAND)?;
+            wait_port(guest, Side::B)
+        })
+    })?;
+    progress::during("a group with a port in each: served", || {
+        let (node, mark) = (world.any_node()?, world.mark()?);
+        groups::configure_as(node, group, "each")?;
+        world.wait_served(mark, group, group.home).map(drop)
+    })?;
+    let luns = progress::during("initiator: multipath over both", || {
+        multipath::start(world.lab.host()?, group)
+    })?;
+    Ok(paired.insert(luns).clone())
+}
+
+/// Waits until a guest's physical port in a fabric is Online.
+///
+/// # Errors
+/// It is not in that time.
+pub fn wait_port(guest: &Guest, side: Side) -> Result<()> {
+    let port = side.interface();
+    let script = format!(
+        "until grep -qs Online /sys/class/net/{port}/ctlr_*/host*/fc_host/*/port_state; do
+             sleep 0.2
+         done"
+    );
+    guest.run(&script, COMMAND).map(drop)
+}
+
+/// Waits until the cluster knows so many ports online of these nodes in a fabric, and has
+/// done what follows from it.
+///
+/// # Errors
+/// It is told otherwise.
+pub fn watched(world: &World, nodes: &[&str], side: Side, ports: &str) -> Result<()> {
+    let attribute = groups::ports_online(side);
+    nodes.iter().try_for_each(|node| world.wait_attribute(node, &attribute, ports))
+}
+
+/// Brings the group home, and the others with it.
+///
+/// # Errors
+/// One does not get there.
+pub fn all_home(world: &World, group: &Group) -> Result<()> {
+    let mark = world.mark()?;
+    world.order_move(group, group.home)?;
+    world.giveback()?;
+    world.wait_served(mark, group, group.home)?;
+    world.forget_move(group)
+}
+
+/// All of it is gone again, and forgotten; no effect where it is not there.
+///
+/// # Errors
+/// Something of it stays.
+pub fn end(world: &World) -> Result<()> {
+    let mut paired = world.paired.lock().unwrap_or_else(PoisonError::into_inner);
+    if paired.take().is_none() {
+        return Ok(());
+    }
+    let group = groups::pair();
+    let step = progress::step("group, multipath, second fabric gone");
+    multipath::end(world.lab.host()?, &group)?;
+    let node = world.any_node()?;
+    groups::forget(node, &[group.name])?;
+    share::set_ports(world.lab.folders(), &[Side::A])?;
+    let port = Side::B.interface();
+    let script = format!(
+        "for c in /sys/class/net/{port}/ctlr_*; do echo 0 > $c/enabled; done
+         echo {port} > /sys/bus/fcoe/ctlr_destroy"
+    );
+    world.lab.everywhere(|guest| guest.run(&script, COMMAND).map(drop))?;
+    // Begun anew, the watch knows of no second fabric.
+    node.run(&format!("crm_resource -r {} --restart", groups::WATCH), COMMAND)?;
+    node.run("crm_resource --cleanup && crm_resource --wait", COMMAND)?;
+    step.done("");
+    Ok(())
+}
