@@ -1,5 +1,6 @@
 //! The lab's takeover groups: what the cluster is told of them, and where to find their
-//! disks at the initiator. Two are always there; a third one has ports in two fabrics.
+//! disks at the initiator. Two are always there; a third one has ports in two fabrics, and a
+//! fourth one the names of its home's physical port.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -22,16 +23,18 @@ pub struct Group {
     pub partner: &'static str,
     letter: char,
     sides: &'static [Side],
+    /// Whether its names are those of its home's physical port.
+    own: bool,
 }
 
 /// Both groups, each native to one node.
 #[must_use]
 pub fn groups() -> [Group; 2] {
     let [a, b] = ARRAYS;
-    let sides = &[Side::A];
+    let (sides, own) = (&[Side::A], false);
     [
-        Group { name: "group-a", home: a, partner: b, letter: 'a', sides },
-        Group { name: "group-b", home: b, partner: a, letter: 'b', sides },
+        Group { name: "group-a", home: a, partner: b, letter: 'a', sides, own },
+        Group { name: "group-b", home: b, partner: a, letter: 'b', sides, own },
     ]
 }
 
@@ -40,25 +43,48 @@ pub fn groups() -> [Group; 2] {
 #[must_use]
 pub fn pair() -> Group {
     let [a, b] = ARRAYS;
-    Group { name: "pair", home: b, partner: a, letter: 'e', sides: &SIDES }
+    let (letter, sides, own) = ('e', &SIDES, false);
+    Group { name: "pair", home: b, partner: a, letter, sides, own }
+}
+
+/// The one with the names of its home's physical port in the second fabric, on the other two
+/// of those disks.
+#[must_use]
+pub fn own() -> Group {
+    let [a, b] = ARRAYS;
+    let (letter, sides, own) = ('f', &[Side::B], true);
+    Group { name: "own", home: b, partner: a, letter, sides, own }
 }
 
 impl Group {
     /// Node name.
     #[must_use]
     pub fn wwnn(&self) -> String {
+        if self.own {
+            // As fcoe makes both of the hardware address.
+            return self.wwpn_in(Side::B).replacen("20", "10", 1);
+        }
         format!("20:00:75:64:00:00:00:0{}", self.letter)
     }
 
     /// The port name that moves, or the first one.
     #[must_use]
     pub fn wwpn(&self) -> String {
-        self.wwpn_in(Side::A)
+        self.wwpn_in(self.side())
+    }
+
+    /// The fabric of its first port.
+    fn side(&self) -> Side {
+        self.sides.first().copied().unwrap_or(Side::A)
     }
 
     /// The name of its port in a fabric.
     #[must_use]
     pub fn wwpn_in(&self, side: Side) -> String {
+        if self.own {
+            let home = guests().into_iter().find(|guest| guest.name == self.home);
+            return with_colons(&home.map(|home| home.wwpn(side)).unwrap_or_default());
+        }
         let number = match side {
             Side::A => 1,
             Side::B => 2,
@@ -71,7 +97,7 @@ impl Group {
     /// # Errors
     /// Never in practice.
     pub fn port(&self) -> Result<Wwn> {
-        self.port_in(Side::A)
+        self.port_in(self.side())
     }
 
     /// Its port name in a fabric, as the fabric has it.
@@ -95,6 +121,7 @@ impl Group {
     #[must_use]
     pub fn disks(&self) -> Vec<Disk> {
         match self.sides {
+            [_] if self.own => shelf::spares().into_iter().skip(2).collect(),
             [_] => shelf::group(self.letter),
             _ => shelf::spares().into_iter().take(2).collect(),
         }
@@ -170,6 +197,13 @@ impl Group {
             self.state()
         )
     }
+}
+
+/// 20:00:..., of 0x2000...
+fn with_colons(wwn: &str) -> String {
+    let digits: Vec<char> = wwn.trim_start_matches("0x").chars().collect();
+    let bytes = digits.chunks(2).map(|byte| byte.iter().collect::<String>());
+    bytes.collect::<Vec<_>>().join(":")
 }
 
 /// Disks as the parameter has them, a word each; their numbers are their places.

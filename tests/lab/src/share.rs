@@ -31,6 +31,7 @@ pub fn fill(
     }
     paths::write(&common.join("disks"), shelf::table(disks))?;
     set_ports(folders, &[Side::A])?;
+    set_dark(folders, "-")?;
     paths::write(&common.join("cib.xml"), cluster::first_cib(bmc_ports))?;
     paths::make(&share.join("out"))?;
     for guest in guests {
@@ -49,6 +50,15 @@ pub fn fill(
 pub fn set_ports(folders: &Folders, sides: &[Side]) -> Result<()> {
     let ports: Vec<_> = sides.iter().map(|side| side.interface()).collect();
     paths::write(&folders.share().join("common/ports"), ports.join(" ") + "\n")
+}
+
+/// On which guest the port in the second fabric stays off at a boot; none where it does on
+/// none.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn set_dark(folders: &Folders, guest: &str) -> Result<()> {
+    paths::write(&folders.share().join("common/dark"), format!("{guest} fc1\n"))
 }
 
 fn identity(guest: &Spec, etc: &Path) -> Result<()> {

@@ -15,6 +15,7 @@ mod initiator;
 mod luns;
 mod moves;
 mod package;
+mod physical_port;
 mod power_cut;
 mod readme;
 mod reservations;
@@ -58,7 +59,7 @@ pub struct Seen {
 const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 23] = [
+pub const SCENARIOS: [Scenario; 24] = [
     Scenario { name: "bad-configuration", run: bad_configuration::run },
     Scenario { name: "agent-contract", run: contract::run },
     Scenario { name: "crash-points", run: crash_points::run },
@@ -81,6 +82,7 @@ pub const SCENARIOS: [Scenario; 23] = [
     Scenario { name: "stop-cannot-drain", run: stop_cannot_drain::run },
     Scenario { name: TWO_FABRICS[0], run: two_fabric_takeover::run },
     Scenario { name: TWO_FABRICS[1], run: fabric_lost::run },
+    Scenario { name: "physical-port-identity", run: physical_port::run },
     // Last: a kernel may hang in it, and that is read from a guest's console ever after.
     Scenario { name: "fc-link-cut", run: fabric_link::run },
 ];

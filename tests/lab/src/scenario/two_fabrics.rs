@@ -21,14 +21,7 @@ pub fn begin(world: &World, group: &Group) -> Result<Vec<Lun>> {
     if let Some(luns) = &*paired {
         return Ok(luns.clone());
     }
-    progress::during("second fabric: a port on every guest", || {
-        share::set_ports(world.lab.folders(), &SIDES)?;
-        let script = format!("lab-fcoe {}", Side::B.interface());
-        world.lab.everywhere(|guest| {
-            guest.run(&script, COMMAND)?;
-            wait_port(guest, Side::B)
-        })
-    })?;
+    progress::during("second fabric: a port on every guest", || bring_up(world, "-"))?;
     progress::during("a group with a port in each: served", || {
         let (node, mark) = (world.any_node()?, world.mark()?);
         groups::configure_as(node, group, "each")?;
@@ -38,6 +31,39 @@ pub fn begin(world: &World, group: &Group) -> Result<Vec<Lun>> {
         multipath::start(world.lab.host()?, group)
     })?;
     Ok(paired.insert(luns).clone())
+}
+
+/// Has a port in the second fabric on every guest, but on one where it stays dark.
+///
+/// # Errors
+/// One does not come up.
+pub fn bring_up(world: &World, dark: &str) -> Result<()> {
+    share::set_ports(world.lab.folders(), &SIDES)?;
+    share::set_dark(world.lab.folders(), dark)?;
+    let script = format!("lab-fcoe {}", Side::B.interface());
+    world.lab.everywhere(|guest| {
+        guest.run(&script, COMMAND)?;
+        if guest.name() == dark { Ok(()) } else { wait_port(guest, Side::B) }
+    })
+}
+
+/// Takes them away again.
+///
+/// # Errors
+/// One stays.
+pub fn take_down(world: &World) -> Result<()> {
+    share::set_ports(world.lab.folders(), &[Side::A])?;
+    share::set_dark(world.lab.folders(), "-")?;
+    let port = Side::B.interface();
+    let script = format!(
+        "for c in /sys/class/net/{port}/ctlr_*; do echo 0 > $c/enabled; done
+         echo {port} > /sys/bus/fcoe/ctlr_destroy"
+    );
+    world.lab.everywhere(|guest| guest.run(&script, COMMAND).map(drop))?;
+    // Begun anew, the watch knows of no second fabric.
+    let node = world.any_node()?;
+    node.run(&format!("crm_resource -r {} --restart", groups::WATCH), COMMAND)?;
+    node.run("crm_resource --cleanup && crm_resource --wait", COMMAND).map(drop)
 }
 
 /// Waits until a guest's physical port in a fabric is Online.
@@ -90,16 +116,7 @@ pub fn end(world: &World) -> Result<()> {
     multipath::end(world.lab.host()?, &group)?;
     let node = world.any_node()?;
     groups::forget(node, &[group.name])?;
-    share::set_ports(world.lab.folders(), &[Side::A])?;
-    let port = Side::B.interface();
-    let script = format!(
-        "for c in /sys/class/net/{port}/ctlr_*; do echo 0 > $c/enabled; done
-         echo {port} > /sys/bus/fcoe/ctlr_destroy"
-    );
-    world.lab.everywhere(|guest| guest.run(&script, COMMAND).map(drop))?;
-    // Begun anew, the watch knows of no second fabric.
-    node.run(&format!("crm_resource -r {} --restart", groups::WATCH), COMMAND)?;
-    node.run("crm_resource --cleanup && crm_resource --wait", COMMAND)?;
+    take_down(world)?;
     step.done("");
     Ok(())
 }

@@ -1,0 +1,88 @@
+//! physical-port-identity: what initiators know is a node's own port, and not a virtual one.
+//! At home the group is served by that port itself; when the node loses its power, by a
+//! virtual port of the partner's with its names. Back again, the node's port stays dark
+//! until the group is given back.
+
+use super::two_fabrics::{bring_up, take_down};
+use super::world::COMMAND;
+use super::{Seen, World, under_load_on};
+use crate::error::{Error, Result};
+use crate::groups::{self, Group};
+use crate::plan::Side;
+use crate::progress;
+
+/// The scenario.
+pub fn run(world: &World) -> Result<Seen> {
+    let (group, host) = (groups::own(), world.lab.host()?);
+    progress::during("second fabric: a port on each, one is dark", || {
+        bring_up(world, group.home)
+    })?;
+    let luns = progress::during("a group with its names: the port is on", || {
+        let mark = world.mark()?;
+        groups::configure_as(world.any_node()?, &group, "each")?;
+        world.wait_served(mark, &group, group.home)?;
+        carried(world, &group, group.home, 0)?;
+        groups::luns_of(host, &group, group.disks().len(), COMMAND)
+    })?;
+    let seen = under_load_on(world, &luns, |load| {
+        let home = world.node(group.home)?;
+        let (mark, boots) = (world.mark()?, home.boots());
+        let step = progress::step(format!("{}: power cut, fenced", group.home));
+        home.power_off();
+        world.wait_fenced(group.home, boots)?;
+        step.done("");
+        progress::during("a virtual port of its partner has its names", || {
+            world.wait_served(mark, &group, group.partner)?;
+            load.wait_flow(host)?;
+            carried(world, &group, group.partner, 1)
+        })?;
+        progress::during("back again, its own port stays dark", || {
+            world.wait_whole()?;
+            dark(world, &group)?;
+            world.must_run_on(&group, group.partner)
+        })?;
+        progress::during("given back, and there again", || {
+            let mark = world.mark()?;
+            world.order_move(&group, group.home)?;
+            world.giveback()?;
+            world.wait_served(mark, &group, group.home)?;
+            world.forget_move(&group)?;
+            load.wait_flow(host)?;
+            carried(world, &group, group.home, 0)
+        })?;
+        progress::during("away by command, and home again", || {
+            world.move_to(&group, group.partner)?;
+            dark(world, &group)?;
+            world.move_to(&group, group.home)?;
+            load.wait_flow(host)
+        })?;
+        Ok(vec![group.clone()])
+    })?;
+    let step = progress::step("group and second fabric gone");
+    groups::forget(world.any_node()?, &[group.name])?;
+    take_down(world)?;
+    step.done("");
+    Ok(seen)
+}
+
+/// Sees that a node serves the group through so many virtual ports of its name.
+fn carried(world: &World, group: &Group, node: &str, vports: usize) -> Result<()> {
+    let script = format!(
+        "cat /sys/class/fc_vports/*/port_name | grep -c 0x{} || :",
+        group.wwpn().replace(':', "")
+    );
+    let said = world.node(node)?.run(&script, COMMAND)?;
+    match said.trim() == vports.to_string() {
+        true => Ok(()),
+        false => Err(Error::other(format!("{node} has {} of {vports}", said.trim()))),
+    }
+}
+
+/// Sees that the group's home has its port off.
+fn dark(world: &World, group: &Group) -> Result<()> {
+    let script = format!(
+        "grep -qx 0 /sys/class/net/{}/ctlr_*/enabled && understudy status | grep Dark",
+        Side::B.interface()
+    );
+    world.node(group.home)?.run(&script, COMMAND).map(drop)
+}
