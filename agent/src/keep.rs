@@ -19,7 +19,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use fuser::{
     BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
     Generation, INodeNo, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData,
-    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, Request, Session, TimeOrNow, WriteFlags,
+    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, Request, Session, TimeOrNow,
+    WriteFlags,
 };
 use understudy_core::aptpl;
 use understudy_core::kernel::keeper::READY;
@@ -51,7 +52,6 @@ pub fn keep(mut words: impl Iterator<Item = String>) -> Code {
     };
     let mut said = std::io::stdout();
     let _ = said.write_all(READY.as_bytes()).and_then(|()| said.flush());
-    drop(said);
     if let Ok(null) = std::fs::OpenOptions::new().write(true).open("/dev/null") {
         let _ = nix::unistd::dup2_stdout(&null);
     }
@@ -101,9 +101,10 @@ struct Change {
 impl Keeper {
     fn new(store: Store) -> Self {
         // The root is the first.
-        let files = (2..).zip(store.records()).map(|(number, Record { serial, text })| {
-            (number, File { serial, text, draft: Vec::new() })
-        });
+        let files =
+            (2..).zip(store.records()).map(|(number, Record { serial, text })| {
+                (number, File { serial, text, draft: Vec::new() })
+            });
         let files = Mutex::new(files.collect());
         // A thread of its own: a device that hangs holds whoever writes to it.
         let (changes, waiting) = sync_channel(1);
@@ -128,7 +129,8 @@ fn carry_out(mut store: Store, changes: &Receiver<Change>) {
     while let Ok(Change { record, done }) = changes.recv() {
         let result = store.put(&record.serial, &record.text);
         if let Err(cause) = &result {
-            let text = format!("understudy: {}: {cause}", paths::aptpl_name(&record.serial));
+            let text =
+                format!("understudy: {}: {cause}", paths::aptpl_name(&record.serial));
             let _ = nix::syslog::syslog(nix::syslog::Severity::LOG_ERR, text.as_str());
         }
         let _ = done.send(result);
@@ -173,7 +175,13 @@ impl Filesystem for Keeper {
         reply.entry(&FORGET, &attributes(number, Some(length)), Generation(0));
     }
 
-    fn getattr(&self, _: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+    fn getattr(
+        &self,
+        _: &Request,
+        number: INodeNo,
+        _: Option<FileHandle>,
+        reply: ReplyAttr,
+    ) {
         match (number, self.files().get(&number.0)) {
             (INodeNo::ROOT, _) => reply.attr(&FORGET, &attributes(1, None)),
             (_, Some(file)) => {

@@ -164,7 +164,8 @@ fn in_the_words_of_a_vport(state: &str) -> &str {
 /// When it cannot be read.
 pub fn state(kernel: &dyn Kernel, port: &VirtualPort) -> Result<String, KernelError> {
     if port.is_own() {
-        let state = kernel::attribute(kernel, &paths::fc_host(&port.parent, "port_state"))?;
+        let state =
+            kernel::attribute(kernel, &paths::fc_host(&port.parent, "port_state"))?;
         return Ok(in_the_words_of_a_vport(&state).to_owned());
     }
     kernel::attribute(kernel, &paths::fc_vport(&port.vport, "vport_state"))
@@ -306,7 +307,9 @@ pub fn choose(
         let own = physical.wwpn == port.wwpn;
         let why = match switch::switch(kernel, &physical.host) {
             Some(_) if own => None,
-            None if own => Some("has this very name, and cannot be turned off".to_owned()),
+            None if own => {
+                Some("has this very name, and cannot be turned off".to_owned())
+            }
             _ => why_unfit(&physical, port, drivers, there.is_none()),
         };
         match why {
@@ -364,12 +367,7 @@ fn why_unfit(
 
 /// Makes a virtual port, or turns the physical one on whose name it is: the moment in which
 /// it appears on the fabric.
-pub fn create(
-    kernel: &dyn Kernel,
-    physical: &PhysicalPort,
-    wwpn: Wwn,
-    wwnn: Wwn,
-) -> Op {
+pub fn create(kernel: &dyn Kernel, physical: &PhysicalPort, wwpn: Wwn, wwnn: Wwn) -> Op {
     if physical.wwpn == wwpn {
         return turn(kernel, &physical.host, "1");
     }

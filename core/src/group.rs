@@ -288,7 +288,10 @@ impl Group {
                     driver,
                     link_loss,
                     expedite,
-                    state: state.into_iter().next().filter(|_| preserve != Preserve::None),
+                    state: state
+                        .into_iter()
+                        .next()
+                        .filter(|_| preserve != Preserve::None),
                     preserve,
                 })
             }

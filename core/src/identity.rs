@@ -164,7 +164,14 @@ mod tests {
         let read: Identity = HERE.parse().unwrap();
         assert_eq!(read.to_string(), HERE);
         assert_eq!("".parse(), Ok(Identity::default()));
-        for wrong in ["0", "0:xyz:512:1", "0:a:512", "0:a:512:1:x", "0:a:512:1:2:3", "70000:a:512:1"] {
+        for wrong in [
+            "0",
+            "0:xyz:512:1",
+            "0:a:512",
+            "0:a:512:1:x",
+            "0:a:512:1:2:3",
+            "70000:a:512:1",
+        ] {
             assert_eq!(wrong.parse::<Identity>(), Err(wrong.to_owned()));
         }
     }

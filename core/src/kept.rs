@@ -92,7 +92,8 @@ pub fn lead(root: &Path, group: &Group, disk: &Disk) -> Chain {
     // What LIO has written there by itself is of another time.
     let mut chain = vec![Op::Unlink(file.clone()), Op::Link { at: file, to }];
     if group.preserve == Preserve::All {
-        let path = lio::backstore_path(group.wwnn, disk.lun).join("attrib/force_pr_aptpl");
+        let path =
+            lio::backstore_path(group.wwnn, disk.lun).join("attrib/force_pr_aptpl");
         chain.push(Op::Write { path, text: "1".into() });
     }
     chain
@@ -115,7 +116,8 @@ pub fn give_back(
 ) -> Result<Step, Failure> {
     let load = vec![Op::LoadState(state.node.clone())];
     if root(kernel).is_none() {
-        let cause = format!("{} names no place below /var", paths::lio_dbroot().display());
+        let cause =
+            format!("{} names no place below /var", paths::lio_dbroot().display());
         return Err(Failure::new(Kind::Node, GIVE_BACK, cause)
             .advise("LIO sets it when it is loaded; see who has changed it"));
     }
@@ -127,12 +129,13 @@ pub fn give_back(
     };
     let known: BTreeMap<_, _> =
         records.iter().map(|record| (record.serial.as_str(), &record.text)).collect();
-    let keep =
-        Op::Keep { device: state.node.clone(), at: paths::kept(group.wwnn) };
+    let keep = Op::Keep { device: state.node.clone(), at: paths::kept(group.wwnn) };
     let mut chains = vec![vec![keep]];
     for disk in disks {
         let path = lio::backstore_path(group.wwnn, disk.lun);
-        let Some(text) = known.get(disk.unit_serial(group.wwnn).as_str()) else { continue };
+        let Some(text) = known.get(disk.unit_serial(group.wwnn).as_str()) else {
+            continue;
+        };
         if !export.is_linked(&path) {
             chains.push(told(group, disk, &path, text));
         }
@@ -157,9 +160,12 @@ fn told(group: &Group, disk: &Disk, backstore: &Path, text: &str) -> Chain {
 }
 
 fn unreadable(error: &KernelError) -> Failure {
-    Failure { kind: Kind::Node, ..Failure::kernel(GIVE_BACK, std::slice::from_ref(error)) }
-        .advise(
-            "Without it those whom a reservation keeps out would be let in. To begin anew, \
+    Failure {
+        kind: Kind::Node,
+        ..Failure::kernel(GIVE_BACK, std::slice::from_ref(error))
+    }
+    .advise(
+        "Without it those whom a reservation keeps out would be let in. To begin anew, \
              write zeros to the first MiB of the state device",
-        )
+    )
 }

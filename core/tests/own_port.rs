@@ -1,6 +1,6 @@
 //! A group that has a physical port's own names: served by that port at home, by a virtual
 //! one elsewhere.
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -97,7 +97,10 @@ fn a_port_is_not_turned_off_under_a_guest() {
     guest.start().unwrap();
     a.kernel.sleep(Duration::from_secs(1));
     let failure = a.stop().unwrap_err();
-    assert!(failure.to_string().contains("virtual ports hang from it: 20:01"), "{failure}");
+    assert!(
+        failure.to_string().contains("virtual ports hang from it: 20:01"),
+        "{failure}"
+    );
     assert_eq!(a.health(Level::Disk), Health::Running);
     guest.stop().unwrap();
     a.stop().unwrap();

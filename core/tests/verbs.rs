@@ -133,7 +133,8 @@ fn reservations_outlive_the_node_that_served_them() {
 #[test]
 fn what_is_not_to_be_kept_is_not() {
     let (a, b) = common::pair(&Setup::new(1, 1).keeping());
-    let (first, port) = (INITIATORS[0].parse().unwrap(), a.setup.ports[0].parse().unwrap());
+    let (first, port) =
+        (INITIATORS[0].parse().unwrap(), a.setup.ports[0].parse().unwrap());
     for (preserve, kept) in [("none", 0), ("aptpl", 0), ("all", 1)] {
         let change = [("preserve_reservations", preserve)];
         a.start_with(&change).unwrap();

@@ -140,9 +140,7 @@ impl Op {
             Self::Expedite => ("turn on", Path::new(paths::RCU_EXPEDITED), None),
             Self::Relax => ("put back", Path::new(paths::RCU_EXPEDITED), None),
             Self::LoadState(device) => ("read state device", device, None),
-            Self::Keep { device, at } => {
-                ("keep", device, Some(at.display().to_string()))
-            }
+            Self::Keep { device, at } => ("keep", device, Some(at.display().to_string())),
             Self::HearKeeper(at) => ("hear the keeper of", at, None),
             Self::EndKeeper(at) => ("end the keeper of", at, None),
             Self::Echo(port) => ("echo", port, None),

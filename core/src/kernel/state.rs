@@ -152,8 +152,7 @@ fn slots(file: &File, name: &str) -> Result<Vec<Slot>, Cause> {
 fn slot(file: &File, name: &str, at: usize, copy: usize) -> Result<Option<Slot>, Cause> {
     let first = read(file, place(at, copy), PAGE)?;
     let Some(length) = length(&first) else { return Ok(None) };
-    let whole =
-        if length > PAGE { read(file, place(at, copy), length)? } else { first };
+    let whole = if length > PAGE { read(file, place(at, copy), length)? } else { first };
     Ok(judge(name, copy, whole.get(..length).unwrap_or_default()))
 }
 
@@ -307,7 +306,8 @@ mod tests {
         assert!(sectors.len() > 30, "{}", sectors.len());
         for left_out in &sectors {
             let mut torn = after.clone();
-            torn[left_out * 512..][..512].copy_from_slice(&before[left_out * 512..][..512]);
+            torn[left_out * 512..][..512]
+                .copy_from_slice(&before[left_out * 512..][..512]);
             std::fs::write(device.path(), &torn).unwrap();
             assert_eq!(found(&device), [of("a", &old)], "without sector {left_out}");
         }
@@ -320,7 +320,9 @@ mod tests {
         let device = device(4);
         std::fs::write(device.path(), vec![0; 4 << 20]).unwrap();
         device.as_file().write_at(b"_BHRfS_M", 0x1_0040).unwrap();
-        for error in [load(device.path()).unwrap_err(), Store::open(device.path()).unwrap_err()] {
+        for error in
+            [load(device.path()).unwrap_err(), Store::open(device.path()).unwrap_err()]
+        {
             assert!(error.to_string().contains("data of something else"), "{error}");
         }
     }

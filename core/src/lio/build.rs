@@ -39,7 +39,8 @@ pub fn targets(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain
             Op::MakeDir(tpg.clone()),
         ];
         // An identifier is set before there is anything that could be seen with it.
-        if export.tree(port.wwpn).is_none_or(|tree| tree.luns.is_empty() && !tree.enabled) {
+        if export.tree(port.wwpn).is_none_or(|tree| tree.luns.is_empty() && !tree.enabled)
+        {
             chain.push(set_port_id(&tpg, driver.port_id(port.wwpn, number)));
         }
         let set = |(name, value): &(&str, &str)| write(&tpg, name, (*value).into());

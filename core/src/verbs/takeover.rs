@@ -178,7 +178,8 @@ pub(super) fn observe(
                     .advise("Delete it, or correct wwnn"));
             }
             Some(vport) if vport.is_own() && !found.serves(port.wwpn) => {
-                absent.push((*port, fabric::choose(kernel, port, &drivers, Some(vport))?));
+                absent
+                    .push((*port, fabric::choose(kernel, port, &drivers, Some(vport))?));
             }
             Some(_) if !found.is_kept(port.wwpn) => {}
             None if found.is_bound(port.wwpn) => return Err(widowed(&found, port)),
@@ -190,7 +191,8 @@ pub(super) fn observe(
         port.wwpn == its.wwpn && fabric::wwnn(kernel, &its.host) != Some(group.wwnn)
     }) {
         let PhysicalPort { host, wwpn, .. } = physical;
-        let its = fabric::wwnn(kernel, host).map_or("none".into(), |name| name.to_string());
+        let its =
+            fabric::wwnn(kernel, host).map_or("none".into(), |name| name.to_string());
         let cause = format!("{host} has the name {wwpn}, and node name {its}");
         return Err(Failure::new(Kind::Configuration, fabric::CHOOSE, cause)
             .advise("A group with a physical port's name has its node name as well"));
@@ -373,7 +375,9 @@ fn build(
     expedited(kernel, scope, budget, || {
         apply(kernel, &frame, budget)?;
         let results = match group.ownership {
-            Ownership::Scsi3Pr => ownership::own(kernel, &here.owned(), &own, key, budget)?,
+            Ownership::Scsi3Pr => {
+                ownership::own(kernel, &here.owned(), &own, key, budget)?
+            }
             Ownership::None => own.run(kernel, budget),
         };
         done(own.title, results)?;
@@ -492,7 +496,11 @@ pub(super) fn export(
     apply(kernel, &frame, budget)?;
     apply(kernel, &open, budget)?;
     if let Some(state) = state {
-        apply(kernel, &kept::give_back(kernel, group, state, disks, now, budget)?, budget)?;
+        apply(
+            kernel,
+            &kept::give_back(kernel, group, state, disks, now, budget)?,
+            budget,
+        )?;
     }
     rest.iter().try_for_each(|step| apply(kernel, step, budget))
 }

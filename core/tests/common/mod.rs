@@ -287,7 +287,8 @@ impl Node {
         disks.names().filter(|name| !self.is_others_disk(name)).all(|name| {
             let now = disks.reservation(name);
             let mut names = self.setup.disks.iter().map(|(_, its)| its);
-            match names.any(|its| its == name) || self.setup.state.as_ref() == Some(name) {
+            match names.any(|its| its == name) || self.setup.state.as_ref() == Some(name)
+            {
                 true => now.owned_by(key),
                 false => !now.keys.contains(&key),
             }

@@ -95,9 +95,14 @@ impl TreeKernel {
 fn touched(op: &Op) -> (Option<&Path>, Option<&Path>) {
     match op {
         Op::MakeDir(path) | Op::RemoveDir(path) | Op::Unlink(path) => (Some(path), None),
-        Op::Write { path, .. } | Op::Echo(path) | Op::ReadDisk(path) => {
-            (Some(path), None)
-        }
+        Op::Write { path, .. }
+        | Op::WriteIfAny { path, .. }
+        | Op::Echo(path)
+        | Op::ReadDisk(path)
+        | Op::LoadState(path)
+        | Op::HearKeeper(path)
+        | Op::EndKeeper(path) => (Some(path), None),
+        Op::Keep { device, at } => (Some(device), Some(at)),
         Op::Link { at, to } => (Some(at), Some(to)),
         Op::ReadReservation(disk)
         | Op::Rescan(disk)

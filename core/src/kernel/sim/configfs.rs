@@ -210,7 +210,8 @@ pub fn make_link(tree: &mut Tree, at: &Path, to: &Path) -> Result<Done, Cause> {
     }
     tree.link(at, to);
     if let Some(Item::MappedLun(_)) = item(dir) {
-        let initiator = dir.parent().and_then(|acl| acl.file_name()?.to_str()?.parse().ok());
+        let initiator =
+            dir.parent().and_then(|acl| acl.file_name()?.to_str()?.parse().ok());
         let (port, store) = (port_of(dir), store(tree, to).map(Path::to_owned));
         if let (Some(port), Some(initiator), Some(store)) = (port, initiator, store) {
             registrations::mapped(tree, &store, port, initiator);

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use crate::kernel::Cause;
 use crate::kernel::op::{Done, Op};
-use crate::kernel::state::Record;
 use crate::kernel::reservation::{
     Holder, Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY,
 };
+use crate::kernel::state::Record;
 
 #[derive(Debug, Clone, Default)]
 struct Disk {

@@ -75,7 +75,9 @@ fn lines(tree: &Tree, path: &Path) -> Vec<String> {
 fn written(known: &[String]) -> String {
     let each = known.iter().enumerate().map(|(number, line)| {
         let fields = line.split(',').map(|field| match field.split_once("res_type=") {
-            Some((_, kind)) => format!("res_type={:02x}\n", kind.parse::<u8>().unwrap_or(0)),
+            Some((_, kind)) => {
+                format!("res_type={:02x}\n", kind.parse::<u8>().unwrap_or(0))
+            }
             None => format!("{field}\n"),
         });
         let fields: String = fields.collect();
@@ -89,7 +91,9 @@ fn kept_on(tree: &Tree, store: &Path) -> Option<(String, String)> {
     let serial = tree.read(&store.join("wwn/vpd_unit_serial")).ok()?;
     let serial = serial.trim().rsplit(": ").next()?.to_owned();
     let root = PathBuf::from(tree.read(&paths::lio_dbroot()).ok()?.trim());
-    let Some(Entry::Link(to)) = tree.get(&paths::aptpl(&root, &serial)) else { return None };
+    let Some(Entry::Link(to)) = tree.get(&paths::aptpl(&root, &serial)) else {
+        return None;
+    };
     let dir = to.parent()?.to_str()?;
     let mounts = tree.read(Path::new(paths::MOUNTS)).ok()?;
     let mount = mounts.lines().find(|line| line.split(' ').nth(1) == Some(dir))?;

@@ -175,7 +175,12 @@ impl San {
 
     /// A physical port is turned on or off (`store_ctlr_enabled`).
     #[expect(clippy::panic, reason = "a guest would go with it")]
-    pub(super) fn turn(&mut self, node: usize, path: &Path, on: &str) -> Result<Done, Errno> {
+    pub(super) fn turn(
+        &mut self,
+        node: usize,
+        path: &Path,
+        on: &str,
+    ) -> Result<Done, Errno> {
         let there = self.nodes.get_mut(node).ok_or(Errno::ENODEV)?;
         if there.tree.read(path)?.trim() == on {
             return Ok(Done::Unchanged);

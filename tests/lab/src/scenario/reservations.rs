@@ -52,7 +52,8 @@ fn round(world: &World, group: &Group, turn: u32) -> Result<u32> {
     let (node, _) = world.serving(group)?;
     let partner = ARRAYS.into_iter().find(|name| *name != node).unwrap_or_default();
     let first = guests().into_iter().find(|guest| guest.name == HOST);
-    let first = first.map(|guest| guest.wwpn(Side::A).replace("0x", "")).unwrap_or_default();
+    let first =
+        first.map(|guest| guest.wwpn(Side::A).replace("0x", "")).unwrap_or_default();
     let [second, third] = GUESTS;
     let port = group.wwpn().replace(':', "");
     let script = format!("lab-persist {port} {first} {second} {third} {turn}");

@@ -55,7 +55,9 @@ impl Stranger {
                  sg_persist --in --no-inquiry --read-keys $d | grep '^ *0x'
              done
              }} 2> /dev/null || :",
-            self.wwpn, self.disk, self.state,
+            self.wwpn,
+            self.disk,
+            self.state,
             node = self.wwnn.replace(':', ""),
         )
     }
