@@ -139,8 +139,11 @@ fn plain(path: &Path) -> bool {
 
 /// No path that anything leads to may be another.
 fn allowed(path: &Path) {
-    let roots = ["/sys", "/dev", "/run/understudy"];
-    let known = roots.iter().any(|root| path.starts_with(root));
+    // LIO says itself which of the last two it keeps its files below.
+    let roots = ["/sys", "/dev", "/run/understudy", "/var", "/etc"];
+    let files = ["/proc/self/mounts", "/proc/sys/kernel/osrelease"];
+    let known = roots.iter().any(|root| path.starts_with(root))
+        || files.iter().any(|file| path == Path::new(file));
     assert!(known && plain(path), "{} is touched", path.display());
 }
 
