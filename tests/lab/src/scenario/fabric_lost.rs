@@ -3,7 +3,6 @@
 //! the other fabric: whether the group moves is the policy's choice.
 
 use super::two_fabrics::{all_home, begin, watched};
-use super::world::COMMAND;
 use super::{Seen, World, under_load_on};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group};
@@ -63,10 +62,9 @@ fn one_node(world: &World, load: &Load, group: &Group) -> Result<()> {
         let mark = world.mark()?;
         world.order_move(group, group.home)?;
         world.wait_login(mark, Side::B, group.port_in(Side::B)?, group.home)?;
-        node.run("crm_resource --wait", COMMAND)?;
+        world.wait_runs_on(group, group.home)?;
         world.forget_move(group)?;
-        settled(world, load, group, 1)?;
-        world.must_run_on(group, group.home)
+        settled(world, load, group, 1)
     })?;
     let mark = world.mark()?;
     progress::during("each counts: it goes where there is more", || {

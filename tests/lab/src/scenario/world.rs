@@ -310,8 +310,16 @@ impl World {
     /// # Errors
     /// It has not.
     pub fn must_run_on(&self, group: &Group, node: &str) -> Result<()> {
-        let found = format!("resource {} is running on: {node}", group.name);
-        let script = format!("crm_resource -r {} -W | grep '^{found}'", group.name);
+        self.any_node()?.run(&runs_on(group, node), COMMAND).map(drop)
+    }
+
+    /// Waits until the cluster has a group on a node, whatever else it has to do: of a
+    /// resource whose first monitor says "degraded", it is for Pacemaker at it for good.
+    ///
+    /// # Errors
+    /// It does not get there in time.
+    pub fn wait_runs_on(&self, group: &Group, node: &str) -> Result<()> {
+        let script = format!("until {}; do sleep 0.5; done", runs_on(group, node));
         self.any_node()?.run(&script, COMMAND).map(drop)
     }
 
@@ -437,6 +445,12 @@ PYTHON",
         }
         Ok(hung)
     }
+}
+
+/// Whether the cluster has a group on a node, for a shell.
+fn runs_on(group: &Group, node: &str) -> String {
+    let found = format!("resource {} is running on: {node}", group.name);
+    format!("crm_resource -r {} -W | grep -q '^{found}'", group.name)
 }
 
 /// What is installed on the storage nodes: the agent, and the module for Python.
