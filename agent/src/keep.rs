@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use fuser::{
     BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
@@ -32,6 +32,8 @@ use crate::exit::Code;
 /// How long the state device may take for a change. Meanwhile the port takes in no other
 /// command; after it the change is refused.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two tries to have the device.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The kernel is to remember nothing of a file.
 const FORGET: Duration = Duration::ZERO;
 
@@ -62,7 +64,7 @@ pub fn keep(mut words: impl Iterator<Item = String>) -> Code {
 }
 
 fn open(device: &Path, at: &Path) -> Result<Session<Keeper>, String> {
-    let store = Store::open(device).map_err(|cause: Cause| cause.to_string())?;
+    let store = alone(device).map_err(|cause| cause.to_string())?;
     let mut config = Config::default();
     config.mount_options = vec![
         MountOption::FSName(device.display().to_string()),
@@ -75,6 +77,21 @@ fn open(device: &Path, at: &Path) -> Result<Session<Keeper>, String> {
         }
         _ => error.to_string(),
     })
+}
+
+/// The device, for this process alone: the keeper before this one may be about to end.
+fn alone(device: &Path) -> Result<Store, Cause> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match Store::open(device) {
+            Err(Cause::Errno(errno))
+                if errno == nix::errno::Errno::EBUSY as i32 && Instant::now() < end =>
+            {
+                thread::sleep(LOOK_AGAIN);
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// The file system.

@@ -317,7 +317,7 @@ pub fn luns_of(
     count: usize,
     time: Duration,
 ) -> Result<Vec<Lun>> {
-    luns_through(host, group, Side::A, count, time)
+    luns_through(host, group, group.side(), count, time)
 }
 
 /// The same through its port in a fabric.

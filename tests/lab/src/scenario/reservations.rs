@@ -12,8 +12,9 @@ use crate::groups::Group;
 use crate::plan::{ARRAYS, HOST, Side, guests};
 use crate::progress;
 
-/// How often the power is cut.
-const ROUNDS: u32 = 3;
+/// How often the power is cut, where `UNDERSTUDY_ROUNDS` does not say so: each time a node
+/// boots, for a minute.
+const ROUNDS: u32 = 4;
 /// The second and the third initiator: virtual ports of the host's.
 const GUESTS: [&str; 2] = ["200175640000000e", "200175640000000f"];
 /// Their node name.
@@ -32,7 +33,8 @@ pub fn run(world: &World) -> Result<Seen> {
         )?;
         host.run(&each("vport_create"), COMMAND)
     })?;
-    for turn in 1..=ROUNDS {
+    let rounds = std::env::var("UNDERSTUDY_ROUNDS").ok().and_then(|n| n.parse().ok());
+    for turn in 1..=rounds.unwrap_or(ROUNDS) {
         let step = progress::step(format!("power cut in a storm, the {turn}. time"));
         let answered = round(world, group, turn)?;
         step.done(&format!("{answered} answers, all true"));
