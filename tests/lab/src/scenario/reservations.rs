@@ -14,7 +14,7 @@ use crate::progress;
 
 /// How often the power is cut, where `UNDERSTUDY_ROUNDS` does not say so: each time a node
 /// boots, for a minute.
-const ROUNDS: u32 = 4;
+const ROUNDS: u32 = 3;
 /// The second and the third initiator: virtual ports of the host's.
 const GUESTS: [&str; 2] = ["200175640000000e", "200175640000000f"];
 /// Their node name.
