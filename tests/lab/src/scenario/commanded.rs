@@ -57,8 +57,8 @@ fn looks(node: &Guest, group: &Group, other: &Group) -> Result<()> {
     for (command, words) in [
         ("status".to_owned(), format!("group {here}, native")),
         ("status --cluster".to_owned(), format!("{there} ")),
-        (format!("check {here}"), "reservations 4 this node's".to_owned()),
-        (format!("check {there}"), "reservations 4 another's".to_owned()),
+        (format!("check {here}"), "reservations 5 this node's".to_owned()),
+        (format!("check {there}"), "reservations 5 another's".to_owned()),
         (format!("check {there}"), format!("every LUN as {} presents it", other.home)),
         (format!("plan {here} stop"), "1. quiesce the LUNs".to_owned()),
         (
