@@ -41,7 +41,7 @@ pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
 fn start(environment: &Environment) -> Result<(), Failure> {
     dampen(environment)?;
     let kernel = environment.kernel();
-    tell(&kernel, &watch::begin(&kernel, &environment.instance)?)
+    tell(&watch::begin(&kernel, &environment.instance)?, dark_ports(&kernel))
 }
 
 fn monitor(environment: &Environment) -> Outcome {
@@ -62,11 +62,9 @@ fn monitor(environment: &Environment) -> Outcome {
     }
     // Told each time: the cluster may have forgotten it.
     seen.online.iter().for_each(|(fabric, n)| cluster::publish_online_now(*fabric, *n));
-    match tell(&kernel, &seen.steady).and_then(|()| tell_ready(environment)) {
-        Ok(()) if seen.online.is_empty() && dark_ports(&kernel) > 0 => {
-            Outcome::plain(Code::Success)
-        }
-        Ok(()) => said(&seen.online),
+    let dark = dark_ports(&kernel);
+    match tell(&seen.steady, dark).and_then(|()| tell_ready(environment)) {
+        Ok(()) => said(&seen.online, dark),
         Err(failure) => Outcome::failed(failure.to_string()),
     }
 }
@@ -118,10 +116,10 @@ fn could_serve(kernel: &RealKernel, node: &str, scope: &Scope, budget: Budget) -
 }
 
 /// A fabric that this node has lost is worth a word where operators look.
-fn said(online: &Online) -> Outcome {
+fn said(online: &Online, dark: u32) -> Outcome {
     let lost = online.iter().filter(|(_, ports)| **ports == 0);
     let lost: Vec<_> = lost.map(|(fabric, _)| fabric.to_string()).collect();
-    if lost.is_empty() && !online.is_empty() {
+    if lost.is_empty() && (!online.is_empty() || dark > 0) {
         return Outcome::plain(Code::Success);
     }
     let fabrics = match lost.as_slice() {
@@ -152,9 +150,8 @@ fn stop(environment: &Environment) -> Outcome {
 }
 
 /// A port that is dark comes online with its group: it counts, for that has to come.
-fn tell(kernel: &RealKernel, online: &Online) -> Result<(), Failure> {
-    let ports = online.values().sum::<u32>() + dark_ports(kernel);
-    cluster::publish(cluster::PORTS, ports)?;
+fn tell(online: &Online, dark: u32) -> Result<(), Failure> {
+    cluster::publish(cluster::PORTS, online.values().sum::<u32>() + dark)?;
     online.iter().try_for_each(|(fabric, ports)| {
         cluster::publish(&cluster::ports_in(*fabric), *ports)
     })

@@ -138,14 +138,7 @@ pub fn virtual_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelErro
             ports.push(VirtualPort { vport, parent, wwpn, wwnn, state });
         }
     }
-    for PhysicalPort { host, wwpn, state, .. } in physical_ports(kernel) {
-        if state == DARK || switch::switch(kernel, &host).is_none() {
-            continue;
-        }
-        let Some(wwnn) = wwnn(kernel, &host) else { continue };
-        let state = in_the_words_of_a_vport(&state).to_owned();
-        ports.push(VirtualPort { vport: host.clone(), parent: host, wwpn, wwnn, state });
-    }
+    ports.extend(switch::own_ports(kernel)?);
     Ok(ports)
 }
 
@@ -154,19 +147,13 @@ pub fn wwnn(kernel: &dyn Kernel, host: &str) -> Option<Wwn> {
     from_sysfs(&attribute(kernel, paths::fc_host(host, "node_name")))
 }
 
-fn in_the_words_of_a_vport(state: &str) -> &str {
-    if state == "Online" { "Active" } else { state }
-}
-
 /// The state of one, now.
 ///
 /// # Errors
 /// When it cannot be read.
 pub fn state(kernel: &dyn Kernel, port: &VirtualPort) -> Result<String, KernelError> {
     if port.is_own() {
-        let state =
-            kernel::attribute(kernel, &paths::fc_host(&port.parent, "port_state"))?;
-        return Ok(in_the_words_of_a_vport(&state).to_owned());
+        return switch::state(kernel, &port.parent);
     }
     kernel::attribute(kernel, &paths::fc_vport(&port.vport, "vport_state"))
 }
@@ -306,10 +293,11 @@ pub fn choose(
     for physical in physical {
         let own = physical.wwpn == port.wwpn;
         let why = match switch::switch(kernel, &physical.host) {
-            Some(_) if own => None,
-            None if own => {
+            Ok(Some(_)) if own => None,
+            Ok(None) if own => {
                 Some("has this very name, and cannot be turned off".to_owned())
             }
+            Err(error) if own => Some(format!("has this very name: {error}")),
             _ => why_unfit(&physical, port, drivers, there.is_none()),
         };
         match why {
@@ -369,7 +357,7 @@ fn why_unfit(
 /// it appears on the fabric.
 pub fn create(kernel: &dyn Kernel, physical: &PhysicalPort, wwpn: Wwn, wwnn: Wwn) -> Op {
     if physical.wwpn == wwpn {
-        return turn(kernel, &physical.host, "1");
+        return switch::turn(kernel, &physical.host, "1");
     }
     let path = paths::fc_host(&physical.host, "vport_create");
     Op::Write { path, text: names(wwpn, wwnn) }
@@ -378,30 +366,25 @@ pub fn create(kernel: &dyn Kernel, physical: &PhysicalPort, wwpn: Wwn, wwnn: Wwn
 /// Logs a virtual port out and removes it, or turns a physical one off.
 pub fn delete(kernel: &dyn Kernel, port: &VirtualPort) -> Op {
     if port.is_own() {
-        return turn(kernel, &port.parent, "0");
+        return switch::turn(kernel, &port.parent, "0");
     }
     let path = paths::fc_host(&port.parent, "vport_delete");
     Op::Write { path, text: names(port.wwpn, port.wwnn) }
 }
 
-fn turn(kernel: &dyn Kernel, host: &str, on: &str) -> Op {
-    let path = switch::switch(kernel, host).unwrap_or_default();
-    Op::Write { path, text: on.to_owned() }
-}
-
 /// Lets a virtual port log in that was logged out and kept.
 pub fn log_in(port: &VirtualPort) -> Op {
-    switch(port, "0")
+    set_disabled(port, "0")
 }
 
 /// Logs a virtual port out and keeps it.
 pub fn log_out(port: &VirtualPort) -> Op {
-    switch(port, "1")
+    set_disabled(port, "1")
 }
 
-fn switch(port: &VirtualPort, disable: &str) -> Op {
+fn set_disabled(port: &VirtualPort, disabled: &str) -> Op {
     let path = paths::fc_vport(&port.vport, "vport_disable");
-    Op::Write { path, text: disable.into() }
+    Op::Write { path, text: disabled.into() }
 }
 
 /// Port name first (`store_fc_host_vport_create`).

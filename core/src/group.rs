@@ -299,9 +299,10 @@ impl Group {
         }
     }
 
-    /// The state device, as a disk of the group's.
-    pub fn state_disk(&self) -> Option<DiskSpec> {
-        self.state.clone().map(|device| DiskSpec { lun: STATE, device })
+    /// Every disk that is owned: the LUNs', then the state device.
+    pub fn all_disks(&self) -> Vec<DiskSpec> {
+        let state = self.state.clone().map(|device| DiskSpec { lun: STATE, device });
+        self.disks.iter().cloned().chain(state).collect()
     }
 
     /// Whether the group is at home on this node.

@@ -6,11 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+
 use crate::aptpl;
 use crate::budget::Budget;
 use crate::disk::Disk;
 use crate::failure::{Failure, Kind};
 use crate::group::{Group, Preserve};
+use crate::kernel::state::Record;
 use crate::kernel::{self, Chain, Done, Kernel, KernelError, Op, paths};
 use crate::lio;
 use crate::step::Step;
@@ -114,19 +117,14 @@ pub fn give_back(
     export: &lio::Export,
     budget: Budget,
 ) -> Result<Step, Failure> {
-    let load = vec![Op::LoadState(state.node.clone())];
     if root(kernel).is_none() {
         let cause =
             format!("{} names no place below /var", paths::lio_dbroot().display());
         return Err(Failure::new(Kind::Node, GIVE_BACK, cause)
             .advise("LIO sets it when it is loaded; see who has changed it"));
     }
-    let mut loaded = kernel.run(&[load], budget.end).into_iter().map(|r| r.into_last());
-    let records = match loaded.next() {
-        Some(Ok(Done::State(records))) => records,
-        Some(Err(error)) => return Err(unreadable(&error)),
-        _ => Vec::new(),
-    };
+    let records = load(kernel, &state.node, budget).map_err(|e| unreadable(&e))?;
+    let linked = export.linked();
     let known: BTreeMap<_, _> =
         records.iter().map(|record| (record.serial.as_str(), &record.text)).collect();
     let keep = Op::Keep { device: state.node.clone(), at: paths::kept(group.wwnn) };
@@ -136,11 +134,28 @@ pub fn give_back(
         let Some(text) = known.get(disk.unit_serial(group.wwnn).as_str()) else {
             continue;
         };
-        if !export.is_linked(&path) {
+        if !linked.contains(path.as_path()) {
             chains.push(told(group, disk, &path, text));
         }
     }
     Ok(Step::new(GIVE_BACK, chains))
+}
+
+/// What is known on a state device.
+///
+/// # Errors
+/// It cannot be read, or somebody else's data is there.
+pub fn load(
+    kernel: &dyn Kernel,
+    device: &Path,
+    budget: Budget,
+) -> Result<Vec<Record>, KernelError> {
+    let load = vec![Op::LoadState(device.to_owned())];
+    let loaded = kernel.run(&[load], budget.end).pop().unwrap_or_default();
+    match loaded.into_last()? {
+        Done::State(records) => Ok(records),
+        _ => Err(KernelError::errno("read state device", device, Errno::EIO)),
+    }
 }
 
 /// What LIO is told of a LUN.

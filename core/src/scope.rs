@@ -164,9 +164,7 @@ impl Scope {
             if group.ownership == Ownership::None {
                 return Vec::new();
             }
-            let specs: Vec<_> =
-                group.disks.iter().cloned().chain(group.state_disk()).collect();
-            let found = disk::find_any(kernel, &specs);
+            let found = disk::find_any(kernel, &group.all_disks());
             disks.extend(found.into_iter().map(|disk| disk.node));
         }
         for entry in self.entries.iter().filter(|e| e.ownership == Ownership::Scsi3Pr) {

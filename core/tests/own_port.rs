@@ -107,6 +107,24 @@ fn a_port_is_not_turned_off_under_a_guest() {
     assert!(!is_on(&a));
 }
 
+/// Nor where it cannot be read whether there is one: the simulation stops a test that does.
+#[test]
+fn a_read_that_fails_hides_no_guest() {
+    for at in 0.. {
+        let (a, _) = pair();
+        a.start().unwrap();
+        let guest = guest(&a);
+        guest.start().unwrap();
+        a.kernel.sleep(Duration::from_secs(1));
+        a.kernel.plan_read(at, nix::errno::Errno::EIO);
+        a.stop().unwrap_err();
+        // A stop looks again and again: the first second of it is enough.
+        if a.kernel.reads() <= at || at > 400 {
+            break;
+        }
+    }
+}
+
 /// Without the group whose names the port has nothing turns it on.
 #[test]
 fn a_guest_waits_for_a_dark_port() {

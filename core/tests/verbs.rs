@@ -705,6 +705,23 @@ fn a_plan_has_every_operation_and_does_none() {
     assert_eq!(rest, []);
 }
 
+/// Every node's REPORT LUNS tells of them in one order: that in which they were mapped.
+#[test]
+fn an_initiator_gets_its_luns_one_after_another() {
+    let (a, _) = pair();
+    let steps =
+        plan::takeover_steps(&a.kernel, a.name, &a.scope_with(&[]), a.budget()).unwrap();
+    let map = steps.iter().find(|step| step.title == "map the LUNs").unwrap();
+    let made = map.chains.iter().map(|chain| {
+        let dirs = chain.iter().filter_map(|op| match op {
+            Op::MakeDir(dir) => Some(dir.file_name().unwrap().to_str().unwrap()),
+            _ => None,
+        });
+        dirs.collect::<Vec<_>>()
+    });
+    assert_eq!(made.collect::<Vec<_>>(), [["lun_0", "lun_1", "lun_5"]; 4]);
+}
+
 #[test]
 fn a_check_says_all_that_is_in_the_way() {
     let (a, b) = pair();

@@ -3,26 +3,83 @@
 //! and is out of the fabric: dark. So a group may have a physical port's own names; at home
 //! it is served by that port itself, and elsewhere by a virtual one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{attribute, physical_ports};
-use crate::kernel::{Kernel, paths};
+use super::{VirtualPort, attribute, physical_ports};
+use crate::kernel::{self, Kernel, KernelError, Op, paths};
+use crate::wwn::from_sysfs;
 
 /// The state of a port that is off, beside those that the kernel has.
 pub const DARK: &str = "Dark";
 
 /// The switch of a physical port, where it has one: .../net/eth1/ctlr_0/host2.
-pub fn switch(kernel: &dyn Kernel, host: &str) -> Option<PathBuf> {
-    let device = kernel.resolve(&paths::fc_host(host, "device")).ok()?;
+///
+/// # Errors
+/// When the port is there and cannot be looked up: it may have one.
+pub fn switch(kernel: &dyn Kernel, host: &str) -> Result<Option<PathBuf>, KernelError> {
+    let device = match kernel.resolve(&paths::fc_host(host, "device")) {
+        Ok(device) => device,
+        Err(error) if error.is_gone() => return Ok(None),
+        Err(error) => return Err(error),
+    };
     let mut parts = device.iter().filter_map(|part| part.to_str());
-    let controller = parts.find(|part| part.starts_with("ctlr_"))?;
-    let switch = paths::fcoe_controller(controller, "enabled");
-    kernel.exists(&switch).then_some(switch)
+    let controller = parts.find(|part| part.starts_with("ctlr_"));
+    let switch = controller.map(|name| paths::fcoe_controller(name, "enabled"));
+    Ok(switch.filter(|switch| kernel.exists(switch)))
 }
 
-/// Whether a physical port is off.
+/// Whether a physical port is known to be off.
 pub fn is_dark(kernel: &dyn Kernel, host: &str) -> bool {
-    switch(kernel, host).is_some_and(|switch| attribute(kernel, switch) == "0")
+    let switch = switch(kernel, host).ok().flatten();
+    switch.is_some_and(|switch| attribute(kernel, switch) == "0")
+}
+
+/// Turns a physical port on (1) or off (0).
+pub fn turn(kernel: &dyn Kernel, host: &str, on: &str) -> Op {
+    let path = switch(kernel, host).ok().flatten().unwrap_or_default();
+    Op::Write { path, text: on.to_owned() }
+}
+
+/// The physical ports that are on and could be off, in the shape of virtual ones: a group may
+/// have their names.
+///
+/// # Errors
+/// When one is there and cannot be read.
+pub fn own_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelError> {
+    let mut ports = Vec::new();
+    for host in kernel.list(Path::new(paths::FC_HOSTS))? {
+        if !kernel.exists(&paths::fc_host(&host, "vport_create")) {
+            continue;
+        }
+        let Some(switch) = switch(kernel, &host)? else { continue };
+        if kernel::attribute(kernel, &switch)? == "0" {
+            continue;
+        }
+        let name = |attribute| {
+            let text = kernel::attribute(kernel, &paths::fc_host(&host, attribute))?;
+            Ok(from_sysfs(&text))
+        };
+        if let (Some(wwpn), Some(wwnn)) = (name("port_name")?, name("node_name")?) {
+            let state = state(kernel, &host)?;
+            ports.push(VirtualPort {
+                vport: host.clone(),
+                parent: host,
+                wwpn,
+                wwnn,
+                state,
+            });
+        }
+    }
+    Ok(ports)
+}
+
+/// The state of a physical port in the words of a virtual one.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn state(kernel: &dyn Kernel, host: &str) -> Result<String, KernelError> {
+    let state = kernel::attribute(kernel, &paths::fc_host(host, "port_state"))?;
+    Ok(if state == "Online" { "Active".into() } else { state })
 }
 
 /// How many physical ports are off and have a link: each could come online.

@@ -67,12 +67,13 @@ fn set_port_id(tpg: &Path, number: u16) -> Op {
 
 /// The backstores: a chain for each disk, empty where nothing is missing.
 pub fn build(group: &Group, disks: &[Disk], export: &Export) -> Vec<Chain> {
+    let linked = export.linked();
     let missing = disks.iter().map(|disk| {
         let path = backstore_path(group.wwnn, disk.lun);
         let there = export.backstore(&path);
         // How far one is that no LUN leads to yet, it does not say: told of a reservation
         // twice it would have it twice.
-        let half = there.filter(|_| !export.is_linked(&path));
+        let half = there.filter(|_| !linked.contains(path.as_path()));
         let remove = half.map(|_| Op::RemoveDir(path.clone()));
         match there.filter(|b| b.enabled && remove.is_none()) {
             // A stop that failed leaves its LUNs in transition.
@@ -92,7 +93,7 @@ const PRESENTED: [(&str, &str); 7] = [
     ("wwn/revision", "4.0"),
     // Medium rotation rate (VPD page B1): none. What is behind the port spins for nobody.
     ("attrib/is_nonrot", "1"),
-    // As large as WRITE SAME (10) can tell; the disk's own limit is cut to by LIO.
+    // As large as WRITE SAME (10) can tell (`iblock_configure_device` takes the disk's).
     ("attrib/max_write_same_len", "65535"),
     // Thin provisioning: neither UNMAP nor WRITE SAME with UNMAP.
     ("attrib/emulate_tpu", "0"),
@@ -127,7 +128,9 @@ pub fn luns(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain> {
     group.disks.iter().map(of).collect()
 }
 
-/// Each initiator's view of the LUNs, under the same numbers.
+/// Each initiator's view of the LUNs, under the same numbers: a chain for each initiator,
+/// as REPORT LUNS tells of them in the order in which they came
+/// (`core_enable_device_list_for_node`).
 pub fn mapped_luns(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain> {
     let mut chains = Vec::new();
     for port in &group.ports {
@@ -138,10 +141,11 @@ pub fn mapped_luns(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<C
                 .tree(port.wwpn)
                 .and_then(|tree| tree.acls.iter().find(|acl| acl.path == dir));
             let known = acl.map_or([].as_slice(), |acl| &acl.mapped);
-            for disk in &group.disks {
+            let missing = group.disks.iter().filter_map(|disk| {
                 let to = tpg.join("lun").join(format!("lun_{}", disk.lun));
-                chains.extend(lun(&dir, disk.lun, to, known));
-            }
+                lun(&dir, disk.lun, to, known)
+            });
+            chains.push(missing.flatten().collect());
         }
     }
     chains

@@ -1,5 +1,6 @@
 //! What LIO exports of a group at this moment.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::build::{ENABLE, LINK};
@@ -84,10 +85,10 @@ impl Export {
         self.trees.iter().find(|tree| tree.wwpn == wwpn)
     }
 
-    /// Whether a LUN of some port leads to the backstore in a directory.
-    pub fn is_linked(&self, path: &Path) -> bool {
-        let mut luns = self.trees.iter().flat_map(|tree| &tree.luns);
-        luns.any(|lun| lun.leads_to(path))
+    /// The backstores to which a LUN of some port leads.
+    pub fn linked(&self) -> BTreeSet<&Path> {
+        let luns = self.trees.iter().flat_map(|tree| &tree.luns);
+        luns.filter_map(|lun| Some(lun.link.as_ref()?.1.as_path())).collect()
     }
 
     /// The backstore in a directory.

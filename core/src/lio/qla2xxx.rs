@@ -71,13 +71,13 @@ impl Driver for Qla2xxx {
         true
     }
 
-    /// The other defaults concern dynamic ACLs alone (`tcm_qla2xxx_make_tpg`).
     /// Made of its name: of those that are enabled no two on a node may have the same
     /// (`target_tpg_register_rtpi`).
     fn port_id(&self, wwpn: Wwn, _: u16) -> u16 {
         (fnv128(&["rtpi", &wwpn.hex()]) % 65535) as u16 + 1
     }
 
+    /// The other defaults concern dynamic ACLs alone (`tcm_qla2xxx_make_tpg`).
     fn attributes(&self) -> &'static [(&'static str, &'static str)] {
         &[(DEMO, "0")]
     }

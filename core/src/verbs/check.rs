@@ -7,14 +7,15 @@ use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort};
 use crate::failure::Failure;
 use crate::group::{Group, Ownership, PortSpec, STATE, title};
-use crate::kernel::{self, Chain, Done, Kernel, Op, paths};
+use crate::kept;
+use crate::kernel::{self, Chain, Kernel, Op, paths};
 use crate::lio::{self, Driver};
 use crate::ownership;
 use crate::scope::{Found, Scope};
 
+use super::here::{left_out, misconfigured, target_is_here, widowed};
 use super::status::{Owner, owner};
 use super::survey;
-use super::takeover::{left_out, misconfigured, target_is_here, widowed};
 
 /// What was looked at, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -98,7 +99,7 @@ pub fn check(
     findings.extend(Finding::of("target", target_is_here(kernel, &drivers), &well));
     findings.extend(physical_ports(kernel, scope, group, &drivers));
     findings.extend(port_ids(kernel));
-    let specs: Vec<_> = group.disks.iter().cloned().chain(group.state_disk()).collect();
+    let specs = group.all_disks();
     let found = disk::find_all(kernel, &specs);
     findings.extend(Finding::of("disks", found, &format!("all {luns} are here")));
     let disks = disk::find_any(kernel, &specs);
@@ -212,15 +213,12 @@ fn state(
         return Some(Finding::good(what, found));
     }
     let disk = disks.iter().find(|disk| disk.lun == STATE)?;
-    let load = vec![Op::LoadState(disk.node.clone())];
-    let loaded = kernel.run(&[load], budget.end).into_iter().next()?.into_last();
     let advice = "The state device has to be a disk of the group's own";
-    Some(match loaded {
-        Ok(Done::State(records)) => {
+    Some(match kept::load(kernel, &disk.node, budget) {
+        Ok(records) => {
             let luns = records.iter().filter(|record| !record.text.is_empty()).count();
             Finding::good(what, format!("reservations are kept; of {luns} LUNs now"))
         }
-        Ok(_) => return None,
         Err(error) => Finding::bad(what, error.to_string(), advice),
     })
 }

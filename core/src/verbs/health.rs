@@ -12,7 +12,7 @@ use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
 use crate::ownership;
 use crate::scope::{Found, Scope};
 
-use super::takeover::{find_disks, left_out};
+use super::here::{find_disks, left_out};
 
 /// How long a port that is not logged in has to come back, before a monitor fails.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -102,7 +102,7 @@ fn ports(
     let patience = kernel.now() + PATIENCE.min(budget.length() / 2);
     for port in &group.ports {
         let wwpn = port.wwpn;
-        let Some(vport) = found.vports.iter().find(|vport| vport.wwpn == wwpn) else {
+        let Some(vport) = found.vport(wwpn) else {
             let fault = format!("port {wwpn} is not here");
             match !found.vports.is_empty() && left_out(kernel, group, port) {
                 true => lost.push(fault + ": its fabric is lost"),

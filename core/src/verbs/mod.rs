@@ -6,6 +6,7 @@ pub mod check;
 mod drain;
 mod expedited;
 mod health;
+mod here;
 mod keep_out;
 pub mod plan;
 mod release;
@@ -18,11 +19,12 @@ use crate::kernel::{Kernel, KernelError};
 use crate::scope::{Found, Scope};
 
 pub use health::{Health, Level, health};
+pub use here::check_node;
 pub use keep_out::keep_out;
 pub use release::release;
 pub use reload::reload;
 pub use status::status;
-pub use takeover::{check_node, takeover};
+pub use takeover::takeover;
 
 /// What there is of a group, for a verb that cannot go on without knowing.
 fn look(kernel: &dyn Kernel, scope: &Scope) -> Result<Found, Failure> {

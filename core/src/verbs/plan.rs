@@ -13,9 +13,10 @@ use crate::params::quoted;
 use crate::scope::Scope;
 use crate::step::Step;
 
+use super::here::{misconfigured, observe};
 use super::look;
 use super::release::{CLOSE, closing, logouts};
-use super::takeover::{self, Steps, misconfigured, observe};
+use super::takeover::{self, Steps};
 
 /// What finds the steps.
 pub type Planner = fn(&dyn Kernel, &str, &Scope, Budget) -> Result<Vec<Step>, Failure>;
@@ -23,7 +24,7 @@ pub type Planner = fn(&dyn Kernel, &str, &Scope, Budget) -> Result<Vec<Step>, Fa
 /// The one for an action by its OCF name.
 ///
 /// # Errors
-/// It has none.
+/// No action of that name has a plan.
 pub fn planner(action: &str) -> Result<Planner, Failure> {
     match action {
         "start" => Ok(takeover_steps),
@@ -47,9 +48,9 @@ pub fn takeover_steps(
 ) -> Result<Vec<Step>, Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
     let here = observe(kernel, scope, group)?.with_owners(kernel, group, budget)?;
-    let Steps { disks, export, create, bound } =
+    let Steps { dark, disks, export, create, bound } =
         takeover::steps(kernel, group, &here, ownership::key_of(node));
-    let mut disks = disks.to_vec();
+    let mut disks: Vec<_> = std::iter::once(dark).chain(disks).collect();
     if let Some(state) = &here.state {
         let (luns, now) = (&here.disks, &here.found.export);
         disks.push(kept::give_back(kernel, group, state, luns, now, budget)?);

@@ -118,12 +118,16 @@ fn alone(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
     if own.is_empty() {
         return Ok(());
     }
-    let guests = || {
-        let ports = fabric::virtual_ports(kernel).unwrap_or_default().into_iter();
-        let guests = ports.filter(|port| {
-            !port.is_own() && own.iter().any(|own| own.parent == port.parent)
-        });
-        guests.map(|port| port.wwpn.to_string()).collect::<Vec<_>>()
+    let is_guest = |port: &VirtualPort| {
+        !port.is_own() && own.iter().any(|own| own.parent == port.parent)
+    };
+    let guests = || match fabric::virtual_ports(kernel) {
+        Ok(ports) => {
+            let guests = ports.into_iter().filter(is_guest);
+            guests.map(|port| port.wwpn.to_string()).collect()
+        }
+        // What cannot be read may hang from it.
+        Err(error) => vec![error.to_string()],
     };
     let end = budget.first(PERCENT_TO_BE_ALONE).end;
     if wait_until(kernel, end, || guests().is_empty()) {

@@ -206,7 +206,7 @@ fn served(
 }
 
 fn port(kernel: &dyn Kernel, entry: &Entry, found: &Found) -> Port {
-    let vport = found.vports.iter().find(|vport| vport.wwpn == entry.wwpn);
+    let vport = found.vport(entry.wwpn);
     let host = fabric::host_of(kernel, entry.wwpn);
     let met = host.as_ref().map(|host| fabric::remote_ports(kernel, &host.host));
     let met = met.unwrap_or_default();

@@ -6,49 +6,33 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::expedited::expedited;
-use super::look;
+use super::here::{Here, misconfigured, not_lost, with_a_port};
 use super::release;
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
-use crate::fabric::{self, PhysicalPort, VirtualPort};
+use crate::fabric::{self, PhysicalPort};
 use crate::failure::{Failure, Kind};
-use crate::group::{Group, LinkLoss, Ownership, PortSpec, STATE};
+use crate::group::{Group, Ownership, PortSpec};
 use crate::kept;
-use crate::kernel::reservation::{Key, Reservation};
-use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op, paths};
-use crate::lio::{self, Driver, Export, TCM_FC};
+use crate::kernel::reservation::Key;
+use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op};
+use crate::lio::{self, Driver, Export};
 use crate::ownership;
 use crate::phases::Phases;
 use crate::registry::{self, Entry};
-use crate::scope::{Found, Scope};
+use crate::scope::Scope;
 use crate::step::Step;
 
 /// How much of the time a takeover may use before it gives up; the rest is for undoing.
 const PERCENT_TO_BUILD: u32 = 70;
-/// How much of it may be waited for a physical port that another group turns on.
-const PERCENT_TO_BE_LIT: u32 = 40;
 /// Between two looks at a state that the kernel announces by no event.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// A takeover's observations: what this node has for the group.
-pub(super) struct Here {
-    pub driver: &'static dyn Driver,
-    /// The LUNs' disks.
-    pub disks: Vec<Disk>,
-    /// The state device, where the group has one.
-    pub state: Option<Disk>,
-    /// As the disks report it; empty where it was not asked for.
-    pub reservations: Vec<Reservation>,
-    pub found: Found,
-    /// The ports that have to appear, with the physical port for each: to be made, or made
-    /// before and kept ([`Found::is_kept`]).
-    pub absent: Vec<(PortSpec, PhysicalPort)>,
-    /// Those that cannot be made here; see [`left_out`].
-    pub lost: Vec<PortSpec>,
-}
-
 /// What a takeover does, in its order.
 pub(super) struct Steps {
+    /// A physical port that is on and has no target yet: initiators that meet it without
+    /// its LUNs never ask again.
+    pub dark: Step,
     /// The backstores' directory; then each disk is owned and LIO opens it: while one
     /// chain waits for its disk, another uses this node.
     pub disks: [Step; 2],
@@ -110,250 +94,6 @@ pub fn takeover(
     }
 }
 
-/// Observes; and where no physical port will do and one is dark, waits for it to be turned
-/// on by the group whose names it has: after a failure both come to this node at once.
-fn with_a_port(
-    kernel: &dyn Kernel,
-    scope: &Scope,
-    group: &Group,
-    budget: Budget,
-) -> Result<Here, Failure> {
-    let patience = budget.first(PERCENT_TO_BE_LIT);
-    loop {
-        match observe(kernel, scope, group) {
-            Err(failure)
-                if failure.step == fabric::CHOOSE
-                    && !patience.is_over(kernel)
-                    && fabric::dark_ports(kernel) > 0 => {}
-            answer => return answer,
-        }
-        kernel.sleep(LOOK_AGAIN);
-    }
-}
-
-/// Whether this node has what the group needs: modules, disks and ports.
-///
-/// # Errors
-/// The first thing that is missing.
-pub fn check_node(
-    kernel: &dyn Kernel,
-    scope: &Scope,
-    budget: Budget,
-) -> Result<(), Failure> {
-    let group = scope.group.as_ref().map_err(misconfigured)?;
-    let here = observe(kernel, scope, group)?;
-    here.with_owners(kernel, group, budget).map(drop)
-}
-
-pub(super) fn misconfigured(error: &crate::group::GroupError) -> Failure {
-    Failure {
-        kind: Kind::Configuration,
-        step: "read the parameters",
-        causes: error.0.clone(),
-        path: None,
-        advice: String::new(),
-    }
-}
-
-/// Looks at everything that a takeover needs but the disks' owners, before its first step.
-pub(super) fn observe(
-    kernel: &dyn Kernel,
-    scope: &Scope,
-    group: &Group,
-) -> Result<Here, Failure> {
-    let drivers = lio::candidates(group.driver);
-    target_is_here(kernel, &drivers)?;
-    let (disks, state) = find_disks(kernel, group)?;
-    let found = look(kernel, scope)?;
-    same_disks(group, &disks, &found.export)?;
-    same_state(state.as_ref(), &found)?;
-    let (mut absent, mut lost) = (Vec::new(), Vec::new());
-    for port in &group.ports {
-        let vport = found.vport(port.wwpn);
-        match vport {
-            Some(vport) if vport.wwnn != group.wwnn => {
-                let VirtualPort { vport, wwnn, .. } = vport;
-                let cause = format!("{vport} has this port name, and node name {wwnn}");
-                return Err(Failure::new(Kind::Failed, "look at this node", cause)
-                    .advise("Delete it, or correct wwnn"));
-            }
-            Some(vport) if vport.is_own() && !found.serves(port.wwpn) => {
-                absent
-                    .push((*port, fabric::choose(kernel, port, &drivers, Some(vport))?));
-            }
-            Some(_) if !found.is_kept(port.wwpn) => {}
-            None if found.is_bound(port.wwpn) => return Err(widowed(&found, port)),
-            None if left_out(kernel, group, port) => lost.push(*port),
-            _ => absent.push((*port, fabric::choose(kernel, port, &drivers, vport)?)),
-        }
-    }
-    if let Some((_, physical)) = absent.iter().find(|(port, its)| {
-        port.wwpn == its.wwpn && fabric::wwnn(kernel, &its.host) != Some(group.wwnn)
-    }) {
-        let PhysicalPort { host, wwpn, .. } = physical;
-        let its =
-            fabric::wwnn(kernel, host).map_or("none".into(), |name| name.to_string());
-        let cause = format!("{host} has the name {wwpn}, and node name {its}");
-        return Err(Failure::new(Kind::Configuration, fabric::CHOOSE, cause)
-            .advise("A group with a physical port's name has its node name as well"));
-    }
-    let driver = driver(kernel, group, &found, &absent)?;
-    target_is_here(kernel, &[driver])?;
-    absent.iter().try_for_each(|(_, physical)| driver.ready(kernel, physical.wwpn))?;
-    // A target that belongs to its port cannot be there without it.
-    let all = lost.len() == group.ports.len() || driver.binds();
-    if let Some(port) = lost.first().filter(|_| all) {
-        fabric::choose(kernel, port, &drivers, None)?;
-    }
-    Ok(Here { driver, disks, state, reservations: Vec::new(), found, absent, lost })
-}
-
-/// Whether a group is served without one of its ports here: its fabric is lost to this
-/// node, and that is to be no failure. The other ones serve every LUN too. Once the fabric
-/// is back, a monitor misses the port.
-pub(super) fn left_out(kernel: &dyn Kernel, group: &Group, port: &PortSpec) -> bool {
-    group.link_loss == LinkLoss::Degraded && fabric::is_lost(kernel, port)
-}
-
-/// The disks of a group's LUNs, and its state device.
-///
-/// # Errors
-/// See [`disk::find_all`].
-pub(super) fn find_disks(
-    kernel: &dyn Kernel,
-    group: &Group,
-) -> Result<(Vec<Disk>, Option<Disk>), Failure> {
-    let specs: Vec<_> = group.disks.iter().cloned().chain(group.state_disk()).collect();
-    let found = disk::find_all(kernel, &specs)?;
-    let (state, disks): (Vec<_>, Vec<_>) =
-        found.into_iter().partition(|disk| disk.lun == STATE);
-    Ok((disks, state.into_iter().next()))
-}
-
-/// A target whose port was deleted by somebody else: it takes no other port, and while it is
-/// there no other target can have its name.
-pub(super) fn widowed(found: &Found, port: &PortSpec) -> Failure {
-    let path = found.export.tree(port.wwpn).map(|tree| tree.path.clone());
-    let cause = format!("the target {} has lost its port", port.wwpn);
-    let failure = Failure::new(Kind::Node, "look at this node", cause)
-        .advise("Boot the node: its kernel cannot bind the target to a new port");
-    Failure { path, ..failure }
-}
-
-impl Here {
-    /// Every disk that a node owns or does not: the LUNs', then the state device.
-    pub(super) fn owned(&self) -> Vec<Disk> {
-        self.disks.iter().chain(&self.state).cloned().collect()
-    }
-
-    /// With the disks' owners, where reservations are ours to make.
-    pub(super) fn with_owners(
-        self,
-        kernel: &dyn Kernel,
-        group: &Group,
-        budget: Budget,
-    ) -> Result<Self, Failure> {
-        let reservations = match group.ownership {
-            Ownership::Scsi3Pr => ownership::observe(kernel, &self.owned(), budget)?,
-            Ownership::None => Vec::new(),
-        };
-        Ok(Self { reservations, ..self })
-    }
-}
-
-/// The driver that serves the group here: that of its targets, or else of its ports.
-pub(super) fn driver(
-    kernel: &dyn Kernel,
-    group: &Group,
-    found: &Found,
-    absent: &[(PortSpec, PhysicalPort)],
-) -> Result<&'static dyn Driver, Failure> {
-    let candidates = lio::candidates(group.driver);
-    let of_host = |host: &str| candidates.iter().copied().find(|d| d.serves(host));
-    let bare = found.vports.iter().filter(|v| found.export.tree(v.wwpn).is_none());
-    let hosts = bare.map(|vport| fabric::host_driver(kernel, &vport.parent));
-    let drivers = found.export.trees.iter().map(|tree| tree.driver);
-    let drivers = drivers.chain(hosts.filter_map(|host| of_host(&host)));
-    let ports = absent.iter().filter_map(|(_, physical)| of_host(&physical.driver));
-    let drivers: Vec<_> = drivers.chain(ports).collect();
-    match drivers.iter().find(|driver| Some(driver) != drivers.first().as_ref()) {
-        None => Ok(drivers.first().or(candidates.first()).copied().unwrap_or(&TCM_FC)),
-        Some(other) => {
-            let first = drivers.first().map_or("", |driver| driver.name());
-            let cause = format!("its ports are of {first} and {}", other.name());
-            Err(Failure::new(Kind::Node, "choose a driver", cause)
-                .advise("A group's ports have one driver: say which by driver"))
-        }
-    }
-}
-
-/// Whether LIO is here, and one of these drivers.
-pub(super) fn target_is_here(
-    kernel: &dyn Kernel,
-    drivers: &[&dyn Driver],
-) -> Result<(), Failure> {
-    let loaded = |driver: &&dyn Driver| kernel.exists(&paths::module(driver.module()));
-    if let (false, Some(driver)) = (drivers.iter().any(loaded), drivers.first()) {
-        let cause = format!("the module {} is not loaded", driver.module());
-        return Err(
-            Failure::new(Kind::Node, "look at this node", cause).advise(driver.loaded())
-        );
-    }
-    if !kernel.exists(Path::new(paths::TARGET)) {
-        let cause = format!("{} is not there", paths::TARGET);
-        return Err(Failure::new(Kind::Node, "look at this node", cause)
-            .advise("Load target_core_mod and mount configfs: sys-kernel-config.mount"));
-    }
-    Ok(())
-}
-
-/// A backstore that holds another disk than the one that the group says would be served
-/// under a wrong identity.
-fn same_disks(group: &Group, disks: &[Disk], export: &Export) -> Result<(), Failure> {
-    for disk in disks {
-        let path = lio::backstore_path(group.wwnn, disk.lun);
-        let Some(there) = export.backstore(&path) else { continue };
-        if !there.holds(group.wwnn, disk) {
-            let cause = format!(
-                "LUN {} is exported from {} and should be {} ({})",
-                disk.lun,
-                there.device.display(),
-                disk.device,
-                disk.name
-            );
-            return Err(Failure::new(Kind::Failed, "look at this node", cause)
-                .advise("Stop the group here first"));
-        }
-    }
-    Ok(())
-}
-
-/// A keeper that keeps on another device would be believed to be this group's.
-fn same_state(state: Option<&Disk>, found: &Found) -> Result<(), Failure> {
-    for device in found.keepers.iter().filter_map(|keeper| keeper.device.as_ref()) {
-        if state.is_none_or(|state| state.node != *device) {
-            let cause = format!("reservations are kept on {} here", device.display());
-            return Err(Failure::new(Kind::Failed, "look at this node", cause)
-                .advise("Stop the group here first"));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses to take back a disk that another node has taken while it is exported here: with
-/// our key on it again, both could write.
-fn not_lost(group: &Group, here: &Here, key: Key) -> Result<(), Failure> {
-    let lost = here.disks.iter().zip(&here.reservations).find(|(disk, now)| {
-        let path = lio::backstore_path(group.wwnn, disk.lun);
-        let exported = here.found.export.backstore(&path).is_some_and(|b| b.enabled);
-        exported && now.keys.iter().any(|other| *other != key)
-    });
-    let Some((disk, _)) = lost else { return Ok(()) };
-    let cause = format!("LUN {} is exported, and {} is another's", disk.lun, disk.name);
-    Err(Failure::new(Kind::Failed, "look at this node", cause)
-        .advise("Stop the group here first"))
-}
-
 fn build(
     kernel: &dyn Kernel,
     node: &str,
@@ -364,14 +104,9 @@ fn build(
     phases: &mut Phases,
 ) -> Result<(), Failure> {
     let key = ownership::key_of(node);
-    let lit = here.found.vports.iter().filter(|port| {
-        port.is_own() && here.absent.iter().any(|(absent, _)| absent.wwpn == port.wwpn)
-    });
-    let lit = lit.map(|port| vec![fabric::delete(kernel, port)]).collect();
-    // Initiators that meet it without its LUNs never ask again.
-    apply(kernel, &Step::new("turn the physical port off", lit), budget)?;
-    let Steps { disks: [frame, own], export, create, bound } =
+    let Steps { dark, disks: [frame, own], export, create, bound } =
         steps(kernel, group, here, key);
+    apply(kernel, &dark, budget)?;
     expedited(kernel, scope, budget, || {
         apply(kernel, &frame, budget)?;
         let results = match group.ownership {
@@ -449,13 +184,13 @@ pub(super) fn steps(kernel: &dyn Kernel, group: &Group, here: &Here, key: Key) -
         [take, open].concat()
     });
     let own = Step::new("own the disks and make the backstores", own.collect());
+    let lit = here.absent.iter().filter_map(|(port, _)| here.found.vport(port.wwpn));
+    let lit = lit.filter(|port| port.is_own());
+    let dark = lit.map(|port| vec![fabric::delete(kernel, port)]).collect();
+    let dark = Step::new("turn the physical port off", dark);
     let create = here.absent.iter().map(|(port, physical)| {
-        match here.found.vport(port.wwpn) {
+        match here.found.vport(port.wwpn).filter(|vport| !vport.is_own()) {
             None => vec![fabric::create(kernel, physical, port.wwpn, group.wwnn)],
-            // On without a target: it was turned off before there was one.
-            Some(vport) if vport.is_own() => {
-                vec![fabric::create(kernel, physical, port.wwpn, group.wwnn)]
-            }
             Some(vport) if vport.is_disabled() => Chain::new(),
             // Initiators have met it empty: it logs in anew.
             Some(vport) => vec![fabric::log_out(vport)],
@@ -468,7 +203,7 @@ pub(super) fn steps(kernel: &dyn Kernel, group: &Group, here: &Here, key: Key) -
         let serve = group.ports.iter().map(|port| serve(here, port)).collect();
         bound.push(Step::new("serve", serve));
     }
-    Steps { disks: [frame, own], export, create, bound }
+    Steps { dark, disks: [frame, own], export, create, bound }
 }
 
 /// Has a port serve whose target is bound to it.
@@ -535,8 +270,10 @@ fn export_steps(
     frame.extend(root.as_deref().map(state_directory));
     let mut backstores = lio::build(group, disks, now);
     if let (Some(root), Some(_)) = (root, &group.state) {
+        let linked = now.linked();
         for (disk, chain) in disks.iter().zip(&mut backstores) {
-            if !now.is_linked(&lio::backstore_path(group.wwnn, disk.lun)) {
+            let path = lio::backstore_path(group.wwnn, disk.lun);
+            if !linked.contains(path.as_path()) {
                 chain.extend(kept::lead(&root, group, disk));
             }
         }

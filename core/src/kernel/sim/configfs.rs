@@ -335,16 +335,18 @@ pub struct Served {
 /// Follows an initiator's command through LIO; `None` where it sees no such LUN, which
 /// it is told as an error (ILLEGAL REQUEST, 25/00).
 pub fn served(tree: &Tree, port: Wwn, initiator: Wwn, lun: u16) -> Option<Served> {
-    let tpg = lio_port(tree, port).join("tpgt_1");
-    let acl = tpg.join("acls").join(initiator.to_string()).join(format!("lun_{lun}"));
-    backstore(tree, &acl)
+    backstore(tree, &mapped_lun(tree, port, initiator, lun))
+}
+
+/// An initiator's LUN.
+fn mapped_lun(tree: &Tree, port: Wwn, initiator: Wwn, lun: u16) -> PathBuf {
+    let acls = lio_port(tree, port).join("tpgt_1/acls");
+    acls.join(initiator.to_string()).join(format!("lun_{lun}"))
 }
 
 /// The backstore behind an initiator's LUN.
 pub fn store_of(tree: &Tree, port: Wwn, initiator: Wwn, lun: u16) -> Option<PathBuf> {
-    let tpg = paths::lio_port("fc", port).join("tpgt_1");
-    let acl = tpg.join("acls").join(initiator.to_string()).join(format!("lun_{lun}"));
-    store(tree, &acl).map(Path::to_owned)
+    store(tree, &mapped_lun(tree, port, initiator, lun)).map(Path::to_owned)
 }
 
 /// The backstore behind a LUN, a mapped LUN, or the link in one of them.

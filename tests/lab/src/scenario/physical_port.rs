@@ -3,7 +3,7 @@
 //! virtual port of the partner's with its names. Back again, the node's port stays dark
 //! until the group is given back.
 
-use super::two_fabrics::{bring_up, take_down};
+use super::two_fabrics::{all_home, bring_up, take_down};
 use super::world::COMMAND;
 use super::{Seen, World, under_load_on};
 use crate::error::{Error, Result};
@@ -25,12 +25,8 @@ pub fn run(world: &World) -> Result<Seen> {
         groups::luns_of(host, &group, group.disks().len(), COMMAND)
     })?;
     let seen = under_load_on(world, &luns, |load| {
-        let home = world.node(group.home)?;
-        let (mark, boots) = (world.mark()?, home.boots());
-        let step = progress::step(format!("{}: power cut, fenced", group.home));
-        home.power_off();
-        world.wait_fenced(group.home, boots)?;
-        step.done("");
+        let mark = world.mark()?;
+        world.cut_power(group.home)?;
         progress::during("a virtual port of its partner has its names", || {
             world.wait_served(mark, &group, group.partner)?;
             load.wait_flow(host)?;
@@ -42,11 +38,7 @@ pub fn run(world: &World) -> Result<Seen> {
             world.must_run_on(&group, group.partner)
         })?;
         progress::during("given back, and there again", || {
-            let mark = world.mark()?;
-            world.order_move(&group, group.home)?;
-            world.giveback()?;
-            world.wait_served(mark, &group, group.home)?;
-            world.forget_move(&group)?;
+            all_home(world, &group)?;
             load.wait_flow(host)?;
             carried(world, &group, group.home, 0)
         })?;

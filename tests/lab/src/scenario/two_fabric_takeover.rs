@@ -15,11 +15,8 @@ pub fn run(world: &World) -> Result<Seen> {
     let (host, home) = (world.lab.host()?, world.node(group.home)?);
     let paths = luns.len() * SIDES.len();
     under_load_on(world, &luns, |load| {
-        let (mark, boots) = (world.mark()?, home.boots());
-        let step = progress::step(format!("{}: power cut, fenced", group.home));
-        home.power_off();
-        world.wait_fenced(group.home, boots)?;
-        step.done("");
+        let mark = world.mark()?;
+        world.cut_power(group.home)?;
         progress::during("its partner serves it in both fabrics", || {
             world.wait_served(mark, &group, group.partner)?;
             load.wait_flow(host)?;

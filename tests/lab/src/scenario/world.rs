@@ -368,6 +368,20 @@ PYTHON",
         self.node(name.ok_or_else(|| Error::other("no storage node is up"))?)
     }
 
+    /// Cuts a node's power and waits until it is powered on again: the fence has struck.
+    ///
+    /// # Errors
+    /// It is not in time.
+    pub fn cut_power(&self, name: &str) -> Result<()> {
+        let node = self.node(name)?;
+        let (step, boots) =
+            (progress::step(format!("{name}: power cut, fenced")), node.boots());
+        node.power_off();
+        self.wait_fenced(name, boots)?;
+        step.done("");
+        Ok(())
+    }
+
     /// Waits until a node that was powered on `boots` times is powered on once more:
     /// the fence has struck.
     ///
