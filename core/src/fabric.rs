@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Kind};
 use crate::group::PortSpec;
-use crate::kernel::{self, Kernel, KernelError, Op, paths};
+use crate::kernel::{self, Chain, Kernel, KernelError, Op, paths};
 use crate::lio::Driver;
 use crate::wwn::{Wwn, from_sysfs};
 pub use switch::{DARK, dark_ports, is_dark};
@@ -190,12 +190,16 @@ pub fn software_link(kernel: &dyn Kernel, host: &str) -> Option<String> {
     parts.next().filter(|link| !link.is_empty() && link.chars().all(plain))
 }
 
+/// An address as the kernel writes it: `0x010203`.
+fn address(fcid: &str) -> Option<u32> {
+    u32::from_str_radix(fcid.strip_prefix("0x")?, 16).ok()
+}
+
 /// Drops commands to a virtual port of software FCoE for the next moment.
 pub fn bar(kernel: &dyn Kernel, wwpn: Wwn) -> Option<Op> {
     let port = host_of(kernel, wwpn)?;
     let link = software_link(kernel, &port.host)?;
-    let fcid = u32::from_str_radix(port.fcid.strip_prefix("0x")?, 16).ok()?;
-    Some(Op::Bar { link, wwpn, fcid })
+    Some(Op::Bar { link, wwpn, fcid: address(&port.fcid)? })
 }
 
 /// How many frames a virtual port has received and sent. As long as that changes,
@@ -363,13 +367,13 @@ pub fn create(kernel: &dyn Kernel, physical: &PhysicalPort, wwpn: Wwn, wwnn: Wwn
     Op::Write { path, text: names(wwpn, wwnn) }
 }
 
-/// Logs a virtual port out and removes it, or turns a physical one off.
-pub fn delete(kernel: &dyn Kernel, port: &VirtualPort) -> Op {
+/// Logs a virtual port out and removes it, or logs a physical one out and turns it off.
+pub fn delete(kernel: &dyn Kernel, port: &VirtualPort) -> Chain {
     if port.is_own() {
-        return switch::turn(kernel, &port.parent, "0");
+        return switch::off(kernel, port);
     }
     let path = paths::fc_host(&port.parent, "vport_delete");
-    Op::Write { path, text: names(port.wwpn, port.wwnn) }
+    vec![Op::Write { path, text: names(port.wwpn, port.wwnn) }]
 }
 
 /// Lets a virtual port log in that was logged out and kept.

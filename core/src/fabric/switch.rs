@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{VirtualPort, attribute, physical_ports};
-use crate::kernel::{self, Kernel, KernelError, Op, paths};
+use crate::kernel::{self, Chain, Kernel, KernelError, Op, paths};
 use crate::wwn::from_sysfs;
 
 /// The state of a port that is off, beside those that the kernel has.
@@ -38,6 +38,17 @@ pub fn is_dark(kernel: &dyn Kernel, host: &str) -> bool {
 pub fn turn(kernel: &dyn Kernel, host: &str, on: &str) -> Op {
     let path = switch(kernel, host).ok().flatten().unwrap_or_default();
     Op::Write { path, text: on.to_owned() }
+}
+
+/// Turns a physical port off, once it has logged out. Turned off alone it says nothing to the
+/// fabric (`fcoe_ctlr_link_down`), which goes on to hold the name, and initiators to send to
+/// it, for two and a half keep-alive periods: 20 seconds, and longer than commands live.
+pub fn off(kernel: &dyn Kernel, port: &VirtualPort) -> Chain {
+    let fcid = attribute(kernel, paths::fc_host(&port.parent, "port_id"));
+    let device = Path::new(paths::BSG).join(format!("fc_{}", port.parent));
+    let log_out =
+        super::address(&fcid).map(|fcid| Op::LogOut { device, wwpn: port.wwpn, fcid });
+    log_out.into_iter().chain([turn(kernel, &port.parent, "0")]).collect()
 }
 
 /// The physical ports that are on and could be off, in the shape of virtual ones: a group may

@@ -1,6 +1,6 @@
 //! Fibre Channel pass-through by the block layer's SCSI generic (`bsg`): an ECHO to a
 //! remote port (FC-LS 4.2.7), by which a port learns that everything it had sent there
-//! before has been dealt with.
+//! before has been dealt with, and a LOGO to the fabric (4.2.8).
 
 use std::fs::OpenOptions;
 use std::os::fd::AsRawFd;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::op::{Done, Op};
 use super::{Cause, KernelError};
+use crate::wwn::Wwn;
 
 /// `struct sg_io_v4` (include/uapi/linux/bsg.h).
 #[repr(C)]
@@ -51,8 +52,13 @@ struct SgIoV4 {
 
 /// `FC_BSG_RPT_ELS` (include/uapi/scsi/scsi_bsg_fc.h): an ELS to this remote port.
 const FC_BSG_RPT_ELS: u32 = 0x4000_0001;
+/// `FC_BSG_HST_ELS_NOLOGIN`: an ELS of this host's to any address.
+const FC_BSG_HST_ELS: u32 = 0x8000_0003;
 const BSG_SUB_PROTOCOL_SCSI_TRANSPORT: u32 = 2;
 const ELS_ECHO: u8 = 0x10;
+const ELS_LOGO: u8 = 0x05;
+/// Where a fabric takes logins and logouts (FC-FS, `F_Port Controller`).
+const F_PORT: [u8; 3] = [0xff, 0xff, 0xfe];
 /// `struct fc_bsg_request` and `struct fc_bsg_reply`, as large as the kernel wants them.
 const REQUEST_SIZE: usize = 20;
 const REPLY_SIZE: usize = 16;
@@ -64,18 +70,44 @@ nix::ioctl_readwrite_bad!(sg_io_v4, 0x2285, SgIoV4);
 /// Sends an ECHO and waits for the answer, whatever it says: a rejection too has been
 /// sent by the other side after all that came before.
 pub fn echo(device: &Path, op: &Op) -> Result<Done, KernelError> {
+    let payload = [ELS_ECHO, 0, 0, 0, b'u', b's', 0, 0];
+    send(device, FC_BSG_RPT_ELS, [ELS_ECHO, 0, 0, 0], &payload, op)?;
+    Ok(Done::Unchanged)
+}
+
+/// Sends a LOGO to the fabric and waits for its answer.
+pub fn log_out(device: &Path, wwpn: Wwn, fcid: u32, op: &Op) -> Done {
+    let [_, id @ ..] = fcid.to_be_bytes();
+    let mut payload = [0u8; 16];
+    let fields = [ELS_LOGO, 0, 0, 0, 0].into_iter().chain(id);
+    let fields = fields.chain(wwpn.value().to_be_bytes());
+    payload.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
+    let [x, y, z] = F_PORT;
+    match send(device, FC_BSG_HST_ELS, [ELS_LOGO, x, y, z], &payload, op) {
+        Ok(()) => Done::Changed,
+        Err(error) => {
+            log::warn!("{error}; the fabric is left to notice that the port has gone");
+            Done::Unchanged
+        }
+    }
+}
+
+/// Sends an ELS and waits until it is answered.
+fn send(
+    device: &Path,
+    code: u32,
+    what: [u8; 4],
+    payload: &[u8],
+    op: &Op,
+) -> Result<(), KernelError> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
         .open(device)
         .map_err(|e| KernelError::io("open", device, &e))?;
     let mut request = [0u8; REQUEST_SIZE];
-    for (to, from) in
-        request.iter_mut().zip(FC_BSG_RPT_ELS.to_ne_bytes().into_iter().chain([ELS_ECHO]))
-    {
-        *to = from;
-    }
-    let payload = [ELS_ECHO, 0, 0, 0, b'u', b's', 0, 0];
+    let fields = code.to_ne_bytes().into_iter().chain(what);
+    request.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
     let mut answer = [0u8; 64];
     let mut reply = [0u8; REPLY_SIZE];
     let mut header = SgIoV4 {
@@ -99,7 +131,7 @@ pub fn echo(device: &Path, op: &Op) -> Result<Done, KernelError> {
     // The first word of the reply is a negative errno where no answer came.
     let [a, b, c, d, ..] = reply;
     match i32::from_ne_bytes([a, b, c, d]) {
-        0 => Ok(Done::Unchanged),
+        0 => Ok(()),
         result if result < 0 => Err(op.failed(Cause::Errno(-result))),
         result => {
             Err(op.failed(Cause::Device(format!("the driver answered {result:#x}"))))

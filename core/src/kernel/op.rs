@@ -114,6 +114,16 @@ pub enum Op {
     EndKeeper(PathBuf),
     /// Send an ECHO to a remote port, by its bsg device, and wait for the answer.
     Echo(PathBuf),
+    /// Log a port out of its fabric and nothing else, by its bsg device. A fabric that does
+    /// not answer learns in its own time that the port has gone: no error.
+    LogOut {
+        /// The bsg device of its host.
+        device: PathBuf,
+        /// The port's name.
+        wwpn: Wwn,
+        /// The port's address.
+        fcid: u32,
+    },
 }
 
 impl Op {
@@ -144,6 +154,9 @@ impl Op {
             Self::HearKeeper(at) => ("hear the keeper of", at, None),
             Self::EndKeeper(at) => ("end the keeper of", at, None),
             Self::Echo(port) => ("echo", port, None),
+            Self::LogOut { device, wwpn, .. } => {
+                ("log out", device, Some(wwpn.to_string()))
+            }
             Self::Bar { link, wwpn, fcid } => {
                 let port = format!("{wwpn} at {fcid:#08x}");
                 ("bar commands on", Path::new(link), Some(port))

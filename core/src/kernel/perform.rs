@@ -75,6 +75,9 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
         Op::HearKeeper(dir) => keeper::hear(&at(dir), op),
         Op::EndKeeper(dir) => keeper::end(&at(dir), op),
         Op::Echo(port) => bsg::echo(&at(port), op),
+        Op::LogOut { device, wwpn, fcid } => {
+            Ok(bsg::log_out(&at(device), *wwpn, *fcid, op))
+        }
         Op::ReadDisk(disk) => read_disk(&at(disk)).map_err(|e| op.failed(Cause::of(&e))),
     }
 }

@@ -198,7 +198,7 @@ pub(super) fn closing(found: &Found, disks: &[PathBuf], key: Key) -> Vec<Chain> 
 pub(super) fn logouts(kernel: &dyn Kernel, found: &Found) -> Vec<Chain> {
     let one = |port: &VirtualPort| match found.is_bound(port.wwpn) {
         true => vec![fabric::log_out(port)],
-        false => vec![fabric::delete(kernel, port)],
+        false => fabric::delete(kernel, port),
     };
     found.live().map(one).collect()
 }

@@ -186,7 +186,7 @@ pub(super) fn steps(kernel: &dyn Kernel, group: &Group, here: &Here, key: Key) -
     let own = Step::new("own the disks and make the backstores", own.collect());
     let lit = here.absent.iter().filter_map(|(port, _)| here.found.vport(port.wwpn));
     let lit = lit.filter(|port| port.is_own());
-    let dark = lit.map(|port| vec![fabric::delete(kernel, port)]).collect();
+    let dark = lit.map(|port| fabric::delete(kernel, port)).collect();
     let dark = Step::new("turn the physical port off", dark);
     let create = here.absent.iter().map(|(port, physical)| {
         match here.found.vport(port.wwpn).filter(|vport| !vport.is_own()) {

@@ -102,6 +102,7 @@ fn touched(op: &Op) -> (Option<&Path>, Option<&Path>) {
         | Op::LoadState(path)
         | Op::HearKeeper(path)
         | Op::EndKeeper(path) => (Some(path), None),
+        Op::LogOut { device, .. } => (Some(device), None),
         Op::Keep { device, at } => (Some(device), Some(at)),
         Op::Link { at, to } => (Some(at), Some(to)),
         Op::ReadReservation(disk)

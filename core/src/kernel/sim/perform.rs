@@ -81,6 +81,7 @@ impl San {
                 }
                 Ok(Done::Unchanged)
             }
+            Op::LogOut { wwpn, .. } => Ok(self.own_logs_out(node, *wwpn)),
             Op::LoadState(device) => {
                 let name = device.file_name().unwrap_or_default().to_string_lossy();
                 Ok(Done::State(self.disks.state(&name)))
@@ -202,7 +203,11 @@ impl San {
             | Op::WriteIfAny { .. }
             | Op::Expedite
             | Op::Relax => QUICK,
-            Op::Echo(_) | Op::ReadyBar | Op::Bar { .. } | Op::LiftBar(_) => ROUND_TRIP,
+            Op::Echo(_)
+            | Op::LogOut { .. }
+            | Op::ReadyBar
+            | Op::Bar { .. }
+            | Op::LiftBar(_) => ROUND_TRIP,
             // What is asked of a disk.
             _ => ROUND_TRIP + self.stalled(node).unwrap_or_default(),
         };

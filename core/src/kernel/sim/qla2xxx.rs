@@ -3,6 +3,7 @@
 //! test where the kernel would follow a pointer that leads nowhere.
 
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
 
@@ -245,7 +246,7 @@ impl San {
             panic!("{wwpn} logs out with {what} in flight");
         }
         self.forget_commands_at(node, id);
-        self.left(node, &before);
+        self.left(node, &before, Duration::ZERO);
         self.changes += 1;
     }
 

@@ -162,6 +162,7 @@ impl San {
             ("port_name", format!("0x200052540000000{node}\n")),
             ("node_name", format!("0x100052540000000{node}\n")),
             ("port_state", "Online\n".into()),
+            ("port_id", "0x010200\n".into()),
             ("fabric_name", "0x1000000000000001\n".into()),
             ("max_npiv_vports", "255\n".into()),
             ("npiv_vports_inuse", "0\n".into()),
@@ -213,7 +214,7 @@ impl San {
             std::mem::take(&mut node.ports)
         });
         for port in ports.into_iter().flatten() {
-            self.left(node, &port);
+            self.left(node, &port, Duration::ZERO);
         }
         self.forget_commands_of(node);
         self.changes += 1;

@@ -2,6 +2,7 @@
 //! in to, and what other ports hear of it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 
@@ -11,6 +12,10 @@ use crate::kernel::op::Done;
 use crate::kernel::{Instant, paths};
 use crate::wwn::{Wwn, from_sysfs};
 
+/// How often a port of software FCoE says that it is there, and after how long a silence the
+/// fabric holds it for gone (FC-BB-5: two and a half of these periods).
+const KEEP_ALIVE: Duration = Duration::from_secs(8);
+const AGEING: Duration = Duration::from_secs(20);
 /// The physical port of every node.
 pub(super) const PHYSICAL: &str = "host2";
 
@@ -200,9 +205,30 @@ impl San {
         there.tree.file(paths::fc_host(PHYSICAL, "port_state"), "Linkdown\n");
         if let Some(at) = there.ports.iter().position(|port| port.vport == PHYSICAL) {
             let port = there.ports.remove(at);
-            self.logs_out(node, &port);
+            self.is_idle(node, &port);
+            if port.active {
+                // Nothing was said to the fabric.
+                self.left(node, &port, AGEING);
+            }
         }
         Ok(Done::Changed)
+    }
+
+    /// A physical port logs out of the fabric, and knows nothing of it: told so by the
+    /// fabric at the next keep-alive, it comes again.
+    pub(super) fn own_logs_out(&mut self, node: usize, wwpn: Wwn) -> Done {
+        let there = self.nodes.get_mut(node);
+        let port = there.and_then(|there| {
+            let own = |port: &&mut Port| port.vport == PHYSICAL && port.active;
+            let port = there.ports.iter_mut().filter(|p| p.wwpn == wwpn).find(own)?;
+            port.active = false;
+            port.sessions.clear();
+            Some(port.clone())
+        });
+        let Some(port) = port else { return Done::Unchanged };
+        self.logs_out(node, &port);
+        self.after(KEEP_ALIVE, Event::LoggedIn { node, port: port.id });
+        Done::Changed
     }
 
     /// The fabric's answer to a virtual port's FDISC.
@@ -221,7 +247,7 @@ impl San {
         let wwpn = found.wwpn;
         there.show(port, "Active", "Online");
         self.changes += 1;
-        self.announce(node, wwpn);
+        self.announce(node, wwpn, Duration::ZERO);
         for initiator in 0..self.initiators.len() {
             let time = self.takes(5, 100);
             self.after(time, Event::Meets { node, port, initiator });
@@ -229,10 +255,10 @@ impl San {
     }
 
     /// Tells every other node that a port has come or gone.
-    fn announce(&mut self, node: usize, wwpn: Wwn) {
+    fn announce(&mut self, node: usize, wwpn: Wwn, after: Duration) {
         for other in (0..self.nodes.len()).filter(|other| *other != node) {
             let boots = self.nodes.get(other).map_or(0, |other| other.boots);
-            let time = self.takes(5, 2000);
+            let time = after + self.takes(5, 2000);
             self.after(time, Event::News { node: other, boots, wwpn });
         }
     }
@@ -305,8 +331,13 @@ impl San {
         Ok(Done::Changed)
     }
 
-    #[expect(clippy::panic, reason = "a real kernel would hang")]
     fn logs_out(&mut self, node: usize, port: &Port) {
+        self.is_idle(node, port);
+        self.left(node, port, Duration::ZERO);
+    }
+
+    #[expect(clippy::panic, reason = "a real kernel would hang")]
+    fn is_idle(&self, node: usize, port: &Port) {
         let busy = self.nodes.get(node).is_some_and(|there| self.now < there.busy_until);
         let wwpn = port.wwpn;
         if let Some(what) =
@@ -314,13 +345,12 @@ impl San {
         {
             panic!("{wwpn} logs out with {what} in flight: the kernel hangs for good");
         }
-        self.left(node, port);
-        self.changes += 1;
     }
 
-    /// A port is off the fabric.
-    pub(super) fn left(&mut self, node: usize, port: &Port) {
+    /// A port is off the fabric, which notices it after this time.
+    pub(super) fn left(&mut self, node: usize, port: &Port, after: Duration) {
+        self.changes += 1;
         self.disconnected(port.id, port.wwpn);
-        self.announce(node, port.wwpn);
+        self.announce(node, port.wwpn, after);
     }
 }

@@ -4,7 +4,9 @@
 //! until the group is given back.
 
 use super::two_fabrics::{all_home, bring_up, take_down};
-use super::world::COMMAND;
+use understudy_fabric::control::{Event, What};
+
+use super::world::{COMMAND, Mark};
 use super::{Seen, World, under_load_on};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group};
@@ -43,8 +45,10 @@ pub fn run(world: &World) -> Result<Seen> {
             carried(world, &group, group.home, 0)
         })?;
         progress::during("away by command, and home again", || {
+            let mark = world.mark()?;
             world.move_to(&group, group.partner)?;
             dark(world, &group)?;
+            logged_out(world, mark, &group)?;
             world.move_to(&group, group.home)?;
             load.wait_flow(host)
         })?;
@@ -67,6 +71,18 @@ fn carried(world: &World, group: &Group, node: &str, vports: usize) -> Result<()
     match said.trim() == vports.to_string() {
         true => Ok(()),
         false => Err(Error::other(format!("{node} has {} of {vports}", said.trim()))),
+    }
+}
+
+/// Sees that the port said that it goes: a fabric that has to find out takes so long for it
+/// that commands end with an error.
+fn logged_out(world: &World, since: Mark, group: &Group) -> Result<()> {
+    let said = |event: &Event| {
+        event.event == What::Logout && event.link.as_deref() == Some(group.home)
+    };
+    match world.events(since, Side::B)?.iter().any(said) {
+        true => Ok(()),
+        false => Err(Error::other("the port was turned off and did not log out")),
     }
 }
 
