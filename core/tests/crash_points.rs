@@ -51,6 +51,10 @@ impl Case {
                 cases.extend(Self::of(&setup, &[Start, Stop, Reload], lanes));
             }
             let setup = setup.on_qla2xxx();
+            if luns == 1 {
+                let setup = setup.clone().keeping();
+                cases.extend(Self::of(&setup, &[Start, Restart, Stop, Reload], lanes));
+            }
             for setup in [setup.clone(), setup.with_another()] {
                 if luns <= 2 {
                     let verbs = [Start, Restart, Stop, Reload];
@@ -202,6 +206,7 @@ fn registered(node: &Node) -> Vec<String> {
 fn register(node: &Node) {
     let (port, initiator) = (node.setup.ports[0].parse().unwrap(), initiators()[1]);
     let lun = subject(&node.setup).unwrap();
+    node.kernel.sleep(Duration::from_secs(1));
     assert!(node.san.borrow_mut().register(initiator, port, lun, 7, Some(8)));
     assert_eq!(registered(node), registration(node));
 }

@@ -122,11 +122,14 @@ impl Setup {
         })
     }
 
+    /// The kernel names of every disk that the group owns.
+    pub fn all_disks(&self) -> impl Iterator<Item = &str> {
+        self.disks.iter().map(|(_, name)| name.as_str()).chain(self.state.as_deref())
+    }
+
     pub fn san(&self) -> SharedSan {
-        let names = self.disks.iter().map(|(_, name)| name.as_str());
-        let others = self.beside.iter().flat_map(|other| &other.disks);
-        let names = names.chain(others.map(|(_, name)| name.as_str()));
-        let names: Vec<_> = names.chain(SPARE).chain(self.state.as_deref()).collect();
+        let others = self.beside.iter().flat_map(|other| other.all_disks());
+        let names: Vec<_> = self.all_disks().chain(others).chain(SPARE).collect();
         let mut san = San::new(&names, &initiators());
         san.hba = self.hba;
         Rc::new(RefCell::new(san))

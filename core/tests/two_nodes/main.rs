@@ -6,7 +6,8 @@
 //!
 //! After every step: no disk can be written to by both nodes; no WWPN is logged in twice,
 //! unless fencing lied; a stop that succeeded left nothing; a monitor that said "running"
-//! or "not running" was right. The simulation itself stops a port that logs out with
+//! or "not running" was right; what initiators were told is registered is there where a
+//! start succeeded. The simulation itself stops a port that logs out with
 //! commands in flight, a LUN that is unmapped under a live port, any error that an
 //! initiator would see, and the loss of any write that it was told is done.
 //!
@@ -95,6 +96,7 @@ fn schedules(hba: Hba, usual: u64) {
         tally.partitions,
         tally.fenced,
         tally.lies,
+        tally.registered,
         tally.doubled,
     ] {
         assert!(happened > 0, "something never happened: {tally:#?}");

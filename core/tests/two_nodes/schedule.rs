@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ pub struct Schedule {
     rng: Rng,
     setups: [Rc<Setup>; GROUPS],
     wwpns: [Vec<Wwn>; GROUPS],
+    /// For each group's LUN and initiator what it may have registered, through which port:
+    /// what was answered last, and what was not since.
+    registered: BTreeMap<(usize, u16, Wwn), Vec<Registered>>,
     sides: Vec<Side>,
     /// For each node and group, the agent that acts, and the orders that wait for it.
     agents: [[Option<Acting>; GROUPS]; NODES],
@@ -43,6 +46,9 @@ pub struct Schedule {
     aloud: bool,
     pub tally: Tally,
 }
+
+/// A port and a key, or nothing.
+type Registered = Option<(Wwn, u64)>;
 
 /// An agent at work, and what there was to see meanwhile.
 struct Acting {
@@ -89,6 +95,8 @@ enum Event {
     Boots {
         node: usize,
     },
+    /// An initiator registers a key.
+    Registers,
     Trouble,
 }
 
@@ -96,8 +104,7 @@ impl Schedule {
     pub fn new(seed: u64, hba: Hba, aloud: bool) -> Self {
         let mut rng = Rng::new(seed);
         let setups = [setup(0, &mut rng), setup(1, &mut rng)];
-        let names: Vec<_> =
-            setups.iter().flat_map(|s| &s.disks).map(|(_, n)| n).collect();
+        let names: Vec<_> = setups.iter().flat_map(Setup::all_disks).collect();
         let mut san = San::new(&names, &initiators());
         san.hba = hba;
         let may_lie = rng.one_in(3);
@@ -126,6 +133,7 @@ impl Schedule {
             rng,
             setups: setups.map(Rc::new),
             wwpns,
+            registered: BTreeMap::new(),
             sides: vec![side],
             agents: Default::default(),
             queues: Default::default(),
@@ -142,6 +150,9 @@ impl Schedule {
         for _ in 0..1 + schedule.rng.below(3) {
             let time = Duration::from_millis(schedule.rng.below(16_000));
             schedule.after(time, Event::Trouble);
+        }
+        if schedule.setups.iter().any(|setup| setup.state.is_some()) {
+            schedule.after(Duration::from_secs(1), Event::Registers);
         }
         schedule
     }
@@ -205,6 +216,7 @@ impl Schedule {
             }
             Event::Fenced { side, node, lies } => self.fenced(side, node, lies),
             Event::Boots { node } => self.boots(node),
+            Event::Registers => self.registers(),
             Event::Trouble => self.trouble(),
         }
     }
@@ -442,6 +454,52 @@ impl Schedule {
         }
     }
 
+    /// An initiator registers a key, and may get no answer.
+    fn registers(&mut self) {
+        let group = self.rng.below(GROUPS as u64) as usize;
+        if self.setups[group].state.is_some() {
+            let any = |of: usize, rng: &mut Rng| rng.below(of as u64) as usize;
+            let port = self.wwpns[group][any(self.wwpns[group].len(), &mut self.rng)];
+            let initiator = initiators()[any(INITIATORS.len(), &mut self.rng)];
+            let luns = &self.setups[group].disks;
+            let (lun, _) = luns[any(luns.len(), &mut self.rng)];
+            let key = 1 + self.rng.below(1 << 40);
+            let mut san = self.san.borrow_mut();
+            let answered = san.register(initiator, port, lun, key, None);
+            let may_be =
+                self.registered.entry((group, lun, initiator)).or_insert(vec![None]);
+            if answered {
+                may_be.clear();
+                self.tally.registered += 1;
+            }
+            may_be.push(Some((port, key)));
+        }
+        let time = self.takes(100, 3000);
+        self.after(time, Event::Registers);
+    }
+
+    /// What initiators were told is registered is there, on the node that serves.
+    fn knows_what_was_registered(&self, group: usize) {
+        let san = self.san.borrow();
+        for ((_, lun, initiator), may_be) in
+            self.registered.iter().filter(|((its, ..), _)| *its == group)
+        {
+            let known = san.registered(self.wwpns[group][0], initiators()[0], *lun);
+            let its = format!("initiator_node={initiator},");
+            let mut its = known.iter().filter(|line| line.contains(&its));
+            let (its, again) = (its.next(), its.next());
+            assert_eq!(again, None, "{initiator} is registered twice on {lun}");
+            let is = |key: &Registered| match (its, key) {
+                (Some(line), Some((port, key))) => {
+                    line.contains(&format!("sa_res_key={key},"))
+                        && line.contains(&format!("target_node={port},"))
+                }
+                (its, key) => its.is_none() && key.is_none(),
+            };
+            assert!(may_be.iter().any(is), "{lun}: {its:?} and not one of {may_be:?}");
+        }
+    }
+
     /// The nodes hear each other no more: each goes on by itself.
     fn part(&mut self) {
         let [side] = self.sides.as_slice() else { return };
@@ -487,17 +545,19 @@ impl Schedule {
                     acting.seen_serving,
                     "{name} was started on {node}, and is not there"
                 );
-                for (_, disk) in self.setups[group].disks.iter().filter(|_| !self.may_lie)
-                {
+                for disk in self.setups[group].all_disks().filter(|_| !self.may_lie) {
                     let owned = san.disks.reservation(disk).owned_by(key_of(NAMES[node]));
                     assert!(owned, "{name} was started on {node} without owning {disk}");
+                }
+                if !self.may_lie {
+                    self.knows_what_was_registered(group);
                 }
             }
             (Action::Stop, Answer::Done) => {
                 let left =
                     self.wwpns[group].iter().find(|wwpn| san.has_port(node, **wwpn));
                 assert_eq!(left, None, "{name} was stopped on {node}");
-                for (_, disk) in &self.setups[group].disks {
+                for disk in self.setups[group].all_disks() {
                     let keys = san.disks.reservation(disk).keys;
                     assert!(
                         !keys.contains(&key_of(NAMES[node])),
@@ -541,7 +601,8 @@ impl Schedule {
     }
 }
 
-/// A group at home on a node: one or two LUNs, one or two ports.
+/// A group at home on a node: one or two LUNs, one or two ports, and sometimes a disk for
+/// what initiators register.
 fn setup(home: usize, rng: &mut Rng) -> Setup {
     let (luns, ports) = (1 + rng.below(4) / 3, 1 + rng.below(4) / 3);
     Setup {
@@ -555,6 +616,6 @@ fn setup(home: usize, rng: &mut Rng) -> Setup {
         hba: Hba::Libfc,
         beside: None,
         home: NAMES[home].into(),
-        state: None,
+        state: rng.one_in(4).then(|| format!("sd{}s", NAMES[home])),
     }
 }

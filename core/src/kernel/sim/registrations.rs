@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 
 use super::configfs;
-use super::san::San;
+use super::san::{Node, San};
 use super::tree::{Entry, Tree};
 use crate::kernel::state::Record;
 use crate::kernel::{Done, paths};
@@ -28,10 +28,11 @@ impl San {
         key: u64,
         reserve: Option<u8>,
     ) -> bool {
-        let Some(node) = self.logged_in_at(port).first().copied() else { return false };
-        let Some(tree) = self.nodes.get_mut(node).map(|node| &mut node.tree) else {
-            return false;
+        let has_session = |node: &&mut Node| {
+            node.port(port).is_some_and(|port| port.sessions.contains(&initiator))
         };
+        let Some(node) = self.nodes.iter_mut().find(has_session) else { return false };
+        let tree = &mut node.tree;
         let Some(store) = configfs::store_of(tree, port, initiator, lun) else {
             return false;
         };
