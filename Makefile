@@ -5,10 +5,15 @@ LAB := target/release/understudy-lab
 GUEST ?= array-a
 FAULTS ?= 100
 MINUTES ?= 60
+# Of Debian, beside what tests/lab/setup names itself.
+FAST := tshark zsh fish
+DEB := debhelper
+RPM := rpm
+JUDGE := lintian rpmlint
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak bench test-fast lint lab-up lab-down lab-shell deb rpm packages \
-	wheel dist man compiled setup build image
+	wheel dist man compiled tools setup build image
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -17,7 +22,10 @@ help: ## this list
 demo: ready ## see a node lose its power and its partner serve the same port
 	@$(LAB) demo
 
-test: lint test-fast wheel packages ready ## everything: lint, tests and the lab's scenarios
+# The packages wait for one thread of the compiler, and the tests for the other.
+test: tools lint ## everything: lint, tests and the lab's scenarios
+	@$(MAKE) --no-print-directory --jobs=2 test-fast packages
+	@$(MAKE) --no-print-directory wheel build image
 	@$(LAB) test
 
 soak: ready ## mixed faults under load: FAULTS=100, SEED=...
@@ -28,7 +36,7 @@ bench: ready ## what a group costs, beside others: MINUTES=60 for the slowest
 	@$(LAB) bench-pause
 
 test-fast: ## all that needs no guest; under 3 minutes
-	@tests/lab/setup tshark zsh fish
+	@tests/lab/setup $(FAST)
 	cargo test --quiet --workspace --features understudy-core/sim
 
 lint: ## format, clippy, documentation, licences
@@ -48,16 +56,16 @@ lab-shell: ## a shell in a guest: GUEST=array-a, array-b or host
 	@$(LAB) shell $(GUEST)
 
 deb: compiled ## the package for Debian, in target/deb
-	@tests/lab/setup debhelper
+	@tests/lab/setup $(DEB)
 	@packaging/build deb
 
 rpm: compiled ## the package for Fedora and its kin, in target/rpm
-	@tests/lab/setup rpm
+	@tests/lab/setup $(RPM)
 	@packaging/build rpm
 
 packages: deb rpm ## both, judged: what they have in them, and that anybody gets the same
 	@tests/lab/setup
-	@tests/lab/setup lintian rpmlint
+	@tests/lab/setup $(JUDGE)
 	@packaging/check
 	@packaging/debian12
 
@@ -84,6 +92,10 @@ ready: setup build
 
 setup:
 	@tests/lab/setup
+
+# What all of it needs of this machine, before two of its parts would install it at once.
+tools: setup
+	@tests/lab/setup $(FAST) $(DEB) $(RPM) $(JUDGE)
 
 build:
 	@echo "build: the fabric and the lab"

@@ -22,15 +22,10 @@ use crate::paths;
 use crate::pause::Completions;
 use crate::wire::End;
 
-/// MiB of a round; a LUN has several such parts, taken in turn.
-const ROUND: u32 = 8;
 /// Rounds of one fio; after the last it is started anew.
 const ROUNDS: u32 = 24;
 /// Requests of each LUN that show that it is served.
 const FLOW: u32 = 16;
-/// Requests of each LUN before anything is done to it: a pause has to begin and to end
-/// within what fio has logged.
-const STEADY: u32 = 150;
 /// How long requests may take to get going, on a machine that is busy with other things.
 const GOING: Duration = Duration::from_secs(180);
 /// How long a round may take to end.
@@ -43,9 +38,22 @@ const NOT_WHAT_WAS_WRITTEN: u64 = 84;
 pub enum Pace {
     /// As hard as it can.
     Full,
-    /// In bursts, each as deep as the queue: two emulating processors have to boot a node
-    /// beside it, a hundred times in a long run.
+    /// In bursts, each as deep as the queue: two emulating processors have to do something
+    /// beside it that is long, as to boot a node a hundred times.
     Bursts,
+}
+
+impl Pace {
+    /// MiB of a round; a LUN has several such parts, taken in turn.
+    fn round(self) -> u32 {
+        if self == Self::Full { 8 } else { 4 }
+    }
+
+    /// Requests of each LUN before anything is done to it: a pause has to begin and to end
+    /// within what fio has logged.
+    fn steady(self) -> u32 {
+        if self == Self::Full { 150 } else { 48 }
+    }
 }
 
 /// Load that runs.
@@ -86,7 +94,7 @@ impl<'a> Load<'a> {
                       done";
         let running = host.spawn(script, None);
         let load = Self { lab, running, luns: luns.to_vec() };
-        load.wait_for(host, STEADY)?;
+        load.wait_for(host, pace.steady())?;
         Ok(load)
     }
 
@@ -173,9 +181,10 @@ pub fn verified(host: &Guest, luns: &[Lun], offset: u64) -> Result<()> {
 
 /// fio's job file: for each LUN a chain of rounds, each of which waits for the one before.
 fn jobs(luns: &[Lun], pace: Pace) -> String {
+    let size = pace.round();
     let mut jobs = format!(
         "[global]\nthread\nioengine=libaio\ndirect=1\nrw=randrw\nrwmixread=50\nbs=64k\n\
-         iodepth=16\nsize={ROUND}m\nverify=crc32c\ndo_verify=1\nrandrepeat=0\n\
+         iodepth=16\nsize={size}m\nverify=crc32c\ndo_verify=1\nrandrepeat=0\n\
          log_unix_epoch=1\ndisable_slat=1\ndisable_clat=1\n\
          exec_prerun=test ! -e /tmp/load/stop\n"
     );
@@ -185,7 +194,7 @@ fn jobs(luns: &[Lun], pace: Pace) -> String {
     for round in 0..ROUNDS {
         for Lun { group, device, .. } in luns {
             let name = |round| format!("{group}.{device}.{round}");
-            let offset = round % 6 * ROUND;
+            let offset = round % 6 * size;
             jobs += &format!(
                 "[{}]\nfilename=/dev/{device}\noffset={offset}m\nwrite_lat_log={}\n",
                 name(round),

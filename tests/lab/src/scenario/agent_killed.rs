@@ -10,14 +10,14 @@ use crate::channel::{Event, Running};
 use crate::error::{Error, Result};
 use crate::groups::Group;
 use crate::guest::Guest;
-use crate::load::Load;
+use crate::load::{Load, Pace};
 use crate::progress;
 use crate::wire::End;
 
 /// The scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
-    under_load(world, |load| {
+    under_load(world, Pace::Full, |load| {
         in_a_start(world, load, group)?;
         in_a_stop(world, load, group)
     })

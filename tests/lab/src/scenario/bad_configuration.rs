@@ -6,6 +6,7 @@ use super::world::{COMMAND, client, fabric};
 use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
 use crate::guest::Guest;
+use crate::load::Pace;
 use crate::plan::Side;
 use crate::progress;
 use crate::shelf;
@@ -22,7 +23,7 @@ struct Mistake {
 pub fn run(world: &World) -> Result<Seen> {
     let [_, other] = &world.groups;
     let stranger = Stranger::new();
-    under_load(world, |_| {
+    under_load(world, Pace::Full, |_| {
         let node = world.node(other.home)?;
         for mistake in mistakes(&stranger) {
             let step = progress::step(mistake.what);

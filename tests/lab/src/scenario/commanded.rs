@@ -6,13 +6,14 @@ use crate::cluster;
 use crate::error::{Error, Result};
 use crate::groups::Group;
 use crate::guest::Guest;
+use crate::load::Pace;
 use crate::plan::ARRAYS;
 use crate::progress;
 
 /// The scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, other] = &world.groups;
-    under_load(world, |load| {
+    under_load(world, Pace::Bursts, |load| {
         let node = world.node(group.home)?;
         progress::during("wrong use: a line, and a code", || refusals(node, group))?;
         progress::during("what only looks", || looks(node, group, other))?;

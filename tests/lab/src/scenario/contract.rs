@@ -7,6 +7,7 @@ use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
 use crate::groups::Group;
 use crate::guest::Guest;
+use crate::load::Pace;
 use crate::progress;
 
 /// `ocf-tester` calls the agent some thirty times.
@@ -17,7 +18,7 @@ const OLD_DTD: &str = "Your agent produces meta-data which does not conform";
 /// The scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
-    under_load(world, |_| {
+    under_load(world, Pace::Bursts, |_| {
         let node = world.node(group.home)?;
         progress::during("crm_resource --validate, --show-metadata", || {
             validate(node, group)

@@ -8,7 +8,7 @@ use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group};
 use crate::guest::Guest;
-use crate::load::Load;
+use crate::load::{Load, Pace};
 use crate::plan::Side;
 use crate::progress;
 
@@ -19,7 +19,7 @@ const FLAP: Duration = Duration::from_secs(1);
 /// down moves the group that runs on it, and its return moves nothing.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
-    let seen = under_load(world, |load| {
+    let seen = under_load(world, Pace::Full, |load| {
         let mark = world.mark()?;
         progress::during("watch begun anew, nothing moves", || {
             let restart = format!("crm_resource -r {} --restart", groups::WATCH);
@@ -83,7 +83,7 @@ pub fn both(world: &World) -> Result<Seen> {
     if (boots(a.home)?, boots(b.home)?) != before {
         return Err(Error::other("a node was fenced"));
     }
-    under_load(world, |load| {
+    under_load(world, Pace::Full, |load| {
         world.giveback()?;
         load.wait_flow(world.lab.host()?)?;
         Ok(vec![b.clone()])

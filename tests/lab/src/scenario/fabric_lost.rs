@@ -7,7 +7,7 @@ use super::{Seen, World, under_load_on};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group};
 use crate::guest::Guest;
-use crate::load::Load;
+use crate::load::{Load, Pace};
 use crate::plan::{ARRAYS, SIDES, Side};
 use crate::{multipath, progress};
 
@@ -15,7 +15,7 @@ use crate::{multipath, progress};
 pub fn run(world: &World) -> Result<Seen> {
     let group = groups::pair();
     let luns = begin(world, &group)?;
-    under_load_on(world, &luns, |load| {
+    under_load_on(world, &luns, Pace::Bursts, |load| {
         let before = boots(world)?;
         everybody(world, load, &group)?;
         one_node(world, load, &group)?;

@@ -8,6 +8,7 @@ use super::world::COMMAND;
 use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
 use crate::groups::Group;
+use crate::load::Pace;
 use crate::{paths, progress};
 
 /// The time that the recipes give, and the one that is tried.
@@ -19,7 +20,7 @@ const RECIPE: Duration = Duration::from_secs(240);
 pub fn run(world: &World) -> Result<Seen> {
     let page = paths::read(&paths::workspace().join("docs/giveback.md"))?;
     let [group, _] = &world.groups;
-    under_load(world, |load| {
+    under_load(world, Pace::Bursts, |load| {
         let partner = world.node(group.partner)?;
         let follow = |shell: &str, policy: &str| {
             let recipe = block(&page, &format!("{shell} {policy}"))

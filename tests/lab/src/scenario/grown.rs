@@ -5,6 +5,7 @@ use super::world::COMMAND;
 use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group};
+use crate::load::Pace;
 use crate::{load, progress, shelf};
 
 /// The scenario.
@@ -18,7 +19,7 @@ pub fn run(world: &World) -> Result<Seen> {
         .find(|lun| lun.number == last)
         .ok_or_else(|| Error::other("the initiator does not see its last LUN"))?;
     let end = shelf::MEBIBYTES;
-    under_load(world, |flow| {
+    under_load(world, Pace::Full, |flow| {
         progress::during("the disk grows, and the node that serves it notices", || {
             shelf::grow(host, &disk)?;
             notice(world, group, &disk)

@@ -11,7 +11,7 @@ use super::{Seen, World, under_load};
 use crate::channel::{Event, Running};
 use crate::error::{Error, Result};
 use crate::groups::Group;
-use crate::load::Load;
+use crate::load::{Load, Pace};
 use crate::plan::ARRAYS;
 use crate::progress;
 
@@ -20,7 +20,7 @@ const CABLE: &str = "cluster0";
 
 /// The scenario.
 pub fn run(world: &World) -> Result<Seen> {
-    under_load(world, |load| strike(world, load))
+    under_load(world, Pace::Full, |load| strike(world, load))
 }
 
 /// Pulls the cable between the nodes.

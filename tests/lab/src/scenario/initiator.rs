@@ -5,6 +5,7 @@ use super::world::COMMAND;
 use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
 use crate::groups::Group;
+use crate::load::Pace;
 use crate::{groups, progress};
 
 /// Its port name, which is that of a virtual port of the host's.
@@ -19,7 +20,7 @@ pub fn run(world: &World) -> Result<Seen> {
     let allowed = group.parameter("initiators").unwrap_or_default();
     let host = world.lab.host()?;
     let luns = group.disks().len();
-    under_load(world, |load| {
+    under_load(world, Pace::Full, |load| {
         progress::during("an initiator that is not allowed finds nothing", || {
             let found = host.run(&arrive(group, 0), COMMAND)?;
             expect(found.trim().is_empty(), "it found", &found)

@@ -6,6 +6,7 @@ use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group, Lun};
 use crate::guest::Guest;
+use crate::load::Pace;
 use crate::{load, progress, shelf};
 
 /// The scenario.
@@ -20,7 +21,7 @@ pub fn run(world: &World) -> Result<Seen> {
         groups::specs(all.take(own + more)).join(" ")
     };
     let more = shelf::spares().len();
-    under_load(world, |flow| {
+    under_load(world, Pace::Full, |flow| {
         let step = progress::step(format!("{more} LUNs come"));
         world.set_parameter(group, "disks", &disks(more))?;
         host.run(groups::SCAN, COMMAND)?;

@@ -159,19 +159,21 @@ pub fn judge(world: &World, since: Mark, load: &Outcome, may_hang: bool) -> Resu
 /// pause of the groups that `act` says have moved.
 fn under_load(
     world: &World,
+    pace: Pace,
     act: impl FnOnce(&Load) -> Result<Vec<Group>>,
 ) -> Result<Seen> {
-    under_load_on(world, &world.luns()?, act)
+    under_load_on(world, &world.luns()?, pace, act)
 }
 
 /// The same on these LUNs alone.
 fn under_load_on(
     world: &World,
     luns: &[Lun],
+    pace: Pace,
     act: impl FnOnce(&Load) -> Result<Vec<Group>>,
 ) -> Result<Seen> {
     let load = progress::during("load: requests complete on every LUN", || {
-        Load::start(&world.lab, luns, Pace::Full)
+        Load::start(&world.lab, luns, pace)
     })?;
     let moved = act(&load)?;
     let outcome = progress::during("load: every write read back", || {

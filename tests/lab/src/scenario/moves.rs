@@ -3,22 +3,22 @@
 use super::{Seen, World, under_load};
 use crate::error::Result;
 use crate::groups::Group;
-use crate::load::Load;
+use crate::load::{Load, Pace};
 use crate::progress;
 
 /// move-and-giveback: three rounds there and back.
 pub fn three_rounds(world: &World) -> Result<Seen> {
-    rounds(world, 3)
+    rounds(world, Pace::Full, 3)
 }
 
 /// Ten rounds: twenty moves in a row.
 pub fn twenty(world: &World) -> Result<Seen> {
-    rounds(world, 10)
+    rounds(world, Pace::Bursts, 10)
 }
 
-fn rounds(world: &World, rounds: u32) -> Result<Seen> {
+fn rounds(world: &World, pace: Pace, rounds: u32) -> Result<Seen> {
     let [group, _] = &world.groups;
-    under_load(world, |load| {
+    under_load(world, pace, |load| {
         for round in 1..=rounds {
             let step = progress::step(format!("move {round}: to the partner and home"));
             there_and_back(world, load, group)?;

@@ -6,6 +6,7 @@ use super::{Seen, World, moves, under_load};
 use crate::error::{Error, Result};
 use crate::groups::Group;
 use crate::guest::Guest;
+use crate::load::Pace;
 use crate::plan::ARRAYS;
 use crate::progress;
 
@@ -44,7 +45,7 @@ const METRICS: &str = "set -e
 /// move as before.
 pub fn upgrade(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
-    under_load(world, |load| {
+    under_load(world, Pace::Bursts, |load| {
         let mark = world.mark()?;
         for name in ARRAYS {
             let node = world.node(name)?;
@@ -71,7 +72,7 @@ pub fn upgrade(world: &World) -> Result<Seen> {
 /// package-remove: refused while the group is here; done when it has gone.
 pub fn remove(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
-    under_load(world, |load| {
+    under_load(world, Pace::Bursts, |load| {
         let home = world.node(group.home)?;
         let mark = world.mark()?;
         progress::during("refused while a group is served", || refused(home, group))?;

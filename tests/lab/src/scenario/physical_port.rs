@@ -10,6 +10,7 @@ use super::world::{COMMAND, Mark};
 use super::{Seen, World, under_load_on};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group};
+use crate::load::Pace;
 use crate::plan::Side;
 use crate::progress;
 
@@ -26,7 +27,7 @@ pub fn run(world: &World) -> Result<Seen> {
         carried(world, &group, group.home, 0)?;
         groups::luns_of(host, &group, group.disks().len(), COMMAND)
     })?;
-    let seen = under_load_on(world, &luns, |load| {
+    let seen = under_load_on(world, &luns, Pace::Bursts, |load| {
         let mark = world.mark()?;
         world.cut_power(group.home)?;
         progress::during("a virtual port of its partner has its names", || {

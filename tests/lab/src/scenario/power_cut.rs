@@ -6,7 +6,7 @@ use super::world::wall;
 use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
 use crate::groups::Group;
-use crate::load::Load;
+use crate::load::{Load, Pace};
 use crate::progress;
 
 /// The last event: after it the load comes to its end.
@@ -44,7 +44,7 @@ pub fn play(world: &World, tell: impl Fn(&Story)) -> Result<(Seen, Story)> {
     // The node whose fence strikes at once; the other's waits, for the case of a split.
     let [_, group] = &world.groups;
     let mut story = Story { before: world.serving(group)?, ..Story::default() };
-    let seen = under_load(world, |load| {
+    let seen = under_load(world, Pace::Full, |load| {
         act(world, load, group, &mut story, &tell)?;
         Ok(vec![group.clone()])
     })?;

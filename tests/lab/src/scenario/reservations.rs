@@ -12,9 +12,9 @@ use crate::groups::Group;
 use crate::plan::{ARRAYS, HOST, Side, guests};
 use crate::progress;
 
-/// How often the power is cut, where `UNDERSTUDY_ROUNDS` does not say so: each time a node
-/// boots, for a minute.
-const ROUNDS: u32 = 3;
+/// How often the power is cut, where `UNDERSTUDY_ROUNDS` does not say so: of each node once.
+/// Each time one boots, for a minute.
+const ROUNDS: u32 = 2;
 /// The second and the third initiator: virtual ports of the host's.
 const GUESTS: [&str; 2] = ["200175640000000e", "200175640000000f"];
 /// Their node name.

@@ -6,13 +6,13 @@ use super::world::COMMAND;
 use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
 use crate::groups::Group;
-use crate::load::Load;
+use crate::load::{Load, Pace};
 use crate::{progress, shelf};
 
 /// The scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
-    under_load(world, |load| strike(world, load, group))
+    under_load(world, Pace::Full, |load| strike(world, load, group))
 }
 
 /// Hangs a group's first disk, and commands a move.

@@ -5,6 +5,7 @@ use super::two_fabrics::{all_home, begin, wait_port};
 use super::{Seen, World, under_load_on};
 use crate::error::Result;
 use crate::groups;
+use crate::load::Pace;
 use crate::plan::{SIDES, Side};
 use crate::{multipath, progress};
 
@@ -14,7 +15,7 @@ pub fn run(world: &World) -> Result<Seen> {
     let luns = begin(world, &group)?;
     let (host, home) = (world.lab.host()?, world.node(group.home)?);
     let paths = luns.len() * SIDES.len();
-    under_load_on(world, &luns, |load| {
+    under_load_on(world, &luns, Pace::Full, |load| {
         let mark = world.mark()?;
         world.cut_power(group.home)?;
         progress::during("its partner serves it in both fabrics", || {

@@ -187,8 +187,9 @@ impl World {
         }
     }
 
-    /// Commands a move through Pacemaker and waits until the cluster has done it. The
-    /// rule that the move leaves behind is taken away again.
+    /// Commands a move through Pacemaker and waits until the cluster has done it; not as
+    /// `crm_resource --wait` does, which looks every other second. The rule that the move
+    /// leaves behind is taken away again.
     ///
     /// # Errors
     /// The group does not get there.
@@ -196,7 +197,7 @@ impl World {
         let mark = self.mark()?;
         self.order_move(group, node)?;
         let login = self.wait_served(mark, group, node)?;
-        self.node(group.partner)?.run("crm_resource --wait", COMMAND)?;
+        self.wait_runs_on(group, node)?;
         self.forget_move(group)?;
         Ok(login)
     }
