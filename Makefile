@@ -22,10 +22,10 @@ help: ## this list
 demo: ready ## see a node lose its power and its partner serve the same port
 	@$(LAB) demo
 
-# The packages wait for one thread of the compiler, and the tests for the other.
+# Two at once: each waits now for one thread of the compiler, now for the network.
 test: tools lint ## everything: lint, tests and the lab's scenarios
-	@$(MAKE) --no-print-directory --jobs=2 test-fast packages
-	@$(MAKE) --no-print-directory wheel build image
+	@$(MAKE) --no-print-directory --jobs=2 test-fast packages wheel build
+	@$(MAKE) --no-print-directory image
 	@$(LAB) test
 
 soak: ready ## mixed faults under load: FAULTS=100, SEED=...

@@ -24,8 +24,6 @@ use crate::wire::End;
 
 /// Rounds of one fio; after the last it is started anew.
 const ROUNDS: u32 = 24;
-/// Requests of each LUN that show that it is served.
-const FLOW: u32 = 16;
 /// How long requests may take to get going, on a machine that is busy with other things.
 const GOING: Duration = Duration::from_secs(180);
 /// How long a round may take to end.
@@ -49,6 +47,11 @@ impl Pace {
         if self == Self::Full { 8 } else { 4 }
     }
 
+    /// Requests of each LUN that show that it is served.
+    fn flow(self) -> u32 {
+        if self == Self::Full { 16 } else { 4 }
+    }
+
     /// Requests of each LUN before anything is done to it: a pause has to begin and to end
     /// within what fio has logged.
     fn steady(self) -> u32 {
@@ -62,6 +65,7 @@ pub struct Load<'a> {
     lab: &'a Lab,
     running: crate::channel::Running,
     luns: Vec<Lun>,
+    pace: Pace,
 }
 
 /// What became of it.
@@ -93,7 +97,7 @@ impl<'a> Load<'a> {
                           cd ..
                       done";
         let running = host.spawn(script, None);
-        let load = Self { lab, running, luns: luns.to_vec() };
+        let load = Self { lab, running, luns: luns.to_vec(), pace };
         load.wait_for(host, pace.steady())?;
         Ok(load)
     }
@@ -103,7 +107,7 @@ impl<'a> Load<'a> {
     /// # Errors
     /// One hangs, or its load has ended.
     pub fn wait_flow(&self, host: &Guest) -> Result<()> {
-        self.wait_for(host, FLOW)
+        self.wait_for(host, self.pace.flow())
     }
 
     fn wait_for(&self, host: &Guest, requests: u32) -> Result<()> {

@@ -17,6 +17,17 @@ const EXPEDITED: &str = "/sys/kernel/rcu_expedited";
 
 type Done = Result<(), String>;
 
+/// What a LUN is to look like.
+const PRESENTED: [(&str, &str); 7] = [
+    ("wwn/vendor_id", "LIO-ORG"),
+    ("wwn/product_id", "IBLOCK"),
+    ("wwn/revision", "4.0"),
+    ("attrib/is_nonrot", "1"),
+    ("attrib/max_write_same_len", "65535"),
+    ("attrib/emulate_tpu", "0"),
+    ("attrib/emulate_tpws", "0"),
+];
+
 /// Starts or stops a group of so many LUNs, so many of them at once.
 pub fn limit(action: &str, luns: usize, lanes: usize) -> Done {
     match action {
@@ -42,6 +53,9 @@ fn start(luns: usize, lanes: usize) -> Done {
         write(store.join("udev_path"), &disk(lun))?;
         write(store.join("wwn/vpd_unit_serial"), &format!("{lun:032x}"))?;
         write(store.join("enable"), "1")?;
+        for (name, value) in PRESENTED {
+            write(store.join(name), value)?;
+        }
         let exported = tpg().join("lun").join(format!("lun_{lun}"));
         link(&exported, &store)?;
         link(&acl.join(format!("lun_{lun}")), &exported)

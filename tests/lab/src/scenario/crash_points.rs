@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::progress;
 
 /// Of so many points one is tried.
-const SAMPLE: u32 = 4;
+const SAMPLE: u32 = 6;
 /// No action has so many operations.
 const END: u32 = 99;
 /// A handful of calls of the agent for each point.

@@ -12,7 +12,7 @@ use crate::load::Pace;
 use crate::{paths, progress};
 
 /// The time that the recipes give, and the one that is tried.
-const TIMES: (&str, Duration) = ("300", Duration::from_secs(20));
+const TIMES: (&str, Duration) = ("300", Duration::from_secs(10));
 /// A handful of commands of an interpreted language on an emulated processor.
 const RECIPE: Duration = Duration::from_secs(240);
 
