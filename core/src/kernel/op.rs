@@ -43,6 +43,14 @@ pub enum Op {
         /// All of what is written.
         text: String,
     },
+    /// Write several attributes of a directory, one after the other: where they are many
+    /// they cost less so than one by one.
+    WriteAll {
+        /// The directory.
+        dir: PathBuf,
+        /// Names below it, and what is written.
+        values: Vec<(String, String)>,
+    },
     /// Read the registered keys and the reservation of a disk.
     ReadReservation(PathBuf),
     /// Register a key, replacing any that this node has there (on every path).
@@ -137,6 +145,10 @@ impl Op {
             Self::Write { path, text } | Self::WriteIfAny { path, text } => {
                 ("write", path, Some(text.trim_end().to_owned()))
             }
+            Self::WriteAll { dir, values } => {
+                let each = values.iter().map(|(name, text)| format!("{name}={text}"));
+                ("write in", dir, Some(each.collect::<Vec<_>>().join(" ")))
+            }
             Self::ReadReservation(disk) => ("read reservation of", disk, None),
             Self::Register { disk, key } => ("register", disk, Some(key.to_string())),
             Self::Unregister { disk, key } => ("unregister", disk, Some(key.to_string())),
@@ -165,6 +177,17 @@ impl Op {
                 ("lift the bar in", Path::new("nftables"), Some(wwpn.to_string()))
             }
         }
+    }
+
+    /// The writes that an [`Op::WriteAll`] comes to, one by one; none of any other.
+    pub fn writes(&self) -> impl Iterator<Item = Self> {
+        let (dir, values) = match self {
+            Self::WriteAll { dir, values } => (dir.as_path(), values.as_slice()),
+            _ => (Path::new(""), [].as_slice()),
+        };
+        values
+            .iter()
+            .map(|(name, text)| Self::Write { path: dir.join(name), text: text.clone() })
     }
 
     /// This operation as an error.

@@ -55,6 +55,15 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
             }
             done => done.map_err(|cause| op.failed(cause)),
         },
+        Op::WriteAll { dir, values } => {
+            let dir = at(dir);
+            for (number, (name, text)) in values.iter().enumerate() {
+                write_once(&dir.join(name), text).map_err(|cause| {
+                    op.writes().nth(number).as_ref().unwrap_or(op).failed(cause)
+                })?;
+            }
+            Ok(Done::Changed)
+        }
         Op::ReadReservation(disk) => scsi::read_reservation(&at(disk)),
         Op::Register { disk, key } => scsi::register(&at(disk), None, *key),
         Op::Unregister { disk, key } => scsi::register(&at(disk), Some(*key), Key(0)),

@@ -101,17 +101,16 @@ const PRESENTED: [(&str, &str); 7] = [
 ];
 
 fn make(group: &Group, disk: &Disk, path: &Path) -> Chain {
-    let mut chain = vec![
+    let presented = PRESENTED.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    vec![
         Op::MakeDir(path.to_owned()),
         write(path, "control", format!("udev_path={}", disk.node.display())),
         write(path, "udev_path", disk.node.display().to_string()),
         write(path, "wwn/vpd_unit_serial", disk.unit_serial(group.wwnn)),
         // It fills in what is its own idea of the rest (`target_configure_device`).
         write(path, "enable", "1".into()),
-    ];
-    let presented = PRESENTED.iter();
-    chain.extend(presented.map(|(name, value)| write(path, name, (*value).to_owned())));
-    chain
+        Op::WriteAll { dir: path.to_owned(), values: presented.to_vec() },
+    ]
 }
 
 /// The LUNs of each port: a chain for each disk, so that its ports come in their order.

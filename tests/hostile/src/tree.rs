@@ -103,6 +103,7 @@ fn touched(op: &Op) -> (Option<&Path>, Option<&Path>) {
         | Op::HearKeeper(path)
         | Op::EndKeeper(path) => (Some(path), None),
         Op::LogOut { device, .. } => (Some(device), None),
+        Op::WriteAll { dir, .. } => (Some(dir), None),
         Op::Keep { device, at } => (Some(device), Some(at)),
         Op::Link { at, to } => (Some(at), Some(to)),
         Op::ReadReservation(disk)

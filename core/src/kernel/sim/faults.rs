@@ -115,7 +115,9 @@ fn errnos(op: &Op) -> &'static [Errno] {
         Op::Write { path, .. } if path.ends_with("enable") => {
             &[EBUSY, ENODEV, EINVAL, ENOENT, EIO, EEXIST]
         }
-        Op::Write { .. } => &[EINVAL, ENODEV, ENOENT, EACCES, ENOMEM],
+        Op::Write { .. } | Op::WriteAll { .. } => {
+            &[EINVAL, ENODEV, ENOENT, EACCES, ENOMEM]
+        }
         Op::WriteIfAny { .. } => &[EINVAL, ENODEV, ENOMEM],
         Op::ReadReservation(_)
         | Op::Register { .. }

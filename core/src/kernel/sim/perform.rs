@@ -57,6 +57,12 @@ impl San {
             Op::WriteIfAny { path, text } => {
                 configfs::write_port(tree, path, text).map_err(errno)
             }
+            Op::WriteAll { dir, values } => {
+                for (name, text) in values {
+                    configfs::write(tree, &dir.join(name), text).map_err(errno)?;
+                }
+                Ok(Done::Changed)
+            }
             Op::ReadDisk(disk) => tree.read(disk).map(|_| Done::Unchanged).map_err(errno),
             Op::Rescan(disk) => {
                 let name = disk.file_name().unwrap_or_default().to_string_lossy();
@@ -201,6 +207,7 @@ impl San {
             | Op::Unlink(_)
             | Op::Write { .. }
             | Op::WriteIfAny { .. }
+            | Op::WriteAll { .. }
             | Op::Expedite
             | Op::Relax => QUICK,
             Op::Echo(_)
