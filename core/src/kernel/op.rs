@@ -179,17 +179,6 @@ impl Op {
         }
     }
 
-    /// The writes that an [`Op::WriteAll`] comes to, one by one; none of any other.
-    pub fn writes(&self) -> impl Iterator<Item = Self> {
-        let (dir, values) = match self {
-            Self::WriteAll { dir, values } => (dir.as_path(), values.as_slice()),
-            _ => (Path::new(""), [].as_slice()),
-        };
-        values
-            .iter()
-            .map(|(name, text)| Self::Write { path: dir.join(name), text: text.clone() })
-    }
-
     /// This operation as an error.
     pub fn failed(&self, cause: Cause) -> KernelError {
         let (action, path, value) = self.parts();

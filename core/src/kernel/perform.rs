@@ -56,10 +56,10 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
             done => done.map_err(|cause| op.failed(cause)),
         },
         Op::WriteAll { dir, values } => {
-            let dir = at(dir);
-            for (number, (name, text)) in values.iter().enumerate() {
-                write_once(&dir.join(name), text).map_err(|cause| {
-                    op.writes().nth(number).as_ref().unwrap_or(op).failed(cause)
+            for (name, text) in values {
+                let path = dir.join(name);
+                write_once(&at(&path), text).map_err(|cause| {
+                    Op::Write { path, text: text.clone() }.failed(cause)
                 })?;
             }
             Ok(Done::Changed)

@@ -343,6 +343,22 @@ mod tests {
         assert!(matches!(error.cause, Cause::LeadsTo(_)), "{error}");
     }
 
+    #[test]
+    fn of_several_attributes_the_one_that_fails_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("d")).unwrap();
+        fs::write(root.path().join("d/one"), "").unwrap();
+        let values = [("one", "1"), ("two", "2")].map(|(n, v)| (n.into(), v.into()));
+        let all = Op::WriteAll { dir: "/d".into(), values: values.to_vec() };
+        let results = RealKernel::new(root.path()).run(&[vec![all]], soon());
+        let error = results[0].failed.clone().unwrap();
+        assert_eq!(
+            (error.path.as_path(), error.value.as_deref()),
+            (Path::new("/d/two"), Some("2"))
+        );
+        assert_eq!(fs::read_to_string(root.path().join("d/one")).unwrap(), "1");
+    }
+
     /// A FIFO without a reader hangs the writer's open, as a kernel that does not answer.
     #[test]
     fn a_write_that_hangs_is_reported_in_time_and_the_rest_goes_on() {

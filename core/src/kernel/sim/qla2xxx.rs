@@ -247,7 +247,6 @@ impl San {
         }
         self.forget_commands_at(node, id);
         self.left(node, &before, Duration::ZERO);
-        self.changes += 1;
     }
 
     /// `qla24xx_disable_vp` and `qla24xx_enable_vp`.

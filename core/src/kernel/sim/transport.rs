@@ -205,7 +205,7 @@ impl San {
         there.tree.file(paths::fc_host(PHYSICAL, "port_state"), "Linkdown\n");
         if let Some(at) = there.ports.iter().position(|port| port.vport == PHYSICAL) {
             let port = there.ports.remove(at);
-            self.is_idle(node, &port);
+            self.must_be_idle(node, &port);
             if port.active {
                 // Nothing was said to the fabric.
                 self.left(node, &port, AGEING);
@@ -332,12 +332,12 @@ impl San {
     }
 
     fn logs_out(&mut self, node: usize, port: &Port) {
-        self.is_idle(node, port);
+        self.must_be_idle(node, port);
         self.left(node, port, Duration::ZERO);
     }
 
     #[expect(clippy::panic, reason = "a real kernel would hang")]
-    fn is_idle(&self, node: usize, port: &Port) {
+    fn must_be_idle(&self, node: usize, port: &Port) {
         let busy = self.nodes.get(node).is_some_and(|there| self.now < there.busy_until);
         let wwpn = port.wwpn;
         if let Some(what) =

@@ -17,7 +17,7 @@ const EXPEDITED: &str = "/sys/kernel/rcu_expedited";
 
 type Done = Result<(), String>;
 
-/// What a LUN is to look like.
+/// What a LUN is to look like: as the agent writes it, whose code has no part in the bare loop.
 const PRESENTED: [(&str, &str); 7] = [
     ("wwn/vendor_id", "LIO-ORG"),
     ("wwn/product_id", "IBLOCK"),

@@ -3,9 +3,9 @@
 //! virtual port of the partner's with its names. Back again, the node's port stays dark
 //! until the group is given back.
 
-use super::two_fabrics::{all_home, bring_up, take_down};
 use understudy_fabric::control::{Event, What};
 
+use super::two_fabrics::{all_home, bring_up, take_down};
 use super::world::{COMMAND, Mark};
 use super::{Seen, World, under_load_on};
 use crate::error::{Error, Result};
