@@ -23,7 +23,7 @@ impl Image {
     /// The kernel.
     #[must_use]
     pub fn kernel(&self) -> PathBuf {
-        self.folder.join("vmlinuz")
+        self.folder.join("vmlinux")
     }
 
     /// The initramfs.
