@@ -7,13 +7,16 @@ use crate::bmc::{PASSWORD, USER};
 use crate::error::Result;
 use crate::guest::Guest;
 use crate::plan::{ARRAYS, MACHINE, cluster_address};
+use crate::{share, speed};
 
-/// Corosync's token, in milliseconds: emulated nodes starve for a second at times.
-pub const TOKEN_MS: u32 = 3000;
+/// For how long Corosync hears nothing before it gives a node up: emulated nodes starve for
+/// a second at times.
+pub const TOKEN: Duration = Duration::from_secs(3);
 
 /// `corosync.conf`.
 #[must_use]
-pub fn corosync_conf() -> String {
+pub fn corosync_conf(token: Duration) -> String {
+    let token = token.as_millis();
     let mut nodes = String::new();
     for (number, name) in (1..).zip(ARRAYS) {
         let address = cluster_address(name);
@@ -25,7 +28,7 @@ pub fn corosync_conf() -> String {
     }
     format!(
         "totem {{\n    version: 2\n    cluster_name: understudy\n    transport: knet\n    \
-         crypto_cipher: none\n    crypto_hash: none\n    token: {TOKEN_MS}\n}}\n\
+         crypto_cipher: none\n    crypto_hash: none\n    token: {token}\n}}\n\
          nodelist {{\n{nodes}}}\n\
          quorum {{\n    provider: corosync_votequorum\n    two_node: 1\n}}\n\
          logging {{\n    to_stderr: no\n    to_syslog: no\n    to_logfile: yes\n    \
@@ -90,6 +93,25 @@ fn property(to: &mut String, id: &str, name: &str, value: &str) {
     let _ = write!(to, "<nvpair id=\"{id}-{name}\" name=\"{name}\" value=\"{value}\"/>");
 }
 
+/// Has both nodes as patient with one another as this machine is slow, now and after each
+/// boot.
+///
+/// # Errors
+/// Corosync does not take it.
+pub fn be_patient(nodes: [&Guest; 2]) -> Result<()> {
+    for node in nodes {
+        share::corosync(node.name(), speed::stretch(TOKEN), &node.machine().folders)?;
+        let script = format!(
+            "cp /lab/{}/files/etc/corosync/corosync.conf /etc/corosync/",
+            node.name()
+        );
+        node.run(&script, Duration::from_secs(20))?;
+    }
+    // One tells the other.
+    let [node, _] = nodes;
+    node.run("corosync-cfgtool -R", Duration::from_secs(20)).map(drop)
+}
+
 /// Waits until `count` nodes are online, as `node` sees it.
 ///
 /// # Errors
@@ -109,7 +131,7 @@ pub fn wait_online(node: &Guest, count: usize, time: Duration) -> Result<()> {
 /// # Errors
 /// It still has at the end of that time.
 pub fn wait_idle(node: &Guest, time: Duration) -> Result<()> {
-    let seconds = time.as_secs();
+    let seconds = speed::stretch(time).as_secs();
     let script = format!("crm_resource --wait --timeout={seconds}s");
     explain(node, node.run(&script, time).map(drop))
 }

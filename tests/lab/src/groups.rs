@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::plan::{ARRAYS, HOST, SIDES, Side, guests};
 use crate::shelf::{self, Disk};
+use crate::speed;
 
 /// A takeover group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,12 +253,16 @@ const FORGET: &str = "forget() {
     }";
 
 fn apply(node: &Guest, tables: &str, change: &str) -> Result<()> {
-    let script = format!(
+    let configure = format!(
         "cat > /run/groups.toml <<'GROUPS'\n{tables}GROUPS\n\
          understudy configure --format xml /run/groups.toml > /run/groups.xml &&
-         {change} && cibadmin --modify --allow-create --scope configuration -x /run/groups.xml"
+         {change} && cat /run/groups.xml"
     );
-    node.run(&script, Duration::from_secs(60)).map(drop)
+    let xml = speed::stretch_times(&node.run(&configure, Duration::from_secs(60))?);
+    let apply = format!(
+        "cibadmin --modify --allow-create --scope configuration -p <<'XML'\n{xml}\nXML"
+    );
+    node.run(&apply, Duration::from_secs(60)).map(drop)
 }
 
 /// Stops resources and takes them out of the configuration, with their rules.

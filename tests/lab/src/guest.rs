@@ -11,6 +11,7 @@ use crate::child::Owned;
 use crate::error::{Error, Result};
 use crate::qemu::Machine;
 use crate::qmp::Qmp;
+use crate::speed;
 use crate::wire::End;
 
 /// How much of a command's output explains its failure.
@@ -162,7 +163,7 @@ impl Guest {
     /// # Errors
     /// It does not in that time.
     pub fn wait_up(&self, time: Duration) -> Result<String> {
-        self.channel.wait_up(self.name(), time)
+        self.channel.wait_up(self.name(), speed::stretch(time))
     }
 
     /// The boot that takes commands now, if one does.
@@ -183,9 +184,11 @@ impl Guest {
         self.channel.spawn(argv, timeout)
     }
 
-    /// Runs a shell script to its end, whatever that is.
+    /// Runs a shell script to its end, whatever that is. The time is that of a machine of
+    /// speed 1.
     #[must_use]
     pub fn try_run(&self, script: &str, timeout: Duration) -> Output {
+        let timeout = speed::stretch(timeout);
         let running = self.spawn(script, Some(timeout));
         // The guest keeps the time; this is for a guest that no longer answers.
         let deadline = Instant::now() + timeout + Duration::from_secs(15);

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 
@@ -17,12 +17,15 @@ use crate::image::Image;
 use crate::plan::{ARRAYS, Folders, HOST, Role, Side, Spec, guests};
 use crate::qemu::Machine;
 use crate::shelf::Disk;
-use crate::{cluster, interrupt, paths, program, progress, share, shelf};
+use crate::{cluster, interrupt, paths, program, progress, share, shelf, speed};
 
 /// How long a guest may take to boot, and to attach hundreds of disks.
 const BOOT: Duration = Duration::from_secs(420);
 /// How long the cluster may take to form after that.
 const FORM: Duration = Duration::from_secs(180);
+
+/// Below this speed, what the guests themselves wait for is stretched too.
+const SLOW: f64 = 0.8;
 
 /// A running lab.
 #[derive(Debug)]
@@ -32,6 +35,7 @@ pub struct Lab {
     fabrics: [Fabric; 2],
     folders: Folders,
     accel: Accel,
+    began: Instant,
     _only_one: Flock<File>,
 }
 
@@ -66,7 +70,8 @@ impl Lab {
         image: Image,
         only_one: Flock<File>,
     ) -> Result<Self> {
-        let step = progress::step("start: fabric, BMCs, guests");
+        let (step, began) =
+            (progress::step("start: fabric, BMCs, guests"), Instant::now());
         let accel = Accel::probe();
         let fabrics = [
             Fabric::start(Side::A, specs, &folders)?,
@@ -94,7 +99,15 @@ impl Lab {
             guest.power_on()?;
         }
         step.done(if accel == Accel::Kvm { "KVM" } else { "emulation: no KVM" });
-        Ok(Self { guests, _bmcs: bmcs, fabrics, folders, accel, _only_one: only_one })
+        Ok(Self {
+            guests,
+            _bmcs: bmcs,
+            fabrics,
+            folders,
+            accel,
+            began,
+            _only_one: only_one,
+        })
     }
 
     /// Waits until all guests take commands, the physical ports are Online, the disks are
@@ -122,9 +135,27 @@ impl Lab {
         progress::during("cluster: fencing devices started", || {
             cluster::wait_idle(self.guest(ARRAYS[0])?, FORM)
         })?;
+        speed::measure(self.began.elapsed());
+        progress::note(&format!("machine: speed {:.1}", speed::measured()));
+        if speed::measured() < SLOW {
+            progress::during("machine: slow, more patience everywhere", || {
+                self.be_patient()
+            })?;
+        }
         // Not before: the shelf, which everything waits for, is on it.
         self.guests.iter().for_each(Guest::make_nice);
         Ok(())
+    }
+
+    /// Has the cluster and the initiator wait as long for everything as this machine needs.
+    fn be_patient(&self) -> Result<()> {
+        cluster::be_patient([self.guest(ARRAYS[0])?, self.guest(ARRAYS[1])?])?;
+        let patience = speed::stretch(Duration::from_secs(share::DEV_LOSS)).as_secs();
+        share::set_dev_loss(&self.folders, patience)?;
+        let script = format!(
+            "for h in /sys/class/fc_host/host*; do echo {patience} > $h/dev_loss_tmo; done"
+        );
+        self.host()?.run(&script, Duration::from_secs(20)).map(drop)
     }
 
     /// Runs `work` for every guest, side by side.
@@ -189,24 +220,6 @@ impl Lab {
     #[must_use]
     pub fn accel(&self) -> Accel {
         self.accel
-    }
-
-    /// Fetches the logs that the guests keep themselves, as far as they still answer.
-    pub fn collect_logs(&self) {
-        let fetch = |guest: &Guest| {
-            let script = "journalctl -b --no-pager -o short-monotonic; \
-                          cat /var/log/pacemaker/pacemaker.log \
-                          /var/log/corosync/corosync.log 2>/dev/null || :";
-            if guest.boot().is_some() {
-                let output = guest.try_run(script, Duration::from_secs(30));
-                let log = self.folders.log(&format!("{}.logs", guest.name()));
-                paths::write(&log, output.stdout)?;
-            }
-            Ok(())
-        };
-        if let Err(error) = self.everywhere(fetch) {
-            log::warn!("{error}");
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// The requests that ended: by group, then by round of a LUN.
+/// The requests that ended: by group, then by LUN.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Completions(BTreeMap<String, Vec<Vec<Request>>>);
 
@@ -33,7 +33,8 @@ impl Gap {
 }
 
 impl Completions {
-    /// Adds a round: one of fio's latency logs, `time, nanoseconds, ...` a line.
+    /// Adds a LUN: when each request ended, in milliseconds since 1970, and how long it took,
+    /// in nanoseconds, a line each.
     pub fn add(&mut self, group: &str, log: &str) {
         let request = |line: &str| {
             let mut numbers = line.split(',').map(|number| number.trim().parse::<u64>());
@@ -56,8 +57,8 @@ impl Completions {
     /// The longest such time of those that ended within a time.
     #[must_use]
     pub fn gap_within(&self, group: &str, time: Gap) -> Gap {
-        let rounds = self.0.get(group).into_iter().flatten();
-        let gaps = rounds.flat_map(|requests| {
+        let luns = self.0.get(group).into_iter().flatten();
+        let gaps = luns.flat_map(|requests| {
             let before = std::iter::once(0).chain(requests.iter().map(|one| one.ended));
             // From the completion before, if it waited then already.
             let gap = |(before, request): (u64, &Request)| Gap {
@@ -104,7 +105,7 @@ mod tests {
             |ended: u64, took: u64| format!("{ended}, {}, 0, 65536, 0\n", took * MS);
         let early = [line(1000, 50), line(1100, 150), line(5000, 3950)].concat();
         all.add("a", &early);
-        // A round that begins within a pause, and one that begins after it.
+        // A LUN under load from within a pause on, and one after it.
         all.add("a", &[line(2000, 1500), line(2100, 40)].concat());
         all.add("a", &line(9000, 20));
         all.add("b", &line(1000, 0));

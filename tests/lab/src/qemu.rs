@@ -36,9 +36,11 @@ impl Machine {
         for socket in [self.qmp(), self.channel()] {
             paths::remove(&socket)?;
         }
+        for kind in ["journal", "cluster"] {
+            self.guests_log(&format!("{name}.{boot}.{kind}"))?;
+        }
         let mut command = Command::new("qemu-system-x86_64");
-        command
-            .args(self.arguments(&self.folders.log(&format!("{name}.{boot}.console"))));
+        command.args(self.arguments(boot));
         let log = self.folders.log(&format!("{name}.{boot}.qemu"));
         let out = File::create(&log).map_err(Error::io("create", &log))?;
         let err = out.try_clone().map_err(Error::io("create", &log))?;
@@ -61,7 +63,18 @@ impl Machine {
         self.folders.socket(&format!("{}.ch", self.spec.name))
     }
 
-    fn arguments(&self, console: &Path) -> Vec<String> {
+    /// Makes a log that the guest writes itself: one file, among the logs and in the folder
+    /// that the guest sees.
+    fn guests_log(&self, name: &str) -> Result<()> {
+        let (log, share) = (self.folders.log(name), self.folders.share().join("log"));
+        paths::write(&log, "")?;
+        paths::make(&share)?;
+        let seen = share.join(name);
+        std::fs::hard_link(&log, &seen).map_err(Error::io("link", seen))
+    }
+
+    fn arguments(&self, boot: u32) -> Vec<String> {
+        let console = self.folders.log(&format!("{}.{boot}.console", self.spec.name));
         let mut all = Arguments::default();
         all.add("-name", self.spec.name);
         all.add("-machine", "pc,usb=off,vmport=off,hpet=off");
@@ -73,7 +86,7 @@ impl Machine {
         all.add("-display", "none");
         all.add("-kernel", &self.image.kernel().to_string_lossy());
         all.add("-initrd", &self.image.initramfs().to_string_lossy());
-        all.add("-append", &self.kernel_command_line());
+        all.add("-append", &self.kernel_command_line(boot));
         all.add("-serial", &format!("file:{}", console.display()));
         all.socket("qmp", &self.qmp());
         all.add("-mon", "chardev=qmp,mode=control");
@@ -97,14 +110,14 @@ impl Machine {
         all.0
     }
 
-    fn kernel_command_line(&self) -> String {
+    fn kernel_command_line(&self, boot: u32) -> String {
         // A kernel thread that hangs shows on the console while the test still runs.
         format!(
             "root=/dev/vda rw console=ttyS0 loglevel=5 net.ifnames=0 \
              sysctl.kernel.hung_task_timeout_secs=15 \
              sysctl.kernel.hung_task_warnings=-1 \
              lsm=capability audit=0 mitigations=off nokaslr \
-             systemd.show_status=0 lab.guest={}",
+             systemd.show_status=0 lab.guest={} lab.boot={boot}",
             self.spec.name
         )
     }

@@ -4,12 +4,16 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::fabric::binary;
 use crate::plan::{ARRAYS, Folders, HOST, Role, Side, Spec, cluster_address, iscsi_name};
 use crate::shelf::Disk;
 use crate::{cluster, paths, plan, shelf};
+
+/// What Linux gives initiators, in seconds (`fc_dev_loss_tmo` in scsi_transport_fc.c).
+pub const DEV_LOSS: u64 = 60;
 
 /// Fills the folder. `bmc_ports` are those of the storage nodes.
 ///
@@ -25,13 +29,14 @@ pub fn fill(
     paths::remove(&share)?;
     let common = share.join("common");
     paths::copy_tree(&files.join("common"), &common)?;
-    for ours in ["understudy-lab-guest", "understudy-lab-meter"] {
+    for ours in ["understudy-lab-guest", "understudy-lab-load", "understudy-lab-meter"] {
         let there = common.join(ours);
         fs::copy(binary(ours)?, &there).map_err(Error::io("copy to", &there))?;
     }
     paths::write(&common.join("disks"), shelf::table(disks))?;
     set_ports(folders, &[Side::A])?;
     set_dark(folders, "-")?;
+    set_dev_loss(folders, DEV_LOSS)?;
     paths::write(&common.join("cib.xml"), cluster::first_cib(bmc_ports))?;
     paths::make(&share.join("out"))?;
     for guest in guests {
@@ -39,6 +44,9 @@ pub fn fill(
         paths::copy_tree(&files.join(guest.role.name()), &own)?;
         paths::write(&own.join("interfaces"), guest.interface_table())?;
         identity(guest, &own.join("files/etc"))?;
+        if guest.role == Role::Array {
+            corosync(guest.name, cluster::TOKEN, folders)?;
+        }
     }
     Ok(())
 }
@@ -59,6 +67,24 @@ pub fn set_ports(folders: &Folders, sides: &[Side]) -> Result<()> {
 /// The file cannot be written.
 pub fn set_dark(folders: &Folders, guest: &str) -> Result<()> {
     paths::write(&folders.share().join("common/dark"), format!("{guest} fc1\n"))
+}
+
+/// Writes a storage node's `corosync.conf`, for its next boot.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn corosync(node: &str, token: Duration, folders: &Folders) -> Result<()> {
+    let file = folders.share().join(node).join("files/etc/corosync/corosync.conf");
+    paths::write(&file, cluster::corosync_conf(token))
+}
+
+/// For how many seconds an initiator on this machine waits for a port that is gone
+/// (`dev_loss_tmo`); takes effect on ports that come up from now on.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn set_dev_loss(folders: &Folders, seconds: u64) -> Result<()> {
+    paths::write(&folders.share().join("common/dev_loss_tmo"), format!("{seconds}\n"))
 }
 
 fn identity(guest: &Spec, etc: &Path) -> Result<()> {
@@ -82,8 +108,7 @@ fn identity(guest: &Spec, etc: &Path) -> Result<()> {
             paths::write(&etc.join("iscsi/initiatorname.iscsi"), initiator)?;
             let portal = plan::shelf_address(name);
             paths::write(&etc.join("lab-shelf"), format!("{portal} {target}\n"))?;
-            let conf = cluster::corosync_conf();
-            paths::write(&etc.join("corosync/corosync.conf"), conf)
+            Ok(())
         }
         Role::Host => {
             debug_assert_eq!(name, HOST);

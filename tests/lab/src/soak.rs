@@ -7,9 +7,8 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::load::{Load, Outcome, Pace};
+use crate::load::{Outcome, Pace};
 use crate::pause::Gap;
-use crate::plan::ARRAYS;
 use crate::progress;
 use crate::scenario::{Fault, World, world::wall};
 
@@ -29,9 +28,9 @@ pub struct Report {
     pub pause_median_s: f64,
     /// The longest.
     pub pause_worst_s: f64,
-    /// Rounds of the load that ended with an I/O error.
+    /// Requests that failed.
     pub io_errors: u64,
-    /// Rounds in which an acknowledged write was not found.
+    /// Blocks that did not hold what was written to them.
     pub lost_writes: u64,
     /// Kernels that hung, by a defect of theirs, until their node was fenced.
     pub hung_kernels: usize,
@@ -79,11 +78,11 @@ pub fn run(
     let mut report = Report { seed, ..Report::default() };
     while report.faults < faults && report.error.is_none() {
         let mark = world.mark()?;
-        let load = Load::start(&world.lab, &world.luns()?, Pace::Bursts)?;
+        world.load.press(&world.luns()?, Pace::Bursts)?;
         let mut episode = Vec::new();
         let mut error = None;
         for number in 1..=EPISODE.min(faults - report.faults) {
-            match strike(world, &load, &mut random, kinds, report.faults + number) {
+            match strike(world, &mut random, kinds, report.faults + number) {
                 Ok(struck) => episode.push(struck),
                 Err(why) => {
                     error = Some(why);
@@ -92,7 +91,7 @@ pub fn run(
                 }
             }
         }
-        let outcome = load.stop();
+        let outcome = world.load.read_back(true).and_then(|()| world.load.account());
         match world.check_invariants(mark) {
             // A link that fails under load wedges tcm_fc: what counts is that the node
             // is fenced for it.
@@ -114,7 +113,6 @@ pub fn run(
 
 fn strike(
     world: &World,
-    load: &Load,
     random: &mut fastrand::Rng,
     kinds: &[(&'static str, Fault)],
     number: u32,
@@ -126,17 +124,13 @@ fn strike(
     let group = if random.bool() { a } else { b };
     progress::note(&format!("-- fault {number}: {kind}, {}", group.name));
     let began = Instant::now();
-    let (from, boots) = (wall(), boots(world)?);
-    let moved = fault(world, load, group)?;
-    load.wait_flow(world.lab.host()?)?;
-    let fenced = self::boots(world)? - boots;
+    let (from, boots) = (wall(), world.boots()?);
+    let moved = fault(world, group)?;
+    world.load.wait_flow()?;
+    let fenced = world.boots()? - boots;
     progress::note(&format!("   over after {:.0} s", began.elapsed().as_secs_f64()));
     let groups = moved.iter().map(|group| group.name).collect();
     Ok(Struck { kind, groups, when: Gap { from, to: wall() }, fenced })
-}
-
-fn boots(world: &World) -> Result<u32> {
-    ARRAYS.iter().map(|name| Ok(world.node(name)?.boots())).sum()
 }
 
 impl Report {
@@ -195,7 +189,7 @@ mod tests {
 
     #[test]
     fn pauses_are_those_within_each_fault() {
-        let mut outcome = Outcome { rounds: 1, ..Outcome::default() };
+        let mut outcome = Outcome { verified: 1, ..Outcome::default() };
         outcome
             .completions
             .add("group-a", "1000, 0\n3000, 2000000000\n9000, 6000000000\n9100, 0\n");

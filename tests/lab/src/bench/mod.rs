@@ -18,8 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::lab::{Lab, wait_port};
-use crate::scenario::world;
-use crate::{paths, plan, progress};
+use crate::{install, paths, plan, progress};
 
 pub use picture::{draw, stack};
 pub use table::{document, summary};
@@ -107,7 +106,7 @@ pub fn run(
         wait_port(guest, BOOT)
     })?;
     progress::during("agent and a thousand RAM disks", || {
-        world::install(&lab, &[plan::BENCH])?;
+        install::packages(&lab, &[plan::BENCH])?;
         let most = LUNS.into_iter().max().unwrap_or(1);
         guest.run(&prepare(most), BOOT).map(drop)
     })?;

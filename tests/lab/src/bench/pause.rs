@@ -9,13 +9,13 @@ use crate::error::{Error, Result};
 use crate::groups::{self, Group, Lun};
 use crate::guest::Guest;
 use crate::lab::Lab;
-use crate::load::{Load, Pace};
+use crate::load::Pace;
 use crate::pause::{Completions, Gap};
 use crate::plan::{ARRAYS, guests};
 use crate::scenario::World;
 use crate::scenario::world::{COMMAND, ahead, wall};
 use crate::shelf;
-use crate::{progress, scenario};
+use crate::{install, progress, scenario};
 
 /// LUNs of the group that moves.
 pub const SIZES: [u16; 3] = [4, 64, 256];
@@ -72,7 +72,7 @@ pub const PARTS: [&str; 8] = [
 pub fn run(sizes: &[u16], tell: impl Fn(&[Pause]) -> Result<()>) -> Result<Vec<Pause>> {
     let most = sizes.iter().copied().max().unwrap_or(0);
     let disks = shelf::disks_and(most);
-    let world = World::on(Lab::of(&guests(), &disks)?)?;
+    let world = World::on(Lab::of(&guests(), &disks)?, install::packages)?;
     // The node whose fence strikes at once; the other's waits, for the case of a split.
     let [_, group] = &world.groups;
     let mut pauses = vec![dummy(&world)?];
@@ -106,13 +106,13 @@ fn measure(
     loaded: &[Lun],
 ) -> Result<[Pause; 2]> {
     let (host, mark) = (world.lab.host()?, world.mark()?);
-    let load = Load::start(&world.lab, loaded, Pace::Full)?;
+    world.load.press(loaded, Pace::Full)?;
     let (mut moves, mut agent) = (Vec::new(), Vec::new());
     let step = progress::step(format!("{luns} LUNs: {ROUNDS} moves there and back"));
     for node in [group.partner, group.home].repeat(ROUNDS) {
         let from = wall();
         let login = world.move_to(group, node)?;
-        load.wait_flow(host)?;
+        world.load.wait_flow()?;
         let other = if node == group.home { group.partner } else { group.home };
         let stopped = Marks::of(world.node(other)?, group.name, "stop")?;
         let started = Marks::of(world.node(node)?, group.name, "start")?;
@@ -127,7 +127,7 @@ fn measure(
     let (from, before) = (wall(), world.mark()?);
     world.node(group.home)?.power_off();
     let login = world.wait_served(before, group, group.partner)?;
-    load.wait_flow(host)?;
+    world.load.wait_flow()?;
     let survivor = world.node(group.partner)?;
     let started = Marks::of(survivor, group.name, "start")?;
     let fence = |what: &str| logged(survivor, what).map(|(at, _)| at);
@@ -141,7 +141,8 @@ fn measure(
     step.done("");
     world.wait_whole()?;
     world.giveback()?;
-    let outcome = load.stop()?;
+    world.load.read_back(true)?;
+    let outcome = world.load.account()?;
     scenario::judge(world, mark, &outcome, false)?;
 
     let shift = ahead(host)?;

@@ -10,21 +10,21 @@ use crate::channel::{Event, Running};
 use crate::error::{Error, Result};
 use crate::groups::Group;
 use crate::guest::Guest;
-use crate::load::{Load, Pace};
-use crate::progress;
+use crate::load::Pace;
 use crate::wire::End;
+use crate::{progress, speed};
 
 /// The scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
-    under_load(world, Pace::Full, |load| {
-        in_a_start(world, load, group)?;
-        in_a_stop(world, load, group)
+    under_load(world, Pace::Full, || {
+        in_a_start(world, group)?;
+        in_a_stop(world, group)
     })
 }
 
 /// Kills a start on the partner: the group is served at home again.
-pub fn in_a_start(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
+pub fn in_a_start(world: &World, group: &Group) -> Result<Vec<Group>> {
     let step = progress::step("start killed: the group is served again");
     let mark = world.mark()?;
     // The entry is written before the first step; the port comes with the last.
@@ -35,14 +35,14 @@ pub fn in_a_start(world: &World, load: &Load, group: &Group) -> Result<Vec<Group
     // Not there, so at home again; which the rule of the move must not forbid.
     world.forget_move(group)?;
     world.wait_served(mark, group, group.home)?;
-    load.wait_flow(world.lab.host()?)?;
+    world.load.wait_flow()?;
     step.done("");
     world.wait_whole()?;
     Ok(vec![group.clone()])
 }
 
 /// Kills a stop at home: the node is fenced, the partner takes over.
-pub fn in_a_stop(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
+pub fn in_a_stop(world: &World, group: &Group) -> Result<Vec<Group>> {
     let step = progress::step("stop killed: fenced, the partner takes over");
     let mark = world.mark()?;
     let home = world.node(group.home)?;
@@ -56,7 +56,7 @@ pub fn in_a_stop(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>
     sprung(&trap)?;
     world.wait_fenced(group.home, boots)?;
     world.wait_served(mark, group, group.partner)?;
-    load.wait_flow(world.lab.host()?)?;
+    world.load.wait_flow()?;
     step.done("");
     world.back_home(group)?;
     Ok(vec![group.clone()])
@@ -76,12 +76,12 @@ fn kill_when(node: &Guest, condition: &str, action: &str) -> Running {
          done 2> /dev/null
          exit $killed"
     );
-    node.spawn(&script, Some(COMMAND))
+    node.spawn(&script, Some(speed::stretch(COMMAND)))
 }
 
 fn sprung(trap: &Running) -> Result<()> {
     loop {
-        match trap.next(COMMAND + Duration::from_secs(15)) {
+        match trap.next(speed::stretch(COMMAND) + Duration::from_secs(15)) {
             Some(Event::Ended(End::Exit(0))) => return Ok(()),
             Some(Event::Ended(end)) => {
                 return Err(Error::other(format!("no agent was killed: {end:?}")));

@@ -23,7 +23,7 @@ struct Mistake {
 pub fn run(world: &World) -> Result<Seen> {
     let [_, other] = &world.groups;
     let stranger = Stranger::new();
-    under_load(world, Pace::Bursts, |_| {
+    under_load(world, Pace::Bursts, || {
         let node = world.node(other.home)?;
         for mistake in mistakes(&stranger) {
             let step = progress::step(mistake.what);

@@ -13,24 +13,23 @@ use crate::progress;
 /// The scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, other] = &world.groups;
-    under_load(world, Pace::Bursts, |load| {
+    under_load(world, Pace::Bursts, || {
         let node = world.node(group.home)?;
         progress::during("wrong use: a line, and a code", || refusals(node, group))?;
         progress::during("what only looks", || looks(node, group, other))?;
-        let host = world.lab.host()?;
         for (verb, to) in [("takeover", group.partner), ("giveback", group.home)] {
             let step = progress::step(format!("understudy {verb} {}", group.name));
             command(world, verb, group, to)?;
-            load.wait_flow(host)?;
+            world.load.wait_flow()?;
             step.done("");
         }
         progress::during("a partner in standby: refused, then given back", || {
             standby(world, group, other)?;
-            load.wait_flow(host)
+            world.load.wait_flow()
         })?;
         progress::during("a partner without its cluster: refused as well", || {
             stopped(world, group, other)?;
-            load.wait_flow(host)
+            world.load.wait_flow()
         })?;
         Ok(vec![group.clone(), other.clone()])
     })

@@ -18,7 +18,7 @@ const OLD_DTD: &str = "Your agent produces meta-data which does not conform";
 /// The scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
-    under_load(world, Pace::Bursts, |_| {
+    under_load(world, Pace::Bursts, || {
         let node = world.node(group.home)?;
         progress::during("crm_resource --validate, --show-metadata", || {
             validate(node, group)

@@ -8,7 +8,7 @@ use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group};
 use crate::guest::Guest;
-use crate::load::{Load, Pace};
+use crate::load::Pace;
 use crate::plan::Side;
 use crate::progress;
 
@@ -19,7 +19,7 @@ const FLAP: Duration = Duration::from_secs(1);
 /// down moves the group that runs on it, and its return moves nothing.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
-    let seen = under_load(world, Pace::Full, |load| {
+    let seen = under_load(world, Pace::Full, || {
         let mark = world.mark()?;
         progress::during("watch begun anew, nothing moves", || {
             let restart = format!("crm_resource -r {} --restart", groups::WATCH);
@@ -28,7 +28,7 @@ pub fn run(world: &World) -> Result<Seen> {
         })?;
         let boots = world.node(group.home)?.boots();
         let mark = world.mark()?;
-        flap(world, load, group)?;
+        flap(world, group)?;
         let moved = world.events(mark, Side::A)?.into_iter().any(|event| {
             event.wwpn == group.port().ok()
                 && event.link.as_deref() == Some(group.partner)
@@ -37,7 +37,7 @@ pub fn run(world: &World) -> Result<Seen> {
         if moved && world.node(group.home)?.boots() == boots {
             return Err(Error::other("a flap of the link moved the group"));
         }
-        cut(world, load, group)
+        cut(world, group)
     })?;
     Ok(Seen { may_hang: true, ..seen })
 }
@@ -49,6 +49,7 @@ pub fn both(world: &World) -> Result<Seen> {
     let [a, b] = &world.groups;
     // A watch whose first monitor says "degraded" is for Pacemaker still at it, for good:
     // then nobody could wait until it has done all.
+    world.load.pause()?;
     let attribute = groups::ports_online(Side::A);
     for name in [a.home, b.home] {
         world.wait_attribute(name, &attribute, "1")?;
@@ -83,28 +84,28 @@ pub fn both(world: &World) -> Result<Seen> {
     if (boots(a.home)?, boots(b.home)?) != before {
         return Err(Error::other("a node was fenced"));
     }
-    under_load(world, Pace::Full, |load| {
+    under_load(world, Pace::Full, || {
         world.giveback()?;
-        load.wait_flow(world.lab.host()?)?;
+        world.load.wait_flow()?;
         Ok(vec![b.clone()])
     })
 }
 
 /// The link is down for a moment. Whether the port comes back by itself or the node has
 /// to be fenced is the kernel's business: the group is served in the end.
-pub fn flap(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
+pub fn flap(world: &World, group: &Group) -> Result<Vec<Group>> {
     let home = world.node(group.home)?;
     let step = progress::step(format!("{}: fabric link flaps", group.home));
     home.set_link(Side::A.interface(), false)?;
     thread::sleep(FLAP);
     home.set_link(Side::A.interface(), true)?;
-    settle(world, load, group)?;
+    settle(world, group)?;
     step.done("");
     Ok(vec![group.clone()])
 }
 
 /// The link stays down until the partner serves the group.
-pub fn cut(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
+pub fn cut(world: &World, group: &Group) -> Result<Vec<Group>> {
     let home = world.node(group.home)?;
     let mark = world.mark()?;
     let step = progress::step(format!("{}: fabric link cut, moved", group.home));
@@ -114,22 +115,22 @@ pub fn cut(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
     moved?;
     step.done("");
     let step = progress::step(format!("{}: fabric link back, nothing moves", group.home));
-    load.wait_flow(world.lab.host()?)?;
+    world.load.wait_flow()?;
     world.wait_whole()?;
     // The cluster is told once it has lasted.
     world.wait_attribute(group.home, &groups::ports_online(Side::A), "1")?;
     world.must_be_on(group, group.partner)?;
     step.done("");
-    settle(world, load, group)?;
+    settle(world, group)?;
     Ok(vec![group.clone()])
 }
 
 /// Waits until both nodes are as before, and brings the group home. The partner is asked:
 /// home may have been fenced, and be just booting.
-fn settle(world: &World, load: &Load, group: &Group) -> Result<()> {
-    load.wait_flow(world.lab.host()?)?;
+fn settle(world: &World, group: &Group) -> Result<()> {
+    world.load.wait_flow()?;
     world.node(group.partner)?.run("crm_resource --wait", COMMAND * 2)?;
     world.wait_whole()?;
     world.giveback()?;
-    load.wait_flow(world.lab.host()?)
+    world.load.wait_flow()
 }

@@ -7,7 +7,7 @@ use super::{Seen, World, under_load_on};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group};
 use crate::guest::Guest;
-use crate::load::{Load, Pace};
+use crate::load::Pace;
 use crate::plan::{ARRAYS, SIDES, Side};
 use crate::{multipath, progress};
 
@@ -15,10 +15,10 @@ use crate::{multipath, progress};
 pub fn run(world: &World) -> Result<Seen> {
     let group = groups::pair();
     let luns = begin(world, &group)?;
-    under_load_on(world, &luns, Pace::Bursts, |load| {
+    under_load_on(world, &luns, Pace::Bursts, || {
         let before = boots(world)?;
-        everybody(world, load, &group)?;
-        one_node(world, load, &group)?;
+        everybody(world, &group)?;
+        one_node(world, &group)?;
         if boots(world)? != before {
             return Err(Error::other("a node was fenced"));
         }
@@ -27,7 +27,7 @@ pub fn run(world: &World) -> Result<Seen> {
 }
 
 /// A fabric is lost, and comes back.
-fn everybody(world: &World, load: &Load, group: &Group) -> Result<()> {
+fn everybody(world: &World, group: &Group) -> Result<()> {
     let plug = |up| {
         let cable = |guest: &Guest| guest.set_link(Side::B.interface(), up);
         world.lab.everywhere(cable)
@@ -35,25 +35,25 @@ fn everybody(world: &World, load: &Load, group: &Group) -> Result<()> {
     progress::during("a fabric lost to all: nothing moves", || {
         multipath::set_aside(world.lab.host()?, group, Side::B)?;
         plug(false)?;
-        settled(world, load, group, 1)?;
+        settled(world, group, 1)?;
         ARRAYS.iter().try_for_each(|node| world.wait_lost(node, Side::B))?;
         at_home(world, group)
     })?;
     progress::during("it is back, and so are its paths", || {
         plug(true)?;
-        settled(world, load, group, SIDES.len())?;
+        settled(world, group, SIDES.len())?;
         at_home(world, group)
     })
 }
 
 /// A node alone loses its port in a fabric.
-fn one_node(world: &World, load: &Load, group: &Group) -> Result<()> {
+fn one_node(world: &World, group: &Group) -> Result<()> {
     let (node, home) = (world.node(group.partner)?, world.node(group.home)?);
     progress::during("a port lost, any will do: it stays", || {
         groups::configure_as(node, group, "any")?;
         multipath::set_aside(world.lab.host()?, group, Side::A)?;
         home.set_link(Side::A.interface(), false)?;
-        settled(world, load, group, 1)?;
+        settled(world, group, 1)?;
         watched(world, &[group.home], Side::A, "0")?;
         world.must_run_on(group, group.home)
     })?;
@@ -64,13 +64,13 @@ fn one_node(world: &World, load: &Load, group: &Group) -> Result<()> {
         world.wait_login(mark, Side::B, group.port_in(Side::B)?, group.home)?;
         world.wait_runs_on(group, group.home)?;
         world.forget_move(group)?;
-        settled(world, load, group, 1)
+        settled(world, group, 1)
     })?;
     let mark = world.mark()?;
     progress::during("each counts: it goes where there is more", || {
         groups::configure_as(node, group, "each")?;
         world.wait_served(mark, group, group.partner)?;
-        settled(world, load, group, SIDES.len())
+        settled(world, group, SIDES.len())
     })?;
     progress::during("the port is back, and all go home", || {
         home.set_link(Side::A.interface(), true)?;
@@ -78,15 +78,15 @@ fn one_node(world: &World, load: &Load, group: &Group) -> Result<()> {
         watched(world, &[group.home], Side::A, "1")?;
         world.must_run_on(group, group.partner)?;
         all_home(world, group)?;
-        settled(world, load, group, SIDES.len())
+        settled(world, group, SIDES.len())
     })
 }
 
 /// The initiator has so many paths to each LUN, and I/O goes on.
-fn settled(world: &World, load: &Load, group: &Group, paths: usize) -> Result<()> {
+fn settled(world: &World, group: &Group, paths: usize) -> Result<()> {
     let host = world.lab.host()?;
     multipath::wait_usable(host, group.disks().len() * paths)?;
-    load.wait_flow(host)
+    world.load.wait_flow()
 }
 
 fn at_home(world: &World, group: &Group) -> Result<()> {

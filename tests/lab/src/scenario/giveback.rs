@@ -20,7 +20,7 @@ const RECIPE: Duration = Duration::from_secs(240);
 pub fn run(world: &World) -> Result<Seen> {
     let page = paths::read(&paths::workspace().join("docs/giveback.md"))?;
     let [group, _] = &world.groups;
-    under_load(world, Pace::Bursts, |load| {
+    under_load(world, Pace::Bursts, || {
         let partner = world.node(group.partner)?;
         let follow = |shell: &str, policy: &str| {
             let recipe = block(&page, &format!("{shell} {policy}"))
@@ -34,7 +34,7 @@ pub fn run(world: &World) -> Result<Seen> {
         };
         follow("pcs", "automatic")?;
         comes_home(world, group)?;
-        load.wait_flow(world.lab.host()?)?;
+        world.load.wait_flow()?;
         follow("crm", "manual")?;
         follow("crm", "automatic")?;
         follow("pcs", "manual")?;

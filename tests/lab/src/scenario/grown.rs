@@ -6,7 +6,7 @@ use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group};
 use crate::load::Pace;
-use crate::{load, progress, shelf};
+use crate::{progress, shelf};
 
 /// The scenario.
 pub fn run(world: &World) -> Result<Seen> {
@@ -19,7 +19,7 @@ pub fn run(world: &World) -> Result<Seen> {
         .find(|lun| lun.number == last)
         .ok_or_else(|| Error::other("the initiator does not see its last LUN"))?;
     let end = shelf::MEBIBYTES;
-    under_load(world, Pace::Full, |flow| {
+    under_load(world, Pace::Full, || {
         progress::during("the disk grows, and the node that serves it notices", || {
             shelf::grow(host, &disk)?;
             notice(world, group, &disk)
@@ -32,13 +32,13 @@ pub fn run(world: &World) -> Result<Seen> {
                 shelf::GROWN * 2048
             );
             host.run(&script, COMMAND)?;
-            load::verified(host, std::slice::from_ref(&lun), end)
+            world.load.probe(std::slice::from_ref(&lun), end)
         })?;
         for node in [group.partner, group.home] {
             let step = progress::step(format!("{node} serves the new end"));
             world.move_to(group, node)?;
-            load::verified(host, std::slice::from_ref(&lun), end)?;
-            flow.wait_flow(host)?;
+            world.load.probe(std::slice::from_ref(&lun), end)?;
+            world.load.wait_flow()?;
             step.done("");
         }
         Ok(vec![group.clone()])

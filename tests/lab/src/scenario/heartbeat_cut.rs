@@ -11,20 +11,20 @@ use super::{Seen, World, under_load};
 use crate::channel::{Event, Running};
 use crate::error::{Error, Result};
 use crate::groups::Group;
-use crate::load::{Load, Pace};
+use crate::load::Pace;
 use crate::plan::ARRAYS;
-use crate::progress;
+use crate::{progress, speed};
 
 /// The cable between the nodes.
 const CABLE: &str = "cluster0";
 
 /// The scenario.
 pub fn run(world: &World) -> Result<Seen> {
-    under_load(world, Pace::Full, |load| strike(world, load))
+    under_load(world, Pace::Full, || strike(world))
 }
 
 /// Pulls the cable between the nodes.
-pub fn strike(world: &World, load: &Load) -> Result<Vec<Group>> {
+pub fn strike(world: &World) -> Result<Vec<Group>> {
     let mark = world.mark()?;
     let [a, b] = ARRAYS;
     let boots = [world.node(a)?.boots(), world.node(b)?.boots()];
@@ -42,7 +42,7 @@ pub fn strike(world: &World, load: &Load) -> Result<Vec<Group>> {
     let group = group.ok_or_else(|| Error::other("no group of the loser"))?;
     let step = progress::step(format!("{winner}: takes {} over", group.name));
     world.wait_served(mark, group, winner)?;
-    load.wait_flow(world.lab.host()?)?;
+    world.load.wait_flow()?;
     step.done("");
     judge(&before, &registrants.to_the_end(), winner)?;
 
@@ -59,7 +59,8 @@ fn plug(world: &World, up: bool) -> Result<()> {
 }
 
 fn first_fenced(world: &World, boots: [u32; 2]) -> Result<&'static str> {
-    let deadline = Instant::now() + TAKEOVER;
+    let after = speed::stretch(TAKEOVER);
+    let deadline = Instant::now() + after;
     while Instant::now() < deadline {
         for (name, before) in ARRAYS.into_iter().zip(boots) {
             if world.node(name)?.boots() > before {
@@ -68,7 +69,7 @@ fn first_fenced(world: &World, boots: [u32; 2]) -> Result<&'static str> {
         }
         thread::sleep(Duration::from_millis(50));
     }
-    Err(Error::Timeout { what: "a node is fenced".into(), after: TAKEOVER })
+    Err(Error::Timeout { what: "a node is fenced".into(), after })
 }
 
 /// Who is registered on each disk, as the shelf itself has it, looked at all the time.

@@ -19,6 +19,7 @@ const TOLD: usize = 24;
 /// The scenario. Nothing is under load: what it would tell, the others tell.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
+    world.load.pause()?;
     let before =
         progress::during("every answer of every LUN, at home", || look(world, group))?;
     for node in [group.partner, group.home] {

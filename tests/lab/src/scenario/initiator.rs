@@ -20,7 +20,7 @@ pub fn run(world: &World) -> Result<Seen> {
     let allowed = group.parameter("initiators").unwrap_or_default();
     let host = world.lab.host()?;
     let luns = group.disks().len();
-    under_load(world, Pace::Full, |load| {
+    under_load(world, Pace::Full, || {
         progress::during("an initiator that is not allowed finds nothing", || {
             let found = host.run(&arrive(group, 0), COMMAND)?;
             expect(found.trim().is_empty(), "it found", &found)
@@ -43,7 +43,7 @@ pub fn run(world: &World) -> Result<Seen> {
             );
             world.node(group.home)?.must_be_silent(&left, COMMAND)
         })?;
-        load.wait_flow(host)?;
+        world.load.wait_flow()?;
         // The host's own way to the LUNs is the only one again.
         groups::luns_of(host, group, luns, COMMAND)?;
         expect(world.serving(group)? == before, "the port did not stay", group.name)?;

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::groups::{self, Group, Lun};
 use crate::guest::Guest;
 use crate::load::Pace;
-use crate::{load, progress, shelf};
+use crate::{progress, shelf};
 
 /// The scenario.
 pub fn run(world: &World) -> Result<Seen> {
@@ -21,24 +21,24 @@ pub fn run(world: &World) -> Result<Seen> {
         groups::specs(all.take(own + more)).join(" ")
     };
     let more = shelf::spares().len();
-    under_load(world, Pace::Full, |flow| {
+    under_load(world, Pace::Full, || {
         let step = progress::step(format!("{more} LUNs come"));
         world.set_parameter(group, "disks", &disks(more))?;
         host.run(groups::SCAN, COMMAND)?;
         let mut new = groups::luns_of(host, group, own + more, COMMAND)?;
         new.retain(|lun| usize::from(lun.number) >= own);
-        load::verified(host, &new, 0)?;
+        world.load.probe(&new, 0)?;
         step.done("");
         for stay in [more / 2, 0] {
             let step = progress::step(format!("{} of them go", new.len() - stay));
             let go = new.split_off(stay);
             host.run(&forget(&go), COMMAND)?;
             world.set_parameter(group, "disks", &disks(stay))?;
-            load::verified(host, &new, 0)?;
+            world.load.probe(&new, 0)?;
             nothing_of(node, group, &go)?;
             step.done("");
         }
-        flow.wait_flow(host)?;
+        world.load.wait_flow()?;
         if world.serving(group)? != before {
             return Err(Error::other(format!("{} did not keep its port", group.name)));
         }

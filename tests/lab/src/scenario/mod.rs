@@ -1,6 +1,7 @@
 //! The scenarios: what can go wrong, done for real under verified load.
 
 mod agent_killed;
+mod autopsy;
 mod bad_configuration;
 mod commanded;
 mod contract;
@@ -29,18 +30,29 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::groups::{Group, Lun};
-use crate::load::{Load, Outcome, Pace};
+use crate::load::{Outcome, Pace};
 use crate::progress;
 use crate::report::Row;
 pub use power_cut::{LAST, Story, play};
 use world::Mark;
 pub use world::World;
 
+/// When a scenario is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// Always: by `make test`, which stays under an hour.
+    First,
+    /// By `make test-all`, before an issue is called resolved.
+    Second,
+}
+
 /// A scenario.
 #[derive(Clone, Copy)]
 pub struct Scenario {
     /// Its name, in reports and on the command line.
     pub name: &'static str,
+    /// When it is run.
+    pub rank: Rank,
     run: fn(&World) -> Result<Seen>,
 }
 
@@ -60,42 +72,47 @@ const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
 pub const SCENARIOS: [Scenario; 24] = [
-    Scenario { name: "bad-configuration", run: bad_configuration::run },
-    Scenario { name: "agent-contract", run: contract::run },
-    Scenario { name: "crash-points", run: crash_points::run },
-    Scenario { name: "readme-examples", run: readme::run },
-    Scenario { name: "move-and-giveback", run: moves::three_rounds },
-    Scenario { name: "identity-byte-for-byte", run: identity::run },
-    Scenario { name: "commanded-takeover", run: commanded::run },
-    Scenario { name: "twenty-moves", run: moves::twenty },
-    Scenario { name: "luns-added-and-removed", run: luns::run },
-    Scenario { name: "initiator-added", run: initiator::run },
-    Scenario { name: "disk-grown", run: grown::run },
-    Scenario { name: "giveback-policy", run: giveback::run },
-    Scenario { name: "package-upgrade", run: package::upgrade },
-    Scenario { name: "package-remove", run: package::remove },
-    Scenario { name: "both-links-cut", run: fabric_link::both },
-    Scenario { name: "reservations-survive", run: reservations::run },
-    Scenario { name: "power-cut", run: power_cut::run },
-    Scenario { name: "heartbeat-cut", run: heartbeat_cut::run },
-    Scenario { name: "agent-killed", run: agent_killed::run },
-    Scenario { name: "stop-cannot-drain", run: stop_cannot_drain::run },
-    Scenario { name: TWO_FABRICS[0], run: two_fabric_takeover::run },
-    Scenario { name: TWO_FABRICS[1], run: fabric_lost::run },
-    Scenario { name: "physical-port-identity", run: physical_port::run },
+    first("bad-configuration", bad_configuration::run),
+    first("agent-contract", contract::run),
+    first("crash-points", crash_points::run),
+    first("readme-examples", readme::run),
+    first("move-and-giveback", moves::three_rounds),
+    first("identity-byte-for-byte", identity::run),
+    first("commanded-takeover", commanded::run),
+    first("twenty-moves", moves::twenty),
+    first("luns-added-and-removed", luns::run),
+    first("initiator-added", initiator::run),
+    first("disk-grown", grown::run),
+    first("giveback-policy", giveback::run),
+    first("package-upgrade", package::upgrade),
+    first("package-remove", package::remove),
+    first("both-links-cut", fabric_link::both),
+    first("reservations-survive", reservations::run),
+    first("power-cut", power_cut::run),
+    first("heartbeat-cut", heartbeat_cut::run),
+    first("agent-killed", agent_killed::run),
+    first("stop-cannot-drain", stop_cannot_drain::run),
+    first(TWO_FABRICS[0], two_fabric_takeover::run),
+    first(TWO_FABRICS[1], fabric_lost::run),
+    first("physical-port-identity", physical_port::run),
     // Last: a kernel may hang in it, and that is read from a guest's console ever after.
-    Scenario { name: "fc-link-cut", run: fabric_link::run },
+    first("fc-link-cut", fabric_link::run),
 ];
+
+/// A scenario of the first rank.
+const fn first(name: &'static str, run: fn(&World) -> Result<Seen>) -> Scenario {
+    Scenario { name, rank: Rank::First, run }
+}
 
 /// What goes wrong, or is commanded, under load; the lab is whole again at its end. Gives
 /// back the groups that moved.
-pub type Fault = fn(&World, &Load, &Group) -> Result<Vec<Group>>;
+pub type Fault = fn(&World, &Group) -> Result<Vec<Group>>;
 
 /// Every fault by its name.
 pub const FAULTS: [(&str, Fault); 8] = [
     ("commanded-move", moves::there_and_back),
     ("power-cut", power_cut::strike),
-    ("heartbeat-cut", |world, load, _| heartbeat_cut::strike(world, load)),
+    ("heartbeat-cut", |world, _| heartbeat_cut::strike(world)),
     ("start-killed", agent_killed::in_a_start),
     ("stop-killed", agent_killed::in_a_stop),
     ("disk-hang", stop_cannot_drain::strike),
@@ -105,31 +122,59 @@ pub const FAULTS: [(&str, Fault); 8] = [
 
 /// Runs one scenario from a whole lab to a whole lab, and judges it.
 pub fn run(world: &World, scenario: Scenario) -> Row {
-    progress::note(&format!("-- {}", scenario.name));
-    let began = Instant::now();
-    let played = whole(world, scenario).and_then(|()| {
+    judged(world, scenario.name, || {
+        whole(world, scenario)?;
         let mark = world.mark()?;
-        Ok((mark, (scenario.run)(world)?))
-    });
-    let (seen, verdict) = match played {
+        let seen = (scenario.run)(world)?;
+        Ok((mark, seen))
+    })
+}
+
+/// Reads back every block that was written to the groups' disks since the lab began.
+pub fn everything_read_back(world: &World) -> Row {
+    judged(world, "everything-read-back", || {
+        two_fabrics::end(world)?;
+        let mark = world.mark()?;
+        let seen = progress::during("load: every block read back", || {
+            world.load.press(&world.luns()?, Pace::Full)?;
+            world.load.read_back(true)?;
+            let load = world.load.account()?;
+            // A kernel may have hung in the last scenario, which says so itself.
+            Ok::<_, Error>(Seen { pause: None, load, may_hang: true })
+        })?;
+        Ok((mark, seen))
+    })
+}
+
+/// Plays something, and makes a row of what came of it.
+fn judged(world: &World, name: &str, play: impl FnOnce() -> Result<(Mark, Seen)>) -> Row {
+    progress::note(&format!("-- {name}"));
+    let began = Instant::now();
+    let (seen, verdict) = match play() {
         Ok((mark, seen)) => {
             let verdict = judge(world, mark, &seen.load, seen.may_hang);
             (seen, verdict)
         }
-        Err(error) => (Seen::default(), Err(error)),
+        Err(error) => {
+            // What the load has seen by then may be why.
+            let load = world.load.account().unwrap_or_default();
+            let complaint = load.complaint().map(|text| format!("\nthe load: {text}"));
+            let error = format!("{error}{}", complaint.unwrap_or_default());
+            (Seen { load, ..Seen::default() }, Err(Error::other(error)))
+        }
     };
-    let seconds = began.elapsed().as_secs_f64();
     let error = verdict.err().map(|error| error.to_string());
     if let Some(error) = &error {
-        eprintln!("{}: {error}", scenario.name);
+        eprintln!("{name}: {error}");
+        autopsy::write(world, name, error);
     }
     Row {
-        scenario: scenario.name.to_owned(),
+        scenario: name.to_owned(),
         ok: error.is_none(),
         pause_s: seen.pause,
         io_errors: seen.load.io_errors,
         lost_writes: seen.load.lost_writes,
-        seconds,
+        seconds: began.elapsed().as_secs_f64(),
         error,
     }
 }
@@ -144,10 +189,8 @@ fn whole(world: &World, scenario: Scenario) -> Result<()> {
 /// # Errors
 /// It does not hold.
 pub fn judge(world: &World, since: Mark, load: &Outcome, may_hang: bool) -> Result<()> {
-    let Outcome { io_errors, lost_writes, .. } = load;
-    if io_errors + lost_writes > 0 {
-        let error = format!("fio: {io_errors} I/O errors, {lost_writes} lost writes");
-        return Err(Error::other(error));
+    if let Some(complaint) = load.complaint() {
+        return Err(Error::other(complaint));
     }
     match world.check_invariants(since)?.into_iter().next() {
         Some(hung) if !may_hang => Err(Error::other(hung)),
@@ -155,31 +198,41 @@ pub fn judge(world: &World, since: Mark, load: &Outcome, may_hang: bool) -> Resu
     }
 }
 
-/// Runs `act` under load on every LUN, lets the load end and be checked, and takes the
-/// pause of the groups that `act` says have moved.
+/// Runs `act` under load on every LUN, has every write of it read back, and takes the pause
+/// of the groups that `act` says have moved.
 fn under_load(
     world: &World,
     pace: Pace,
-    act: impl FnOnce(&Load) -> Result<Vec<Group>>,
+    act: impl FnOnce() -> Result<Vec<Group>>,
 ) -> Result<Seen> {
     under_load_on(world, &world.luns()?, pace, act)
 }
 
-/// The same on these LUNs alone.
+/// Runs `act` as [`under_load`] does, under load on these LUNs alone.
 fn under_load_on(
     world: &World,
     luns: &[Lun],
     pace: Pace,
-    act: impl FnOnce(&Load) -> Result<Vec<Group>>,
+    act: impl FnOnce() -> Result<Vec<Group>>,
 ) -> Result<Seen> {
-    let load = progress::during("load: requests complete on every LUN", || {
-        Load::start(&world.lab, luns, pace)
+    let load = &world.load;
+    progress::during("load: requests complete on every LUN", || load.press(luns, pace))?;
+    let boots = world.boots()?;
+    let moved = act()?;
+    // What a node had in hand when it lost its power may come to a disk late: every block
+    // is read then, not those alone that this scenario has written.
+    let all = world.boots()? != boots;
+    let what =
+        if all { "load: every block read back" } else { "load: every write read back" };
+    let outcome = progress::during(what, || {
+        load.wait_flow()?;
+        load.read_back(all)?;
+        load.set_pace(Pace::Bursts)?;
+        load.account()
     })?;
-    let moved = act(&load)?;
-    let outcome = progress::during("load: every write read back", || {
-        load.wait_flow(world.lab.host()?)?;
-        load.stop()
-    })?;
+    if outcome.verified == 0 {
+        return Err(Error::other("no block was read back: nothing was checked"));
+    }
     let pauses = moved.iter().map(|g| outcome.completions.longest_gap(g.name).seconds());
     let pause = pauses.reduce(f64::max);
     Ok(Seen { pause, load: outcome, may_hang: false })

@@ -3,7 +3,7 @@
 use super::{Seen, World, under_load};
 use crate::error::Result;
 use crate::groups::Group;
-use crate::load::{Load, Pace};
+use crate::load::Pace;
 use crate::progress;
 
 /// move-and-giveback: three rounds there and back.
@@ -18,10 +18,10 @@ pub fn twenty(world: &World) -> Result<Seen> {
 
 fn rounds(world: &World, pace: Pace, rounds: u32) -> Result<Seen> {
     let [group, _] = &world.groups;
-    under_load(world, pace, |load| {
+    under_load(world, pace, || {
         for round in 1..=rounds {
             let step = progress::step(format!("move {round}: to the partner and home"));
-            there_and_back(world, load, group)?;
+            there_and_back(world, group)?;
             step.done("");
         }
         Ok(vec![group.clone()])
@@ -29,10 +29,10 @@ fn rounds(world: &World, pace: Pace, rounds: u32) -> Result<Seen> {
 }
 
 /// One round.
-pub fn there_and_back(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
+pub fn there_and_back(world: &World, group: &Group) -> Result<Vec<Group>> {
     for node in [group.partner, group.home] {
         world.move_to(group, node)?;
-        load.wait_flow(world.lab.host()?)?;
+        world.load.wait_flow()?;
     }
     Ok(vec![group.clone()])
 }

@@ -1,14 +1,14 @@
 //! The package under a group that is served: an upgrade bounces nothing, a removal is
 //! refused until the group has gone.
 
-use super::world::{COMMAND, install};
+use super::world::COMMAND;
 use super::{Seen, World, moves, under_load};
 use crate::error::{Error, Result};
 use crate::groups::Group;
 use crate::guest::Guest;
 use crate::load::Pace;
 use crate::plan::ARRAYS;
-use crate::progress;
+use crate::{install, progress};
 
 /// The same files under a higher version, by way of the package's own scripts.
 const UPGRADE: &str = "set -e
@@ -45,7 +45,7 @@ const METRICS: &str = "set -e
 /// move as before.
 pub fn upgrade(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
-    under_load(world, Pace::Bursts, |load| {
+    under_load(world, Pace::Bursts, || {
         let mark = world.mark()?;
         for name in ARRAYS {
             let node = world.node(name)?;
@@ -57,12 +57,12 @@ pub fn upgrade(world: &World) -> Result<Seen> {
             world.node(group.home)?.run(METRICS, COMMAND).map(drop)
         })?;
         let step = progress::step("moved by the new agent, and back");
-        moves::there_and_back(world, load, group)?;
+        moves::there_and_back(world, group)?;
         world.must_own(group, group.home)?;
         step.done("");
         let mark = world.mark()?;
         progress::during("the old one again, nothing is bounced", || {
-            install(&world.lab, &ARRAYS)
+            install::packages(&world.lab, &ARRAYS)
         })?;
         world.must_be_unnoticed(mark)?;
         Ok(vec![group.clone()])
@@ -72,7 +72,7 @@ pub fn upgrade(world: &World) -> Result<Seen> {
 /// package-remove: refused while the group is here; done when it has gone.
 pub fn remove(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
-    under_load(world, Pace::Bursts, |load| {
+    under_load(world, Pace::Bursts, || {
         let home = world.node(group.home)?;
         let mark = world.mark()?;
         progress::during("refused while a group is served", || refused(home, group))?;
@@ -84,14 +84,14 @@ pub fn remove(world: &World) -> Result<Seen> {
             home.run("crm_resource --wait", COMMAND)?;
             home.must_be_silent(PURGE, COMMAND)
         })?;
-        load.wait_flow(world.lab.host()?)?;
+        world.load.wait_flow()?;
         progress::during("installed again: the group comes home", || {
-            install(&world.lab, &[group.home])?;
+            install::packages(&world.lab, &[group.home])?;
             world.set_standby(group.home, false)?;
             world.wait_whole()?;
             world.giveback()
         })?;
-        load.wait_flow(world.lab.host()?)?;
+        world.load.wait_flow()?;
         Ok(vec![group.clone()])
     })
 }

@@ -27,12 +27,12 @@ pub fn run(world: &World) -> Result<Seen> {
         carried(world, &group, group.home, 0)?;
         groups::luns_of(host, &group, group.disks().len(), COMMAND)
     })?;
-    let seen = under_load_on(world, &luns, Pace::Bursts, |load| {
+    let seen = under_load_on(world, &luns, Pace::Bursts, || {
         let mark = world.mark()?;
         world.cut_power(group.home)?;
         progress::during("a virtual port of its partner has its names", || {
             world.wait_served(mark, &group, group.partner)?;
-            load.wait_flow(host)?;
+            world.load.wait_flow()?;
             carried(world, &group, group.partner, 1)
         })?;
         progress::during("back again, its own port stays dark", || {
@@ -42,7 +42,7 @@ pub fn run(world: &World) -> Result<Seen> {
         })?;
         progress::during("given back, and there again", || {
             all_home(world, &group)?;
-            load.wait_flow(host)?;
+            world.load.wait_flow()?;
             carried(world, &group, group.home, 0)
         })?;
         progress::during("away by command, and home again", || {
@@ -51,11 +51,12 @@ pub fn run(world: &World) -> Result<Seen> {
             dark(world, &group)?;
             logged_out(world, mark, &group)?;
             world.move_to(&group, group.home)?;
-            load.wait_flow(host)
+            world.load.wait_flow()
         })?;
         Ok(vec![group.clone()])
     })?;
     let step = progress::step("group and second fabric gone");
+    world.load.pause()?;
     groups::forget(world.any_node()?, &[group.name])?;
     take_down(world)?;
     step.done("");

@@ -6,7 +6,7 @@ use super::world::wall;
 use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
 use crate::groups::Group;
-use crate::load::{Load, Pace};
+use crate::load::Pace;
 use crate::progress;
 
 /// The last event: after it the load comes to its end.
@@ -31,8 +31,8 @@ pub fn run(world: &World) -> Result<Seen> {
 }
 
 /// Cuts the power of a group's home.
-pub fn strike(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
-    act(world, load, group, &mut Story::default(), &|_| {})?;
+pub fn strike(world: &World, group: &Group) -> Result<Vec<Group>> {
+    act(world, group, &mut Story::default(), &|_| {})?;
     Ok(vec![group.clone()])
 }
 
@@ -44,8 +44,8 @@ pub fn play(world: &World, tell: impl Fn(&Story)) -> Result<(Seen, Story)> {
     // The node whose fence strikes at once; the other's waits, for the case of a split.
     let [_, group] = &world.groups;
     let mut story = Story { before: world.serving(group)?, ..Story::default() };
-    let seen = under_load(world, Pace::Full, |load| {
-        act(world, load, group, &mut story, &tell)?;
+    let seen = under_load(world, Pace::Full, || {
+        act(world, group, &mut story, &tell)?;
         Ok(vec![group.clone()])
     })?;
     Ok((seen, story))
@@ -53,7 +53,6 @@ pub fn play(world: &World, tell: impl Fn(&Story)) -> Result<(Seen, Story)> {
 
 fn act(
     world: &World,
-    load: &Load,
     group: &Group,
     story: &mut Story,
     tell: &dyn Fn(&Story),
@@ -76,7 +75,7 @@ fn act(
     let step = progress::step(format!("{}: takes {} over", group.partner, group.name));
     let login = world.wait_served(mark, group, group.partner)?;
     event(story, (login.t * 1000.0) as u64, "taken over");
-    load.wait_flow(world.lab.host()?)?;
+    world.load.wait_flow()?;
     step.done("");
     both_on_one_port(world, group.partner)?;
     story.after = world.serving(group)?;
@@ -97,7 +96,7 @@ fn act(
     event(story, (login.t * 1000.0) as u64, "given back");
     step.done("");
     story.home_again = world.serving(group)?.1;
-    load.wait_flow(world.lab.host()?)?;
+    world.load.wait_flow()?;
     event(story, wall(), LAST);
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::world::COMMAND;
 use super::{Seen, World};
 use crate::error::{Error, Result};
 use crate::guest::Guest;
-use crate::{groups, paths, progress};
+use crate::{groups, paths, progress, speed};
 
 /// The shells: the words after `sh` in the README's fences.
 const SHELLS: [&str; 2] = ["pcs", "crm"];
@@ -17,9 +17,11 @@ const EXAMPLE: Duration = Duration::from_secs(240);
 pub fn run(world: &World) -> Result<Seen> {
     let readme = paths::read(&paths::workspace().join("README.md"))?;
     let node = world.any_node()?;
+    world.load.pause()?;
     for shell in SHELLS {
         let example = block(&readme, shell)
             .ok_or_else(|| Error::other(format!("no {shell} block in README.md")))?;
+        let example = speed::stretch_times(example);
         progress::during(format!("{shell}: both groups served as printed"), || {
             forget(world, node)?;
             configured(world, || {

@@ -25,6 +25,7 @@ pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let allowed = group.parameter("initiators").unwrap_or_default();
     let host = world.lab.host()?;
+    world.load.pause()?;
     progress::during("two more initiators are allowed, and log in", || {
         world.set_parameter(
             group,

@@ -6,17 +6,17 @@ use super::world::COMMAND;
 use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
 use crate::groups::Group;
-use crate::load::{Load, Pace};
+use crate::load::Pace;
 use crate::{progress, shelf};
 
 /// The scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
-    under_load(world, Pace::Full, |load| strike(world, load, group))
+    under_load(world, Pace::Full, || strike(world, group))
 }
 
 /// Hangs a group's first disk, and commands a move.
-pub fn strike(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
+pub fn strike(world: &World, group: &Group) -> Result<Vec<Group>> {
     let mark = world.mark()?;
     let home = world.node(group.home)?;
     let (boots, host) = (home.boots(), world.lab.host()?);
@@ -34,7 +34,7 @@ pub fn strike(world: &World, load: &Load, group: &Group) -> Result<Vec<Group>> {
 
     let step = progress::step(format!("{}: takes {} over", group.partner, group.name));
     world.wait_served(mark, group, group.partner)?;
-    load.wait_flow(host)?;
+    world.load.wait_flow()?;
     step.done("");
     reason(world, group)?;
     world.back_home(group)?;

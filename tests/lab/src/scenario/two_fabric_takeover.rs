@@ -15,12 +15,12 @@ pub fn run(world: &World) -> Result<Seen> {
     let luns = begin(world, &group)?;
     let (host, home) = (world.lab.host()?, world.node(group.home)?);
     let paths = luns.len() * SIDES.len();
-    under_load_on(world, &luns, Pace::Full, |load| {
+    under_load_on(world, &luns, Pace::Full, || {
         let mark = world.mark()?;
         world.cut_power(group.home)?;
         progress::during("its partner serves it in both fabrics", || {
             world.wait_served(mark, &group, group.partner)?;
-            load.wait_flow(host)?;
+            world.load.wait_flow()?;
             multipath::wait_usable(host, paths)
         })?;
         let step = progress::step(format!("{}: boots and joins again", group.home));
@@ -29,7 +29,7 @@ pub fn run(world: &World) -> Result<Seen> {
         step.done("");
         progress::during("given back in both fabrics", || {
             all_home(world, &group)?;
-            load.wait_flow(host)?;
+            world.load.wait_flow()?;
             multipath::wait_usable(host, paths)
         })?;
         Ok(vec![group.clone()])

@@ -113,6 +113,7 @@ pub fn end(world: &World) -> Result<()> {
     }
     let group = groups::pair();
     let step = progress::step("group, multipath, second fabric gone");
+    world.load.pause()?;
     multipath::end(world.lab.host()?, &group)?;
     let node = world.any_node()?;
     groups::forget(node, &[group.name])?;

@@ -1,7 +1,6 @@
 //! What scenarios stand on: the running lab with both groups served at home, and the
 //! things that are done to it.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,10 +14,12 @@ use crate::console;
 use crate::error::{Error, Result};
 use crate::groups::{self, Group, Lun, groups};
 use crate::guest::Guest;
+use crate::install::{self, Install};
 use crate::lab::Lab;
+use crate::load::Load;
 use crate::paths;
 use crate::plan::{ARRAYS, SIDES, Side};
-use crate::{progress, supervise};
+use crate::{progress, speed, supervise};
 
 /// How long a takeover may take, from the cut of the power to the login: emulated nodes
 /// boot their fence agent slowly.
@@ -37,6 +38,8 @@ pub struct World {
     pub lab: Arc<Lab>,
     /// Both groups.
     pub groups: [Group; 2],
+    /// The load at the initiator.
+    pub load: Load,
     /// The LUNs of the group in two fabrics, while it is there.
     pub(super) paired: Mutex<Option<Vec<Lun>>>,
 }
@@ -71,26 +74,20 @@ impl World {
     /// # Errors
     /// Something of this fails.
     pub fn start() -> Result<Self> {
-        Self::on(Lab::start()?)
+        Self::on(Lab::start()?, install::packages)
     }
 
-    /// The same on a lab that has been started.
+    /// Does so on a lab that has been started, and puts the agent there as it is told.
     ///
     /// # Errors
     /// See [`Self::start`].
-    pub fn on(lab: Lab) -> Result<Self> {
+    pub fn on(lab: Lab, install: Install) -> Result<Self> {
         let lab = Arc::new(lab);
         // So that a shell in a guest is to be had while a scenario runs.
         let served = Arc::clone(&lab);
         thread::spawn(move || supervise::serve(served));
-        // fio brings dozens of libraries along; found here, they wait in memory.
-        lab.host()?.wait_up(COME_BACK)?;
-        let warm = lab.host()?.spawn("fio --version", None);
         lab.wait_ready()?;
-        drop(warm);
-        progress::during("agent: package installed on both nodes", || {
-            install(&lab, &ARRAYS)
-        })?;
+        progress::during("agent: installed on both nodes", || install(&lab, &ARRAYS))?;
         progress::during("groups: each served by its home", || {
             groups::configure(lab.guest(ARRAYS[0])?, &groups())?;
             for group in groups() {
@@ -98,7 +95,8 @@ impl World {
             }
             Ok::<_, Error>(())
         })?;
-        let world = Self { lab, groups: groups(), paired: Mutex::default() };
+        let load = Load::start(lab.host()?, &lab.folders().share());
+        let world = Self { lab, groups: groups(), load, paired: Mutex::default() };
         progress::during("initiator: eight LUNs found", || world.luns())?;
         Ok(world)
     }
@@ -109,6 +107,14 @@ impl World {
     /// The initiator does not find them all.
     pub fn luns(&self) -> Result<Vec<Lun>> {
         groups::luns(self.lab.host()?, COMMAND)
+    }
+
+    /// How often the storage nodes have been powered on, together.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn boots(&self) -> Result<u32> {
+        ARRAYS.iter().map(|name| Ok(self.node(name)?.boots())).sum()
     }
 
     /// A storage node.
@@ -197,8 +203,11 @@ impl World {
         let mark = self.mark()?;
         self.order_move(group, node)?;
         let login = self.wait_served(mark, group, node)?;
-        self.wait_runs_on(group, node)?;
-        self.forget_move(group)?;
+        // The cluster's commands are programs that take their time beside a full load.
+        self.load.in_bursts(|| {
+            self.wait_runs_on(group, node)?;
+            self.forget_move(group)
+        })?;
         Ok(login)
     }
 
@@ -390,11 +399,12 @@ PYTHON",
     /// It is not in time.
     pub fn wait_fenced(&self, node: &str, boots: u32) -> Result<()> {
         let node = self.node(node)?;
-        let deadline = Instant::now() + TAKEOVER;
+        let after = speed::stretch(TAKEOVER);
+        let deadline = Instant::now() + after;
         while node.boots() <= boots {
             if Instant::now() >= deadline {
                 let what = format!("{} is fenced", node.name());
-                return Err(Error::Timeout { what, after: TAKEOVER });
+                return Err(Error::Timeout { what, after });
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -407,14 +417,16 @@ PYTHON",
     /// # Errors
     /// They do not come back in time.
     pub fn wait_whole(&self) -> Result<()> {
-        for name in ARRAYS {
-            let node = self.node(name)?;
-            node.wait_up(COME_BACK)?;
-            crate::lab::wait_port(node, COME_BACK)?;
-            crate::lab::wait_unit(node, "lab-disks.service", COME_BACK)?;
-        }
+        self.load.in_bursts(|| {
+            for name in ARRAYS {
+                let node = self.node(name)?;
+                node.wait_up(COME_BACK)?;
+                crate::lab::wait_port(node, COME_BACK)?;
+                crate::lab::wait_unit(node, "lab-disks.service", COME_BACK)?;
+            }
+            cluster::wait_online(self.any_node()?, ARRAYS.len(), COME_BACK)
+        })?;
         let node = self.any_node()?;
-        cluster::wait_online(node, ARRAYS.len(), COME_BACK)?;
         node.run("crm_resource --cleanup && crm_resource --wait", COMMAND * 2).map(drop)
     }
 
@@ -468,40 +480,6 @@ fn runs_on(group: &Group, node: &str) -> String {
     format!("crm_resource -r {} -W | grep -q '^{found}'", group.name)
 }
 
-/// What is installed on the storage nodes: the agent, and the module for Python.
-const PACKAGES: [&str; 2] = ["understudy", "python3-understudy"];
-
-/// Installs the packages on these nodes.
-///
-/// # Errors
-/// It is not built, or cannot be installed.
-pub fn install(lab: &Lab, nodes: &[&str]) -> Result<()> {
-    let target = paths::workspace().join("target/deb");
-    let entries = std::fs::read_dir(&target).map_err(Error::io("list", &target))?;
-    let built: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    for name in PACKAGES {
-        // understudy_0.1.0_amd64.deb
-        let begin = format!("{name}_");
-        let is_it = |path: &&PathBuf| {
-            path.file_name()
-                .is_some_and(|file| file.to_string_lossy().starts_with(&begin))
-        };
-        let package = built.iter().find(is_it);
-        let package = package
-            .ok_or_else(|| Error::other(format!("no {name} in target/deb: make deb")))?;
-        let shared = lab.folders().share().join(format!("{name}.deb"));
-        std::fs::copy(package, &shared).map_err(Error::io("copy to", &shared))?;
-    }
-    let files = PACKAGES.map(|name| format!("/lab/{name}.deb")).join(" ");
-    lab.everywhere(|guest| {
-        if !nodes.contains(&guest.name()) {
-            return Ok(());
-        }
-        // Synced: a node that loses its power keeps the package.
-        guest.run(&format!("dpkg -i {files} && sync"), COMMAND * 2).map(drop)
-    })
-}
-
 /// A connection to a fabric.
 ///
 /// # Errors
@@ -529,7 +507,8 @@ fn wait_login(
     wwpn: Wwn,
     node: &str,
 ) -> Result<Event> {
-    let deadline = Instant::now() + TAKEOVER;
+    let after = speed::stretch(TAKEOVER);
+    let deadline = Instant::now() + after;
     let mut watch = client(lab, side)?.watch(Some(since.of(side))).map_err(fabric)?;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -545,7 +524,7 @@ fn wait_login(
             }
             Some(Err(_)) if left.is_zero() => {
                 let what = format!("{wwpn} logs in on {node}");
-                return Err(Error::Timeout { what, after: TAKEOVER });
+                return Err(Error::Timeout { what, after });
             }
             Some(Err(_)) => {}
             None => return Err(Error::other("the fabric has ended")),

@@ -27,7 +27,8 @@ usage: understudy-lab VERB
   setup                       install the Debian packages that the lab needs
   image                       build the guests' image, if it is not cached
   demo                        a node loses its power, for people
-  test [SCENARIO...]          run the scenarios, all or these
+  test [SCENARIO...]          run the scenarios of the first rank, or these
+  test --all [--anew]         run every scenario, from where the last run stopped
   soak FAULTS [SEED [FAULT...]]   mixed faults, all or these, as the seed decides
   bench [MINUTES [CONTENDER...]]   what start, monitor and stop cost
   bench-pause [LUNS...]       what an initiator waits for
@@ -59,7 +60,10 @@ pub fn run() -> Result<ExitCode> {
         ("setup", []) => setup::run(),
         ("image", []) => image::run(),
         ("demo", []) => demo::run(),
-        ("test", names) => test::run(names),
+        ("test", []) => test::first(),
+        ("test", ["--all"]) => test::all(false),
+        ("test", ["--all", "--anew"]) => test::all(true),
+        ("test", names) => test::named(names),
         ("soak", [faults]) => soak::run(faults, None, &[]),
         ("soak", [faults, seed, kinds @ ..]) => soak::run(faults, Some(seed), kinds),
         ("bench", []) => bench::run(None, &[]),

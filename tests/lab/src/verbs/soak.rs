@@ -29,7 +29,6 @@ pub fn run(faults: &str, seed: Option<&str>, kinds: &[&str]) -> Result<ExitCode>
         report::write(&file, soaked)
     })?;
     let Some(error) = soaked.error else { return Ok(ExitCode::SUCCESS) };
-    world.lab.collect_logs();
     eprintln!("{error}\nthe logs are in {}", world.lab.folders().logs.display());
     Ok(ExitCode::FAILURE)
 }

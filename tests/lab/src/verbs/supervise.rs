@@ -26,7 +26,6 @@ pub fn run() -> Result<ExitCode> {
     });
     let lab = Lab::start()?;
     if let Err(error) = lab.wait_ready() {
-        lab.collect_logs();
         eprintln!("logs: {}", lab.folders().logs.display());
         return Err(error);
     }

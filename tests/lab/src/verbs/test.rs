@@ -1,12 +1,43 @@
-//! `test`: the scenarios, all of them, or those that are named, in that order and as often.
+//! `test`: the scenarios of the first rank, all of them, or those that are named, in that
+//! order and as often.
 
 use std::process::ExitCode;
 
-use understudy_lab::scenario::{self, SCENARIOS, World};
-use understudy_lab::{Error, Result, paths, report};
+use understudy_lab::record::Record;
+use understudy_lab::report::Row;
+use understudy_lab::scenario::{self, Rank, SCENARIOS, Scenario, World};
+use understudy_lab::{Error, Result, paths, progress, report};
 
-/// Runs them; fails when one of them does.
-pub fn run(names: &[&str]) -> Result<ExitCode> {
+/// Runs the scenarios of the first rank.
+pub fn first() -> Result<ExitCode> {
+    let first = SCENARIOS.into_iter().filter(|scenario| scenario.rank == Rank::First);
+    play(first.collect(), &mut |_| Ok(())).and_then(|rows| conclude(&rows))
+}
+
+/// Runs every scenario, and goes on where a run of this very source stopped; `anew`: from
+/// the first.
+pub fn all(anew: bool) -> Result<ExitCode> {
+    let mut record = if anew { Record::new() } else { Record::read() };
+    let passed = record.rows().len();
+    if passed > 0 {
+        progress::note(&format!(
+            "{passed} passed before, on this source: going on (--anew begins anew)"
+        ));
+    }
+    let mut left = SCENARIOS.to_vec();
+    left.retain(|scenario| !record.has(scenario.name));
+    let rows = if left.is_empty() {
+        Vec::new()
+    } else {
+        play(left, &mut |row| record.add(row))?
+    };
+    let failed = rows.into_iter().filter(|row| !row.ok);
+    let all: Vec<_> = record.rows().iter().cloned().chain(failed).collect();
+    conclude(&all)
+}
+
+/// Runs the scenarios of these names.
+pub fn named(names: &[&str]) -> Result<ExitCode> {
     let named = |name: &&str| {
         let found = SCENARIOS.iter().find(|scenario| scenario.name == *name);
         found.copied().ok_or_else(|| {
@@ -15,28 +46,45 @@ pub fn run(names: &[&str]) -> Result<ExitCode> {
             Error::other(format!("no scenario {name}; there are: {all}"))
         })
     };
-    let mut wanted = names.iter().map(named).collect::<Result<Vec<_>>>()?;
-    if wanted.is_empty() {
-        wanted = SCENARIOS.to_vec();
-    }
+    let wanted = names.iter().map(named).collect::<Result<Vec<_>>>()?;
+    play(wanted, &mut |_| Ok(())).and_then(|rows| conclude(&rows))
+}
+
+/// Plays scenarios in a lab of their own, up to the first that fails: a lab that is not
+/// whole would fail the next one for no fault of its.
+fn play(
+    scenarios: Vec<Scenario>,
+    passed: &mut dyn FnMut(&Row) -> Result<()>,
+) -> Result<Vec<Row>> {
     let world = World::start()?;
     let mut rows = Vec::new();
-    for scenario in wanted {
+    for scenario in scenarios {
         let row = scenario::run(&world, scenario);
         let ok = row.ok;
+        if ok {
+            passed(&row)?;
+        } else {
+            let logs = &world.lab.folders().logs;
+            eprintln!("what was seen is in {}", logs.display());
+            eprintln!(
+                "again, alone: target/release/understudy-lab test {}",
+                scenario.name
+            );
+        }
         rows.push(row);
         if !ok {
-            world.lab.collect_logs();
-            let logs = &world.lab.folders().logs;
-            eprintln!("the rest is in {}", logs.display());
-            // A lab that is not whole would fail the next one for no fault of its.
-            break;
+            return Ok(rows);
         }
     }
-    let all = rows.iter().all(|row| row.ok);
-    println!("\n{}", report::table(&rows));
+    rows.push(scenario::everything_read_back(&world));
+    Ok(rows)
+}
+
+/// Prints and keeps what came of it.
+fn conclude(rows: &[Row]) -> Result<ExitCode> {
+    println!("\n{}", report::table(rows));
     let failed = rows.iter().filter(|row| !row.ok).count();
     println!("{} passed, {failed} failed", rows.len() - failed);
     report::write(&paths::workspace().join("target/test/report.json"), &rows)?;
-    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,0 +1,138 @@
+//! A block on a disk: what is written to it says which block it is, of which disk, and
+//! which of its writes.
+
+/// Size of a block, which is the size of every request.
+pub const SIZE: usize = 64 * 1024;
+/// Size of a part that can get lost by itself.
+const SECTOR: usize = 512;
+/// Odd, so that the words of a sector are all different.
+const STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A buffer for direct I/O.
+#[repr(C, align(4096))]
+#[derive(Clone)]
+pub struct Buffer(pub [u8; SIZE]);
+
+impl Buffer {
+    /// An empty one.
+    pub fn new() -> Box<Self> {
+        Box::new(Self([0; SIZE]))
+    }
+}
+
+/// What a block holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Which run of the generator wrote it.
+    pub run: u64,
+    /// The disk's number in this run.
+    pub disk: u32,
+    /// The block's number on the disk.
+    pub block: u32,
+    /// Which of all writes of the run it was.
+    pub write: u64,
+}
+
+impl Stamp {
+    /// Fills a buffer with it: every sector begins with the stamp and its own number.
+    pub fn fill(&self, buffer: &mut Buffer) {
+        let place = u64::from(self.disk) << 32 | u64::from(self.block);
+        for (number, sector) in (0_u64..).zip(buffer.0.chunks_exact_mut(SECTOR)) {
+            let head = [self.run, place, self.write, number];
+            let mut word = head.iter().fold(0, |sum: u64, one| {
+                (sum ^ one).wrapping_mul(STRIDE).rotate_left(29)
+            });
+            let mut words = sector.chunks_exact_mut(8);
+            for (to, value) in words.by_ref().zip(head) {
+                to.copy_from_slice(&value.to_le_bytes());
+            }
+            for to in words {
+                word = word.wrapping_add(STRIDE);
+                to.copy_from_slice(&word.to_le_bytes());
+            }
+        }
+    }
+
+    /// The stamp at the head of a sector, and the sector's number, as it was read.
+    fn read(sector: &[u8]) -> Option<(Self, u64)> {
+        let mut words = sector
+            .chunks_exact(8)
+            .filter_map(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)));
+        let mut next = || words.next();
+        let (run, place, write, number) = (next()?, next()?, next()?, next()?);
+        let (disk, block) = ((place >> 32) as u32, place as u32);
+        Some((Self { run, disk, block, write }, number))
+    }
+
+    /// Says what a buffer holds instead of this stamp; `wanted` is one filled with it.
+    pub fn differs(&self, wanted: &Buffer, found: &Buffer) -> Option<String> {
+        let sectors = || wanted.0.chunks_exact(SECTOR).zip(found.0.chunks_exact(SECTOR));
+        let wrong = sectors().filter(|(wanted, found)| wanted != found).count();
+        let (at, (_, sector)) =
+            sectors().enumerate().find(|(_, (wanted, found))| wanted != found)?;
+        let what = match Self::read(sector) {
+            _ if sector.iter().all(|byte| *byte == 0) => "zeros".to_owned(),
+            Some((stamp, _)) if stamp.run != self.run => "nothing of this run".to_owned(),
+            Some((stamp, _)) if stamp == *self => {
+                "its stamp, and a damaged rest".to_owned()
+            }
+            Some((stamp, number)) => format!(
+                "write {} of disk {}, block {}, sector {number}",
+                stamp.write, stamp.disk, stamp.block
+            ),
+            None => "less than a sector".to_owned(),
+        };
+        Some(format!(
+            "{wrong} of {} sectors are not write {} of disk {}; sector {at} is {what}",
+            SIZE / SECTOR,
+            self.write,
+            self.disk
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAMP: Stamp = Stamp { run: 77, disk: 3, block: 9, write: 12 };
+
+    fn filled(stamp: Stamp) -> Box<Buffer> {
+        let mut buffer = Buffer::new();
+        stamp.fill(&mut buffer);
+        buffer
+    }
+
+    fn found(change: impl FnOnce(&mut Buffer)) -> Option<String> {
+        let mut buffer = filled(STAMP);
+        change(&mut buffer);
+        STAMP.differs(&filled(STAMP), &buffer)
+    }
+
+    #[test]
+    fn what_was_written_is_what_is_read() {
+        assert_eq!(found(|_| ()), None);
+    }
+
+    #[test]
+    fn every_way_to_lose_a_write_has_words_of_its_own() {
+        let old = filled(Stamp { write: 11, ..STAMP });
+        let said = found(|buffer| buffer.0 = old.0).unwrap_or_default();
+        assert!(
+            said.starts_with("128 of 128 sectors are not write 12 of disk 3"),
+            "{said}"
+        );
+        assert!(said.ends_with("sector 0 is write 11 of disk 3, block 9, sector 0"));
+        let torn = found(|buffer| {
+            buffer.0[SECTOR..2 * SECTOR].copy_from_slice(&old.0[SECTOR..2 * SECTOR]);
+        });
+        assert!(torn.unwrap_or_default().starts_with("1 of 128"));
+        let gone = found(|buffer| buffer.0 = [0; SIZE]).unwrap_or_default();
+        assert!(gone.ends_with("sector 0 is zeros"));
+        let foreign = filled(Stamp { run: 78, ..STAMP });
+        let other = found(|buffer| buffer.0 = foreign.0).unwrap_or_default();
+        assert!(other.ends_with("nothing of this run"));
+        let bit = found(|buffer| buffer.0[SIZE - 1] ^= 1).unwrap_or_default();
+        assert!(bit.ends_with("sector 127 is its stamp, and a damaged rest"), "{bit}");
+    }
+}

@@ -1,0 +1,189 @@
+//! The workers that press on a disk, and what they are told.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use understudy_lab::load::wire::{Disk, Pace};
+
+use crate::ledger::Ledger;
+use crate::volume::{Contents, Hand};
+
+/// Blocks of a disk that are written under load: eight mebibytes, so that all of them are
+/// read back within seconds.
+pub const SPAN: u32 = 128;
+/// Two bursts begin that far apart.
+const BURST: Duration = Duration::from_secs(2);
+/// A worker whose request has failed waits that long.
+const AFTER_ERROR: Duration = Duration::from_millis(200);
+/// A worker's stack holds a block at times.
+const STACK: usize = 512 * 1024;
+
+/// What all workers look at between two requests.
+#[derive(Debug, Default)]
+pub struct Orders {
+    bursts: AtomicBool,
+    /// Counts the times that everything was to be read back.
+    all: AtomicU32,
+    /// Counts the times that what is owed was to be read back.
+    owed: AtomicU32,
+}
+
+impl Orders {
+    /// Sets how hard the workers press.
+    pub fn set_pace(&self, pace: Pace) {
+        self.bursts.store(pace == Pace::Bursts, Ordering::SeqCst);
+    }
+
+    /// Has every worker read back, once: everything, or what it owes.
+    pub fn read_back(&self, all: bool) {
+        let counter = if all { &self.all } else { &self.owed };
+        counter.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn told(&self) -> (u32, u32) {
+        (self.all.load(Ordering::SeqCst), self.owed.load(Ordering::SeqCst))
+    }
+}
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Shared {
+    /// What they are told.
+    pub orders: Orders,
+    /// What they have seen.
+    pub ledger: Ledger,
+    /// What the disks must hold.
+    pub contents: Contents,
+}
+
+/// A disk under load. Dropped, it still is: [`Press::end`] ends it.
+#[derive(Debug)]
+pub struct Press {
+    /// The disk.
+    pub disk: Disk,
+    /// Requests at a time.
+    pub depth: u32,
+    stop: Arc<AtomicBool>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Press {
+    /// Begins to press on a disk.
+    ///
+    /// # Errors
+    /// It cannot be opened, or a thread cannot be started.
+    pub fn begin(shared: &Arc<Shared>, disk: Disk, depth: u32) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        // Here, where an error can still be told.
+        drop(Hand::new(&disk, &shared.contents, &shared.ledger)?);
+        let worker = |number| {
+            let (shared, disk, stop) =
+                (Arc::clone(shared), disk.clone(), Arc::clone(&stop));
+            Builder::new().stack_size(STACK).spawn(move || {
+                match Hand::new(&disk, &shared.contents, &shared.ledger) {
+                    Ok(hand) => {
+                        Worker::new(&shared, hand, number, depth).work(&stop, &disk)
+                    }
+                    Err(error) => shared.ledger.failed("open", &disk, 0, &error),
+                }
+            })
+        };
+        let workers = (0..depth).map(worker).collect::<io::Result<_>>()?;
+        Ok(Self { disk, depth, stop, workers })
+    }
+
+    /// Tells the workers to end; [`Press::end`] waits for it.
+    pub fn stop(&self, shared: &Shared) {
+        shared.ledger.order(|_| self.stop.store(true, Ordering::SeqCst));
+    }
+
+    /// Waits until the last request has ended and the disk is closed.
+    pub fn end(self) {
+        for worker in self.workers {
+            let _ = worker.join();
+        }
+    }
+}
+
+/// One of several that press on a disk. Each has blocks of its own, so that it always knows
+/// what they hold.
+struct Worker<'a> {
+    shared: &'a Shared,
+    hand: Hand<'a>,
+    number: u32,
+    depth: u32,
+    random: fastrand::Rng,
+    /// The block that was written and not read since.
+    owed: Option<u32>,
+    /// Requests so far.
+    count: u32,
+}
+
+impl<'a> Worker<'a> {
+    fn new(shared: &'a Shared, hand: Hand<'a>, number: u32, depth: u32) -> Self {
+        let random = fastrand::Rng::new();
+        Self { shared, hand, number, depth, random, owed: None, count: 0 }
+    }
+
+    fn work(&mut self, stop: &AtomicBool, disk: &Disk) {
+        let mut told = self.shared.orders.told();
+        while !stop.load(Ordering::SeqCst) {
+            let now = self.shared.orders.told();
+            if now != told {
+                self.read_back(now.0 != told.0);
+                told = now;
+                self.shared.ledger.enter(|book| {
+                    *book.read_back.entry(disk.device.clone()).or_default() += 1;
+                });
+            }
+            if !self.rest(stop, told) {
+                self.request();
+            }
+        }
+    }
+
+    /// Waits for the next burst, where the load comes in bursts; says whether something
+    /// else came first.
+    fn rest(&self, stop: &AtomicBool, told: (u32, u32)) -> bool {
+        let orders = &self.shared.orders;
+        let bursts = || orders.bursts.load(Ordering::SeqCst);
+        if !bursts() {
+            return false;
+        }
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let rest = since.as_nanos() % BURST.as_nanos();
+        let wait = BURST.saturating_sub(Duration::from_nanos(rest as u64));
+        self.shared.ledger.rest(wait, || {
+            stop.load(Ordering::SeqCst) || !bursts() || orders.told() != told
+        })
+    }
+
+    /// Writes a block; or reads it back; or reads another one: what was read once may be
+    /// overwritten by a write that comes late.
+    fn request(&mut self) {
+        let blocks = (SPAN - self.number).div_ceil(self.depth);
+        let any = self.number + self.random.u32(..blocks) * self.depth;
+        self.count += 1;
+        match self.count % 3 {
+            1 if self.hand.write(any) => self.owed = Some(any),
+            1 => std::thread::sleep(AFTER_ERROR),
+            2 => self.read_back(false),
+            _ => self.hand.verify(any),
+        }
+    }
+
+    /// Reads what is owed, or every block of the disk that is this worker's to read.
+    fn read_back(&mut self, all: bool) {
+        if let Some(block) = self.owed.take() {
+            self.hand.verify(block);
+        }
+        if all {
+            let mut blocks = self.hand.written();
+            blocks.retain(|block| block % self.depth == self.number);
+            blocks.into_iter().for_each(|block| self.hand.verify(block));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What has passed already, of the source as it is: a run of all scenarios can go on where
+//! it stopped.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::paths;
+use crate::report::{self, Row};
+
+/// The record, kept in `target/test/passed.json`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Record {
+    /// Which source it is of.
+    source: u64,
+    rows: Vec<Row>,
+}
+
+impl Record {
+    /// One in which nothing has passed.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { source: source(), rows: Vec::new() }
+    }
+
+    /// What was kept; nothing of it counts if the source is another one by now.
+    #[must_use]
+    pub fn read() -> Self {
+        let kept = paths::read(&file()).ok();
+        let kept: Option<Self> = kept.and_then(|text| serde_json::from_str(&text).ok());
+        let new = Self::new();
+        kept.filter(|kept| kept.source == new.source).unwrap_or(new)
+    }
+
+    /// What has passed, in the order in which it did.
+    #[must_use]
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Whether a scenario has passed.
+    #[must_use]
+    pub fn has(&self, scenario: &str) -> bool {
+        self.rows.iter().any(|row| row.scenario == scenario)
+    }
+
+    /// Adds one that has passed, and keeps it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn add(&mut self, row: &Row) -> Result<()> {
+        self.rows.push(row.clone());
+        report::write(&file(), self)
+    }
+}
+
+fn file() -> PathBuf {
+    paths::workspace().join("target/test/passed.json")
+}
+
+/// A number that is another one for every other source: of the commit, and of what differs
+/// from it. Without git it is another one each time.
+fn source() -> u64 {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git")
+            .current_dir(paths::workspace())
+            .args(arguments)
+            .output()
+            .ok()
+            .filter(|output| output.status.success())?;
+        Some(output.stdout)
+    };
+    let mut hasher = DefaultHasher::new();
+    match (git(&["rev-parse", "HEAD"]), git(&["diff", "HEAD"])) {
+        (Some(commit), Some(changes)) => (commit, changes).hash(&mut hasher),
+        _ => std::time::SystemTime::now().hash(&mut hasher),
+    }
+    hasher.finish()
+}

@@ -1,0 +1,58 @@
+//! What a scenario that failed leaves, so that nobody has to run it again to understand it:
+//! the lab as it is at that moment, beside the logs that are written all the time.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::World;
+use crate::paths;
+use crate::plan::{ARRAYS, SIDES};
+
+/// How long a guest may take to answer each question.
+const TIME: Duration = Duration::from_secs(30);
+
+/// What a storage node is asked.
+const NODE: &str = "uptime
+    crm_mon -1nrfA
+    understudy status
+    ls -l /run/understudy/ports
+    grep . /sys/class/fc_host/*/port_state /sys/class/fc_vports/*/vport_state
+    for d in /sys/block/sd*; do echo ${d##*/} in flight: $(cat $d/inflight); done
+    ps -eo pid,stat,wchan:32,args | grep ' [DRSZ][^ ]* ' | grep -v ' S.* -  '
+    nft list ruleset";
+
+/// What the initiator is asked.
+const HOST: &str = "uptime
+    grep . /sys/class/fc_remote_ports/*/port_name /sys/class/fc_remote_ports/*/port_state
+    for d in /sys/block/sd*; do
+        echo ${d##*/} $(cat $d/device/wwid $d/device/state) in flight: $(cat $d/inflight)
+    done
+    dmsetup status --target multipath";
+
+/// Writes it to `NAME.failed` among the logs. What does not answer is said there.
+pub fn write(world: &World, name: &str, error: &str) {
+    let mut text = format!("{name}: {error}\n");
+    let asked = ARRAYS.map(|node| (node, NODE)).into_iter().chain([("host", HOST)]);
+    for (name, script) in asked {
+        let Ok(guest) = world.lab.guest(name) else { continue };
+        let boots = guest.boots();
+        let _ = writeln!(
+            text,
+            "\n== {name}, powered on {boots} times, on: {}",
+            guest.is_on()
+        );
+        if guest.boot().is_some() {
+            let said = guest.try_run(&format!("{{\n{script}\n}} 2>&1"), TIME);
+            let _ = writeln!(text, "{}{:?}", said.stdout, said.end);
+        }
+    }
+    for side in SIDES {
+        let _ = writeln!(text, "\n== {}", side.name());
+        let ports = super::world::client(&world.lab, side).map(|mut c| c.ports());
+        let _ = writeln!(text, "{ports:#?}");
+    }
+    let file = world.lab.folders().log(&format!("{name}.failed"));
+    if let Err(error) = paths::write(&file, text) {
+        eprintln!("{error}");
+    }
+}
