@@ -12,21 +12,30 @@ RPM := rpm
 JUDGE := lintian rpmlint
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench test-fast lint lab-up lab-down lab-shell deb rpm packages \
-	wheel dist man compiled tools setup build image
+.PHONY: help demo test test-all soak bench test-fast lint lab-up lab-down lab-shell deb rpm packages \
+	wheel dist man compiled tools setup build agent image
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
 	while IFS='|' read -r what does; do printf '%-18s %s\n' "$$what" "$$does"; done
 
-demo: ready ## see a node lose its power and its partner serve the same port
+demo: setup ## see a node lose its power and its partner serve the same port
+	@cargo build --quiet --release --package understudy-fabric --package understudy-lab
+	@$(MAKE) --no-print-directory --jobs=2 image agent
 	@$(LAB) demo
 
-# Two at once: each waits now for one thread of the compiler, now for the network.
-test: tools lint ## everything: lint, tests and the lab's scenarios
+test: checked ## everything: lint, tests and the lab's scenarios
+	@$(LAB) test
+
+test-all: checked ## and the scenarios of the second rank; goes on where it stopped
+	@$(LAB) test --all
+
+# All that needs no guest. Two at once: each waits now for one thread of the compiler, now
+# for the network.
+.PHONY: checked
+checked: tools lint
 	@$(MAKE) --no-print-directory --jobs=2 test-fast packages wheel build
 	@$(MAKE) --no-print-directory image
-	@$(LAB) test
 
 soak: ready ## mixed faults under load: FAULTS=100, SEED=...
 	@$(LAB) soak $(FAULTS) $(SEED)
@@ -100,6 +109,10 @@ tools: setup
 build:
 	@echo "build: the fabric and the lab"
 	@cargo build --quiet --release --package understudy-fabric --package understudy-lab
+
+# The agent alone, as it comes from the compiler: what a demonstration needs of a package.
+agent:
+	@cargo build --quiet --release --package understudy-agent
 
 image:
 	@$(LAB) image

@@ -6,9 +6,10 @@ use std::thread;
 
 use serde::Serialize;
 use understudy_lab::accel::Accel;
+use understudy_lab::lab::Lab;
 use understudy_lab::scenario::world::{COMMAND, ahead};
 use understudy_lab::scenario::{LAST, Seen, Story, World, play};
-use understudy_lab::{Error, Result, chart, paths, progress, report, timeline};
+use understudy_lab::{Error, Result, chart, install, paths, progress, report, timeline};
 
 const OPENING: &str = "
 Two storage nodes, array-a and array-b, each serve a group of four disks over Fibre
@@ -34,7 +35,7 @@ struct Report {
 /// Runs it.
 pub fn run() -> Result<ExitCode> {
     println!("{OPENING}");
-    let world = World::start()?;
+    let world = World::on(Lab::start()?, install::built)?;
     println!("\nbefore:\n{}", owners(&world)?);
     let over = AtomicBool::new(false);
     let played = thread::scope(|scope| {
@@ -57,7 +58,6 @@ pub fn run() -> Result<ExitCode> {
         played
     });
     if played.is_err() {
-        world.lab.collect_logs();
         eprintln!("the logs are in {}", world.lab.folders().logs.display());
     }
     let (seen, story) = played?;
