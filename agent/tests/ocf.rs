@@ -120,6 +120,38 @@ fn a_damaged_database_is_set_aside_and_told() {
     assert_eq!(std::fs::read(ports.join("200100_25b500000a.damaged")).unwrap(), b"{");
 }
 
+/// A stop needs no nftables: there may be no `nft` to lift what a stop that was killed may
+/// have barred, or one that fails, or one that does not come back.
+#[test]
+fn a_stop_does_without_nft() {
+    use std::os::unix::fs::PermissionsExt;
+    let entry = r#"{"group": "g", "wwnn": "20000025b500000a", "wwpn": "20010025b500000a",
+        "physical_port": "2000525400000001", "host": "host2", "role": "native", "since": 1,
+        "ownership": "none", "link": "eth1", "disks": []}"#;
+    let nfts = [None, Some("exit 1"), Some("kill -9 $$"), Some("exec /bin/sleep 8")];
+    for nft in nfts {
+        let mut call = call("stop").group().with("OCF_RESOURCE_INSTANCE", "g");
+        let (ports, bin) = ("run/understudy/ports", call.root.path().join("bin"));
+        let ports = call.root.path().join(ports);
+        for dir in [&ports, &bin] {
+            std::fs::create_dir_all(dir).unwrap();
+        }
+        std::fs::write(ports.join("20010025b500000a.json"), entry).unwrap();
+        if let Some(line) = nft {
+            std::fs::write(bin.join("nft"), format!("#!/bin/sh\n{line}\n")).unwrap();
+            let mode = PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(bin.join("nft"), mode).unwrap();
+        }
+        call.command.env("PATH", bin);
+        let begun = std::time::Instant::now();
+        let (code, _, err) = call.run();
+        assert_eq!(code, 0, "{nft:?}: {err}");
+        assert!(begun.elapsed().as_secs() < 5, "{nft:?}: {:?}", begun.elapsed());
+        assert!(err.contains("nft"), "{nft:?}: {err}");
+        assert!(!ports.join("20010025b500000a.json").exists(), "{nft:?}");
+    }
+}
+
 /// As if Pacemaker had killed it at that point.
 #[test]
 fn a_death_can_be_ordered_after_any_operation() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{INITIATORS, Node, Setup};
 use understudy_core::failure::Kind;
-use understudy_core::kernel::sim::{Deed, Fault, SimKernel};
+use understudy_core::kernel::sim::{Deed, Fault, Nft, SimKernel};
 use understudy_core::kernel::{Cause, Kernel, Op};
 use understudy_core::ownership::key_of;
 use understudy_core::registry;
@@ -533,6 +533,67 @@ fn a_bar_that_is_refused_is_set_again() {
     assert_eq!(bars, 2);
 }
 
+/// Nothing of a stop depends on nftables, and one second of it at most is theirs.
+#[test]
+fn a_node_without_nft_stops_clean() {
+    // How long a stop takes, and how many bars it lifts.
+    let stop_with = |nft| {
+        let (a, _) = pair();
+        a.start().unwrap();
+        a.kernel.sleep(Duration::from_secs(1));
+        a.san.borrow_mut().nft = nft;
+        a.kernel.plan(None);
+        let begun = a.kernel.now();
+        a.stop().unwrap();
+        let took = a.kernel.now() - begun;
+        assert_eq!(a.leavings(), [""; 0], "{nft:?}");
+        let lifts = a.kernel.deeds().into_iter();
+        let lifts = lifts.filter(|deed| matches!(deed, Deed::Op(Op::LiftBar(_))));
+        (took, lifts.count())
+    };
+    let (usual, lifts) = stop_with(Nft::Works);
+    assert_eq!(lifts, 2);
+    for nft in [Nft::Missing, Nft::Refused, Nft::Hangs] {
+        let (took, lifts) = stop_with(nft);
+        assert!(took < usual + Duration::from_secs(1), "{nft:?}: {took:?}");
+        // Where nothing was barred there is nothing to lift.
+        assert_eq!(lifts, 0, "{nft:?}");
+    }
+}
+
+/// What makes a stop quicker or surer fails none, in whatever way it goes wrong.
+#[test]
+fn no_stop_fails_by_what_is_best_effort() {
+    let is_best_effort = |deed: &Deed| {
+        let Deed::Op(op) = deed else { return false };
+        let bar = matches!(op, Op::ReadyBar | Op::Bar { .. } | Op::LiftBar(_));
+        bar || matches!(op, Op::Echo(_) | Op::Expedite | Op::Relax)
+    };
+    let served = || {
+        let (a, _) = common::pair(&Setup::new(1, 1));
+        a.start().unwrap();
+        a.kernel.sleep(Duration::from_secs(1));
+        a.kernel.plan(None);
+        a
+    };
+    let a = served();
+    a.stop().unwrap();
+    let deeds = a.kernel.deeds();
+    let best_effort = deeds.iter().enumerate().filter(|(_, deed)| is_best_effort(deed));
+    let mut points = 0;
+    for (at, deed) in best_effort {
+        for fault in deed.faults().into_iter().filter(|fault| *fault != Fault::Dies) {
+            let a = served();
+            let name = format!("{deed:?}: {fault:?}");
+            a.kernel.plan(Some((at, fault)));
+            a.stop().unwrap_or_else(|failure| panic!("{name}: {failure}"));
+            assert_eq!(a.leavings(), [""; 0], "{name}");
+            points += 1;
+        }
+    }
+    assert!(points > 30, "{points}");
+}
+
 /// A failed stop leaves every LUN in transition, so the first tells at level 0; one alone
 /// shows at level 10.
 #[test]
@@ -745,6 +806,26 @@ fn a_check_says_all_that_is_in_the_way() {
     let findings = look(&b, &[("disks", missing)]);
     assert_eq!(bad(&findings), ["port", "port", "disks", "disks"], "{findings:?}");
     assert_eq!(bad(&look(&b, &[("wwnn", "nonsense")])), ["parameters"]);
+}
+
+/// Only software FCoE has a bar, which only a stop needs.
+#[test]
+fn a_check_says_what_a_missing_nft_costs() {
+    let found = |setup: &Setup, nft| {
+        let (a, _) = common::pair(setup);
+        a.san.borrow_mut().nft = nft;
+        let scope = a.scope_with(&[]);
+        let findings = check::check(&a.kernel, a.name, &scope, a.budget()).into_iter();
+        findings.filter(|finding| finding.what == "bar").collect::<Vec<_>>()
+    };
+    let fcoe = Setup::new(1, 2);
+    let missing = found(&fcoe, Nft::Missing);
+    assert_eq!(missing.len(), 1);
+    assert_eq!(missing[0].verdict, Verdict::Doubtful);
+    assert!(missing[0].found.contains("No such file"), "{}", missing[0].found);
+    assert!(missing[0].advice.contains("nftables"), "{}", missing[0].advice);
+    assert_eq!(found(&fcoe, Nft::Works), []);
+    assert_eq!(found(&fcoe.on_qla2xxx(), Nft::Missing), []);
 }
 
 #[test]

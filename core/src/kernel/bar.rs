@@ -97,7 +97,8 @@ fn nft(script: &str, op: &Op) -> Result<Done, KernelError> {
         return Ok(Done::Changed);
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.lines().next().unwrap_or("no reason given");
+    let status = output.status.to_string();
+    let said = said.lines().next().unwrap_or(&status);
     Err(op.failed(Cause::Device(format!("nft: {said}"))))
 }
 

@@ -13,6 +13,7 @@ use crate::lio::{self, Driver};
 use crate::ownership;
 use crate::scope::{Found, Scope};
 
+use super::bars;
 use super::here::{left_out, misconfigured, target_is_here, widowed};
 use super::status::{Owner, owner};
 use super::survey;
@@ -97,7 +98,7 @@ pub fn check(
     let loaded: Vec<_> = loaded.map(|driver| driver.module()).collect();
     let well = format!("LIO is here, with {}", loaded.join(" and "));
     findings.extend(Finding::of("target", target_is_here(kernel, &drivers), &well));
-    findings.extend(physical_ports(kernel, scope, group, &drivers));
+    findings.extend(physical_ports(kernel, scope, group, &drivers, budget));
     findings.extend(port_ids(kernel));
     let specs = group.all_disks();
     let found = disk::find_all(kernel, &specs);
@@ -116,6 +117,7 @@ fn physical_ports(
     scope: &Scope,
     group: &Group,
     drivers: &[&'static dyn Driver],
+    budget: Budget,
 ) -> Vec<Finding> {
     let what = "port";
     let found = match survey(kernel, scope) {
@@ -152,8 +154,11 @@ fn physical_ports(
         findings
     };
     let mut findings: Vec<_> = group.ports.iter().flat_map(one).collect();
-    for (driver, physical) in carriers(kernel, group, drivers, &found) {
-        let ready = target_is_here(kernel, &[driver])
+    let carriers = carriers(kernel, group, drivers, &found);
+    for physical in &carriers {
+        let driver = drivers.iter().find(|d| d.binds() && d.serves(&physical.driver));
+        let Some(driver) = driver else { continue };
+        let ready = target_is_here(kernel, &[*driver])
             .and_then(|()| driver.ready(kernel, physical.wwpn));
         let host = &physical.host;
         let well = format!("{} is ready on {host}", driver.name());
@@ -163,18 +168,31 @@ fn physical_ports(
             doubts.map(|(found, advice)| Finding::doubtful("driver", found, advice)),
         );
     }
+    let barred =
+        |port: &PhysicalPort| fabric::software_link(kernel, &port.host).is_some();
+    if carriers.iter().any(barred) {
+        findings.extend(no_bar(kernel, budget));
+    }
     findings
 }
 
-/// The physical ports that carry the group or would, each once, where there is something
-/// to know of their driver.
+/// Returns the finding that a stop could set no bar here, if it could not.
+fn no_bar(kernel: &dyn Kernel, budget: Budget) -> Option<Finding> {
+    let why = bars::unavailable(kernel, budget)?.to_string();
+    let advice = "Install nftables. Without a bar a stop under load takes up to three \
+                  seconds more and may log the port out while commands still come, which \
+                  can hang the kernel; then the node is fenced";
+    Some(Finding::doubtful("bar", why, advice))
+}
+
+/// Returns the physical ports that carry the group or would, each once.
 fn carriers(
     kernel: &dyn Kernel,
     group: &Group,
     drivers: &[&'static dyn Driver],
     found: &Found,
-) -> Vec<(&'static dyn Driver, PhysicalPort)> {
-    let mut carriers: Vec<(&'static dyn Driver, PhysicalPort)> = Vec::new();
+) -> Vec<PhysicalPort> {
+    let mut carriers: Vec<PhysicalPort> = Vec::new();
     for port in &group.ports {
         let chosen = match found.vport(port.wwpn) {
             Some(vport) => fabric::physical_ports(kernel)
@@ -183,9 +201,8 @@ fn carriers(
             None => fabric::choose(kernel, port, drivers, None).ok(),
         };
         let Some(physical) = chosen else { continue };
-        let driver = drivers.iter().find(|d| d.binds() && d.serves(&physical.driver));
-        if carriers.iter().all(|(_, known)| known.host != physical.host) {
-            carriers.extend(driver.map(|driver| (*driver, physical)));
+        if carriers.iter().all(|known| known.host != physical.host) {
+            carriers.push(physical);
         }
     }
     carriers

@@ -12,11 +12,12 @@ use std::time::Duration;
 use crate::budget::Budget;
 use crate::fabric;
 use crate::failure::{Failure, Kind};
-use crate::kernel::{Instant, Kernel, Op, paths};
+use crate::kernel::{Instant, Kernel, paths};
 use crate::lio::{self, Backstore};
 use crate::scope::Found;
 use crate::step::Step;
 
+use super::bars::Bars;
 use super::told;
 
 /// How long nothing may be in flight, and no frame come or go, before a port logs out.
@@ -26,8 +27,6 @@ const SETTLED: Duration = Duration::from_millis(250);
 /// The same where an initiator gave no echo: a WRITE whose data it still has to send is
 /// in no counter either.
 const SETTLED_UNHEARD: Duration = Duration::from_millis(1500);
-/// For a process to be started. Nothing depends on it.
-const TO_GET_READY: Duration = Duration::from_secs(1);
 /// How long commands may be barred before the port logs out.
 const BARRED: Duration = Duration::from_secs(3);
 /// Between two looks at the counters.
@@ -35,19 +34,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How much of the time the drain may use; logging out and unmapping need the rest.
 pub(super) const PERCENT_TO_DRAIN: u32 = 60;
 
-/// Starts what sets a bar, before initiators have to wait for it.
-pub(super) fn get_ready(kernel: &dyn Kernel, budget: Budget) {
-    let ready = Step::new("get ready for a bar", vec![vec![Op::ReadyBar]]);
-    let end = budget.end.min(kernel.now() + TO_GET_READY);
-    if let Err(errors) = ready.apply(kernel, Budget { end, ..budget }) {
-        log::warn!("{}", told(&errors));
-    }
-}
-
 /// Turns new commands away and waits until none is in flight.
 pub(super) fn drain(
     kernel: &dyn Kernel,
     found: &Found,
+    bars: &mut Bars,
     budget: Budget,
 ) -> Result<(), Failure> {
     let stores = &found.export.backstores;
@@ -64,7 +55,7 @@ pub(super) fn drain(
         }
         // The bar last, and for a moment only: the kernel lifts it by itself after some
         // seconds, before an initiator takes a command that it sent for lost.
-        bar(kernel, found, budget);
+        bars.set(kernel, found, budget);
         let barred_until = kernel.now() + BARRED;
         match settles(kernel, found, settled, barred_until.min(budget.end)) {
             Rest::Quiet => return Ok(()),
@@ -131,19 +122,6 @@ pub(super) fn wait_until(
             return false;
         }
         kernel.sleep(LOOK_AGAIN);
-    }
-}
-
-/// Lets no further command in, where that can be done. Where it cannot, what follows
-/// waits for a quiet moment.
-fn bar(kernel: &dyn Kernel, found: &Found, budget: Budget) {
-    let ports = found.vports.iter();
-    let bars = ports.filter_map(|port| fabric::bar(kernel, port.wwpn));
-    let step = Step::new("bar new commands", bars.map(|bar| vec![bar]).collect());
-    // Again, where it fails: another's change of nftables may have come between.
-    let set = step.apply(kernel, budget).or_else(|_| step.apply(kernel, budget));
-    if let Err(errors) = set {
-        log::warn!("new commands cannot be barred: {}", told(&errors));
     }
 }
 

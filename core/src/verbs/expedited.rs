@@ -9,8 +9,9 @@ use crate::step::Step;
 
 use super::told;
 
-/// For putting it back, even where no time is left for anything else.
-const AT_LEAST: Duration = Duration::from_secs(1);
+/// How long the switch may take, which waits for other processes of ours. Putting it back
+/// has as long even where no time is left for anything else.
+const TIME: Duration = Duration::from_secs(1);
 
 /// Makes a change with RCU grace periods expedited, unless the group says otherwise. That
 /// they cannot be is no failure: it only takes longer.
@@ -23,14 +24,15 @@ pub fn expedited<T>(
     if scope.group.as_ref().is_ok_and(|group| !group.expedite) {
         return change();
     }
-    let switch = |title, op, budget| {
-        if let Err(errors) = Step::new(title, vec![vec![op]]).apply(kernel, budget) {
+    let switch = |title, op, end| {
+        let step = Step::new(title, vec![vec![op]]);
+        if let Err(errors) = step.apply(kernel, Budget { end, ..budget }) {
             log::warn!("{title}: {}", told(&errors));
         }
     };
-    switch("expedite grace periods", Op::Expedite, budget);
+    let end = budget.end.min(kernel.now() + TIME);
+    switch("expedite grace periods", Op::Expedite, end);
     let changed = change();
-    let end = budget.end.max(kernel.now() + AT_LEAST);
-    switch("end expedited grace periods", Op::Relax, Budget { end, ..budget });
+    switch("end expedited grace periods", Op::Relax, kernel.now() + TIME);
     changed
 }

@@ -2,6 +2,7 @@
 //! say how it is and whether it could be
 //! taken over, to the cluster or to people.
 
+mod bars;
 pub mod check;
 mod drain;
 mod expedited;

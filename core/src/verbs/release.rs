@@ -21,7 +21,8 @@ use crate::registry;
 use crate::scope::{Found, Scope};
 use crate::step::Step;
 
-use super::drain::{drain, get_ready, wait_until};
+use super::bars::Bars;
+use super::drain::{drain, wait_until};
 use super::expedited::expedited;
 use super::look;
 
@@ -46,17 +47,14 @@ pub fn release(
     budget: Budget,
     phases: &mut Phases,
 ) -> Result<(), Failure> {
-    let barred: Vec<_> =
-        scope.entries.iter().filter(|entry| entry.link.is_some()).collect();
-    if !barred.is_empty() {
-        get_ready(kernel, budget);
-    }
+    // Nothing of a stop depends on a bar, and none costs it more than a second: `bars.rs`.
+    let mut bars = Bars::get_ready(kernel, scope, budget);
     let found = look(kernel, scope)?;
     let disks = scope.disks(kernel, &found.export);
     phases.end(kernel, "look");
     if found.live().next().is_some() {
         alone(kernel, &found, budget)?;
-        drain(kernel, &found, budget)?;
+        drain(kernel, &found, &mut bars, budget)?;
         phases.end(kernel, "drain");
         log_out(kernel, scope, &found, budget)?;
         phases.end(kernel, "logout");
@@ -64,18 +62,14 @@ pub fn release(
 
     // From here on nothing is skipped because something before it failed.
     let mut left: Vec<Failure> = Vec::new();
-    let lift = barred.iter().map(|entry| vec![Op::LiftBar(entry.wwpn)]);
-    let [(title, mut acls), ports @ ..] = lio::remove_ports(&found.export);
-    // Lifting the bar is a process of its own, and in nobody's way.
-    acls.extend(lift);
     expedited(kernel, scope, budget, || {
         let mut step = |title, chains| {
             if let Err(errors) = Step::new(title, chains).apply(kernel, budget) {
                 left.push(Failure::kernel(title, &errors));
             }
         };
-        step(title, acls);
-        ports.into_iter().for_each(|(title, chains)| step(title, chains));
+        let ports = lio::remove_ports(&found.export).into_iter();
+        ports.for_each(|(title, chains)| step(title, chains));
         phases.end(kernel, "remove");
         let key = ownership::key_of(node);
         let (closed, given_up) = disown(kernel, &found, disks, key, budget);
@@ -84,6 +78,7 @@ pub fn release(
         for (title, errors) in [(CLOSE, closed), ("give up the disks", given_up)] {
             left.extend((!errors.is_empty()).then(|| Failure::kernel(title, &errors)));
         }
+        bars.lift(kernel, budget);
     });
     let still = look(kernel, scope)?;
     phases.end(kernel, "disown");

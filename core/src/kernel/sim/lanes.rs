@@ -87,6 +87,7 @@ impl SimKernel<'_> {
             Some(Fault::Dies | Fault::DoesNothing) | None => {
                 match san.perform(self.node, op) {
                     Ok(done) => Turn::Done(done),
+                    Err(Cause::TimedOut) => Turn::Hung,
                     Err(cause) => Turn::Failed(cause),
                 }
             }

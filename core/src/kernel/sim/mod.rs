@@ -30,7 +30,7 @@ pub use disks::Disks;
 use faults::Faults;
 pub use faults::{Deed, Fault, Killed};
 pub use rng::Rng;
-pub use san::{Hba, San};
+pub use san::{Hba, Nft, San};
 
 /// A [`San`] that its nodes' processes share.
 pub type SharedSan = Rc<RefCell<San>>;

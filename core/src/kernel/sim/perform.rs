@@ -104,14 +104,16 @@ impl San {
                 tree.file(paths::RCU_EXPEDITED, "0\n");
                 Ok(Done::Changed)
             }
+            Op::ReadyBar => self.nft.answer(op),
             Op::Bar { wwpn, .. } => {
+                let done = self.nft.answer(op)?;
                 self.bar_until(node, *wwpn, now + BAR);
-                Ok(Done::Changed)
+                Ok(done)
             }
-            Op::ReadyBar => Ok(Done::Changed),
             Op::LiftBar(wwpn) => {
+                let done = self.nft.answer(op)?;
                 self.bar_until(node, *wwpn, now);
-                Ok(Done::Changed)
+                Ok(done)
             }
             Op::ReadReservation(disk)
             | Op::Register { disk, .. }

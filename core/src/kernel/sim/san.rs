@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::errno::Errno;
+
 use super::configfs;
 use super::disks::Disks;
 use super::qla2xxx;
@@ -14,7 +16,8 @@ use super::rng::Rng;
 use super::traffic::{Command, Flow};
 use super::transport::Port;
 use super::tree::Tree;
-use crate::kernel::{Instant, paths};
+use crate::kernel::op::{Done, Op};
+use crate::kernel::{Cause, Instant, paths};
 use crate::wwn::Wwn;
 
 /// A storage area network with its nodes.
@@ -26,6 +29,8 @@ pub struct San {
     pub hba: Hba,
     /// Whether the fabric lets virtual ports in.
     pub npiv: bool,
+    /// The `nft` of every node.
+    pub nft: Nft,
     /// Whether qla2xxx fails in what it does to a virtual port, in its quiet way.
     pub quietly_fails: bool,
     /// Whether an initiator may meet a reservation conflict: it does where a node serves
@@ -59,6 +64,34 @@ pub enum Hba {
     Libfc,
     /// A QLogic HBA, with tcm_qla2xxx.
     Qla2xxx,
+}
+
+/// The program that sets bars, as an operation meets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nft {
+    /// There is one, and the kernel does what it asks for.
+    Works,
+    /// There is none.
+    Missing,
+    /// There is one, and the kernel refuses what it asks for.
+    Refused,
+    /// There is one, and it does not come back once it has its script.
+    Hangs,
+}
+
+impl Nft {
+    /// What becomes of an operation that needs `nft`.
+    pub(super) fn answer(self, op: &Op) -> Result<Done, Cause> {
+        match (self, op) {
+            (Self::Missing, _) => Err(Cause::Errno(Errno::ENOENT as i32)),
+            (Self::Works, _) | (_, Op::ReadyBar) => Ok(Done::Changed),
+            (Self::Refused, _) => {
+                let words = "nft: Error: Could not process rule: Operation not permitted";
+                Err(Cause::Device(words.into()))
+            }
+            (Self::Hangs, _) => Err(Cause::TimedOut),
+        }
+    }
 }
 
 /// One node, as far as it is not a tree of files.
@@ -107,6 +140,7 @@ impl San {
             disks: Disks::new(disks),
             hba: Hba::Libfc,
             npiv: true,
+            nft: Nft::Works,
             quietly_fails: false,
             forgive_conflicts: false,
             unguarded: 0,
