@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use understudy_core::budget::Budget;
-use understudy_core::fabric::dark_ports;
+use understudy_core::fabric;
 use understudy_core::failure::{Failure, Kind};
 use understudy_core::kernel::RealKernel;
 use understudy_core::params::{self, FCPORT, quoted};
@@ -41,7 +41,7 @@ pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
 fn start(environment: &Environment) -> Result<(), Failure> {
     dampen(environment)?;
     let kernel = environment.kernel();
-    tell(&watch::begin(&kernel, &environment.instance)?, dark_ports(&kernel))
+    tell(&watch::begin(&kernel, &environment.instance)?, dark_ports(&kernel)?)
 }
 
 fn monitor(environment: &Environment) -> Outcome {
@@ -62,7 +62,10 @@ fn monitor(environment: &Environment) -> Outcome {
     }
     // Told each time: the cluster may have forgotten it.
     seen.online.iter().for_each(|(fabric, n)| cluster::publish_online_now(*fabric, *n));
-    let dark = dark_ports(&kernel);
+    let dark = match dark_ports(&kernel) {
+        Ok(dark) => dark,
+        Err(failure) => return Outcome::failed(failure.to_string()),
+    };
     match tell(&seen.steady, dark).and_then(|()| tell_ready(environment)) {
         Ok(()) => said(&seen.online, dark),
         Err(failure) => Outcome::failed(failure.to_string()),
@@ -113,6 +116,11 @@ fn could_serve(kernel: &RealKernel, node: &str, scope: &Scope, budget: Budget) -
         Health::NotRunning => check_node(kernel, scope, budget).is_ok(),
         _ => false,
     }
+}
+
+fn dark_ports(kernel: &RealKernel) -> Result<u32, Failure> {
+    let dark = fabric::dark_ports(kernel);
+    dark.map_err(|error| Failure::kernel("count the physical ports", &[error]))
 }
 
 /// A fabric that this node has lost is worth a word where operators look.

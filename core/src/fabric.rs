@@ -2,7 +2,7 @@
 
 mod switch;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -83,43 +83,50 @@ const HOPELESS: [(&str, &str); 5] = [
     ("VPort Failed", "See the kernel's log"),
 ];
 
-/// An attribute without which a port will not do; empty where it cannot be read.
-fn attribute(kernel: &dyn Kernel, path: PathBuf) -> String {
-    kernel::attribute(kernel, &path).unwrap_or_default()
-}
-
 /// Every physical port of this node.
-pub fn physical_ports(kernel: &dyn Kernel) -> Vec<PhysicalPort> {
-    let hosts = kernel.list(Path::new(paths::FC_HOSTS)).unwrap_or_default();
-    let port = |host: String| {
+///
+/// # Errors
+/// When one is there and cannot be read: what it carries or could would not be known.
+pub fn physical_ports(kernel: &dyn Kernel) -> Result<Vec<PhysicalPort>, KernelError> {
+    let mut ports = Vec::new();
+    for host in kernel.list(Path::new(paths::FC_HOSTS))? {
         // Virtual ports have no such attribute.
         if !kernel.exists(&paths::fc_host(&host, "vport_create")) {
-            return None;
+            continue;
         }
-        let get = |name| attribute(kernel, paths::fc_host(&host, name));
-        let count = |name| get(name).parse::<u32>().unwrap_or(0);
-        let vports_in_use = count("npiv_vports_inuse");
-        Some(PhysicalPort {
-            wwpn: from_sysfs(&get("port_name"))?,
-            state: if is_dark(kernel, &host) { DARK.into() } else { get("port_state") },
-            fabric: from_sysfs(&get("fabric_name")),
+        let get = |name| kernel::attribute(kernel, &paths::fc_host(&host, name));
+        let count = |name| get(name).map(|text| text.parse::<u32>().unwrap_or(0));
+        let Some(wwpn) = from_sysfs(&get("port_name")?) else { continue };
+        let vports_in_use = count("npiv_vports_inuse")?;
+        let state = get("port_state")?;
+        ports.push(PhysicalPort {
+            wwpn,
+            state: if is_dark(kernel, &host)? { DARK.into() } else { state },
+            fabric: from_sysfs(&get("fabric_name")?),
             vports_in_use,
-            vports_free: count("max_npiv_vports").saturating_sub(vports_in_use),
-            driver: host_driver(kernel, &host),
+            vports_free: count("max_npiv_vports")?.saturating_sub(vports_in_use),
+            driver: host_driver(kernel, &host)?,
             host,
-        })
-    };
-    hosts.into_iter().filter_map(port).collect()
+        });
+    }
+    Ok(ports)
 }
 
 /// The driver of a physical port.
-pub fn host_driver(kernel: &dyn Kernel, host: &str) -> String {
-    attribute(kernel, paths::driver_name(host))
+///
+/// # Errors
+/// When it cannot be read.
+pub fn host_driver(kernel: &dyn Kernel, host: &str) -> Result<String, KernelError> {
+    kernel::attribute(kernel, &paths::driver_name(host))
 }
 
 /// Whether a physical port is logged in to its fabric.
-pub fn is_online(kernel: &dyn Kernel, host: &str) -> bool {
-    attribute(kernel, paths::fc_host(host, "port_state")) == "Online"
+///
+/// # Errors
+/// When its state cannot be read.
+pub fn is_online(kernel: &dyn Kernel, host: &str) -> Result<bool, KernelError> {
+    let state = kernel::attribute(kernel, &paths::fc_host(host, "port_state"))?;
+    Ok(state == "Online")
 }
 
 /// Every virtual port of this node, and every physical one that is on and could be off.
@@ -143,8 +150,12 @@ pub fn virtual_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelErro
 }
 
 /// The node name of a physical port.
-pub fn wwnn(kernel: &dyn Kernel, host: &str) -> Option<Wwn> {
-    from_sysfs(&attribute(kernel, paths::fc_host(host, "node_name")))
+///
+/// # Errors
+/// When it cannot be read.
+pub fn wwnn(kernel: &dyn Kernel, host: &str) -> Result<Option<Wwn>, KernelError> {
+    let name = kernel::attribute(kernel, &paths::fc_host(host, "node_name"))?;
+    Ok(from_sysfs(&name))
 }
 
 /// The state of one, now.
@@ -170,13 +181,18 @@ pub struct PortHost {
 }
 
 /// The host of a virtual port, or the physical port that has this name.
-pub fn host_of(kernel: &dyn Kernel, wwpn: Wwn) -> Option<PortHost> {
-    let hosts = kernel.list(Path::new(paths::FC_HOSTS)).ok()?;
-    let get = |host: &str, name| attribute(kernel, paths::fc_host(host, name));
-    let named = |host: &String| from_sysfs(&get(host, "port_name")) == Some(wwpn);
-    let host = hosts.into_iter().find(named)?;
-    let (state, fcid) = (get(&host, "port_state"), get(&host, "port_id"));
-    Some(PortHost { host, state, fcid })
+///
+/// # Errors
+/// When a host cannot be read: it may be this one.
+pub fn host_of(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<PortHost>, KernelError> {
+    for host in kernel.list(Path::new(paths::FC_HOSTS))? {
+        let get = |name| kernel::attribute(kernel, &paths::fc_host(&host, name));
+        if from_sysfs(&get("port_name")?) == Some(wwpn) {
+            let (state, fcid) = (get("port_state")?, get("port_id")?);
+            return Ok(Some(PortHost { host, state, fcid }));
+        }
+    }
+    Ok(None)
 }
 
 /// The network interface that a port's frames come through, where its host is one of
@@ -196,22 +212,30 @@ fn address(fcid: &str) -> Option<u32> {
 }
 
 /// Drops commands to a virtual port of software FCoE for the next moment.
-pub fn bar(kernel: &dyn Kernel, wwpn: Wwn) -> Option<Op> {
-    let port = host_of(kernel, wwpn)?;
-    let link = software_link(kernel, &port.host)?;
-    Some(Op::Bar { link, wwpn, fcid: address(&port.fcid)? })
+///
+/// # Errors
+/// When its address cannot be read.
+pub fn bar(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<Op>, KernelError> {
+    let Some(port) = host_of(kernel, wwpn)? else { return Ok(None) };
+    let bar = software_link(kernel, &port.host).zip(address(&port.fcid));
+    Ok(bar.map(|(link, fcid)| Op::Bar { link, wwpn, fcid }))
 }
 
-/// How many frames a virtual port has received and sent. As long as that changes,
-/// commands are being taken in, answered or turned away.
-pub fn frames(kernel: &dyn Kernel, wwpn: Wwn) -> Option<u64> {
-    let port = host_of(kernel, wwpn)?;
+/// How many frames a virtual port has received and sent, if it counts them. As long as that
+/// changes, commands are being taken in, answered or turned away.
+///
+/// # Errors
+/// When a counter is there and cannot be read.
+pub fn frames(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<u64>, KernelError> {
+    let Some(port) = host_of(kernel, wwpn)? else { return Ok(None) };
     let count = |name| {
-        let text = attribute(kernel, paths::fc_host(&port.host, name));
-        u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+        let text = kernel::attribute(kernel, &paths::fc_host(&port.host, name))?;
+        Ok(text.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok()))
     };
+    let (received, sent) =
+        (count("statistics/rx_frames")?, count("statistics/tx_frames")?);
     // A driver that does not count says 2^64 - 1.
-    Some(count("statistics/rx_frames")?.wrapping_add(count("statistics/tx_frames")?))
+    Ok(received.zip(sent).map(|(received, sent)| received.wrapping_add(sent)))
 }
 
 /// A port elsewhere on the fabric, as one of our ports knows it.
@@ -226,32 +250,45 @@ pub struct RemotePort {
 }
 
 /// The ports that the port of a host has met.
-pub fn remote_ports(kernel: &dyn Kernel, host: &str) -> Vec<RemotePort> {
+///
+/// # Errors
+/// When one is there and cannot be read.
+pub fn remote_ports(
+    kernel: &dyn Kernel,
+    host: &str,
+) -> Result<Vec<RemotePort>, KernelError> {
     let number = host.strip_prefix("host").unwrap_or_default();
     let ours = format!("rport-{number}:");
     let remote = Path::new(paths::FC_REMOTE_PORTS);
-    let mut names = kernel.list(remote).unwrap_or_default();
-    names.retain(|name| name.starts_with(&ours));
-    let port = |name: String| {
-        let get = |attr: &str| attribute(kernel, remote.join(&name).join(attr));
-        let (state, wwpn) = (get("port_state"), from_sysfs(&get("port_name"))?);
-        Some(RemotePort { name, wwpn, state })
-    };
-    names.into_iter().filter_map(port).collect()
+    let names = kernel.list(remote)?.into_iter();
+    let mut ports = Vec::new();
+    for name in names.filter(|name| name.starts_with(&ours)) {
+        let get = |attr: &str| kernel::attribute(kernel, &remote.join(&name).join(attr));
+        let (state, wwpn) = (get("port_state")?, from_sysfs(&get("port_name")?));
+        ports.extend(wwpn.map(|wwpn| RemotePort { name, wwpn, state }));
+    }
+    Ok(ports)
 }
 
 /// How fast a physical port is, in the kernel's words: `10 Gbit`.
 pub fn speed(kernel: &dyn Kernel, host: &str) -> String {
-    attribute(kernel, paths::fc_host(host, "speed"))
+    kernel::attribute_or_empty(kernel, &paths::fc_host(host, "speed"))
 }
 
 /// The remote ports that a virtual port is logged in with, of these names: each as the
 /// operation that asks it for an echo.
-pub fn echoes(kernel: &dyn Kernel, wwpn: Wwn, initiators: &[Wwn]) -> Vec<Op> {
-    let Some(port) = host_of(kernel, wwpn) else { return Vec::new() };
-    let met = remote_ports(kernel, &port.host).into_iter();
+///
+/// # Errors
+/// When one is there and cannot be read.
+pub fn echoes(
+    kernel: &dyn Kernel,
+    wwpn: Wwn,
+    initiators: &[Wwn],
+) -> Result<Vec<Op>, KernelError> {
+    let Some(port) = host_of(kernel, wwpn)? else { return Ok(Vec::new()) };
+    let met = remote_ports(kernel, &port.host)?.into_iter();
     let here = met.filter(|p| p.state == "Online" && initiators.contains(&p.wwpn));
-    here.map(|port| Op::Echo(Path::new(paths::BSG).join(port.name))).collect()
+    Ok(here.map(|port| Op::Echo(Path::new(paths::BSG).join(port.name))).collect())
 }
 
 /// The remote port under which this node sees a WWPN logged in, if it does. One that is
@@ -288,7 +325,7 @@ pub fn choose(
 ) -> Result<PhysicalPort, Failure> {
     let mut unfit = Vec::new();
     let mut fit = Vec::new();
-    let mut physical = physical_ports(kernel);
+    let mut physical = physical_ports(kernel).map_err(unreadable)?;
     physical.retain(|physical| there.is_none_or(|vport| vport.parent == physical.host));
     // With its own names in the fabric a port can carry no virtual one of the same.
     if physical.iter().any(|physical| physical.wwpn == port.wwpn) {
@@ -323,16 +360,22 @@ pub fn choose(
     })
 }
 
+/// The failure to choose a physical port of which something cannot be read.
+pub fn unreadable(error: KernelError) -> Failure {
+    Failure { kind: Kind::Node, ..Failure::kernel(CHOOSE, &[error]) }
+}
+
 /// Whether no physical port of this node is online in the fabric that a port names. One
 /// that has the port's own name comes online with its group.
-pub fn is_lost(kernel: &dyn Kernel, port: &PortSpec) -> bool {
-    let online = |fabric| {
-        let in_it = |p: &PhysicalPort| {
-            p.state == "Online" && p.fabric == Some(fabric) || p.wwpn == port.wwpn
-        };
-        physical_ports(kernel).iter().any(in_it)
+///
+/// # Errors
+/// When a physical port cannot be read.
+pub fn is_lost(kernel: &dyn Kernel, port: &PortSpec) -> Result<bool, KernelError> {
+    let Some(fabric) = port.fabric else { return Ok(false) };
+    let in_it = |p: &PhysicalPort| {
+        p.state == "Online" && p.fabric == Some(fabric) || p.wwpn == port.wwpn
     };
-    port.fabric.is_some_and(|fabric| !online(fabric))
+    Ok(!physical_ports(kernel)?.iter().any(in_it))
 }
 
 fn why_unfit(
@@ -359,21 +402,32 @@ fn why_unfit(
 
 /// Makes a virtual port, or turns the physical one on whose name it is: the moment in which
 /// it appears on the fabric.
-pub fn create(kernel: &dyn Kernel, physical: &PhysicalPort, wwpn: Wwn, wwnn: Wwn) -> Op {
+///
+/// # Errors
+/// When the switch of a physical port cannot be looked up.
+pub fn create(
+    kernel: &dyn Kernel,
+    physical: &PhysicalPort,
+    wwpn: Wwn,
+    wwnn: Wwn,
+) -> Result<Op, KernelError> {
     if physical.wwpn == wwpn {
         return switch::turn(kernel, &physical.host, "1");
     }
     let path = paths::fc_host(&physical.host, "vport_create");
-    Op::Write { path, text: names(wwpn, wwnn) }
+    Ok(Op::Write { path, text: names(wwpn, wwnn) })
 }
 
 /// Logs a virtual port out and removes it, or logs a physical one out and turns it off.
-pub fn delete(kernel: &dyn Kernel, port: &VirtualPort) -> Chain {
+///
+/// # Errors
+/// When the address or the switch of a physical port cannot be read.
+pub fn delete(kernel: &dyn Kernel, port: &VirtualPort) -> Result<Chain, KernelError> {
     if port.is_own() {
         return switch::off(kernel, port);
     }
     let path = paths::fc_host(&port.parent, "vport_delete");
-    vec![Op::Write { path, text: names(port.wwpn, port.wwnn) }]
+    Ok(vec![Op::Write { path, text: names(port.wwpn, port.wwnn) }])
 }
 
 /// Lets a virtual port log in that was logged out and kept.

@@ -96,17 +96,19 @@ impl Lun {
             kernel::attribute(kernel, &path).ok().and_then(|text| text.parse().ok())
         };
         let block = number("queue/logical_block_size").unwrap_or(0);
-        let limit = |attribute| {
-            let path = paths::block(&disk.name, attribute);
-            kernel::attribute(kernel, &path).unwrap_or_default()
+        let limit = |attribute: &&str| {
+            kernel::attribute(kernel, &paths::block(&disk.name, attribute)).ok()
         };
-        let limits = LIMITS.map(limit);
-        let limits = fnv128(&limits.each_ref().map(String::as_str)) as u16;
+        // Where one of them cannot be read this node does not say.
+        let limits: Option<Vec<String>> = LIMITS.iter().map(limit).collect();
+        let digest = |limits: Vec<String>| {
+            fnv128(&limits.iter().map(String::as_str).collect::<Vec<_>>()) as u16
+        };
         Self {
             serial: fnv128(&[&disk.unit_serial(wwnn)]) as u32,
             block: u32::try_from(block).unwrap_or(0),
             sectors: number("size").unwrap_or(0),
-            limits: Some(limits),
+            limits: limits.map(digest),
         }
     }
 

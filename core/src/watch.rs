@@ -76,7 +76,7 @@ pub struct Told {
 /// Begins the watch, or goes on with it; gives back what the cluster is to be told.
 ///
 /// # Errors
-/// Another resource keeps it, or the file cannot be written.
+/// Another resource keeps it, the file cannot be written, or a port cannot be read.
 pub fn begin(kernel: &dyn Kernel, resource: &str) -> Result<Online, Failure> {
     let step = "begin the watch";
     let mut watch = match load(kernel)? {
@@ -88,7 +88,7 @@ pub fn begin(kernel: &dyn Kernel, resource: &str) -> Result<Online, Failure> {
         Some(watch) => watch,
         None => Watch { resource: resource.to_owned(), ..Watch::default() },
     };
-    watch.note(&count(kernel, &watch), kernel.now(), Duration::MAX, &|_| true);
+    watch.note(&count(kernel, &watch)?, kernel.now(), Duration::MAX, &|_| true);
     store(kernel, &watch, step)?;
     Ok(watch.told())
 }
@@ -98,7 +98,7 @@ pub fn begin(kernel: &dyn Kernel, resource: &str) -> Result<Online, Failure> {
 /// as long, as `elsewhere` says; a fabric that was never seen, at once.
 ///
 /// # Errors
-/// The file cannot be read or written.
+/// The file cannot be read or written, or a port cannot be read.
 pub fn look(
     kernel: &dyn Kernel,
     resource: &str,
@@ -107,7 +107,7 @@ pub fn look(
 ) -> Result<Option<Seen>, Failure> {
     let Some(mut watch) = kept_by(kernel, resource)? else { return Ok(None) };
     let before = watch.fabrics.clone();
-    let online = count(kernel, &watch);
+    let online = count(kernel, &watch)?;
     watch.note(&online, kernel.now(), dampen, elsewhere);
     if watch.fabrics != before {
         store(kernel, &watch, "remember a fabric")?;
@@ -211,14 +211,16 @@ pub fn end(kernel: &dyn Kernel, resource: &str) -> Result<Option<Told>, Failure>
     Ok(Some(Told { fabrics: fabrics.collect(), groups: groups.collect() }))
 }
 
-fn count(kernel: &dyn Kernel, watch: &Watch) -> Online {
+fn count(kernel: &dyn Kernel, watch: &Watch) -> Result<Online, Failure> {
+    let ports = fabric::physical_ports(kernel)
+        .map_err(|error| Failure::kernel("count the physical ports", &[error]))?;
     let mut online: Online = watch.fabrics.keys().map(|fabric| (*fabric, 0)).collect();
-    for port in fabric::physical_ports(kernel) {
+    for port in ports {
         if let Some(fabric) = port.fabric.filter(|_| port.state == "Online") {
             *online.entry(fabric).or_insert(0) += 1;
         }
     }
-    online
+    Ok(online)
 }
 
 fn load(kernel: &dyn Kernel) -> Result<Option<Watch>, Failure> {

@@ -5,7 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{VirtualPort, attribute, physical_ports};
+use nix::errno::Errno;
+
+use super::{VirtualPort, physical_ports};
 use crate::kernel::{self, Chain, Kernel, KernelError, Op, paths};
 use crate::wwn::from_sysfs;
 
@@ -22,33 +24,46 @@ pub fn switch(kernel: &dyn Kernel, host: &str) -> Result<Option<PathBuf>, Kernel
         Err(error) if error.is_gone() => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mut parts = device.iter().filter_map(|part| part.to_str());
-    let controller = parts.find(|part| part.starts_with("ctlr_"));
-    let switch = controller.map(|name| paths::fcoe_controller(name, "enabled"));
+    let switch = controller(&device).map(|name| paths::fcoe_controller(name, "enabled"));
     Ok(switch.filter(|switch| kernel.exists(switch)))
 }
 
-/// Whether a physical port is known to be off.
-pub fn is_dark(kernel: &dyn Kernel, host: &str) -> bool {
-    let switch = switch(kernel, host).ok().flatten();
-    switch.is_some_and(|switch| attribute(kernel, switch) == "0")
+/// The FCoE controller that a device hangs from.
+pub fn controller(device: &Path) -> Option<&str> {
+    let mut parts = device.iter().filter_map(|part| part.to_str());
+    parts.find(|part| part.starts_with("ctlr_"))
+}
+
+/// Whether a physical port is off.
+///
+/// # Errors
+/// When its switch cannot be looked up or read.
+pub fn is_dark(kernel: &dyn Kernel, host: &str) -> Result<bool, KernelError> {
+    let Some(switch) = switch(kernel, host)? else { return Ok(false) };
+    Ok(kernel::attribute(kernel, &switch)? == "0")
 }
 
 /// Turns a physical port on (1) or off (0).
-pub fn turn(kernel: &dyn Kernel, host: &str, on: &str) -> Op {
-    let path = switch(kernel, host).ok().flatten().unwrap_or_default();
-    Op::Write { path, text: on.to_owned() }
+///
+/// # Errors
+/// When its switch cannot be looked up.
+pub fn turn(kernel: &dyn Kernel, host: &str, on: &str) -> Result<Op, KernelError> {
+    let path = switch(kernel, host)?.unwrap_or_default();
+    Ok(Op::Write { path, text: on.to_owned() })
 }
 
 /// Turns a physical port off, once it has logged out. Turned off alone it says nothing to the
 /// fabric (`fcoe_ctlr_link_down`), which goes on to hold the name, and initiators to send to
 /// it, for two and a half keep-alive periods: 20 seconds, and longer than commands live.
-pub fn off(kernel: &dyn Kernel, port: &VirtualPort) -> Chain {
-    let fcid = attribute(kernel, paths::fc_host(&port.parent, "port_id"));
+///
+/// # Errors
+/// When its address cannot be read, or its switch cannot be looked up.
+pub fn off(kernel: &dyn Kernel, port: &VirtualPort) -> Result<Chain, KernelError> {
+    let fcid = kernel::attribute(kernel, &paths::fc_host(&port.parent, "port_id"))?;
     let device = Path::new(paths::BSG).join(format!("fc_{}", port.parent));
     let log_out =
         super::address(&fcid).map(|fcid| Op::LogOut { device, wwpn: port.wwpn, fcid });
-    log_out.into_iter().chain([turn(kernel, &port.parent, "0")]).collect()
+    Ok(log_out.into_iter().chain([turn(kernel, &port.parent, "0")?]).collect())
 }
 
 /// The physical ports that are on and could be off, in the shape of virtual ones: a group may
@@ -94,11 +109,23 @@ pub fn state(kernel: &dyn Kernel, host: &str) -> Result<String, KernelError> {
 }
 
 /// How many physical ports are off and have a link: each could come online.
-pub fn dark_ports(kernel: &dyn Kernel) -> u32 {
-    let ports = physical_ports(kernel).into_iter().filter(|port| port.state == DARK);
-    let linked = ports.filter(|port| {
-        let link = super::software_link(kernel, &port.host);
-        link.is_none_or(|link| attribute(kernel, paths::carrier(&link)) != "0")
-    });
-    u32::try_from(linked.count()).unwrap_or(0)
+///
+/// # Errors
+/// When a port or its link cannot be read.
+pub fn dark_ports(kernel: &dyn Kernel) -> Result<u32, KernelError> {
+    let mut count = 0;
+    for port in physical_ports(kernel)?.iter().filter(|port| port.state == DARK) {
+        count += u32::from(has_link(kernel, &port.host)?);
+    }
+    Ok(count)
+}
+
+/// Whether a physical port has a link, as far as that is a network interface's.
+fn has_link(kernel: &dyn Kernel, host: &str) -> Result<bool, KernelError> {
+    let Some(link) = super::software_link(kernel, host) else { return Ok(true) };
+    match kernel::attribute(kernel, &paths::carrier(&link)) {
+        // One that is down does not say (`carrier_show` in net/core/net-sysfs.c).
+        Err(error) if error.is(Errno::EINVAL) => Ok(false),
+        carrier => Ok(carrier? != "0"),
+    }
 }

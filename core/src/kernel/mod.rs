@@ -98,6 +98,12 @@ pub fn attribute(kernel: &dyn Kernel, path: &Path) -> Result<String, KernelError
     }
 }
 
+/// The text of an attribute that is for display alone, trimmed; empty also where it cannot be
+/// read.
+pub fn attribute_or_empty(kernel: &dyn Kernel, path: &Path) -> String {
+    attribute(kernel, path).unwrap_or_default()
+}
+
 /// The kernel's release, and whether it is one before a major and minor version; what is
 /// not known is not before anything.
 pub fn is_before(kernel: &dyn Kernel, version: (u32, u32)) -> Option<String> {

@@ -126,26 +126,37 @@ impl Driver for Qla2xxx {
             "qla2xxx has not yet run on hardware".to_owned(),
             "Go through docs/qla2xxx.md before relying on it, and tell what you saw",
         )];
-        let read = |path: &Path| kernel::attribute(kernel, path).unwrap_or_default();
         if let Some(release) = kernel::is_before(kernel, PREPARED) {
             doubts.push((
                 format!("kernel {release}: an aborted command may crash the node"),
                 "6.1 lacks a fix of qla2xxx for virtual ports; 6.12 has it",
             ));
         }
+        let mut doubt_if =
+            |path: &Path, text: &str, doubt| match kernel::attribute(kernel, path) {
+                Ok(now) if now == text => doubts.push(doubt),
+                Ok(_) => {}
+                Err(error) => {
+                    doubts.push((error.to_string(), "See why it cannot be read"));
+                }
+            };
         let base = tpg(&paths::lio_port(self.fabric(), physical));
-        if read(&base.join(DEMO)) == "1" {
-            doubts.push((
+        doubt_if(
+            &base.join(DEMO),
+            "1",
+            (
                 format!("the physical port {physical} lets any initiator log in"),
                 "Write 0 to its attrib/generate_node_acls: nobody has business there",
-            ));
-        }
-        if read(&paths::module_parameter(PORT_MODULE, MODE)) == DISABLED {
-            doubts.push((
+            ),
+        );
+        doubt_if(
+            &paths::module_parameter(PORT_MODULE, MODE),
+            DISABLED,
+            (
                 "with qlini_mode=disabled it is not seen who else has a name".to_owned(),
                 "Load qla2xxx with qlini_mode=dual: then the fabric is looked at first",
-            ));
-        }
+            ),
+        );
         doubts
     }
 }

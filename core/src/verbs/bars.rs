@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::budget::Budget;
-use crate::fabric;
+use crate::fabric::{self, VirtualPort};
 use crate::kernel::{Chain, Kernel, KernelError, Op};
 use crate::scope::{Found, Scope};
 use crate::step::Step;
@@ -46,9 +46,16 @@ impl Bars {
 
     /// Lets no further command in to the group's ports, where that can be done.
     pub(super) fn set(&mut self, kernel: &dyn Kernel, found: &Found, budget: Budget) {
-        let ports = found.vports.iter().map(|port| port.wwpn);
-        let bar = |port| Some((port, vec![fabric::bar(kernel, port)?]));
-        let (ports, bars): (Vec<Wwn>, Vec<Chain>) = ports.filter_map(bar).unzip();
+        let title = "bar new commands";
+        let bar = |port: &VirtualPort| match fabric::bar(kernel, port.wwpn) {
+            Ok(bar) => Some((port.wwpn, vec![bar?])),
+            Err(error) => {
+                log::warn!("{title}: {error}");
+                None
+            }
+        };
+        let (ports, bars): (Vec<Wwn>, Vec<Chain>) =
+            found.vports.iter().filter_map(bar).unzip();
         if bars.is_empty() {
             return;
         }
@@ -56,7 +63,7 @@ impl Bars {
         // Twice where the first time fails: another's change of nftables may have come
         // between.
         for _ in 0..2 {
-            let set = self.run(kernel, "bar new commands", bars.clone(), budget);
+            let set = self.run(kernel, title, bars.clone(), budget);
             let barred = ports.iter().zip(&set).filter(|(_, set)| **set);
             self.may_be_set.extend(barred.map(|(port, _)| *port));
             if !set.contains(&false) {

@@ -16,7 +16,7 @@ use crate::scope::{Found, Scope};
 use super::bars;
 use super::here::{left_out, misconfigured, target_is_here, widowed};
 use super::status::{Owner, owner};
-use super::survey;
+use super::{survey, unseen};
 
 /// What was looked at, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -124,7 +124,8 @@ fn physical_ports(
         Ok(found) => found,
         failed => return Finding::of(what, failed, ""),
     };
-    let is_lost = |port: &PortSpec| left_out(kernel, group, port);
+    // One of which that is not known is judged as if it had to be here.
+    let is_lost = |port: &PortSpec| left_out(kernel, group, port).unwrap_or(false);
     let all_lost = group.ports.iter().all(is_lost);
     let one = |port: &PortSpec| {
         let wwpn = port.wwpn;
@@ -154,7 +155,13 @@ fn physical_ports(
         findings
     };
     let mut findings: Vec<_> = group.ports.iter().flat_map(one).collect();
-    let carriers = carriers(kernel, group, drivers, &found);
+    let carriers = match carriers(kernel, group, drivers, &found) {
+        Ok(carriers) => carriers,
+        failed => {
+            findings.extend(Finding::of(what, failed, ""));
+            return findings;
+        }
+    };
     for physical in &carriers {
         let driver = drivers.iter().find(|d| d.binds() && d.serves(&physical.driver));
         let Some(driver) = driver else { continue };
@@ -191,11 +198,12 @@ fn carriers(
     group: &Group,
     drivers: &[&'static dyn Driver],
     found: &Found,
-) -> Vec<PhysicalPort> {
+) -> Result<Vec<PhysicalPort>, Failure> {
     let mut carriers: Vec<PhysicalPort> = Vec::new();
     for port in &group.ports {
         let chosen = match found.vport(port.wwpn) {
             Some(vport) => fabric::physical_ports(kernel)
+                .map_err(unseen)?
                 .into_iter()
                 .find(|physical| physical.host == vport.parent),
             None => fabric::choose(kernel, port, drivers, None).ok(),
@@ -205,7 +213,7 @@ fn carriers(
             carriers.push(physical);
         }
     }
-    carriers
+    Ok(carriers)
 }
 
 /// Relative target port ids, where this kernel does not let them be set.

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use crate::budget::Budget;
-use crate::fabric;
+use crate::fabric::{self, VirtualPort};
 use crate::failure::{Failure, Kind};
 use crate::kernel::{Instant, Kernel, paths};
 use crate::lio::{self, Backstore};
@@ -91,16 +91,20 @@ fn settles(kernel: &dyn Kernel, found: &Found, settled: Duration, end: Instant) 
     let (mut idle_since, mut quiet_since) = (kernel.now(), kernel.now());
     let mut frames = exchanged(kernel, found);
     let quiet = wait_until(kernel, end, || {
-        let (before, now) = (frames, kernel.now());
-        frames = exchanged(kernel, found);
+        let now = kernel.now();
+        let before = std::mem::replace(&mut frames, exchanged(kernel, found));
         if !in_flight(kernel, stores).is_empty() {
             idle_since = now;
         }
-        if frames != before {
+        // What is not counted may come and go.
+        if frames.is_err() || frames != before {
             quiet_since = now;
         }
         now.saturating_sub(quiet_since.max(idle_since)) >= settled
     });
+    if let Err(why) = frames {
+        log::warn!("{why}");
+    }
     match quiet {
         true => Rest::Quiet,
         false if kernel.now().saturating_sub(idle_since) >= settled => Rest::Talk,
@@ -141,11 +145,14 @@ pub(super) fn still_in_flight(busy: Vec<String>, spent: Duration) -> Failure {
     failure
 }
 
-/// How many frames the group's ports have received and sent.
-fn exchanged(kernel: &dyn Kernel, found: &Found) -> u64 {
-    let ports = found.vports.iter();
-    let frames = ports.filter_map(|port| fabric::frames(kernel, port.wwpn));
-    frames.fold(0, u64::wrapping_add)
+/// How many frames the group's ports have received and sent; or why that is not known.
+fn exchanged(kernel: &dyn Kernel, found: &Found) -> Result<u64, String> {
+    let mut sum = 0u64;
+    for VirtualPort { wwpn, .. } in &found.vports {
+        let frames = fabric::frames(kernel, *wwpn).map_err(|error| error.to_string())?;
+        sum = sum.wrapping_add(frames.ok_or_else(|| format!("{wwpn} counts no frames"))?);
+    }
+    Ok(sum)
 }
 
 /// Asks every initiator for an echo. Frames between two ports keep their order: with the
@@ -155,19 +162,21 @@ fn exchanged(kernel: &dyn Kernel, found: &Found) -> u64 {
 fn heard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> bool {
     let linked = |wwpn| found.vports.iter().any(|p| p.wwpn == wwpn && p.is_linked());
     let trees = found.export.trees.iter().filter(|tree| linked(tree.wwpn));
-    let echoes = trees.flat_map(|tree| {
+    let echoes = trees.map(|tree| {
         let initiators: Vec<_> =
             tree.acls.iter().filter_map(lio::Acl::initiator).collect();
         fabric::echoes(kernel, tree.wwpn, &initiators)
     });
-    let step = Step::new("hear every initiator", echoes.map(|echo| vec![echo]).collect());
-    match step.apply(kernel, budget.first(PERCENT_TO_DRAIN)) {
-        Ok(()) => true,
-        Err(errors) => {
-            log::warn!("no echo: {}; waiting longer instead", told(&errors));
-            false
-        }
+    let echoes: Result<Vec<_>, _> = echoes.collect();
+    let heard = echoes.map_err(|error| vec![error]).and_then(|echoes| {
+        let chains = echoes.into_iter().flatten().map(|echo| vec![echo]).collect();
+        let step = Step::new("hear every initiator", chains);
+        step.apply(kernel, budget.first(PERCENT_TO_DRAIN))
+    });
+    if let Err(errors) = &heard {
+        log::warn!("no echo: {}; waiting longer instead", told(errors));
     }
+    heard.is_ok()
 }
 
 /// Each disk with commands in flight, in words.

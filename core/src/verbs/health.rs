@@ -104,9 +104,12 @@ fn ports(
         let wwpn = port.wwpn;
         let Some(vport) = found.vport(wwpn) else {
             let fault = format!("port {wwpn} is not here");
-            match !found.vports.is_empty() && left_out(kernel, group, port) {
-                true => lost.push(fault + ": its fabric is lost"),
-                false => faults.push(fault),
+            match left_out(kernel, group, port) {
+                Ok(true) if !found.vports.is_empty() => {
+                    lost.push(fault + ": its fabric is lost");
+                }
+                Ok(_) => faults.push(fault),
+                Err(failure) => faults.push(format!("{fault}; {failure}")),
             }
             continue;
         };
@@ -116,10 +119,16 @@ fn ports(
         // A flap of the link is no failure: the port logs in again by itself.
         let mut state = vport.state.clone();
         while let Some(fault) = not_served(kernel, port, vport, &state) {
-            let linkless = !fabric::is_online(kernel, &vport.parent);
-            if linkless && group.link_loss == LinkLoss::Degraded {
-                lost.push(fault);
-                break;
+            match fabric::is_online(kernel, &vport.parent) {
+                Ok(false) if group.link_loss == LinkLoss::Degraded => {
+                    lost.push(fault);
+                    break;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    faults.push(format!("{fault}; {error}"));
+                    break;
+                }
             }
             // What qla2xxx shows while a link comes and goes.
             let passes = state == "VPort Failed" && found.is_bound(wwpn);
@@ -147,9 +156,10 @@ fn not_served(
         return Some(format!("port {wwpn} is {state} ({})", vport.vport));
     }
     match fabric::host_of(kernel, wwpn) {
-        Some(host) if host.state == "Online" => None,
-        Some(host) => Some(format!("port {wwpn} is Active and {}", host.state)),
-        None => Some(format!("port {wwpn} has no fc_host")),
+        Ok(Some(host)) if host.state == "Online" => None,
+        Ok(Some(host)) => Some(format!("port {wwpn} is Active and {}", host.state)),
+        Ok(None) => Some(format!("port {wwpn} has no fc_host")),
+        Err(error) => Some(format!("port {wwpn}: {error}")),
     }
 }
 

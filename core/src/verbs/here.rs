@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::look;
+use super::{look, unseen};
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort, VirtualPort};
@@ -51,7 +51,7 @@ pub(super) fn with_a_port(
             Err(failure)
                 if failure.step == fabric::CHOOSE
                     && !patience.is_over(kernel)
-                    && fabric::dark_ports(kernel) > 0 => {}
+                    && fabric::dark_ports(kernel).is_ok_and(|dark| dark > 0) => {}
             answer => return answer,
         }
         kernel.sleep(LOOK_AGAIN);
@@ -110,20 +110,13 @@ pub(super) fn observe(
             }
             Some(_) if !found.is_kept(port.wwpn) => {}
             None if found.is_bound(port.wwpn) => return Err(widowed(&found, port)),
-            None if left_out(kernel, group, port) => lost.push(*port),
+            None if left_out(kernel, group, port)? => lost.push(*port),
             _ => absent.push((*port, fabric::choose(kernel, port, &drivers, vport)?)),
         }
     }
-    if let Some((_, physical)) = absent.iter().find(|(port, its)| {
-        port.wwpn == its.wwpn && fabric::wwnn(kernel, &its.host) != Some(group.wwnn)
-    }) {
-        let PhysicalPort { host, wwpn, .. } = physical;
-        let its =
-            fabric::wwnn(kernel, host).map_or("none".into(), |name| name.to_string());
-        let cause = format!("{host} has the name {wwpn}, and node name {its}");
-        return Err(Failure::new(Kind::Configuration, fabric::CHOOSE, cause)
-            .advise("A group with a physical port's name has its node name as well"));
-    }
+    let own = absent.iter().filter(|(port, physical)| port.wwpn == physical.wwpn);
+    own.map(|(_, physical)| physical)
+        .try_for_each(|p| same_node_name(kernel, group, p))?;
     let driver = driver(kernel, group, &found, &absent)?;
     target_is_here(kernel, &[driver])?;
     absent.iter().try_for_each(|(_, physical)| driver.ready(kernel, physical.wwpn))?;
@@ -135,11 +128,38 @@ pub(super) fn observe(
     Ok(Here { driver, disks, state, reservations: Vec::new(), found, absent, lost })
 }
 
+/// A group with a physical port's name has its node name as well.
+fn same_node_name(
+    kernel: &dyn Kernel,
+    group: &Group,
+    physical: &PhysicalPort,
+) -> Result<(), Failure> {
+    let PhysicalPort { host, wwpn, .. } = physical;
+    let its = fabric::wwnn(kernel, host).map_err(fabric::unreadable)?;
+    if its == Some(group.wwnn) {
+        return Ok(());
+    }
+    let its = its.map_or("none".into(), |name| name.to_string());
+    let cause = format!("{host} has the name {wwpn}, and node name {its}");
+    Err(Failure::new(Kind::Configuration, fabric::CHOOSE, cause)
+        .advise("A group with a physical port's name has its node name as well"))
+}
+
 /// Whether a group is served without one of its ports here: its fabric is lost to this
 /// node, and that is to be no failure. The other ones serve every LUN too. Once the fabric
 /// is back, a monitor misses the port.
-pub(super) fn left_out(kernel: &dyn Kernel, group: &Group, port: &PortSpec) -> bool {
-    group.link_loss == LinkLoss::Degraded && fabric::is_lost(kernel, port)
+///
+/// # Errors
+/// When a physical port cannot be read: which fabrics there are is not known.
+pub(super) fn left_out(
+    kernel: &dyn Kernel,
+    group: &Group,
+    port: &PortSpec,
+) -> Result<bool, Failure> {
+    match group.link_loss {
+        LinkLoss::Degraded => fabric::is_lost(kernel, port).map_err(unseen),
+        LinkLoss::Fail => Ok(false),
+    }
 }
 
 /// The disks of a group's LUNs, and its state device.
@@ -196,12 +216,13 @@ pub(super) fn driver(
 ) -> Result<&'static dyn Driver, Failure> {
     let candidates = lio::candidates(group.driver);
     let of_host = |host: &str| candidates.iter().copied().find(|d| d.serves(host));
+    let mut drivers: Vec<_> = found.export.trees.iter().map(|tree| tree.driver).collect();
     let bare = found.vports.iter().filter(|v| found.export.tree(v.wwpn).is_none());
-    let hosts = bare.map(|vport| fabric::host_driver(kernel, &vport.parent));
-    let drivers = found.export.trees.iter().map(|tree| tree.driver);
-    let drivers = drivers.chain(hosts.filter_map(|host| of_host(&host)));
-    let ports = absent.iter().filter_map(|(_, physical)| of_host(&physical.driver));
-    let drivers: Vec<_> = drivers.chain(ports).collect();
+    for vport in bare {
+        let host = fabric::host_driver(kernel, &vport.parent).map_err(unseen)?;
+        drivers.extend(of_host(&host));
+    }
+    drivers.extend(absent.iter().filter_map(|(_, physical)| of_host(&physical.driver)));
     match drivers.iter().find(|driver| Some(driver) != drivers.first().as_ref()) {
         None => Ok(drivers.first().or(candidates.first()).copied().unwrap_or(&TCM_FC)),
         Some(other) => {

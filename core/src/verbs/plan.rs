@@ -14,9 +14,9 @@ use crate::scope::Scope;
 use crate::step::Step;
 
 use super::here::{misconfigured, observe};
-use super::look;
 use super::release::{CLOSE, closing, logouts};
 use super::takeover::{self, Steps};
+use super::{look, unseen};
 
 /// What finds the steps.
 pub type Planner = fn(&dyn Kernel, &str, &Scope, Budget) -> Result<Vec<Step>, Failure>;
@@ -49,7 +49,7 @@ pub fn takeover_steps(
     let group = scope.group.as_ref().map_err(misconfigured)?;
     let here = observe(kernel, scope, group)?.with_owners(kernel, group, budget)?;
     let Steps { dark, disks, export, create, bound } =
-        takeover::steps(kernel, group, &here, ownership::key_of(node));
+        takeover::steps(kernel, group, &here, ownership::key_of(node))?;
     let mut disks: Vec<_> = std::iter::once(dark).chain(disks).collect();
     if let Some(state) = &here.state {
         let (luns, now) = (&here.disks, &here.found.export);
@@ -75,7 +75,7 @@ pub fn release_steps(
     let disks = scope.disks(kernel, &found.export);
     let key = ownership::key_of(node);
     let mut steps = Vec::new();
-    let logouts = logouts(kernel, &found);
+    let logouts = logouts(kernel, &found).map_err(unseen)?;
     if !logouts.is_empty() {
         steps.push(Step::new("quiesce the LUNs", lio::quiesce(&found.export.backstores)));
         steps.push(Step::new("drain, log the virtual port out", logouts));

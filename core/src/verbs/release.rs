@@ -190,9 +190,15 @@ pub(super) fn closing(found: &Found, disks: &[PathBuf], key: Key) -> Vec<Chain> 
 }
 
 /// What takes every port off the fabric: deleted, or kept where its target is bound to it.
-pub(super) fn logouts(kernel: &dyn Kernel, found: &Found) -> Vec<Chain> {
+///
+/// # Errors
+/// When the address or the switch of a physical port cannot be read.
+pub(super) fn logouts(
+    kernel: &dyn Kernel,
+    found: &Found,
+) -> Result<Vec<Chain>, KernelError> {
     let one = |port: &VirtualPort| match found.is_bound(port.wwpn) {
-        true => vec![fabric::log_out(port)],
+        true => Ok(vec![fabric::log_out(port)]),
         false => fabric::delete(kernel, port),
     };
     found.live().map(one).collect()
@@ -206,7 +212,10 @@ fn log_out(
     found: &Found,
     budget: Budget,
 ) -> Result<(), Failure> {
-    let step = Step::new("log the virtual port out", logouts(kernel, found));
+    let title = "log the virtual port out";
+    let logouts =
+        logouts(kernel, found).map_err(|error| Failure::kernel(title, &[error]))?;
+    let step = Step::new(title, logouts);
     // A port that is kept waits for its sessions, some ten seconds at most.
     let linked = found.live().all(|p| p.is_linked() || found.is_bound(p.wwpn));
     let patience = if linked { budget.end } else { kernel.now() + LINKLESS };

@@ -23,8 +23,8 @@ use crate::step::Step;
 use super::drain::{PERCENT_TO_DRAIN, in_flight, still_in_flight, wait_until};
 use super::expedited::expedited;
 use super::here::{driver, find_disks, misconfigured};
-use super::look;
 use super::takeover::export;
+use super::{look, unseen};
 
 /// Changes a group that is served here to what its configuration says now, without its
 /// ports being touched. Where nothing has changed it does nothing.
@@ -112,7 +112,7 @@ fn entries(
     scope: &Scope,
     found: &Found,
 ) -> Result<Vec<Entry>, Failure> {
-    let physical = fabric::physical_ports(kernel);
+    let physical = fabric::physical_ports(kernel).map_err(unseen)?;
     let entry = |port: &crate::group::PortSpec| {
         let vport = found.vport(port.wwpn).filter(|_| !found.is_kept(port.wwpn));
         let carrier = vport.and_then(|v| physical.iter().find(|p| p.host == v.parent));

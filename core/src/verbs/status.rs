@@ -17,7 +17,7 @@ use crate::registry::{self, Entry, Role, Took};
 use crate::scope::{Found, Scope};
 use crate::wwn::Wwn;
 
-use super::survey;
+use super::{survey, unseen};
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -164,6 +164,7 @@ pub fn status(
     budget: Budget,
 ) -> Result<Status, Failure> {
     let physical_ports = fabric::physical_ports(kernel)
+        .map_err(unseen)?
         .into_iter()
         .map(|port| Physical { speed: fabric::speed(kernel, &port.host), port });
     let mut names: Vec<_> =
@@ -189,8 +190,8 @@ fn served(
     let scope = Scope::gather(kernel, name, |_| None);
     let Some(entry) = scope.entries.first() else { return Ok(None) };
     let found = survey(kernel, &scope)?;
-    let ports: Vec<Port> =
-        scope.entries.iter().map(|entry| port(kernel, entry, &found)).collect();
+    let ports = scope.entries.iter().map(|entry| port(kernel, entry, &found));
+    let ports = ports.collect::<Result<Vec<_>, _>>().map_err(unseen)?;
     let luns = luns(kernel, node, entry, &found, budget);
     let faults = faults(&ports, &luns);
     Ok(Some(Served {
@@ -205,24 +206,24 @@ fn served(
     }))
 }
 
-fn port(kernel: &dyn Kernel, entry: &Entry, found: &Found) -> Port {
+fn port(kernel: &dyn Kernel, entry: &Entry, found: &Found) -> Result<Port, KernelError> {
     let vport = found.vport(entry.wwpn);
-    let host = fabric::host_of(kernel, entry.wwpn);
+    let host = fabric::host_of(kernel, entry.wwpn)?;
     let met = host.as_ref().map(|host| fabric::remote_ports(kernel, &host.host));
-    let met = met.unwrap_or_default();
+    let met = met.transpose()?.unwrap_or_default();
     let acls = found.export.tree(entry.wwpn).map_or([].as_slice(), |tree| &tree.acls);
     let session = |initiator: Wwn| {
         let remote = met.iter().find(|remote| remote.wwpn == initiator);
         let state = remote.map_or("absent".into(), |remote| remote.state.clone());
         Session { initiator, state }
     };
-    Port {
+    Ok(Port {
         wwpn: entry.wwpn,
         state: vport.map_or("absent".into(), |vport| vport.state.clone()),
         host: vport.map_or(&entry.host, |vport| &vport.parent).clone(),
         fcid: host.map(|host| host.fcid),
         sessions: acls.iter().filter_map(lio::Acl::initiator).map(session).collect(),
-    }
+    })
 }
 
 fn luns(

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use super::expedited::expedited;
 use super::here::{Here, misconfigured, not_lost, with_a_port};
-use super::release;
+use super::{release, unseen};
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort};
@@ -105,7 +105,7 @@ fn build(
 ) -> Result<(), Failure> {
     let key = ownership::key_of(node);
     let Steps { dark, disks: [frame, own], export, create, bound } =
-        steps(kernel, group, here, key);
+        steps(kernel, group, here, key)?;
     apply(kernel, &dark, budget)?;
     expedited(kernel, scope, budget, || {
         apply(kernel, &frame, budget)?;
@@ -166,7 +166,12 @@ fn bind(
 }
 
 /// Everything up to the moment from which on the ports are served.
-pub(super) fn steps(kernel: &dyn Kernel, group: &Group, here: &Here, key: Key) -> Steps {
+pub(super) fn steps(
+    kernel: &dyn Kernel,
+    group: &Group,
+    here: &Here,
+    key: Key,
+) -> Result<Steps, Failure> {
     let now = &here.found.export;
     let [frame, open, target @ ..] =
         export_steps(kernel, group, here.driver, &here.disks, now);
@@ -186,24 +191,25 @@ pub(super) fn steps(kernel: &dyn Kernel, group: &Group, here: &Here, key: Key) -
     let own = Step::new("own the disks and make the backstores", own.collect());
     let lit = here.absent.iter().filter_map(|(port, _)| here.found.vport(port.wwpn));
     let lit = lit.filter(|port| port.is_own());
-    let dark = lit.map(|port| fabric::delete(kernel, port)).collect();
-    let dark = Step::new("turn the physical port off", dark);
+    let dark: Result<_, _> = lit.map(|port| fabric::delete(kernel, port)).collect();
+    let dark = Step::new("turn the physical port off", dark.map_err(unseen)?);
     let create = here.absent.iter().map(|(port, physical)| {
-        match here.found.vport(port.wwpn).filter(|vport| !vport.is_own()) {
-            None => vec![fabric::create(kernel, physical, port.wwpn, group.wwnn)],
+        Ok(match here.found.vport(port.wwpn).filter(|vport| !vport.is_own()) {
+            None => vec![fabric::create(kernel, physical, port.wwpn, group.wwnn)?],
             Some(vport) if vport.is_disabled() => Chain::new(),
             // Initiators have met it empty: it logs in anew.
             Some(vport) => vec![fabric::log_out(vport)],
-        }
+        })
     });
-    let create = Step::new("create the virtual port", create.collect());
+    let create: Result<_, _> = create.collect();
+    let create = Step::new("create the virtual port", create.map_err(unseen)?);
     let (mut export, mut bound) = (target.to_vec(), Vec::new());
     if here.driver.binds() {
         std::mem::swap(&mut export, &mut bound);
         let serve = group.ports.iter().map(|port| serve(here, port)).collect();
         bound.push(Step::new("serve", serve));
     }
-    Steps { dark, disks: [frame, own], export, create, bound }
+    Ok(Steps { dark, disks: [frame, own], export, create, bound })
 }
 
 /// Has a port serve whose target is bound to it.
@@ -335,7 +341,8 @@ fn active(kernel: &dyn Kernel, port: &PortSpec, budget: Budget) -> Result<(), Fa
             fabric::virtual_ports(kernel).map_err(|e| Failure::kernel(step, &[e]))?;
         let vport = ports.into_iter().find(|vport| vport.wwpn == port.wwpn);
         let state = vport.as_ref().map_or("gone", |vport| &vport.state);
-        let host = fabric::host_of(kernel, port.wwpn);
+        let host = fabric::host_of(kernel, port.wwpn)
+            .map_err(|error| Failure::kernel(step, &[error]))?;
         let online = host.as_ref().filter(|host| host.state == "Online");
         if let ("Active", Some(host), Some(vport)) = (state, online, &vport) {
             log::info!("{} is Active on {} as {}", port.wwpn, vport.parent, host.fcid);

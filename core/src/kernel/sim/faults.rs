@@ -1,6 +1,7 @@
 //! What can go wrong with one operation, and in which of them it does.
 
 use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
@@ -143,6 +144,7 @@ fn errnos(op: &Op) -> &'static [Errno] {
 pub(super) struct Faults {
     deeds: Deeds<Fault>,
     reads: Deeds<Errno>,
+    unreadable: RefCell<Option<(PathBuf, Errno)>>,
     journal: RefCell<Option<Vec<Deed>>>,
 }
 
@@ -195,8 +197,14 @@ impl Faults {
         fault
     }
 
-    pub fn strike_read(&self) -> Option<Errno> {
-        self.reads.next()
+    pub fn make_unreadable(&self, end: &Path, errno: Errno) {
+        self.unreadable.replace(Some((end.to_owned(), errno)));
+    }
+
+    pub fn strike_read(&self, path: &Path) -> Option<Errno> {
+        let unreadable = self.unreadable.borrow();
+        let spoilt = unreadable.as_ref().filter(|(end, _)| path.ends_with(end));
+        self.reads.next().or(spoilt.map(|(_, errno)| *errno))
     }
 
     pub fn deeds(&self) -> Vec<Deed> {

@@ -92,6 +92,11 @@ impl<'a> SimKernel<'a> {
         self.faults.plan_read((number, errno));
     }
 
+    /// From now on, whatever ends with this path cannot be read, listed or looked up.
+    pub fn make_unreadable(&self, end: &str, errno: Errno) {
+        self.faults.make_unreadable(Path::new(end), errno);
+    }
+
     /// What was done since [`Self::plan`].
     pub fn deeds(&self) -> Vec<Deed> {
         self.faults.deeds()
@@ -147,7 +152,7 @@ impl<'a> SimKernel<'a> {
         if let Some(pause) = &self.pause {
             pause(Duration::ZERO);
         }
-        match self.faults.strike_read() {
+        match self.faults.strike_read(path) {
             Some(errno) => Err(KernelError::errno(action, path, errno)),
             None => Ok(()),
         }

@@ -202,6 +202,8 @@ impl San {
             ("npiv_vports_inuse", "0\n".into()),
             ("vport_create", String::new()),
             ("vport_delete", String::new()),
+            ("statistics/rx_frames", "0x0\n".into()),
+            ("statistics/tx_frames", "0x0\n".into()),
         ] {
             tree.file(paths::fc_host("host2", attribute), text);
         }
