@@ -1,5 +1,6 @@
 //! Fibre Channel ports as this node's kernel sees them: physical, virtual and remote.
 
+mod driver;
 mod switch;
 
 use std::path::Path;
@@ -11,6 +12,7 @@ use crate::group::PortSpec;
 use crate::kernel::{self, Chain, Kernel, KernelError, Op, paths};
 use crate::lio::Driver;
 use crate::wwn::{Wwn, from_sysfs};
+pub use driver::host_driver;
 pub use switch::{DARK, dark_ports, is_dark};
 
 /// A physical port: an fc_host that can carry virtual ones.
@@ -110,14 +112,6 @@ pub fn physical_ports(kernel: &dyn Kernel) -> Result<Vec<PhysicalPort>, KernelEr
         });
     }
     Ok(ports)
-}
-
-/// The driver of a physical port.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn host_driver(kernel: &dyn Kernel, host: &str) -> Result<String, KernelError> {
-    kernel::attribute(kernel, &paths::driver_name(host))
 }
 
 /// Whether a physical port is logged in to its fabric.

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::{Node, Setup, initiators, pair};
+use understudy_core::fabric;
 use understudy_core::failure::Kind;
 use understudy_core::kernel::sim::{Deed, Fault, SimKernel};
 use understudy_core::kernel::{Kernel, Op};
@@ -24,6 +25,7 @@ use understudy_core::wwn::Wwn;
 const PORT: &str = "/sys/kernel/config/target/qla2xxx/20:01:00:25:b5:00:00:0a";
 const BASE: &str = "/sys/kernel/config/target/qla2xxx/20:00:52:54:00:00:00:00";
 const VPORTS: &str = "/sys/class/fc_vports";
+const PROC_NAME: &str = "/sys/class/scsi_host/host2/proc_name";
 const MODE: &str = "/sys/module/qla2xxx/parameters/qlini_mode";
 
 fn setup() -> Setup {
@@ -67,6 +69,15 @@ fn state(node: &Node) -> String {
 fn show(node: &Node, state: &str) {
     let vport = node.kernel.list(Path::new(VPORTS)).unwrap().remove(0);
     node.kernel.set(&format!("{VPORTS}/{vport}/vport_state"), state);
+}
+
+/// It sets no `proc_name`. A driver from elsewhere has the name of its module, not of the
+/// PCI driver, which may be the same.
+#[test]
+fn the_port_is_known_by_the_module_of_its_driver() {
+    let (a, _) = pair(&setup());
+    assert_eq!(fabric::host_driver(&a.kernel, "host2").unwrap(), "qla2xxx");
+    assert_eq!(a.kernel.read(Path::new(PROC_NAME)).unwrap(), "(null)\n");
 }
 
 #[test]

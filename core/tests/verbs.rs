@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::{INITIATORS, Node, Setup};
+use understudy_core::fabric;
 use understudy_core::failure::Kind;
 use understudy_core::kernel::sim::{Deed, Fault, Nft, SimKernel};
 use understudy_core::kernel::{Cause, Kernel, Op};
@@ -806,6 +807,21 @@ fn a_check_says_all_that_is_in_the_way() {
     let findings = look(&b, &[("disks", missing)]);
     assert_eq!(bad(&findings), ["port", "port", "disks", "disks"], "{findings:?}");
     assert_eq!(bad(&look(&b, &[("wwnn", "nonsense")])), ["parameters"]);
+}
+
+/// bnx2fc hangs from a network interface, as software FCoE does, and sets no `proc_name`.
+#[test]
+fn a_port_of_bnx2fc_is_known_by_its_symbolic_name() {
+    let (a, _) = pair();
+    let driver = || fabric::host_driver(&a.kernel, "host2").unwrap();
+    assert_eq!(driver(), "fcoe");
+    a.kernel.set("/sys/class/scsi_host/host2/proc_name", "(null)\n");
+    let name = "/sys/class/fc_host/host2/symbolic_name";
+    a.kernel.set(name, "bnx2fc (QLogic BCM57810) v2.12.13 over eth1\n");
+    assert_eq!(driver(), "bnx2fc");
+    a.start().unwrap();
+    a.kernel.set(name, "\n");
+    assert_eq!(driver(), "");
 }
 
 /// Only software FCoE has a bar, which only a stop needs.

@@ -13,8 +13,12 @@ pub const FC_HOSTS: &str = "/sys/class/fc_host";
 pub const FC_VPORTS: &str = "/sys/class/fc_vports";
 /// Ports elsewhere on the fabric that this node has met.
 pub const FC_REMOTE_PORTS: &str = "/sys/class/fc_remote_ports";
-/// SCSI hosts, which tell the name of a port's driver.
+/// SCSI hosts.
 pub const SCSI_HOSTS: &str = "/sys/class/scsi_host";
+/// Devices, as they hang from one another.
+pub const DEVICES: &str = "/sys/devices";
+/// Buses with their drivers.
+pub const BUSES: &str = "/sys/bus";
 /// Block devices.
 pub const BLOCK: &str = "/sys/class/block";
 /// Loaded modules.
@@ -61,7 +65,7 @@ pub fn fc_vport(vport: &str, attribute: &str) -> PathBuf {
     Path::new(FC_VPORTS).join(vport).join(attribute)
 }
 
-/// The name of the driver behind a SCSI host.
+/// The name of the driver behind a SCSI host, where the driver sets it.
 pub fn driver_name(host: &str) -> PathBuf {
     Path::new(SCSI_HOSTS).join(host).join("proc_name")
 }

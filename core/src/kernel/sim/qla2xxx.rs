@@ -27,6 +27,9 @@ pub fn boot(tree: &mut Tree) {
     tree.dir(&paths::module("tcm_qla2xxx"));
     tree.file(paths::module_parameter("qla2xxx", "qlini_mode"), "dual\n");
     tree.file(paths::KERNEL_RELEASE, "6.12.0-1-amd64\n");
+    let driver = "/sys/bus/pci/drivers/qla2xxx";
+    tree.link("/sys/devices/pci0000:00/0000:00:03.0/driver", driver);
+    tree.link(format!("{driver}/module"), paths::module("qla2xxx"));
 }
 
 /// Whether a path is one of this fabric's.

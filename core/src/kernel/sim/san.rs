@@ -207,14 +207,22 @@ impl San {
         ] {
             tree.file(paths::fc_host("host2", attribute), text);
         }
-        let (device, driver) = match self.hba {
+        let (device, name, symbolic_name) = match self.hba {
             // Software FCoE, where a stop also bars commands.
-            Hba::Libfc => ("/sys/devices/virtual/net/eth1/ctlr_0/host2", "fcoe"),
-            Hba::Qla2xxx => ("/sys/devices/pci0000:00/0000:00:03.0/host2", "qla2xxx"),
+            Hba::Libfc => {
+                let device = "/sys/devices/virtual/net/eth1/ctlr_0/host2";
+                (device, "fcoe\n", "fcoe v0.1 over eth1\n")
+            }
+            Hba::Qla2xxx => {
+                // It sets no `proc_name` (`shost_rd_attr2`).
+                let device = "/sys/devices/pci0000:00/0000:00:03.0/host2";
+                (device, "(null)\n", "QLE2562 FW:v8.08.05 DVR:v10.02.09.200-k\n")
+            }
         };
         tree.dir(Path::new(device));
         tree.link(paths::fc_host("host2", "device"), device);
-        tree.file(paths::driver_name("host2"), format!("{driver}\n"));
+        tree.file(paths::driver_name("host2"), name);
+        tree.file(paths::fc_host("host2", "symbolic_name"), symbolic_name);
         tree.dir(&paths::lio_core());
         tree.file(paths::MOUNTS, "");
         tree.file(paths::lio_dbroot(), "/var/target\n");
