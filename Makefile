@@ -1,7 +1,8 @@
 # The one door. Everything below is a recipe of a line or two; what they call explains
 # itself with --help.
 
-LAB := target/release/understudy-lab
+QUICK := cargo build --quiet --profile quick
+LAB := target/quick/understudy-lab
 GUEST ?= array-a
 FAULTS ?= 100
 MINUTES ?= 60
@@ -19,8 +20,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
 	while IFS='|' read -r what does; do printf '%-18s %s\n' "$$what" "$$does"; done
 
-demo: setup ## see a node lose its power and its partner serve the same port
-	@cargo build --quiet --release --package understudy-fabric --package understudy-lab
+demo: setup build ## see a node lose its power and its partner serve the same port
 	@$(MAKE) --no-print-directory --jobs=2 image agent
 	@$(LAB) demo
 
@@ -41,8 +41,9 @@ soak: ready ## mixed faults under load: FAULTS=100, SEED=...
 	@$(LAB) soak $(FAULTS) $(SEED)
 
 bench: ready ## what a group costs, beside others: MINUTES=60 for the slowest
-	@$(LAB) bench $(MINUTES)
-	@$(LAB) bench-pause
+	@cargo build --quiet --release --package understudy-fabric --package understudy-lab
+	@target/release/understudy-lab bench $(MINUTES)
+	@target/release/understudy-lab bench-pause
 
 test-fast: ## all that needs no guest; under 3 minutes
 	@tests/lab/setup $(FAST)
@@ -108,11 +109,11 @@ tools: setup
 
 build:
 	@echo "build: the fabric and the lab"
-	@cargo build --quiet --release --package understudy-fabric --package understudy-lab
+	@$(QUICK) --package understudy-fabric --package understudy-lab
 
 # The agent alone, as it comes from the compiler: what a demonstration needs of a package.
 agent:
-	@cargo build --quiet --release --package understudy-agent
+	@$(QUICK) --package understudy-agent
 
 image:
 	@$(LAB) image

@@ -45,7 +45,7 @@ pub fn first_cib(ports: [u16; 2]) -> String {
         ("stonith-enabled", "true"),
         ("stonith-timeout", "90s"),
         ("no-quorum-policy", "stop"),
-        ("dc-deadtime", "5s"),
+        ("dc-deadtime", "2s"),
     ] {
         property(&mut properties, "opt", name, value);
     }

@@ -1,12 +1,20 @@
 //! A block on a disk: what is written to it says which block it is, of which disk, and
 //! which of its writes.
 
+use std::sync::LazyLock;
+
 /// Size of a block, which is the size of every request.
 pub const SIZE: usize = 64 * 1024;
 /// Size of a part that can get lost by itself.
 const SECTOR: usize = 512;
-/// Odd, so that the words of a sector are all different.
-const STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
+/// What a sector begins with: four words.
+const HEAD: usize = 32;
+
+/// What the rest of a sector is taken from: no part of it is like another.
+static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut random = fastrand::Rng::with_seed(SIZE as u64);
+    std::iter::repeat_with(|| random.u8(..)).take(2 * SIZE).collect()
+});
 
 /// A buffer for direct I/O.
 #[repr(C, align(4096))]
@@ -37,19 +45,17 @@ impl Stamp {
     /// Fills a buffer with it: every sector begins with the stamp and its own number.
     pub fn fill(&self, buffer: &mut Buffer) {
         let place = u64::from(self.disk) << 32 | u64::from(self.block);
-        for (number, sector) in (0_u64..).zip(buffer.0.chunks_exact_mut(SECTOR)) {
-            let head = [self.run, place, self.write, number];
-            let mut word = head.iter().fold(0, |sum: u64, one| {
-                (sum ^ one).wrapping_mul(STRIDE).rotate_left(29)
-            });
-            let mut words = sector.chunks_exact_mut(8);
-            for (to, value) in words.by_ref().zip(head) {
+        // Another part of the noise for each write.
+        let first = self.write.wrapping_mul(0x9e37_79b9) as usize % SIZE;
+        let noise = NOISE.get(first..).unwrap_or_default().chunks_exact(SECTOR);
+        let sectors = buffer.0.chunks_exact_mut(SECTOR);
+        for ((number, sector), noise) in (0_u64..).zip(sectors).zip(noise) {
+            let (head, rest) = sector.split_at_mut(HEAD);
+            let words = [self.run, place, self.write, number];
+            for (to, value) in head.chunks_exact_mut(8).zip(words) {
                 to.copy_from_slice(&value.to_le_bytes());
             }
-            for to in words {
-                word = word.wrapping_add(STRIDE);
-                to.copy_from_slice(&word.to_le_bytes());
-            }
+            rest.copy_from_slice(noise.get(HEAD..).unwrap_or_default());
         }
     }
 

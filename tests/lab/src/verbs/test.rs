@@ -66,10 +66,7 @@ fn play(
         } else {
             let logs = &world.lab.folders().logs;
             eprintln!("what was seen is in {}", logs.display());
-            eprintln!(
-                "again, alone: target/release/understudy-lab test {}",
-                scenario.name
-            );
+            eprintln!("again, alone: {} test {}", own_name()?, scenario.name);
         }
         rows.push(row);
         if !ok {
@@ -78,6 +75,13 @@ fn play(
     }
     rows.push(scenario::everything_read_back(&world));
     Ok(rows)
+}
+
+/// The name by which this program is called from the workspace.
+fn own_name() -> Result<String> {
+    let own = std::env::current_exe().map_err(Error::io("find", "the lab's binary"))?;
+    let short = own.strip_prefix(paths::workspace()).unwrap_or(&own);
+    Ok(short.display().to_string())
 }
 
 /// Prints and keeps what came of it.
