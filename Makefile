@@ -31,10 +31,10 @@ test-all: checked ## and the scenarios of the second rank; goes on where it stop
 	@$(LAB) test --all
 
 # All that needs no guest. Two at once: each waits now for one thread of the compiler, now
-# for the network.
+# for the network. The packages first, whose compiler has one thread most of the time.
 .PHONY: checked
-checked: tools lint
-	@$(MAKE) --no-print-directory --jobs=2 test-fast packages wheel build
+checked: tools
+	@$(MAKE) --no-print-directory --jobs=2 packages lint test-fast wheel build
 	@$(MAKE) --no-print-directory image
 
 soak: ready ## mixed faults under load: FAULTS=100, SEED=...

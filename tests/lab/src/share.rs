@@ -91,7 +91,9 @@ fn identity(guest: &Spec, etc: &Path) -> Result<()> {
     let name = guest.name;
     paths::write(&etc.join("hostname"), format!("{name}\n"))?;
     // Given, so that no boot is a first boot.
-    let number = name.bytes().fold(0u32, |sum, byte| sum * 31 + u32::from(byte));
+    let number = name
+        .bytes()
+        .fold(0, |sum: u32, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     paths::write(
         &etc.join("machine-id"),
         format!("75de50000000000000000000{number:08x}\n"),

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use understudy_lab::load::wire::{Disk, Seen};
+use understudy_lab::load::wire::{Account, Disk};
 
 /// So many errors and losses are told in words.
 const TOLD: usize = 12;
@@ -27,7 +27,7 @@ pub struct Ledger {
 #[derive(Debug, Default)]
 pub struct Book {
     /// What was seen since the last account.
-    pub seen: Seen,
+    pub account: Account,
     /// By disk: how many requests have ended since the generator began.
     pub ended: BTreeMap<String, usize>,
     /// By disk: when requests ended and how long they took, in milliseconds and in
@@ -40,9 +40,9 @@ pub struct Book {
 impl Book {
     /// Adds an error or a loss in words.
     fn trouble(&mut self, text: String) {
-        if self.seen.troubles.len() < TOLD {
+        if self.account.troubles.len() < TOLD {
             eprintln!("{text}");
-            self.seen.troubles.push(text);
+            self.account.troubles.push(text);
         }
     }
 }
@@ -94,7 +94,7 @@ impl Ledger {
     /// Enters a request that has failed.
     pub fn failed(&self, what: &str, disk: &Disk, block: u32, error: &io::Error) {
         self.enter(|book| {
-            book.seen.io_errors += 1;
+            book.account.io_errors += 1;
             book.trouble(format!(
                 "{}: {what} block {block} of {}: {error}",
                 now(),
@@ -106,7 +106,7 @@ impl Ledger {
     /// Enters a block that did not hold what was written to it.
     pub fn lost(&self, disk: &Disk, block: u32, why: &str) {
         self.enter(|book| {
-            book.seen.lost_writes += 1;
+            book.account.lost_writes += 1;
             book.trouble(format!("{}: block {block} of {}: {why}", now(), named(disk)));
         });
     }
@@ -116,10 +116,10 @@ impl Ledger {
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn account(&self, folder: &Path) -> io::Result<Seen> {
-        let (seen, times) = {
+    pub fn account(&self, folder: &Path) -> io::Result<Account> {
+        let (account, times) = {
             let mut book = self.book();
-            (std::mem::take(&mut book.seen), std::mem::take(&mut book.times))
+            (std::mem::take(&mut book.account), std::mem::take(&mut book.times))
         };
         fs::create_dir_all(folder)?;
         for (name, times) in times {
@@ -129,7 +129,7 @@ impl Ledger {
             });
             fs::write(folder.join(name), lines)?;
         }
-        Ok(seen)
+        Ok(account)
     }
 }
 

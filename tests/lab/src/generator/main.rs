@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use understudy_lab::load::wire::{Ask, Disk, Pace, Reply, Request, Seen};
+use understudy_lab::load::wire::{Account, Ask, Disk, Pace, Reply, Request};
 
 use block::SIZE;
 use ledger::Ledger;
@@ -51,7 +51,7 @@ fn main() -> io::Result<()> {
 }
 
 impl Generator {
-    fn answer(&self, ask: Ask) -> io::Result<Seen> {
+    fn answer(&self, ask: Ask) -> io::Result<Account> {
         match ask {
             Ask::Press { disks, pace, depth } => self.press(disks, pace, depth)?,
             Ask::Flow { requests } => self.flow(requests),
@@ -59,7 +59,7 @@ impl Generator {
             Ask::Probe { disk, from } => self.probe(&disk, from)?,
             Ask::Account { folder } => return self.shared.ledger.account(&folder),
         }
-        Ok(Seen::default())
+        Ok(Account::default())
     }
 
     /// Presses on these disks and on no others.

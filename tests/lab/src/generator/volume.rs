@@ -123,7 +123,7 @@ impl<'a> Hand<'a> {
         }
         self.ledger.ended(self.disk, began.elapsed());
         match stamp.differs(&self.wanted, &self.found) {
-            None => self.ledger.book().seen.verified += 1,
+            None => self.ledger.book().account.verified += 1,
             Some(why) => {
                 // What is lost is told once.
                 self.content.blocks().remove(&block);
@@ -168,14 +168,14 @@ mod tests {
     use super::*;
 
     /// Has a hand at an empty file, and gives back what the ledger has seen.
-    fn seen(act: impl FnOnce(&mut Hand, &File)) -> understudy_lab::load::wire::Seen {
+    fn seen(act: impl FnOnce(&mut Hand, &File)) -> understudy_lab::load::wire::Account {
         let disk = Disk { group: "group-a".into(), device: "sdx".into() };
         let (contents, ledger) = (Contents::new(7), Ledger::default());
         let file = tempfile::tempfile().unwrap();
         let content = contents.of("6001405".into());
         let own = file.try_clone().unwrap();
         act(&mut Hand::at(&disk, own, &contents, content, &ledger), &file);
-        std::mem::take(&mut ledger.book().seen)
+        std::mem::take(&mut ledger.book().account)
     }
 
     /// The bytes of a block as they are on the disk.
@@ -264,6 +264,6 @@ mod tests {
                 hand.verify(1);
             }
         }
-        assert_eq!(ledger.book().seen.lost_writes, 1);
+        assert_eq!(ledger.book().account.lost_writes, 1);
     }
 }

@@ -20,7 +20,7 @@ use crate::guest::Guest;
 use crate::pause::Completions;
 use crate::{paths, speed};
 pub use wire::Pace;
-use wire::{Ask, Disk, Reply, Request, Seen};
+use wire::{Account, Ask, Disk, Reply, Request};
 
 /// How long requests may take to get going, or to come to their end.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -168,8 +168,8 @@ impl Load {
         let times = self.share.join("out/load");
         paths::remove(&times)?;
         let folder = PathBuf::from(TIMES);
-        let seen = self.talk().ask(Ask::Account { folder }, ANSWER)?;
-        let Seen { io_errors, lost_writes, verified, troubles } = seen;
+        let account = self.talk().ask(Ask::Account { folder }, ANSWER)?;
+        let Account { io_errors, lost_writes, verified, troubles } = account;
         let completions = read(&times)?;
         Ok(Outcome { io_errors, lost_writes, verified, troubles, completions })
     }
@@ -189,7 +189,7 @@ impl Talk {
 
     /// Asks, and waits for the answer. What was asked before and never answered is not
     /// waited for.
-    fn ask(&mut self, ask: Ask, time: Duration) -> Result<Seen> {
+    fn ask(&mut self, ask: Ask, time: Duration) -> Result<Account> {
         self.last_id += 1;
         let id = self.last_id;
         let what = format!("load: {ask:?}");
@@ -237,6 +237,14 @@ impl Talk {
 }
 
 impl Outcome {
+    /// Adds what came after it, but for the times of its requests.
+    pub fn add(&mut self, after: Self) {
+        self.io_errors += after.io_errors;
+        self.lost_writes += after.lost_writes;
+        self.verified += after.verified;
+        self.troubles.extend(after.troubles);
+    }
+
     /// Errors and losses, with their number and their words; none where all is well.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {

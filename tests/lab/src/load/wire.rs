@@ -81,12 +81,12 @@ pub struct Reply {
     /// The request's.
     pub id: u64,
     /// What was seen, or why it cannot be done.
-    pub answer: Result<Seen, String>,
+    pub answer: Result<Account, String>,
 }
 
 /// What the generator has seen since the last account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct Account {
     /// Requests that failed.
     pub io_errors: u64,
     /// Blocks that did not hold what was written to them last.

@@ -20,7 +20,8 @@ const TIME: Duration = Duration::from_secs(300);
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let stranger = Stranger::new();
-    let node = world.node(group.home)?;
+    // Not on the node that the scenario beside this one has more to do with.
+    let node = world.node(group.partner)?;
     for action in ["start", "stop"] {
         let step =
             progress::step(format!("{action} killed: stop is clean, start serves"));

@@ -26,6 +26,7 @@ mod two_fabric_takeover;
 mod two_fabrics;
 pub mod world;
 
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 use crate::error::{Error, Result};
@@ -53,6 +54,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// When it is run.
     pub rank: Rank,
+    /// Whether it wants no more than a node, and so is played beside the next one.
+    pub aside: bool,
     run: fn(&World) -> Result<Seen>,
 }
 
@@ -74,7 +77,7 @@ const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 pub const SCENARIOS: [Scenario; 24] = [
     first("bad-configuration", bad_configuration::run),
     first("agent-contract", contract::run),
-    first("crash-points", crash_points::run),
+    aside("crash-points", crash_points::run),
     first("readme-examples", readme::run),
     first("move-and-giveback", moves::three_rounds),
     first("identity-byte-for-byte", identity::run),
@@ -101,7 +104,12 @@ pub const SCENARIOS: [Scenario; 24] = [
 
 /// A scenario of the first rank.
 const fn first(name: &'static str, run: fn(&World) -> Result<Seen>) -> Scenario {
-    Scenario { name, rank: Rank::First, run }
+    Scenario { name, rank: Rank::First, aside: false, run }
+}
+
+/// A scenario of the first rank that is played beside the next one.
+const fn aside(name: &'static str, run: fn(&World) -> Result<Seen>) -> Scenario {
+    Scenario { aside: true, ..first(name, run) }
 }
 
 /// What goes wrong, or is commanded, under load; the lab is whole again at its end. Gives
@@ -120,12 +128,29 @@ pub const FAULTS: [(&str, Fault); 8] = [
     ("link-flap", fabric_link::flap),
 ];
 
-/// Runs one scenario from a whole lab to a whole lab, and judges it.
-pub fn run(world: &World, scenario: Scenario) -> Row {
+/// Runs scenarios side by side, from a whole lab to a whole lab, and judges each.
+pub fn run(world: &World, scenarios: &[Scenario]) -> Vec<Row> {
+    thread::scope(|scope| {
+        let one = |scenario: &Scenario| {
+            let scenario = *scenario;
+            (scenario.name, scope.spawn(move || run_one(world, scenario)))
+        };
+        let all: Vec<_> = scenarios.iter().map(one).collect();
+        let panicked = |name| judged(world, name, || Err(Error::other("it panicked")));
+        let row = |(name, one): (_, ScopedJoinHandle<Row>)| {
+            one.join().unwrap_or_else(|_| panicked(name))
+        };
+        all.into_iter().map(row).collect()
+    })
+}
+
+fn run_one(world: &World, scenario: Scenario) -> Row {
     judged(world, scenario.name, || {
         whole(world, scenario)?;
         let mark = world.mark()?;
-        let seen = (scenario.run)(world)?;
+        let mut seen = (scenario.run)(world)?;
+        // One that had no load of its own ran beside the one that was there, or paused it.
+        seen.load.add(world.load.account()?);
         Ok((mark, seen))
     })
 }

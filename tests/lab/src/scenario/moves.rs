@@ -31,8 +31,9 @@ fn rounds(world: &World, pace: Pace, rounds: u32) -> Result<Seen> {
 /// One round.
 pub fn there_and_back(world: &World, group: &Group) -> Result<Vec<Group>> {
     for node in [group.partner, group.home] {
-        world.move_to(group, node)?;
+        world.go_to(group, node)?;
         world.load.wait_flow()?;
     }
+    world.load.in_bursts(|| world.forget_move(group))?;
     Ok(vec![group.clone()])
 }

@@ -193,21 +193,29 @@ impl World {
         }
     }
 
-    /// Commands a move through Pacemaker and waits until the cluster has done it; not as
-    /// `crm_resource --wait` does, which looks every other second. The rule that the move
-    /// leaves behind is taken away again.
+    /// Commands a move through Pacemaker and waits until the cluster has done it. The rule
+    /// that the move leaves behind is taken away again.
     ///
     /// # Errors
     /// The group does not get there.
     pub fn move_to(&self, group: &Group, node: &str) -> Result<Event> {
+        let login = self.go_to(group, node)?;
+        self.load.in_bursts(|| self.forget_move(group))?;
+        Ok(login)
+    }
+
+    /// Commands a move and waits until the cluster has done it; not as `crm_resource --wait`
+    /// does, which looks every other second. Its rule stays, until the next move or
+    /// [`Self::forget_move`].
+    ///
+    /// # Errors
+    /// The group does not get there.
+    pub fn go_to(&self, group: &Group, node: &str) -> Result<Event> {
         let mark = self.mark()?;
         self.order_move(group, node)?;
         let login = self.wait_served(mark, group, node)?;
         // The cluster's commands are programs that take their time beside a full load.
-        self.load.in_bursts(|| {
-            self.wait_runs_on(group, node)?;
-            self.forget_move(group)
-        })?;
+        self.load.in_bursts(|| self.wait_runs_on(group, node))?;
         Ok(login)
     }
 

@@ -57,19 +57,21 @@ fn play(
     passed: &mut dyn FnMut(&Row) -> Result<()>,
 ) -> Result<Vec<Row>> {
     let world = World::start()?;
-    let mut rows = Vec::new();
-    for scenario in scenarios {
-        let row = scenario::run(&world, scenario);
-        let ok = row.ok;
-        if ok {
-            passed(&row)?;
-        } else {
+    let (mut rows, mut left) = (Vec::new(), scenarios.into_iter());
+    while let Some(first) = left.next() {
+        let second = if first.aside { left.next() } else { None };
+        let together: Vec<_> = [first].into_iter().chain(second).collect();
+        let came = scenario::run(&world, &together);
+        came.iter().filter(|row| row.ok).try_for_each(&mut *passed)?;
+        let failed: Vec<_> = came.iter().filter(|row| !row.ok).collect();
+        let all_well = failed.is_empty();
+        for row in failed {
             let logs = &world.lab.folders().logs;
             eprintln!("what was seen is in {}", logs.display());
-            eprintln!("again, alone: {} test {}", own_name()?, scenario.name);
+            eprintln!("again, alone: {} test {}", own_name()?, row.scenario);
         }
-        rows.push(row);
-        if !ok {
+        rows.extend(came);
+        if !all_well {
             return Ok(rows);
         }
     }
