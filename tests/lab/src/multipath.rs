@@ -118,6 +118,7 @@ pub fn end(host: &Guest, group: &Group) -> Result<()> {
     let script = format!(
         "set -e
          systemctl stop multipathd.socket multipathd
+         udevadm settle
          {MAPS}
          for n in 0 1 2; do for d in $(maps $n); do dmsetup remove /dev/$d; done; done
          rm /etc/multipath.conf

@@ -84,7 +84,7 @@ pub fn both(world: &World) -> Result<Seen> {
     if (boots(a.home)?, boots(b.home)?) != before {
         return Err(Error::other("a node was fenced"));
     }
-    under_load(world, Pace::Full, || {
+    under_load(world, Pace::Bursts, || {
         world.giveback()?;
         world.load.wait_flow()?;
         Ok(vec![b.clone()])

@@ -19,7 +19,7 @@ pub fn run(world: &World) -> Result<Seen> {
         .find(|lun| lun.number == last)
         .ok_or_else(|| Error::other("the initiator does not see its last LUN"))?;
     let end = shelf::MEBIBYTES;
-    under_load(world, Pace::Full, || {
+    under_load(world, Pace::Bursts, || {
         progress::during("the disk grows, and the node that serves it notices", || {
             shelf::grow(host, &disk)?;
             notice(world, group, &disk)

@@ -20,7 +20,7 @@ pub fn run(world: &World) -> Result<Seen> {
     let allowed = group.parameter("initiators").unwrap_or_default();
     let host = world.lab.host()?;
     let luns = group.disks().len();
-    under_load(world, Pace::Full, || {
+    under_load(world, Pace::Bursts, || {
         progress::during("an initiator that is not allowed finds nothing", || {
             let found = host.run(&arrive(group, 0), COMMAND)?;
             expect(found.trim().is_empty(), "it found", &found)

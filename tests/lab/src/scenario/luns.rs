@@ -21,7 +21,7 @@ pub fn run(world: &World) -> Result<Seen> {
         groups::specs(all.take(own + more)).join(" ")
     };
     let more = shelf::spares().len();
-    under_load(world, Pace::Full, || {
+    under_load(world, Pace::Bursts, || {
         let step = progress::step(format!("{more} LUNs come"));
         world.set_parameter(group, "disks", &disks(more))?;
         host.run(groups::SCAN, COMMAND)?;
