@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 /// From the guests' power-on until the cluster is formed, at speed 1.
-pub const NOMINAL: Duration = Duration::from_secs(45);
+pub const NOMINAL: Duration = Duration::from_secs(50);
 /// Before the speed is measured it is taken for this.
 const UNKNOWN: f64 = 0.25;
 
