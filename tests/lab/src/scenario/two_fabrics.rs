@@ -5,7 +5,7 @@
 use std::sync::PoisonError;
 
 use super::World;
-use super::world::COMMAND;
+use super::world::{self, COMMAND, client};
 use crate::error::Result;
 use crate::groups::{self, Group, Lun};
 use crate::guest::Guest;
@@ -60,6 +60,12 @@ pub fn take_down(world: &World) -> Result<()> {
          echo {port} > /sys/bus/fcoe/ctlr_destroy"
     );
     world.lab.everywhere(|guest| guest.run(&script, COMMAND).map(drop))?;
+    // They went without a word. Told now, the fabric does not find out in the midst of the
+    // next scenario.
+    let mut fabric = client(&world.lab, Side::B)?;
+    for port in fabric.ports().map_err(world::fabric)? {
+        fabric.drop(port.wwpn).map_err(world::fabric)?;
+    }
     // Begun anew, the watch knows of no second fabric.
     let node = world.any_node()?;
     node.run(&format!("crm_resource -r {} --restart", groups::WATCH), COMMAND)?;
