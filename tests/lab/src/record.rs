@@ -20,7 +20,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// One in which nothing has passed.
+    /// Returns a record in which nothing has passed.
     #[must_use]
     pub fn new() -> Self {
         Self { source: source(), rows: Vec::new() }
@@ -29,10 +29,14 @@ impl Record {
     /// What was kept; nothing of it counts if the source is another one by now.
     #[must_use]
     pub fn read() -> Self {
-        let kept = paths::read(&file()).ok();
-        let kept: Option<Self> = kept.and_then(|text| serde_json::from_str(&text).ok());
-        let new = Self::new();
-        kept.filter(|kept| kept.source == new.source).unwrap_or(new)
+        Self::of(&paths::read(&file()).unwrap_or_default(), source())
+    }
+
+    /// Returns what a text keeps of a source.
+    fn of(text: &str, source: u64) -> Self {
+        let kept: Option<Self> = serde_json::from_str(text).ok();
+        let new = Self { source, rows: Vec::new() };
+        kept.filter(|kept| kept.source == source).unwrap_or(new)
     }
 
     /// What has passed, in the order in which it did.
@@ -79,4 +83,27 @@ fn source() -> u64 {
         _ => std::time::SystemTime::now().hash(&mut hasher),
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_passed_counts_for_its_own_source_alone() {
+        let row = Row {
+            scenario: "power-cut".into(),
+            ok: true,
+            pause_s: Some(13.8),
+            io_errors: 0,
+            lost_writes: 0,
+            seconds: 90.0,
+            error: None,
+        };
+        let text = serde_json::to_string(&Record { source: 7, rows: vec![row] }).unwrap();
+        assert!(Record::of(&text, 7).has("power-cut"));
+        assert!(!Record::of(&text, 7).has("fc-link-cut"));
+        assert!(!Record::of(&text, 8).has("power-cut"));
+        assert!(!Record::of("{", 7).has("power-cut"));
+    }
 }

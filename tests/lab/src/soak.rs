@@ -22,7 +22,7 @@ pub struct Report {
     pub seed: u64,
     /// Faults from which the lab recovered.
     pub faults: u32,
-    /// The same by their kind.
+    /// Faults from which the lab recovered, by their kind.
     pub by_kind: BTreeMap<&'static str, Kind>,
     /// Of the longest pause of each fault, at the initiator.
     pub pause_median_s: f64,

@@ -16,10 +16,10 @@ pub fn run(world: &World) -> Result<Seen> {
     let group = groups::pair();
     let luns = begin(world, &group)?;
     under_load_on(world, &luns, Pace::Bursts, || {
-        let before = boots(world)?;
+        let before = world.boots()?;
         everybody(world, &group)?;
         one_node(world, &group)?;
-        if boots(world)? != before {
+        if world.boots()? != before {
             return Err(Error::other("a node was fenced"));
         }
         Ok(vec![group.clone()])
@@ -92,9 +92,4 @@ fn settled(world: &World, group: &Group, paths: usize) -> Result<()> {
 fn at_home(world: &World, group: &Group) -> Result<()> {
     let mut all = world.groups.iter().chain([group]);
     all.try_for_each(|group| world.must_run_on(group, group.home))
-}
-
-fn boots(world: &World) -> Result<[u32; 2]> {
-    let [a, b] = ARRAYS;
-    Ok([world.node(a)?.boots(), world.node(b)?.boots()])
 }

@@ -28,7 +28,7 @@ fn rounds(world: &World, pace: Pace, rounds: u32) -> Result<Seen> {
     })
 }
 
-/// One round.
+/// Moves a group to its partner and home again.
 pub fn there_and_back(world: &World, group: &Group) -> Result<Vec<Group>> {
     for node in [group.partner, group.home] {
         world.go_to(group, node)?;

@@ -66,7 +66,7 @@ pub fn take_down(world: &World) -> Result<()> {
     for port in fabric.ports().map_err(world::fabric)? {
         fabric.drop(port.wwpn).map_err(world::fabric)?;
     }
-    // Begun anew, the watch knows of no second fabric.
+    // A watch that is restarted knows of no second fabric.
     let node = world.any_node()?;
     node.run(&format!("crm_resource -r {} --restart", groups::WATCH), COMMAND)?;
     node.run("crm_resource --cleanup && crm_resource --wait", COMMAND).map(drop)
