@@ -48,6 +48,17 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
+/// Why scenarios failed, each with its words; none where all passed.
+#[must_use]
+pub fn reasons(rows: &[Row]) -> String {
+    let failed = rows.iter().filter(|row| !row.ok);
+    let reason = |row: &Row| {
+        let error = row.error.as_deref().unwrap_or("no reason was given");
+        format!("\n{}: {error}\n", row.scenario)
+    };
+    failed.map(reason).collect()
+}
+
 /// Writes a value as JSON.
 ///
 /// # Errors
@@ -61,6 +72,21 @@ pub fn write(path: &Path, value: &impl Serialize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_reads_the_last_lines_alone_learns_why() {
+        let row = |scenario: &str, error: Option<&str>| Row {
+            scenario: scenario.into(),
+            ok: error.is_none(),
+            pause_s: None,
+            io_errors: 0,
+            lost_writes: 0,
+            seconds: 1.0,
+            error: error.map(str::to_owned),
+        };
+        let rows = [row("power-cut", Some("1 I/O error")), row("grown", None)];
+        assert_eq!(reasons(&rows), "\npower-cut: 1 I/O error\n");
+    }
 
     #[test]
     fn the_table_fits_a_terminal() {

@@ -91,6 +91,8 @@ fn conclude(rows: &[Row]) -> Result<ExitCode> {
     println!("\n{}", report::table(rows));
     let failed = rows.iter().filter(|row| !row.ok).count();
     println!("{} passed, {failed} failed", rows.len() - failed);
+    // Once more, after the table: of a long run the last lines are what is kept.
+    print!("{}", report::reasons(rows));
     report::write(&paths::workspace().join("target/test/report.json"), &rows)?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
