@@ -131,9 +131,7 @@ pub fn wait_online(node: &Guest, count: usize, time: Duration) -> Result<()> {
 /// # Errors
 /// It still has at the end of that time.
 pub fn wait_idle(node: &Guest, time: Duration) -> Result<()> {
-    let seconds = speed::stretch(time).as_secs();
-    let script = format!("crm_resource --wait --timeout={seconds}s");
-    explain(node, node.run(&script, time).map(drop))
+    explain(node, node.run("lab-idle", time).map(drop))
 }
 
 fn explain(node: &Guest, result: Result<()>) -> Result<()> {

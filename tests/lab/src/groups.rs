@@ -274,12 +274,12 @@ pub fn forget(node: &Guest, names: &[&str]) -> Result<()> {
     let script = format!(
         "set -e; {FORGET}
          for r in {names}; do crm_resource -r $r --meta -p target-role -v Stopped; done
-         crm_resource --wait
+         lab-idle
          for r in {names}; do
              forget \"//rsc_location[@rsc='$r']\"
              cibadmin --delete --xpath \"//resources/*[@id='$r']\"
          done
-         crm_resource --wait"
+         lab-idle"
     );
     node.run(&script, Duration::from_secs(240)).map(drop)
 }

@@ -221,7 +221,7 @@ fn dummy(world: &World) -> Result<Pause> {
     let node = world.any_node()?;
     let create = "cibadmin -M --allow-create -o resources -X '<resources>\
                   <primitive id=\"dummy\" class=\"ocf\" provider=\"pacemaker\" \
-                  type=\"Dummy\"/></resources>' && crm_resource --wait";
+                  type=\"Dummy\"/></resources>' && lab-idle";
     node.run(create, COMMAND)?;
     let [a, b] = ARRAYS;
     let go = |to: &str| {
@@ -229,7 +229,7 @@ fn dummy(world: &World) -> Result<Pause> {
         let script = format!(
             "crm_resource -r dummy --locate | grep -q '{to}' ||
                  crm_resource -r dummy --move -N {to}
-             crm_resource --wait"
+             lab-idle"
         );
         node.run(&script, COMMAND).map(drop)
     };
@@ -251,7 +251,7 @@ fn dummy(world: &World) -> Result<Pause> {
     }
     let remove = "crm_resource -r dummy --clear; \
                   crm_resource -r dummy --meta -p target-role -v Stopped; \
-                  crm_resource --wait; cibadmin -D -X '<primitive id=\"dummy\"/>'";
+                  lab-idle; cibadmin -D -X '<primitive id=\"dummy\"/>'";
     node.run(remove, COMMAND)?;
     step.done("");
     Ok(Pause::median("dummy-move", 0, all))

@@ -110,11 +110,11 @@ fn standby(world: &World, group: &Group, other: &Group) -> Result<()> {
     let (node, mark) = (world.node(group.home)?, world.mark()?);
     world.set_standby(group.partner, true)?;
     world.wait_served(mark, other, other.partner)?;
-    node.run("crm_resource --wait", COMMAND)?;
+    node.run("lab-idle", COMMAND)?;
     let name = group.name;
     refused(node, &format!("understudy takeover {name}"), 1, "is in standby")?;
     world.set_standby(group.partner, false)?;
-    node.run("crm_resource --wait", COMMAND)?;
+    node.run("lab-idle", COMMAND)?;
     command(world, "giveback", other, other.home)
 }
 
@@ -123,7 +123,7 @@ fn stopped(world: &World, group: &Group, other: &Group) -> Result<()> {
     let mark = world.mark()?;
     partner.run("systemctl stop pacemaker", COMMAND)?;
     world.wait_served(mark, other, other.partner)?;
-    node.run("crm_resource --wait", COMMAND)?;
+    node.run("lab-idle", COMMAND)?;
     let takeover = format!("understudy takeover {}", group.name);
     refused(node, &takeover, 1, "is not online")?;
     let none = "no cluster runs on this node";
@@ -131,6 +131,6 @@ fn stopped(world: &World, group: &Group, other: &Group) -> Result<()> {
     refused(partner, &format!("understudy check {}", group.name), 1, none)?;
     partner.run("systemctl start pacemaker", COMMAND)?;
     cluster::wait_online(node, ARRAYS.len(), COMMAND)?;
-    node.run("crm_resource --wait", COMMAND)?;
+    node.run("lab-idle", COMMAND)?;
     command(world, "giveback", other, other.home)
 }

@@ -80,14 +80,14 @@ fn forced(world: &World, node: &Guest, group: &Group) -> Result<()> {
         "set -e
          crm_resource -r {name} --force-check
          crm_resource -r {name} --meta -p is-managed -v false
-         crm_resource --wait
+         lab-idle
          crm_resource -r {name} --force-stop
          rc=0; crm_resource -r {name} --force-check || rc=$?; [ $rc -eq 7 ] || exit 99
          crm_resource -r {name} --force-start
          crm_resource -r {name} --force-check
          crm_resource -r {name} --meta -d is-managed
          crm_resource -r {name} --cleanup
-         crm_resource --wait"
+         lab-idle"
     );
     node.run(&script, COMMAND * 2)?;
     match world.serving(group)? {
@@ -107,7 +107,7 @@ fn tester(world: &World, group: &Group) -> Result<()> {
     let mark = world.mark()?;
     let name = group.name;
     let script = format!(
-        "crm_resource -r {name} --meta -p target-role -v Stopped && crm_resource --wait
+        "crm_resource -r {name} --meta -p target-role -v Stopped && lab-idle
          ocf-tester -n tested {} /usr/lib/ocf/resource.d/understudy/vport 2>&1
          crm_resource -r {name} --meta -d target-role",
         options.join(" ")

@@ -129,7 +129,7 @@ pub fn cut(world: &World, group: &Group) -> Result<Vec<Group>> {
 /// home may have been fenced, and be just booting.
 fn settle(world: &World, group: &Group) -> Result<()> {
     world.load.wait_flow()?;
-    world.node(group.partner)?.run("crm_resource --wait", COMMAND * 2)?;
+    world.node(group.partner)?.run("lab-idle", COMMAND * 2)?;
     world.wait_whole()?;
     world.giveback()?;
     world.load.wait_flow()

@@ -26,7 +26,7 @@ pub fn run(world: &World) -> Result<Seen> {
             let recipe = block(&page, &format!("{shell} {policy}"))
                 .ok_or_else(|| Error::other(format!("no recipe: {shell} {policy}")))?;
             let recipe = recipe.replace(TIMES.0, &TIMES.1.as_secs().to_string());
-            let script = format!("set -e\n{recipe}\ncrm_resource --wait");
+            let script = format!("set -e\n{recipe}\nlab-idle");
             let step = progress::step(format!("{shell}: {policy}"));
             partner.run(&script, RECIPE)?;
             step.done("");
@@ -54,7 +54,7 @@ fn comes_home(world: &World, group: &Group) -> Result<()> {
         let mark = world.mark()?;
         world.set_standby(group.home, true)?;
         world.wait_served(mark, group, group.partner)?;
-        partner.run("crm_resource --wait", COMMAND)
+        partner.run("lab-idle", COMMAND)
     })?;
     progress::during("home without a disk: it stays there", || {
         let script = format!(
@@ -86,7 +86,7 @@ fn comes_home(world: &World, group: &Group) -> Result<()> {
     world.wait_served(mark, group, group.home)?;
     // The monitor may have begun to count a moment before the disk was seen here.
     let early = whole.elapsed() + Duration::from_secs(1) < TIMES.1;
-    partner.run("crm_resource --wait", COMMAND)?;
+    partner.run("lab-idle", COMMAND)?;
     if early {
         return Err(Error::other(format!("it came after {:?}", whole.elapsed())));
     }

@@ -17,7 +17,7 @@ const UPGRADE: &str = "set -e
     dpkg-deb --build --root-owner-group /run/next /run/next.deb > /dev/null
     dpkg -i /run/next.deb; rm -r /run/next /run/next.deb
     dpkg-query -W -f '${Version}' understudy | grep -q '+next$'
-    crm_resource --wait";
+    lab-idle";
 /// Prints the reason where it is refused.
 const REMOVE: &str = "dpkg --remove understudy 2>&1";
 /// What dpkg was told to want is another thing than what is there.
@@ -81,7 +81,7 @@ pub fn remove(world: &World) -> Result<Seen> {
             let mark = world.mark()?;
             world.set_standby(group.home, true)?;
             world.wait_served(mark, group, group.partner)?;
-            home.run("crm_resource --wait", COMMAND)?;
+            home.run("lab-idle", COMMAND)?;
             home.must_be_silent(PURGE, COMMAND)
         })?;
         world.load.wait_flow()?;

@@ -43,7 +43,7 @@ fn configured(world: &World, configure: impl FnOnce() -> Result<()>) -> Result<(
     for group in &world.groups {
         world.wait_served(mark, group, group.home)?;
     }
-    world.any_node()?.run("crm_resource --wait", COMMAND).map(drop)
+    world.any_node()?.run("lab-idle", COMMAND).map(drop)
 }
 
 /// Takes both groups and the watch out of the configuration.

@@ -68,8 +68,14 @@ pub fn take_down(world: &World) -> Result<()> {
     }
     // A watch that is restarted knows of no second fabric.
     let node = world.any_node()?;
-    node.run(&format!("crm_resource -r {} --restart", groups::WATCH), COMMAND)?;
-    node.run("crm_resource --cleanup && crm_resource --wait", COMMAND).map(drop)
+    let restart = format!(
+        "set -e
+         meta='crm_resource -r {} --meta'
+         $meta -p target-role -v Stopped; lab-idle
+         $meta -d target-role; crm_resource --cleanup; lab-idle",
+        groups::WATCH
+    );
+    node.run(&restart, COMMAND).map(drop)
 }
 
 /// Waits until a guest's physical port in a fabric is Online.

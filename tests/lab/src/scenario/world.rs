@@ -204,9 +204,8 @@ impl World {
         Ok(login)
     }
 
-    /// Commands a move and waits until the cluster has done it; not as `crm_resource --wait`
-    /// does, which looks every other second. Its rule stays, until the next move or
-    /// [`Self::forget_move`].
+    /// Commands a move and waits until the cluster has done it. Its rule stays, until the
+    /// next move or [`Self::forget_move`].
     ///
     /// # Errors
     /// The group does not get there.
@@ -242,10 +241,8 @@ impl World {
     /// # Errors
     /// The cluster refuses, or the agent does.
     pub fn set_parameter(&self, group: &Group, name: &str, value: &str) -> Result<()> {
-        let command = format!(
-            "crm_resource -r {} -p {name} -v '{value}' && crm_resource --wait",
-            group.name
-        );
+        let command =
+            format!("crm_resource -r {} -p {name} -v '{value}' && lab-idle", group.name);
         self.node(group.partner)?.run(&command, COMMAND).map(drop)
     }
 
@@ -269,7 +266,7 @@ impl World {
             "until [ \"$(crm_attribute -N {node} -l reboot -n {name} -G -q)\" = {value} ]; do
                  sleep 0.5
              done
-             crm_resource --wait"
+             lab-idle"
         );
         self.other(node)?.run(&script, COMMAND).map(drop)
     }
@@ -286,7 +283,7 @@ impl World {
                    read -r up rest < /proc/uptime
                    [ -z \"$known\" ] || [ $((${{up%.*}} * 1000 - known)) -lt {} ]
              do sleep 0.5; done
-             crm_resource --wait",
+             lab-idle",
             side.wwn(),
             KNOWN.as_millis()
         );
@@ -435,7 +432,7 @@ PYTHON",
             cluster::wait_online(self.any_node()?, ARRAYS.len(), COME_BACK)
         })?;
         let node = self.any_node()?;
-        node.run("crm_resource --cleanup && crm_resource --wait", COMMAND * 2).map(drop)
+        node.run("crm_resource --cleanup && lab-idle", COMMAND * 2).map(drop)
     }
 
     /// Brings every group home, where it is not there.
