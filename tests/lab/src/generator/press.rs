@@ -16,6 +16,11 @@ use crate::volume::{Contents, Hand};
 pub const SPAN: u32 = 128;
 /// Two bursts begin that far apart.
 const BURST: Duration = Duration::from_secs(2);
+/// So many workers of a disk make a burst: with all of them one burst kept emulated guests
+/// busy until the next one, nearly.
+const IN_A_BURST: u32 = 2;
+/// A worker that is in no burst looks again after that long, if nothing wakes it.
+const ASIDE: Duration = Duration::from_secs(60);
 /// A worker whose request has failed waits that long.
 const AFTER_ERROR: Duration = Duration::from_millis(200);
 /// A worker's stack holds a block at times.
@@ -155,10 +160,12 @@ impl<'a> Worker<'a> {
         }
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let rest = since.as_nanos() % BURST.as_nanos();
-        let wait = BURST.saturating_sub(Duration::from_nanos(rest as u64));
-        self.shared.ledger.rest(wait, || {
+        let next = BURST.saturating_sub(Duration::from_nanos(rest as u64));
+        let in_it = self.number < IN_A_BURST;
+        let called = self.shared.ledger.rest(if in_it { next } else { ASIDE }, || {
             stop.load(Ordering::SeqCst) || !bursts() || orders.told() != told
-        })
+        });
+        called || !in_it
     }
 
     /// Writes a block; or reads it back; or reads another one: what was read once may be

@@ -136,7 +136,7 @@ impl Load {
         if talk.disks.is_empty() {
             return Err(Error::other("nothing is under load"));
         }
-        let requests = if talk.pace == Pace::Full { 16 } else { 4 };
+        let requests = if talk.pace == Pace::Full { 16 } else { 2 };
         talk.ask(Ask::Flow { requests }, PATIENCE).map(drop)
     }
 
