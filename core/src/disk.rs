@@ -141,6 +141,22 @@ fn canonical(wwid: &str) -> String {
     }
 }
 
+/// Returns whether two names are spellings of one disk's, as far as the names alone tell.
+pub fn is_same_name(one: &DeviceName, other: &DeviceName) -> bool {
+    let wwid = |name: &DeviceName| match name {
+        DeviceName::Wwid(wwid) => Some(canonical(wwid).to_lowercase()),
+        DeviceName::Path(path) => {
+            // As udev makes them (60-persistent-storage.rules, multipath's dm rules).
+            let name = path.strip_prefix(paths::DISK_BY_ID).ok()?.to_str()?;
+            let hex = name.strip_prefix("wwn-0x").map(|hex| format!("3{hex}"));
+            let plain = ["scsi-", "dm-uuid-mpath-"].iter();
+            let wwid = plain.filter_map(|prefix| name.strip_prefix(prefix)).next();
+            hex.or_else(|| wwid.map(str::to_owned)).map(|wwid| wwid.to_lowercase())
+        }
+    };
+    one == other || wwid(one).is_some_and(|its| Some(its) == wwid(other))
+}
+
 fn wwid_of(kernel: &dyn Kernel, name: &str) -> Option<String> {
     // SCSI and NVMe devices, then what device mapper was told by multipathd.
     ["device/wwid", "wwid", "dm/uuid"].into_iter().find_map(|attribute| {

@@ -3,6 +3,7 @@
 
 pub mod aptpl;
 pub mod budget;
+pub mod claims;
 mod digest;
 pub mod disk;
 pub mod fabric;

@@ -199,12 +199,16 @@ pub fn record(kernel: &dyn Kernel, entry: &Entry) -> Result<(), Failure> {
     kernel.store(&path, &(text + "\n")).map_err(|error| Failure::kernel(step, &[error]))
 }
 
-/// Forgets a port.
+/// Forgets a port of a group; what another group has recorded of the name stays.
 ///
 /// # Errors
 /// When the entry is there and cannot be removed.
-pub fn forget(kernel: &dyn Kernel, wwpn: Wwn) -> Result<(), KernelError> {
-    kernel.discard(&paths::registry_entry(wwpn))
+pub fn forget(kernel: &dyn Kernel, group: &str, wwpn: Wwn) -> Result<(), KernelError> {
+    let path = paths::registry_entry(wwpn);
+    match read(kernel, &path).is_some_and(|entry| entry.group != group) {
+        true => Ok(()),
+        false => kernel.discard(&path),
+    }
 }
 
 #[cfg(test)]

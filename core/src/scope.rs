@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use crate::claims::Claims;
 use crate::disk;
 use crate::fabric::{self, VirtualPort};
 use crate::group::{DeviceName, Group, GroupError, Ownership};
@@ -23,6 +24,8 @@ pub struct Scope {
     pub group: Result<Group, GroupError>,
     /// What the database says of it.
     pub entries: Vec<Entry>,
+    /// What other groups on this node have: nothing of it is this group's.
+    pub claims: Claims,
     /// The node names that may be the group's.
     pub wwnns: Vec<Wwn>,
     /// The port names that may be the group's.
@@ -102,18 +105,23 @@ impl Scope {
         name: &str,
         param: impl Fn(&str) -> Option<String>,
     ) -> Self {
-        let entries = registry::of_group(kernel, name);
+        let all = registry::entries(kernel).into_iter();
+        let (entries, others): (Vec<_>, _) = all.partition(|entry| entry.group == name);
+        let claims = Claims::of(others);
         let mut wwnns: BTreeSet<Wwn> = entries.iter().map(|e| e.wwnn).collect();
         let mut wwpns: BTreeSet<Wwn> = entries.iter().map(|e| e.wwpn).collect();
         // Word by word: one that is broken does not hide the others.
-        wwnns.extend(param("wwnn").and_then(|text| text.parse::<Wwn>().ok()));
+        let wwnn = param("wwnn").and_then(|text| text.parse::<Wwn>().ok());
+        wwnns.extend(wwnn.filter(|wwnn| claims.on_node_name(*wwnn).is_none()));
         let ports = param("ports").unwrap_or_default();
         let names = ports.split_whitespace().filter_map(|word| word.split('@').next());
-        wwpns.extend(names.filter_map(|name| name.parse::<Wwn>().ok()));
+        let names = names.filter_map(|name| name.parse::<Wwn>().ok());
+        wwpns.extend(names.filter(|wwpn| claims.on_port(*wwpn).is_none()));
         Self {
             name: name.to_owned(),
             group: Group::parse(name, param),
             entries,
+            claims,
             wwnns: wwnns.into_iter().collect(),
             wwpns: wwpns.into_iter().collect(),
         }
@@ -156,8 +164,9 @@ impl Scope {
         Ok(vports)
     }
 
-    /// The disks that may carry our key. Of those that only the configuration names, the
-    /// ones that are not here were never ours.
+    /// The disks that may carry our key, but for those of other groups here: the key is the
+    /// node's, so on those it is theirs. Of disks that only the configuration names, the ones
+    /// that are not here were never ours.
     pub fn disks(&self, kernel: &dyn Kernel, export: &Export) -> Vec<PathBuf> {
         let mut disks = BTreeSet::new();
         if let Ok(group) = &self.group {
@@ -185,6 +194,7 @@ impl Scope {
             let nodes = exported.filter(|d| paths::is_below(d, paths::DEV));
             disks.extend(nodes.cloned());
         }
-        disks.into_iter().collect()
+        let others = self.claims.disks(kernel);
+        disks.into_iter().filter(|d| others.group(kernel, d, true).is_none()).collect()
     }
 }

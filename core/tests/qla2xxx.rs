@@ -302,7 +302,7 @@ fn a_kept_port_that_a_reset_has_let_in_is_put_out_again() {
     let entry = Entry { wwpn: name, ..entry };
     registry::record(&a.kernel, &entry).unwrap();
     assert_eq!(put_out(), []);
-    registry::forget(&a.kernel, name).unwrap();
+    registry::forget(&a.kernel, "group-b", name).unwrap();
     assert_eq!(put_out(), [name]);
     assert!(a.san.borrow().logged_in_at(name).is_empty());
     assert_eq!(a.health(Level::Port), Health::NotRunning);

@@ -7,7 +7,10 @@ use std::fmt::Display;
 use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 
+use understudy_core::claims;
 use understudy_core::failure::{Failure, Kind};
+use understudy_core::group::Group;
+use understudy_core::kernel::RealKernel;
 use understudy_core::wwn::Wwn;
 
 pub use configured::Configured;
@@ -176,6 +179,21 @@ pub fn groups() -> Result<Vec<Configured>, Failure> {
     let mut all = primitives(&["--scope", "resources"])?;
     all.retain(|resource| resource.agent == GROUP);
     Ok(all)
+}
+
+/// Returns what other groups of the cluster have of this one's names and disks, in words,
+/// wherever they run. One whose parameters cannot be read has none.
+///
+/// # Errors
+/// See [`ask`].
+pub fn shared(kernel: &RealKernel, group: &Group) -> Result<Vec<String>, Failure> {
+    let others = groups()?.into_iter().filter(|other| other.id != group.name);
+    let of = |other: Configured| {
+        let theirs = other.scope(kernel).group.ok()?;
+        let shared = claims::shared(kernel, group, &theirs).into_iter();
+        Some(shared.map(move |what| format!("{what} is {}'s too", other.id)))
+    };
+    Ok(others.filter_map(of).flatten().collect())
 }
 
 fn primitives(which: &[&str]) -> Result<Vec<Configured>, Failure> {

@@ -60,6 +60,7 @@ fn findings(
             let there = cluster::identity_of(id, on);
             findings.extend(parity(&Identity::of(kernel, group), on, there.as_deref()));
         }
+        findings.extend(alone(&cluster::shared(kernel, group)?));
         findings.extend(times(&configured.timeouts, group.disks.len()));
         let degraded = group.link_loss == LinkLoss::Degraded;
         let told = view.node(node).and_then(|node| node.ports_online);
@@ -73,6 +74,18 @@ fn findings(
         }
     }
     Ok(findings)
+}
+
+/// Returns a finding for each name and disk that another group of the cluster has as well.
+fn alone(shared: &[String]) -> Vec<Finding> {
+    const WHAT: &str = "others";
+    if shared.is_empty() {
+        let found = "no other group has any of its names or disks";
+        return vec![Finding::good(WHAT, found)];
+    }
+    let advice = "Give each group names and disks of its own: this one is refused where the \
+                  other has begun, and the other where this one has";
+    shared.iter().map(|what| Finding::bad(WHAT, what, advice)).collect()
 }
 
 /// Whether initiators would find here what they know from the node that serves the group.
@@ -200,6 +213,15 @@ mod tests {
         assert_eq!(of(Some("0:0000000b:512:2048")), Verdict::Bad);
         assert_eq!(of(Some("?")), Verdict::Doubtful);
         assert_eq!(of(None), Verdict::Doubtful);
+    }
+
+    #[test]
+    fn what_another_group_has_too_is_in_the_way() {
+        let shared = ["port 20:01:00:25:b5:00:00:0a is group-b's too".to_owned()];
+        let found = alone(&shared);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].verdict, &found[0].found), (Verdict::Bad, &shared[0]));
+        assert_eq!(alone(&[])[0].verdict, Verdict::Good);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use understudy_core::group::Group;
 use understudy_core::verbs::check_node;
 
 use super::Call;
+use crate::cluster;
 use crate::environment::Environment;
 use crate::exit::Outcome;
 
@@ -17,7 +18,8 @@ pub fn looks_at_the_node(environment: &Environment) -> bool {
 pub fn validate(environment: &Environment) -> Outcome {
     if looks_at_the_node(environment) {
         let call = Call::new(environment);
-        return Outcome::of(check_node(&call.kernel, &call.scope, call.budget));
+        let here = check_node(&call.kernel, &call.scope, call.budget);
+        return Outcome::of(here.and_then(|()| alone(&call)));
     }
     let group = Group::parse(&environment.instance, |name| environment.param(name));
     Outcome::of(
@@ -25,4 +27,21 @@ pub fn validate(environment: &Environment) -> Outcome {
             Failure::new(Kind::Configuration, "read the parameters", error)
         }),
     )
+}
+
+/// Returns an error where another group of the cluster has a name or a disk of this one.
+/// Where no cluster runs there is nobody to compare with.
+fn alone(call: &Call) -> Result<(), Failure> {
+    let Ok(group) = &call.scope.group else { return Ok(()) };
+    let shared = match cluster::shared(&call.kernel, group) {
+        Ok(shared) => shared,
+        Err(failure) => {
+            log::info!("not compared with other groups: {failure}");
+            return Ok(());
+        }
+    };
+    let Some((first, further)) = shared.split_first() else { return Ok(()) };
+    let failure = Failure::new(Kind::Configuration, "compare with other groups", first)
+        .advise("Give each group names and disks of its own");
+    Err(further.iter().fold(failure, Failure::and))
 }

@@ -104,6 +104,8 @@ pub fn check(
     let found = disk::find_all(kernel, &specs);
     findings.extend(Finding::of("disks", found, &format!("all {luns} are here")));
     let disks = disk::find_any(kernel, &specs);
+    let whose = scope.claims.allow(kernel, group, &disks);
+    findings.extend(Finding::of("whose", whose, "no other group here has any of it"));
     findings.extend(readable(kernel, &disks, budget));
     findings.extend(state(kernel, group, &disks, budget));
     if group.ownership == Ownership::Scsi3Pr {

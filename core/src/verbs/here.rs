@@ -88,9 +88,12 @@ pub(super) fn observe(
     scope: &Scope,
     group: &Group,
 ) -> Result<Here, Failure> {
+    // The names alone first: that is said even where a disk is missing.
+    scope.claims.allow(kernel, group, [])?;
     let drivers = lio::candidates(group.driver);
     target_is_here(kernel, &drivers)?;
     let (disks, state) = find_disks(kernel, group)?;
+    scope.claims.allow(kernel, group, disks.iter().chain(&state))?;
     let found = look(kernel, scope)?;
     same_disks(group, &disks, &found.export)?;
     same_state(state.as_ref(), &found)?;

@@ -100,7 +100,7 @@ pub fn release(
         return Err(further.fold(first.clone(), Failure::and));
     }
     for wwpn in &scope.wwpns {
-        registry::forget(kernel, *wwpn)
+        registry::forget(kernel, &scope.name, *wwpn)
             .map_err(|error| Failure::kernel("forget the virtual port", &[error]))?;
     }
     Ok(())

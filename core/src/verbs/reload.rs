@@ -42,6 +42,7 @@ pub fn reload(
     let group = scope.group.as_ref().map_err(misconfigured)?;
     let (disks, state) = find_disks(kernel, group)?;
     let all: Vec<Disk> = disks.iter().chain(&state).cloned().collect();
+    scope.claims.allow(kernel, group, &all)?;
     let found = look(kernel, scope)?;
     let driver = driver(kernel, group, &found, &[])?;
     let entries = entries(kernel, node, group, &all, scope, &found)?;

@@ -9,6 +9,7 @@ use super::expedited::expedited;
 use super::here::{Here, misconfigured, not_lost, with_a_port};
 use super::{release, unseen};
 use crate::budget::Budget;
+use crate::claims::Claims;
 use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort};
 use crate::failure::{Failure, Kind};
@@ -69,7 +70,7 @@ pub fn takeover(
         Entry::new(kernel, node, group, &owned, port, physical)
     };
     let entries: Vec<Entry> = here.absent.iter().map(entry).collect();
-    entries.iter().try_for_each(|entry| registry::record(kernel, entry))?;
+    claim(kernel, scope, group, &entries, &owned)?;
     phases.end(kernel, "look");
     let first = budget.first(PERCENT_TO_BUILD);
     let built = build(kernel, node, scope, group, &here, first, phases);
@@ -92,6 +93,31 @@ pub fn takeover(
         Ok(()) => Err(failure),
         Err(left) => Err(failure.and(format!("and undoing it failed: {left}"))),
     }
+}
+
+/// Records what is begun, unless another group has begun with a name or a disk of it since
+/// this one looked: of two starts at one moment each then sees the other's entries.
+fn claim(
+    kernel: &dyn Kernel,
+    scope: &Scope,
+    group: &Group,
+    entries: &[Entry],
+    disks: &[Disk],
+) -> Result<(), Failure> {
+    let recorded = entries.iter().try_for_each(|entry| registry::record(kernel, entry));
+    let since = Claims::beside(kernel, &group.name);
+    let allowed = recorded.and_then(|()| match since == scope.claims {
+        true => Ok(()),
+        false => since.allow(kernel, group, disks),
+    });
+    allowed.inspect_err(|_| {
+        let known = |wwpn| scope.entries.iter().any(|entry| entry.wwpn == wwpn);
+        for entry in entries.iter().filter(|entry| !known(entry.wwpn)) {
+            if let Err(error) = registry::forget(kernel, &group.name, entry.wwpn) {
+                log::warn!("{error}");
+            }
+        }
+    })
 }
 
 fn build(

@@ -20,6 +20,7 @@ mod physical_port;
 mod power_cut;
 mod readme;
 mod reservations;
+mod same_name;
 mod stop_cannot_drain;
 mod stranger;
 mod two_fabric_takeover;
@@ -74,8 +75,9 @@ pub struct Seen {
 const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 24] = [
+pub const SCENARIOS: [Scenario; 25] = [
     first("bad-configuration", bad_configuration::run),
+    first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
     aside("crash-points", crash_points::run),
     first("readme-examples", readme::run),

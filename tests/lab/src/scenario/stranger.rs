@@ -29,15 +29,28 @@ impl Stranger {
         }
     }
 
+    /// What it has of its own, by the names of the parameters.
+    fn own(&self) -> [(&'static str, String); 4] {
+        [
+            ("wwnn", self.wwnn.to_owned()),
+            ("ports", self.wwpn.to_owned()),
+            ("disks", format!("0={}", self.disk)),
+            ("state", self.state.clone()),
+        ]
+    }
+
+    /// Its parameters, the rest of them like a group's.
+    pub fn parameters(&self, like: &Group) -> Vec<(&'static str, String)> {
+        let own = self.own();
+        let others = like.parameters().into_iter();
+        let others = others.filter(|(name, _)| own.iter().all(|(its, _)| its != name));
+        others.chain(own.clone()).collect()
+    }
+
     /// The agent's environment for it, with one change.
     pub fn environment(&self, like: &Group, change: Option<(&str, &str)>) -> String {
-        let disks = format!("0={}", self.disk);
-        let own = [
-            ("wwnn", self.wwnn),
-            ("ports", self.wwpn),
-            ("disks", disks.as_str()),
-            ("state", self.state.as_str()),
-        ];
+        let own = self.own();
+        let own = own.iter().map(|(name, value)| (*name, value.as_str()));
         let changes: Vec<_> = change.into_iter().chain(own).collect();
         like.environment("stranger", &changes)
     }
