@@ -25,7 +25,7 @@ pub struct PhysicalPort {
     pub wwpn: Wwn,
     /// `Online` when it is logged in to a fabric, `Dark` when it is turned off.
     pub state: String,
-    /// The fabric's name, when logged in.
+    /// The fabric's name, when logged in to one that carries virtual ports.
     pub fabric: Option<Wwn>,
     /// Virtual ports that it carries.
     pub vports_in_use: u32,
@@ -101,10 +101,16 @@ pub fn physical_ports(kernel: &dyn Kernel) -> Result<Vec<PhysicalPort>, KernelEr
         let Some(wwpn) = from_sysfs(&get("port_name")?) else { continue };
         let vports_in_use = count("npiv_vports_inuse")?;
         let state = get("port_state")?;
+        // In a loop a port can be in a fabric, and can carry no virtual one all the same;
+        // back to back with another node it may show a name (`fc_port_type_names`,
+        // drivers/scsi/scsi_transport_fc.c).
+        let port_type = get("port_type")?;
+        let other = ["LPort", "NLPort", "Point-To-Point"];
+        let switched = !other.iter().any(|other| port_type.starts_with(other));
         ports.push(PhysicalPort {
             wwpn,
             state: if is_dark(kernel, &host)? { DARK.into() } else { state },
-            fabric: from_sysfs(&get("fabric_name")?),
+            fabric: from_sysfs(&get("fabric_name")?).filter(|_| switched),
             vports_in_use,
             vports_free: count("max_npiv_vports")?.saturating_sub(vports_in_use),
             driver: host_driver(kernel, &host)?,
@@ -386,8 +392,10 @@ fn why_unfit(
     if physical.state != "Online" {
         return Some(format!("is {}", physical.state));
     }
-    if port.fabric.is_some() && physical.fabric != port.fabric {
-        let fabric = physical.fabric.map_or("none".into(), |f| f.to_string());
+    let Some(fabric) = physical.fabric else {
+        return Some("is in no fabric with virtual ports".to_owned());
+    };
+    if port.fabric.is_some_and(|wanted| wanted != fabric) {
         return Some(format!("is in fabric {fabric}"));
     }
     let full = needs_room && physical.vports_free == 0;

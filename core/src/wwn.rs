@@ -32,9 +32,10 @@ pub struct WwnError {
 }
 
 impl Wwn {
-    /// The name with this value; `None` for zero, which no port may carry.
+    /// The name with this value; `None` for zero, which no port may carry, and for 2^64 - 1,
+    /// which the kernel says where there is no name (`qla2x00_get_host_fabric_name`).
     pub fn new(value: u64) -> Option<Self> {
-        (value != 0).then_some(Self(value))
+        (value != 0 && value != u64::MAX).then_some(Self(value))
     }
 
     /// The name as a number, most significant byte first on the wire.
@@ -71,7 +72,7 @@ impl FromStr for Wwn {
             return Err(wrong("it does not have 16 hex digits"));
         }
         let value = u64::from_str_radix(&digits, 16).map_err(|_| wrong("not hex"))?;
-        Self::new(value).ok_or_else(|| wrong("zero names nothing"))
+        Self::new(value).ok_or_else(|| wrong("zero and all ones name nothing"))
     }
 }
 

@@ -680,6 +680,53 @@ fn a_lost_fabric_holds_up_no_takeover_in_the_other() {
     assert_eq!(a.leavings(), [""; 0]);
 }
 
+/// Another port of the node with more room than the first one, as the kernel shows a port
+/// that no switch answers.
+fn with_a_port_in_no_fabric(a: &Node, port_type: &str, fabric_name: &str) {
+    for (attribute, text) in [
+        ("port_name", "0x2000525400000003"),
+        ("node_name", "0x1000525400000003"),
+        ("port_state", "Online"),
+        ("port_type", port_type),
+        ("fabric_name", fabric_name),
+        ("max_npiv_vports", "65535"),
+        ("npiv_vports_inuse", "0"),
+        ("vport_create", ""),
+    ] {
+        a.kernel.set(&format!("/sys/class/fc_host/host9/{attribute}"), text);
+    }
+    a.kernel.set("/sys/class/scsi_host/host9/proc_name", "fcoe");
+}
+
+#[test]
+fn a_port_in_no_fabric_is_neither_chosen_nor_counted() {
+    let names = ["0x1000000000000001", "0xffffffffffffffff", "0x0"];
+    for (port_type, fabric_name) in [
+        ("LPort (private loop)", names[1]),
+        ("LPort (private loop)", names[0]),
+        ("NLPort (fabric via loop)", names[0]),
+        ("Point-To-Point (direct nport connection)", names[2]),
+        ("Point-To-Point (direct nport connection)", names[0]),
+        ("NPort (fabric via point-to-point)", names[1]),
+        ("Unknown", names[2]),
+    ] {
+        let (a, _) = pair();
+        with_a_port_in_no_fabric(&a, port_type, fabric_name);
+        let told = watch::begin(&a.kernel, "fcport").unwrap();
+        assert_eq!(told.into_values().collect::<Vec<_>>(), [1], "{port_type}");
+        a.start().unwrap();
+        assert_eq!(a.health(Level::Disk), Health::Running, "{port_type}");
+        a.stop().unwrap();
+        a.kernel.set("/sys/class/fc_host/host2/port_state", "Linkdown");
+        let refused = a.start().unwrap_err();
+        let cause = "host9 is in no fabric with virtual ports";
+        assert!(refused.to_string().contains(cause), "{port_type}: {refused}");
+        watch::end(&a.kernel, "fcport").unwrap();
+        let none = watch::begin(&a.kernel, "fcport").unwrap();
+        assert_eq!(none.values().sum::<u32>(), 0, "{port_type}");
+    }
+}
+
 #[test]
 fn where_every_fabric_is_lost_nothing_is_served() {
     let (a, _) = pair();

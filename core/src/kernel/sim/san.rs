@@ -198,6 +198,7 @@ impl San {
             ("port_state", "Online\n".into()),
             ("port_id", "0x010200\n".into()),
             ("fabric_name", "0x1000000000000001\n".into()),
+            ("port_type", "NPort (fabric via point-to-point)\n".into()),
             ("max_npiv_vports", "255\n".into()),
             ("npiv_vports_inuse", "0\n".into()),
             ("vport_create", String::new()),
