@@ -109,27 +109,42 @@ pub fn observe(
     disks: &[Disk],
     budget: Budget,
 ) -> Result<Vec<Reservation>, Failure> {
-    let mut causes = Vec::new();
-    let mut found = Vec::new();
+    let (mut causes, mut found, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for (disk, now) in disks.iter().zip(read(kernel, &nodes(disks), budget)) {
         match now {
             Ok(now) => found.push(now),
-            Err(e) => causes.push(format!("{} ({}): {e}", title(disk.lun), disk.device)),
+            Err(error) => {
+                causes.push(format!("{} ({}): {error}", title(disk.lun), disk.device));
+                errors.push(error);
+            }
         }
     }
-    if causes.is_empty() { Ok(found) } else { Err(unanswered(causes)) }
+    if causes.is_empty() { Ok(found) } else { Err(unanswered(causes, &errors)) }
 }
 
-/// Disks that cannot be asked: this node cannot own them.
-fn unanswered(causes: Vec<String>) -> Failure {
-    Failure {
-        kind: Kind::Node,
-        step: "read the reservations",
-        causes,
-        path: None,
-        advice: "If something else guarantees one owner (DRBD, say), set \
-                 ownership=none; else give disks with SCSI-3 reservations"
-            .into(),
+/// Returns the failure to ask disks: this node cannot own them.
+fn unanswered<'a>(
+    causes: Vec<String>,
+    errors: impl IntoIterator<Item = &'a KernelError>,
+) -> Failure {
+    let advice = advice(errors);
+    let step = "read the reservations";
+    Failure { kind: Kind::Node, step, causes, path: None, advice: advice.to_owned() }
+}
+
+/// Returns what can be done about disks whose reservations cannot be read. A disk that is
+/// slow or gone for the moment may well have an owner: of such a one nobody may be told to do
+/// without reservations.
+pub fn advice<'a>(errors: impl IntoIterator<Item = &'a KernelError>) -> &'static str {
+    match errors.into_iter().all(|error| error.cause == Cause::NoReservations) {
+        true => {
+            "If something else guarantees one owner (DRBD, say), set ownership=none; else \
+             give disks with SCSI-3 reservations"
+        }
+        false => {
+            "See why the disk does not answer: its paths, its array, the kernel's log. Who \
+             owns it is not known, so nothing was taken"
+        }
     }
 }
 
@@ -223,8 +238,9 @@ fn acquired(
         log::debug!("{} disks are ours under key {key}", disks.len());
         return Ok(());
     }
-    if after.iter().any(Result::is_err) {
-        return Err(unanswered(causes));
+    let mut errors = after.iter().filter_map(|now| now.as_ref().err()).peekable();
+    if errors.peek().is_some() {
+        return Err(unanswered(causes, errors));
     }
     Err(Failure {
         kind: Kind::Failed,
@@ -347,6 +363,19 @@ mod tests {
 
     const OURS: Key = Key(0x10);
     const THEIRS: Key = Key(0x20);
+
+    #[test]
+    fn a_disk_that_does_not_answer_is_no_reason_to_do_without_reservations() {
+        let failed = |cause| Op::ReadReservation("/dev/sda".into()).failed(cause);
+        let (none, slow) = (failed(Cause::NoReservations), failed(Cause::TimedOut));
+        let aborted = failed(Cause::Device("aborted command".into()));
+        assert!(advice([&none, &none]).contains("ownership=none"));
+        for errors in [vec![&slow], vec![&none, &slow], vec![&aborted, &none]] {
+            let told = unanswered(vec!["LUN 0".into()], errors).to_string();
+            assert!(told.contains("does not answer"), "{told}");
+            assert!(!told.contains("ownership=none"), "{told}");
+        }
+    }
 
     fn ops(keys: &[Key], holder: Option<(Key, u8)>) -> Vec<String> {
         let holder = holder.map(|(key, kind)| Holder { key, kind });

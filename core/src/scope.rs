@@ -169,10 +169,9 @@ impl Scope {
     /// that are not here were never ours.
     pub fn disks(&self, kernel: &dyn Kernel, export: &Export) -> Vec<PathBuf> {
         let mut disks = BTreeSet::new();
-        if let Ok(group) = &self.group {
-            if group.ownership == Ownership::None {
-                return Vec::new();
-            }
+        let owns = |group: &&Group| group.ownership == Ownership::Scsi3Pr;
+        let owner = self.group.as_ref().ok().filter(owns);
+        if let Some(group) = owner {
             let found = disk::find_any(kernel, &group.all_disks());
             disks.extend(found.into_iter().map(|disk| disk.node));
         }
@@ -189,8 +188,10 @@ impl Scope {
             }
         }
         let exported = export.backstores.iter().map(|b| &b.device);
+        // Of a group that was taken over with reservations, whatever its configuration says
+        // by now.
         let known = self.entries.iter().any(|e| e.ownership == Ownership::Scsi3Pr);
-        if known || self.group.is_ok() {
+        if known || owner.is_some() {
             let nodes = exported.filter(|d| paths::is_below(d, paths::DEV));
             disks.extend(nodes.cloned());
         }

@@ -243,6 +243,14 @@ fn all_disks_or_none() {
     a.start_with(&[("ownership", "none")]).unwrap();
 }
 
+#[test]
+fn keys_are_given_up_by_who_owns_no_disks_by_now() {
+    let (a, _) = pair();
+    a.start().unwrap();
+    a.stop_with(&[("ownership", "none")]).unwrap();
+    assert_eq!(a.leavings(), [""; 0]);
+}
+
 /// A command that fails on a disk that is ours already, as after a crash: the disk's own
 /// word counts, and LIO opens it.
 #[test]

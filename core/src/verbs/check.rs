@@ -281,9 +281,7 @@ fn reservations(
     for (disk, now) in disks.iter().zip(ownership::read(kernel, &nodes, budget)) {
         if let Err(error) = &now {
             let found = format!("{} ({}): {error}", title(disk.lun), disk.device);
-            let advice = "A disk without persistent reservations needs ownership=none, \
-                          and something else that guarantees one owner";
-            findings.push(Finding::bad(what, found, advice));
+            findings.push(Finding::bad(what, found, ownership::advice([error])));
         }
         match owner(Some(now), ours).0 {
             Owner::ThisNode => *here += 1,
