@@ -22,7 +22,8 @@ pub struct PortSpec {
 /// One disk of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskSpec {
-    /// Its LUN number, 0 to 16383 (flat space addressing, SAM-5 4.7.7.3).
+    /// Its LUN number, 0 to 16383: what fits beside an address method (SAM-5 4.7). LIO
+    /// sends it without one (`int_to_scsilun`).
     pub lun: u16,
     /// How the configuration names it.
     pub device: DeviceName,

@@ -251,6 +251,24 @@ fn keys_are_given_up_by_who_owns_no_disks_by_now() {
     assert_eq!(a.leavings(), [""; 0]);
 }
 
+#[test]
+fn numbers_that_some_initiators_do_not_see_are_doubtful() {
+    let (a, _) = pair();
+    let doubts = |disks: &str| {
+        let scope = a.scope_with(&[("disks", disks)]);
+        let all = check::check(&a.kernel, a.name, &scope, a.budget()).into_iter();
+        let all = all.filter(|finding| finding.what == "LUN numbers");
+        all.map(|finding| (finding.verdict, finding.found)).collect::<Vec<_>>()
+    };
+    let doubt = |found: &str| (Verdict::Doubtful, found.to_owned());
+    let [zero, high] =
+        ["0=naa.6001405sda 255=naa.6001405sdb", "0=naa.6001405sda 256=naa.6001405sdb"];
+    assert_eq!(doubts(zero), []);
+    assert_eq!(doubts(high), [doubt("LUN 256 is above 255")]);
+    let both = [doubt("LUN 16383 is above 255"), doubt("there is no LUN 0")];
+    assert_eq!(doubts("16383=naa.6001405sda"), both);
+}
+
 /// A command that fails on a disk that is ours already, as after a crash: the disk's own
 /// word counts, and LIO opens it.
 #[test]

@@ -93,6 +93,7 @@ pub fn check(
     let told =
         format!("LUNs: {luns}, ports: {ports}, initiators: {}", group.initiators.len());
     let mut findings = vec![Finding::good("parameters", told)];
+    findings.extend(numbers(group));
     let drivers = lio::candidates(group.driver);
     let loaded = drivers.iter().filter(|d| kernel.exists(&paths::module(d.module())));
     let loaded: Vec<_> = loaded.map(|driver| driver.module()).collect();
@@ -216,6 +217,24 @@ fn carriers(
         }
     }
     Ok(carriers)
+}
+
+/// Returns a finding for each sort of LUN number that some initiators do not see.
+fn numbers(group: &Group) -> Vec<Finding> {
+    let what = "LUN numbers";
+    let mut findings = Vec::new();
+    if let Some(high) = group.disks.iter().map(|disk| disk.lun).find(|lun| *lun > 255) {
+        let found = format!("LUN {high} is above 255");
+        let advice = "LIO gives such a number no address method (SAM-5 4.7), which Linux \
+                      reads and others, such as ESXi, may not: use numbers up to 255";
+        findings.push(Finding::doubtful(what, found, advice));
+    }
+    if group.disks.iter().all(|disk| disk.lun != 0) {
+        let advice = "Some initiators ask LUN 0 alone which LUNs there are, and want a disk \
+                      behind it: give one the number 0";
+        findings.push(Finding::doubtful(what, "there is no LUN 0", advice));
+    }
+    findings
 }
 
 /// Relative target port ids, where this kernel does not let them be set.
