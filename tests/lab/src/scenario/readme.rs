@@ -43,7 +43,16 @@ fn configured(world: &World, configure: impl FnOnce() -> Result<()>) -> Result<(
     for group in &world.groups {
         world.wait_served(mark, group, group.home)?;
     }
-    world.any_node()?.run("lab-idle", COMMAND).map(drop)
+    let node = world.any_node()?;
+    world.groups.iter().try_for_each(|group| {
+        let level = format!(
+            "cibadmin --query > /dev/null --xpath \"//primitive[@id='{}']\
+             //op[@name='monitor']//nvpair[@name='OCF_CHECK_LEVEL'][@value='10']\"",
+            group.name
+        );
+        node.run(&level, COMMAND).map(drop)
+    })?;
+    node.run("lab-idle", COMMAND).map(drop)
 }
 
 /// Takes both groups and the watch out of the configuration.
