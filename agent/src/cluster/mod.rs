@@ -1,6 +1,7 @@
 //! What is told to the cluster and asked of it, by Pacemaker's own commands.
 
 mod configured;
+mod rules;
 mod view;
 
 use std::fmt::Display;
@@ -14,6 +15,7 @@ use understudy_core::kernel::RealKernel;
 use understudy_core::wwn::Wwn;
 
 pub use configured::Configured;
+pub use rules::Rule;
 pub use view::{Member, Resource, View};
 
 /// The node attribute with the number of all physical ports online.
@@ -211,10 +213,27 @@ pub fn order_move(resource: &str, node: &str) -> Result<(), Failure> {
     ask("command the move", "crm_resource", &arguments).map(drop)
 }
 
-/// Takes the rule of a move away.
+/// The rule that a move makes (`cli_resource_prefer` in Pacemaker's crm_resource_ban.c).
+pub fn rule_of_move(resource: &str) -> String {
+    format!("cli-prefer-{resource}")
+}
+
+/// Takes the rule of a move away, and no other: `crm_resource --clear` takes the bans too
+/// that somebody had a reason for.
 ///
 /// # Errors
 /// See [`ask`].
 pub fn forget_move(resource: &str) -> Result<(), Failure> {
-    ask("end the move's rule", "crm_resource", &["-r", resource, "--clear"]).map(drop)
+    let rule = format!("//rsc_location[@id='{}']", rule_of_move(resource));
+    ask("end the move's rule", "cibadmin", &["--delete", "--xpath", &rule]).map(drop)
+}
+
+/// Where a resource may run and where not, as far as rules name nodes.
+///
+/// # Errors
+/// See [`ask`].
+pub fn rules_of(resource: &str) -> Result<Vec<Rule>, Failure> {
+    let step = "read the rules";
+    let text = ask(step, "cibadmin", &["--query", "--scope", "constraints"])?;
+    Rule::parse(&text, resource).map_err(|error| Failure::new(Kind::Failed, step, error))
 }

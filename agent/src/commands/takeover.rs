@@ -10,7 +10,7 @@ use understudy_core::moves::{self, Move};
 use understudy_core::params::quoted;
 use understudy_core::verbs::check_node;
 
-use crate::cluster::{self, Configured, Member, Resource, View};
+use crate::cluster::{self, Configured, Member, Resource, Rule, View};
 use crate::exit::Code;
 
 use super::line::Line;
@@ -66,6 +66,12 @@ fn carry_out(
     }
     if let Some(why) = never(&view, group, target) {
         return Err(veto(why));
+    }
+    if let Some(rule) = in_the_way(&cluster::rules_of(&group.id)?, &group.id, name) {
+        let cause = format!("rule {} keeps {} from {name}", rule.id, group.id);
+        return Err(
+            veto(cause).advise("Whoever made it had a reason: take it away first")
+        );
     }
     match (doubts(kernel, this, group, &configured, target), line.has("--force")) {
         (Some(why), false) => {
@@ -141,6 +147,17 @@ fn never(view: &View, group: &Resource, target: &Member) -> Option<String> {
         (target.maintenance, format!("{name} is in maintenance mode")),
     ];
     reasons.into_iter().find_map(|(applies, why)| applies.then_some(why))
+}
+
+/// Returns the rule that keeps a group from a node, or is of a move by other hands: this one
+/// would put its own in the place of that. One that a command of ours has left may go.
+fn in_the_way<'a>(rules: &'a [Rule], group: &str, node: &str) -> Option<&'a Rule> {
+    let of_move = cluster::rule_of_move(group);
+    rules.iter().find(|rule| match (rule.id == of_move, rule.may_end) {
+        (true, true) => false,
+        (true, false) => true,
+        (false, _) => rule.bans(node),
+    })
 }
 
 /// What speaks against the node, if anything. Its disks can be looked at from itself only;
@@ -305,5 +322,22 @@ mod tests {
         assert_eq!(why(&now).unwrap(), "b is in standby");
         now.resources[0].managed = false;
         assert_eq!(why(&now).unwrap(), "g is not managed");
+    }
+
+    #[test]
+    fn a_rule_in_the_way_is_left_alone() {
+        let rule = |id: &str, node: &str, score: &str| Rule {
+            id: id.into(),
+            node: node.into(),
+            score: score.into(),
+            may_end: false,
+        };
+        let ban = [rule("home", "a", "100"), rule("cli-ban-g-on-b", "b", "-INFINITY")];
+        assert_eq!(in_the_way(&ban, "g", "b"), Some(&ban[1]));
+        assert_eq!(in_the_way(&ban, "g", "c"), None);
+        let moved = [rule("cli-prefer-g", "b", "INFINITY")];
+        assert_eq!(in_the_way(&moved, "g", "b"), Some(&moved[0]));
+        let ours = [Rule { may_end: true, ..rule("cli-prefer-g", "a", "INFINITY") }];
+        assert_eq!(in_the_way(&ours, "g", "b"), None);
     }
 }

@@ -23,6 +23,9 @@ pub fn run(world: &World) -> Result<Seen> {
             world.load.wait_flow()?;
             step.done("");
         }
+        progress::during("a partner that is banned: refused, the ban stays", || {
+            banned(node, group)
+        })?;
         progress::during("a partner in standby: refused, then given back", || {
             standby(world, group, other)?;
             world.load.wait_flow()
@@ -104,6 +107,35 @@ fn refused(node: &Guest, command: &str, code: i32, words: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::other(format!("{command}: {said}")))
+}
+
+/// A ban of somebody's on the partner, and one on a node that is not there now.
+fn banned(node: &Guest, group: &Group) -> Result<()> {
+    let (name, partner) = (group.name, group.partner);
+    let rule = |on: &str| {
+        format!(
+            "<rsc_location id=\"cli-ban-{name}-on-{on}\" rsc=\"{name}\" node=\"{on}\" \
+             score=\"-INFINITY\"/>"
+        )
+    };
+    let both = format!("{}{}", rule(partner), rule("elsewhere"));
+    let create = format!(
+        "cibadmin --modify --allow-create --scope constraints \
+         -X '<constraints>{both}</constraints>' && lab-idle"
+    );
+    node.run(&create, COMMAND)?;
+    let ban = format!("rule cli-ban-{name}-on-{partner} keeps {name} from {partner}");
+    refused(node, &format!("understudy takeover {name}"), 1, &ban)?;
+    let at = |on: &str| format!("\"//rsc_location[@id='cli-ban-{name}-on-{on}']\"");
+    let gone = |on: &str| {
+        let rule = at(on);
+        format!("cibadmin --query --xpath {rule} && cibadmin --delete --xpath {rule}")
+    };
+    node.run(&format!("{} && lab-idle", gone(partner)), COMMAND)?;
+    for verb in ["takeover", "giveback"] {
+        node.run(&format!("understudy {verb} {name}"), TAKEOVER)?;
+    }
+    node.run(&gone("elsewhere"), COMMAND).map(drop)
 }
 
 fn standby(world: &World, group: &Group, other: &Group) -> Result<()> {
