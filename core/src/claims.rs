@@ -126,9 +126,9 @@ pub fn shared(kernel: &dyn Kernel, one: &Group, other: &Group) -> Vec<String> {
 /// The disks that other groups have, by the kernel's names.
 #[derive(Default)]
 pub struct Disks<'a> {
-    /// Those that they use, each with its group.
+    /// Disks in use, each with its group.
     used: BTreeMap<String, &'a str>,
-    /// Those beneath, and whether a reservation was made through them.
+    /// Disks beneath those, and whether a reservation was made through them.
     beneath: BTreeMap<String, (&'a str, bool)>,
 }
 
@@ -223,7 +223,7 @@ mod tests {
         (root, kernel)
     }
 
-    /// Whose a disk is beside a group that has this one.
+    /// Returns whether a disk belongs to a group that has another one.
     fn whose(has: &str, asked: &str, ownership: &str, reserved: bool) -> bool {
         let (_root, kernel) = node();
         let entry = format!(

@@ -9,11 +9,11 @@ use super::view::value;
 /// Where a resource may run, or has to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Its id, by which it can be found and taken away.
+    /// The id, by which a rule can be found and taken away.
     pub id: String,
     /// The node.
     pub node: String,
-    /// Its weight in Pacemaker's words: `-INFINITY`, `100`.
+    /// The weight in Pacemaker's words: `-INFINITY`, `100`.
     pub score: String,
     /// Whether it may end by itself, as that of a commanded move does.
     pub may_end: bool,
