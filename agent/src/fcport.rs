@@ -6,6 +6,7 @@ use std::time::Duration;
 use understudy_core::budget::Budget;
 use understudy_core::fabric;
 use understudy_core::failure::{Failure, Kind};
+use understudy_core::group::is_same_node;
 use understudy_core::kernel::RealKernel;
 use understudy_core::params::{self, FCPORT, quoted};
 use understudy_core::scope::Scope;
@@ -97,7 +98,7 @@ fn tell_ready(environment: &Environment) -> Result<(), Failure> {
     let steady = watch::could_serve_for(&kernel, instance, could.collect())?;
     groups.iter().try_for_each(|group| {
         let may_come = |steady: u64| {
-            let at_home = group.home() == Some(node);
+            let at_home = group.home().is_some_and(|home| is_same_node(home, node));
             at_home && patience.is_some_and(|time| steady >= u64::from(time))
         };
         let word = match steady.get(&group.id).copied().flatten() {

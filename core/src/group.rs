@@ -308,8 +308,14 @@ impl Group {
 
     /// Whether the group is at home on this node.
     pub fn is_native(&self, node: &str) -> bool {
-        self.home.as_deref() == Some(node)
+        self.home.as_deref().is_some_and(|home| is_same_node(home, node))
     }
+}
+
+/// Returns whether two names are of one node: Pacemaker compares them without regard to case
+/// (`pcmk__str_casei`).
+pub fn is_same_node(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
 }
 
 type Fault = Box<dyn std::error::Error>;
@@ -429,6 +435,9 @@ mod tests {
         assert_eq!(group.ownership, Ownership::Scsi3Pr);
         assert_eq!(group.driver, DriverChoice::Auto);
         assert_eq!(group.home, None);
+        assert!(!group.is_native("a"));
+        let group = Group { home: Some("Array-A".into()), ..group };
+        assert!(group.is_native("array-a") && !group.is_native("array-b"));
     }
 
     #[test]

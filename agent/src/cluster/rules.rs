@@ -3,6 +3,7 @@
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
+use understudy_core::group::is_same_node;
 
 use super::view::value;
 
@@ -50,7 +51,7 @@ impl Rule {
 
     /// Returns whether the resource may not run on a node for this rule.
     pub fn bans(&self, node: &str) -> bool {
-        let same = self.node.eq_ignore_ascii_case(node);
+        let same = is_same_node(&self.node, node);
         match self.score.as_str() {
             "-INFINITY" => same,
             "INFINITY" | "+INFINITY" => !same,

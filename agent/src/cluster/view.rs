@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 use understudy_core::failure::{Failure, Kind};
+use understudy_core::group::is_same_node;
 use understudy_core::params::quoted;
 
 use super::{GROUP, PORTS, READY};
@@ -133,7 +134,7 @@ impl View {
 
     /// A node by its name.
     pub fn node(&self, name: &str) -> Option<&Member> {
-        self.nodes.iter().find(|node| node.name == name)
+        self.nodes.iter().find(|node| is_same_node(&node.name, name))
     }
 }
 

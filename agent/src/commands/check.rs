@@ -54,6 +54,12 @@ fn findings(
     let scope = configured.scope(kernel);
     let mut findings = look::check(kernel, node, &scope, Budget::new(kernel, TIME));
     findings.extend(fencing(&view));
+    if let Some(home) = configured.home().filter(|home| view.node(home).is_none()) {
+        let found = format!("{} is no node of the cluster", quoted(home));
+        let advice =
+            "The group is at home nowhere: set its parameter home to a node's name";
+        findings.push(Finding::doubtful("home", found, advice));
+    }
     if let Ok(group) = &scope.group {
         let on = view.resource(id).and_then(|its| its.nodes.iter().find(|n| *n != node));
         if let Some(on) = on {

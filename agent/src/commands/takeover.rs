@@ -325,6 +325,19 @@ mod tests {
     }
 
     #[test]
+    fn a_home_is_found_in_any_case() {
+        let now = view(&["a"], "Started", true);
+        let to = |verb, home, node| {
+            let found = target(verb, &now, &now.resources[0], home, node);
+            found.map(|member| member.name.clone()).map_err(|failure| failure.to_string())
+        };
+        assert_eq!(to(Verb::Giveback, Some("B"), None).unwrap(), "b");
+        assert_eq!(to(Verb::Takeover, None, Some("B")).unwrap(), "b");
+        let missing = to(Verb::Giveback, Some("c"), None).unwrap_err();
+        assert!(missing.contains("'c' is no node of the cluster"), "{missing}");
+    }
+
+    #[test]
     fn a_rule_in_the_way_is_left_alone() {
         let rule = |id: &str, node: &str, score: &str| Rule {
             id: id.into(),

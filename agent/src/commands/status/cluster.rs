@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use understudy_core::failure::Failure;
+use understudy_core::group::is_same_node;
 
 use crate::cluster::{self, Member, Resource};
 use crate::commands::table::{RED, line, painted};
@@ -111,7 +112,7 @@ impl Group {
         let node = resource.nodes.first().cloned();
         let role = match (&node, &home) {
             (None, _) => "nowhere",
-            (Some(node), Some(home)) if node == home => "native",
+            (Some(node), Some(home)) if is_same_node(node, home) => "native",
             _ => "guest",
         };
         let state = resource.state.clone();
@@ -150,7 +151,7 @@ mod tests {
             groups: vec![
                 Group::new(
                     &resource("group-a", "Started", &["array-a"]),
-                    Some("array-a".into()),
+                    Some("Array-A".into()),
                 ),
                 Group::new(
                     &resource("group-b", "Starting", &["array-a"]),
