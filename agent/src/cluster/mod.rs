@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 
+use quick_xml::escape::escape;
 use understudy_core::claims;
 use understudy_core::failure::{Failure, Kind};
 use understudy_core::group::Group;
@@ -204,22 +205,34 @@ fn primitives(which: &[&str]) -> Result<Vec<Configured>, Failure> {
     Configured::parse(&text).map_err(|error| Failure::new(Kind::Failed, step, error))
 }
 
-/// Commands a move. The rule that does it ends by itself, should nobody live to end it.
+/// Commands a move, by a rule of our own: `crm_resource --move` takes away a ban on its
+/// target and the rule of a move by other hands. It ends by itself, should nobody live to
+/// take it away.
 ///
 /// # Errors
 /// See [`ask`].
 pub fn order_move(resource: &str, node: &str) -> Result<(), Failure> {
-    let arguments = ["-r", resource, "--move", "-N", node, "--lifetime", "PT10M"];
-    ask("command the move", "crm_resource", &arguments).map(drop)
+    let (step, id, node) = ("command the move", rule_of_move(resource), escape(node));
+    let end = ask(step, "date", &["--utc", "--date=10 minutes", "+%Y-%m-%d %H:%M:%SZ"])?;
+    let rule = format!(
+        "<constraints><rsc_location id=\"{id}\" rsc=\"{resource}\">\
+         <rule id=\"{id}-rule\" score=\"INFINITY\" boolean-op=\"and\">\
+         <expression id=\"{id}-node\" attribute=\"#uname\" operation=\"eq\" \
+         value=\"{node}\"/>\
+         <date_expression id=\"{id}-end\" operation=\"lt\" end=\"{}\"/>\
+         </rule></rsc_location></constraints>",
+        end.trim()
+    );
+    let arguments = ["--modify", "--allow-create", "--scope", "constraints", "-X", &rule];
+    ask(step, "cibadmin", &arguments).map(drop)
 }
 
-/// The rule that a move makes (`cli_resource_prefer` in Pacemaker's crm_resource_ban.c).
+/// Returns the id of the rule by which a group is moved.
 pub fn rule_of_move(resource: &str) -> String {
-    format!("cli-prefer-{resource}")
+    format!("understudy-move-{resource}")
 }
 
-/// Takes the rule of a move away, and no other: `crm_resource --clear` takes the bans too
-/// that somebody had a reason for.
+/// Takes the rule of a move away, and no other.
 ///
 /// # Errors
 /// See [`ask`].

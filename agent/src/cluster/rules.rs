@@ -16,8 +16,6 @@ pub struct Rule {
     pub node: String,
     /// The weight in Pacemaker's words: `-INFINITY`, `100`.
     pub score: String,
-    /// Whether it may end by itself, as that of a commanded move does.
-    pub may_end: bool,
 }
 
 impl Rule {
@@ -49,7 +47,8 @@ impl Rule {
         }
     }
 
-    /// Returns whether the resource may not run on a node for this rule.
+    /// Returns whether this rule keeps the resource from a node. One that has ended by now
+    /// is not told from one in force.
     pub fn bans(&self, node: &str) -> bool {
         let same = is_same_node(&self.node, node);
         match self.score.as_str() {
@@ -63,7 +62,7 @@ impl Rule {
 /// A location with a node and a score of its own.
 fn of_node(id: String, tag: &BytesStart) -> Option<Rule> {
     let (node, score) = (value(tag, "node")?, value(tag, "score")?);
-    Some(Rule { id, node, score, may_end: false })
+    Some(Rule { id, node, score })
 }
 
 /// A location's rule about the name of a node, as a ban with an end has it.
@@ -77,7 +76,7 @@ fn of_rule(
         return None;
     }
     let (node, score) = (value(tag, "value")?, score?.clone());
-    Some(Rule { id: id?.clone(), node, score, may_end: true })
+    Some(Rule { id: id?.clone(), node, score })
 }
 
 #[cfg(test)]

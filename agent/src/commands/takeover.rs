@@ -69,9 +69,10 @@ fn carry_out(
     }
     if let Some(rule) = in_the_way(&cluster::rules_of(&group.id)?, &group.id, name) {
         let cause = format!("rule {} keeps {} from {name}", rule.id, group.id);
-        return Err(
-            veto(cause).advise("Whoever made it had a reason: take it away first")
-        );
+        return Err(veto(cause).advise(
+            "Whoever made it had a reason. Once that is over, take it away: crm_resource \
+             --clear, or --clear --expired for rules that have ended",
+        ));
     }
     match (doubts(kernel, this, group, &configured, target), line.has("--force")) {
         (Some(why), false) => {
@@ -149,15 +150,11 @@ fn never(view: &View, group: &Resource, target: &Member) -> Option<String> {
     reasons.into_iter().find_map(|(applies, why)| applies.then_some(why))
 }
 
-/// Returns the rule that keeps a group from a node, or is of a move by other hands: this one
-/// would put its own in the place of that. One that a command of ours has left may go.
+/// Returns the rule that keeps a group from a node, if there is one. One of ours that a
+/// killed command has left is none: the next move has it in its place.
 fn in_the_way<'a>(rules: &'a [Rule], group: &str, node: &str) -> Option<&'a Rule> {
-    let of_move = cluster::rule_of_move(group);
-    rules.iter().find(|rule| match (rule.id == of_move, rule.may_end) {
-        (true, true) => false,
-        (true, false) => true,
-        (false, _) => rule.bans(node),
-    })
+    let ours = cluster::rule_of_move(group);
+    rules.iter().find(|rule| rule.id != ours && rule.bans(node))
 }
 
 /// What speaks against the node, if anything. Its disks can be looked at from itself only;
@@ -343,14 +340,14 @@ mod tests {
             id: id.into(),
             node: node.into(),
             score: score.into(),
-            may_end: false,
         };
         let ban = [rule("home", "a", "100"), rule("cli-ban-g-on-b", "b", "-INFINITY")];
         assert_eq!(in_the_way(&ban, "g", "b"), Some(&ban[1]));
         assert_eq!(in_the_way(&ban, "g", "c"), None);
-        let moved = [rule("cli-prefer-g", "b", "INFINITY")];
+        let moved = [rule("cli-prefer-g", "a", "INFINITY")];
         assert_eq!(in_the_way(&moved, "g", "b"), Some(&moved[0]));
-        let ours = [Rule { may_end: true, ..rule("cli-prefer-g", "a", "INFINITY") }];
+        assert_eq!(in_the_way(&moved, "g", "a"), None);
+        let ours = [rule("understudy-move-g", "a", "INFINITY")];
         assert_eq!(in_the_way(&ours, "g", "b"), None);
     }
 }

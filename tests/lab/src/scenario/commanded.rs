@@ -50,7 +50,7 @@ fn command(world: &World, verb: &str, group: &Group, to: &str) -> Result<()> {
     world.must_own(group, to)?;
     let pause = format!("group_pause_seconds{{group=\"{}\",node=\"{to}\"}}", group.name);
     node.run(&format!("understudy metrics | grep '{pause}'"), COMMAND)?;
-    let rules = "! cibadmin -Q -o constraints | grep 'id=\"cli-'";
+    let rules = "! cibadmin -Q -o constraints | grep -E 'id=\"(cli|understudy-move)-'";
     node.run(rules, COMMAND).map(drop)
 }
 
@@ -109,7 +109,8 @@ fn refused(node: &Guest, command: &str, code: i32, words: &str) -> Result<()> {
     Err(Error::other(format!("{command}: {said}")))
 }
 
-/// A ban of somebody's on the partner, and one on a node that is not there now.
+/// Sees that no command moves a group to a node from which somebody has banned it, and that a
+/// ban of another node is still there after two moves.
 fn banned(node: &Guest, group: &Group) -> Result<()> {
     let (name, partner) = (group.name, group.partner);
     let rule = |on: &str| {
