@@ -54,12 +54,7 @@ fn findings(
     let scope = configured.scope(kernel);
     let mut findings = look::check(kernel, node, &scope, Budget::new(kernel, TIME));
     findings.extend(fencing(&view));
-    if let Some(home) = configured.home().filter(|home| view.node(home).is_none()) {
-        let found = format!("{} is no node of the cluster", quoted(home));
-        let advice =
-            "The group is at home nowhere: set its parameter home to a node's name";
-        findings.push(Finding::doubtful("home", found, advice));
-    }
+    findings.extend(configured.home().and_then(|home| nowhere(&view, home)));
     if let Ok(group) = &scope.group {
         let on = view.resource(id).and_then(|its| its.nodes.iter().find(|n| *n != node));
         if let Some(on) = on {
@@ -80,6 +75,16 @@ fn findings(
         }
     }
     Ok(findings)
+}
+
+/// Returns the finding that a group's home is none of the cluster's nodes, if it is so.
+fn nowhere(view: &View, home: &str) -> Option<Finding> {
+    if view.node(home).is_some() {
+        return None;
+    }
+    let found = format!("{} is no node of the cluster", quoted(home));
+    let advice = "The group is at home nowhere: set its parameter home to a node's name";
+    Some(Finding::doubtful("home", found, advice))
 }
 
 /// Returns a finding for each name and disk that another group of the cluster has as well.
@@ -219,6 +224,16 @@ mod tests {
         assert_eq!(of(Some("0:0000000b:512:2048")), Verdict::Bad);
         assert_eq!(of(Some("?")), Verdict::Doubtful);
         assert_eq!(of(None), Verdict::Doubtful);
+    }
+
+    #[test]
+    fn a_home_that_is_no_node_is_doubtful() {
+        let mon = r#"<pacemaker-result><nodes><node name="array-a" online="true"/>
+            </nodes></pacemaker-result>"#;
+        let view = View::parse(mon).unwrap();
+        assert_eq!(nowhere(&view, "Array-A"), None);
+        let found = nowhere(&view, "array-x").unwrap();
+        assert_eq!(found.found, "'array-x' is no node of the cluster");
     }
 
     #[test]
