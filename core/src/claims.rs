@@ -7,13 +7,13 @@ use std::path::Path;
 
 use crate::disk::{self, Disk};
 use crate::failure::{Failure, Kind};
-use crate::group::{DeviceName, DiskSpec, Group, Ownership, title};
+use crate::group::{DiskSpec, Group, Ownership, title};
 use crate::kernel::{Kernel, paths};
 use crate::registry::{self, Entry};
 use crate::wwn::Wwn;
 
 /// The database entries of every other group on this node.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims(Vec<Entry>);
 
 impl Claims {
@@ -44,13 +44,8 @@ impl Claims {
         for entry in &self.0 {
             let reserved = entry.ownership == Ownership::Scsi3Pr;
             for disk in entry.disks.iter().chain(&entry.state) {
-                // By its lasting name: the node's name may be another disk's by now.
-                let now = match &disk.spec.device {
-                    DeviceName::Path(path) => kernel.resolve(path).ok(),
-                    DeviceName::Wwid(_) => None,
-                };
-                let node = now.as_deref().unwrap_or(&disk.node);
-                all.add(&entry.group, Stack::of(kernel, node), reserved);
+                let stack = Stack::of(kernel, &disk.node_now(kernel));
+                all.add(&entry.group, stack, reserved);
             }
         }
         all
@@ -77,9 +72,10 @@ impl Claims {
         let wwnn = self
             .on_node_name(group.wwnn)
             .map(|other| format!("node name {} is {other}'s here", group.wwnn));
-        let (held, reserved) =
-            (self.disks(kernel), group.ownership == Ownership::Scsi3Pr);
-        let disks = disks.into_iter().filter_map(|disk| {
+        let reserved = group.ownership == Ownership::Scsi3Pr;
+        let mut disks = disks.into_iter().peekable();
+        let held = disks.peek().map(|_| self.disks(kernel)).unwrap_or_default();
+        let disks = disks.filter_map(|disk| {
             let other = held.group(kernel, &disk.node, reserved)?;
             let (title, name) = (title(disk.lun), &disk.device);
             Some(format!("{title} ({name}) is a disk of {other}'s here"))

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::disk::Disk;
 use crate::fabric::{self, PhysicalPort};
 use crate::failure::{Failure, Kind};
-use crate::group::{DiskSpec, Group, Ownership, PortSpec, STATE};
+use crate::group::{DeviceName, DiskSpec, Group, Ownership, PortSpec, STATE};
 use crate::kernel::{Kernel, KernelError, paths};
 use crate::phases::Phases;
 use crate::wwn::Wwn;
@@ -82,6 +82,19 @@ pub struct EntryDisk {
     /// The device node at that time.
     #[serde(deserialize_with = "device_node")]
     pub node: PathBuf,
+}
+
+impl EntryDisk {
+    /// Returns the disk's device node: by its lasting name, where that still leads to one,
+    /// for the node's name may belong to another disk by now.
+    pub fn node_now(&self, kernel: &dyn Kernel) -> PathBuf {
+        let node = match &self.spec.device {
+            DeviceName::Path(path) => kernel.resolve(path).ok(),
+            DeviceName::Wwid(_) => None,
+        };
+        let node = node.filter(|node| paths::is_below(node, paths::DEV));
+        node.unwrap_or_else(|| self.node.clone())
+    }
 }
 
 /// A device node as [`Disk`] has it: what else an entry names would be opened as a disk.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::claims::Claims;
 use crate::disk;
 use crate::fabric::{self, VirtualPort};
-use crate::group::{DeviceName, Group, GroupError, Ownership};
+use crate::group::{Group, GroupError, Ownership};
 use crate::kept::{self, Keeper};
 use crate::kernel::{Kernel, KernelError, paths};
 use crate::lio::{self, Export, Tree};
@@ -176,16 +176,8 @@ impl Scope {
             disks.extend(found.into_iter().map(|disk| disk.node));
         }
         for entry in self.entries.iter().filter(|e| e.ownership == Ownership::Scsi3Pr) {
-            for disk in entry.disks.iter().chain(&entry.state) {
-                // By its lasting name where that still leads somewhere: the node's name
-                // may belong to another disk by now.
-                let node = match &disk.spec.device {
-                    DeviceName::Path(path) => kernel.resolve(path).ok(),
-                    DeviceName::Wwid(_) => None,
-                };
-                let node = node.filter(|node| paths::is_below(node, paths::DEV));
-                disks.insert(node.unwrap_or_else(|| disk.node.clone()));
-            }
+            let all = entry.disks.iter().chain(&entry.state);
+            disks.extend(all.map(|disk| disk.node_now(kernel)));
         }
         let exported = export.backstores.iter().map(|b| &b.device);
         // Of a group that was taken over with reservations, whatever its configuration says

@@ -9,7 +9,7 @@ use common::{Node, SPARE, Setup, pair};
 use proptest::prelude::*;
 use understudy_core::failure::Kind;
 use understudy_core::kernel::Kernel;
-use understudy_core::verbs::{Health, Level};
+use understudy_core::verbs::{Health, Level, takeover};
 
 /// What a node has of any group, and who may write to each disk.
 fn snapshot(node: &Node) -> BTreeMap<String, String> {
@@ -115,6 +115,23 @@ fn a_reload_takes_no_disk_of_another_group() {
     assert_eq!(another.health(Level::Disk), Health::Running);
 }
 
+/// Two starts at one moment: this one has looked before the other one has recorded itself.
+#[test]
+fn a_start_that_has_looked_too_early_is_refused_all_the_same() {
+    let (a, _) = pair(&Setup::new(2, 1));
+    let clash = Setup { disks: vec![(4, "sda".into())], ..stranger(&a.setup) };
+    let other = a.with(clash);
+    let early = other.scope_with(&[]);
+    a.start().unwrap();
+    let before = snapshot(&a);
+    let (budget, mut phases) = (other.budget(), other.phases());
+    let refused = takeover(&other.kernel, other.name, &early, budget, &mut phases);
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.kind, Kind::Configuration, "{refused}");
+    assert!(refused.to_string().contains("group-a"), "{refused}");
+    assert_eq!(snapshot(&a), before);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
 
@@ -140,6 +157,9 @@ proptest! {
         let other = a.with(clash);
         for action in actions {
             match action {
+                0 if overlaps => {
+                    prop_assert_eq!(other.health(Level::Disk), Health::NotRunning);
+                }
                 0 => drop(other.health(Level::Disk)),
                 1 => other.stop().unwrap(),
                 _ => prop_assert_eq!(other.start().is_err(), overlaps),
