@@ -8,8 +8,9 @@ use std::fmt::Write as _;
 use super::stranger::Stranger;
 use super::world::COMMAND;
 use super::{Seen, World, under_load};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::groups::{self, Group};
+use crate::guest::Guest;
 use crate::load::Pace;
 use crate::progress;
 
@@ -35,6 +36,15 @@ pub fn run(world: &World) -> Result<Seen> {
                 node.run(&refused, COMMAND).map(drop)
             })
         })?;
+        progress::during("check and validate-all compare the cluster's groups", || {
+            let partner = world.node(group.partner)?;
+            let too = format!("{}'s too", group.name);
+            copies.iter().try_for_each(|(name, parameters)| {
+                let check = format!("understudy check {name} --json | grep -q \"{too}\"");
+                node.run(&check, COMMAND)?;
+                refused_by_validate(partner, name, parameters, &too)
+            })
+        })?;
         progress::during("the copies are gone, and it is still there", || {
             groups::forget(node, &names)?;
             node.run("crm_resource --cleanup && lab-idle", COMMAND)?;
@@ -46,7 +56,26 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// The copies, each with its parameters.
+/// Sees that validate-all at level 10 refuses a copy on a node where the group is not served.
+fn refused_by_validate(
+    node: &Guest,
+    name: &str,
+    parameters: &[(&str, String)],
+    reason: &str,
+) -> Result<()> {
+    let mut script = format!("OCF_ROOT=/usr/lib/ocf OCF_RESOURCE_INSTANCE={name}");
+    for (parameter, value) in parameters {
+        let _ = write!(script, " OCF_RESKEY_{parameter}='{value}'");
+    }
+    script += " OCF_CHECK_LEVEL=10 /usr/lib/ocf/resource.d/understudy/vport validate-all";
+    let said = node.try_run(&script, COMMAND);
+    if said.code() == Some(6) && said.stderr.contains(reason) {
+        return Ok(());
+    }
+    Err(Error::other(format!("validate-all: {}", said.explain())))
+}
+
+/// Returns the copies, each with its parameters.
 fn copies(group: &Group) -> [(&'static str, Vec<(&'static str, String)>); 3] {
     let (stranger, spelling) = (Stranger::new(), group.wwpn().replace(':', ""));
     let like = |changed: &str| {
@@ -66,7 +95,7 @@ fn copies(group: &Group) -> [(&'static str, Vec<(&'static str, String)>); 3] {
     ]
 }
 
-/// What makes them, each where the group is and nowhere else.
+/// Returns the command that makes the copies, each on the node of the group and nowhere else.
 fn create(group: &Group, copies: &[(&str, Vec<(&str, String)>)]) -> String {
     let (mut resources, mut rules) = (String::new(), String::new());
     for (name, parameters) in copies {
