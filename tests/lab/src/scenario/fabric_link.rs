@@ -15,8 +15,8 @@ use crate::progress;
 /// Longer than a glitch of the signal, shorter than anything that notices a lost port.
 const FLAP: Duration = Duration::from_secs(1);
 
-/// fc-link-cut: the watch begins anew and moves nothing; nor does a flap; a link that stays
-/// down moves the group that runs on it, and its return moves nothing.
+/// fc-link-cut: a watch that is restarted moves nothing, and a flap moves nothing. A link that
+/// stays down moves the group that runs on it; the link's return moves nothing.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let seen = under_load(world, Pace::Full, || {

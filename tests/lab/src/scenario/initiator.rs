@@ -1,5 +1,5 @@
 //! initiator-added: an initiator that was refused is allowed under a live port, logs in
-//! anew and finds every LUN; then it is refused again.
+//! again and finds every LUN. Then it is refused once more.
 
 use super::world::COMMAND;
 use super::{Seen, World, under_load};
@@ -8,9 +8,9 @@ use crate::groups::Group;
 use crate::load::Pace;
 use crate::{groups, progress};
 
-/// Its port name, which is that of a virtual port of the host's.
+/// The initiator's port name, which is that of a virtual port of the host's.
 const GUEST: &str = "20:01:75:64:00:00:00:0d";
-/// And its node name.
+/// The initiator's node name.
 const NODE: &str = "20:00:75:64:00:00:00:0d";
 
 /// The scenario.
@@ -27,7 +27,7 @@ pub fn run(world: &World) -> Result<Seen> {
         })?;
         progress::during("allowed, it logs in anew and reads every LUN", || {
             world.set_parameter(group, "initiators", &format!("{allowed} {GUEST}"))?;
-            // Allowed alone is not enough: it has been refused, and asks no more.
+            // Allowed alone is not enough: it has been refused, and no longer asks.
             let found = host.run(&leave(), COMMAND)?;
             expect(found.trim().is_empty(), "it found", &found)?;
             let found = host.run(&arrive(group, luns), COMMAND)?;
@@ -91,7 +91,7 @@ fn arrive(group: &Group, luns: usize) -> String {
         .replace("LUNS", &luns.to_string())
 }
 
-/// It goes; prints what it had found.
+/// Returns the script by which the initiator leaves; it prints what was found before.
 fn leave() -> String {
     on_host(
         "own; h=${h%/port_name}; h=${h##*/host}

@@ -51,7 +51,7 @@ pub enum Rank {
 /// A scenario.
 #[derive(Clone, Copy)]
 pub struct Scenario {
-    /// Its name, in reports and on the command line.
+    /// The name in reports and on the command line.
     pub name: &'static str,
     /// When it is run.
     pub rank: Rank,
@@ -71,7 +71,7 @@ pub struct Seen {
     pub may_hang: bool,
 }
 
-/// Those that share a second fabric.
+/// Scenarios that share a second fabric.
 const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run: the quiet ones first.

@@ -10,7 +10,7 @@ use crate::load::Pace;
 use crate::plan::ARRAYS;
 use crate::{install, progress};
 
-/// The same files under a higher version, by way of the package's own scripts.
+/// Upgrades to a package of the same files with a higher version, by its own scripts.
 const UPGRADE: &str = "set -e
     rm -rf /run/next; dpkg-deb --raw-extract /lab/understudy.deb /run/next
     sed -i 's/^Version: .*/&+next/' /run/next/DEBIAN/control

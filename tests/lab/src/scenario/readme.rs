@@ -13,7 +13,7 @@ const SHELLS: [&str; 2] = ["pcs", "crm"];
 /// Four commands of an interpreted language on an emulated processor.
 const EXAMPLE: Duration = Duration::from_secs(240);
 
-/// The scenario. Nothing is under load: the groups end, and begin anew.
+/// Runs the scenario. Nothing is under load: the groups are removed and made again.
 pub fn run(world: &World) -> Result<Seen> {
     let readme = paths::read(&paths::workspace().join("README.md"))?;
     let node = world.any_node()?;

@@ -29,7 +29,7 @@ impl Stranger {
         }
     }
 
-    /// What it has of its own, by the names of the parameters.
+    /// Returns the names and disks that are the stranger's own, by parameter.
     fn own(&self) -> [(&'static str, String); 4] {
         [
             ("wwnn", self.wwnn.to_owned()),
@@ -39,7 +39,7 @@ impl Stranger {
         ]
     }
 
-    /// Its parameters, the rest of them like a group's.
+    /// Returns all parameters of the stranger; what is not its own is like a group's.
     pub fn parameters(&self, like: &Group) -> Vec<(&'static str, String)> {
         let own = self.own();
         let others = like.parameters().into_iter();

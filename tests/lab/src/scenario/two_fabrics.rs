@@ -60,13 +60,13 @@ pub fn take_down(world: &World) -> Result<()> {
          echo {port} > /sys/bus/fcoe/ctlr_destroy"
     );
     world.lab.everywhere(|guest| guest.run(&script, COMMAND).map(drop))?;
-    // They went without a word. Told now, the fabric does not find out in the midst of the
-    // next scenario.
+    // A port that is destroyed says nothing to the fabric. The fabric is told here, so that it
+    // does not find out in the midst of the next scenario.
     let mut fabric = client(&world.lab, Side::B)?;
     for port in fabric.ports().map_err(world::fabric)? {
         fabric.drop(port.wwpn).map_err(world::fabric)?;
     }
-    // A watch that is restarted knows of no second fabric.
+    // The watch forgets the second fabric when it is restarted.
     let node = world.any_node()?;
     let restart = format!(
         "set -e

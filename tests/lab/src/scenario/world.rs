@@ -83,7 +83,7 @@ impl World {
     /// See [`Self::start`].
     pub fn on(lab: Lab, install: Install) -> Result<Self> {
         let lab = Arc::new(lab);
-        // So that a shell in a guest is to be had while a scenario runs.
+        // A shell in a guest can be had while a scenario runs.
         let served = Arc::clone(&lab);
         thread::spawn(move || supervise::serve(served));
         lab.wait_ready()?;

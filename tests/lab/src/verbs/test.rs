@@ -14,8 +14,8 @@ pub fn first() -> Result<ExitCode> {
     play(first.collect(), &mut |_| Ok(())).and_then(|rows| conclude(&rows))
 }
 
-/// Runs every scenario, and goes on where a run of this very source stopped; `anew`: from
-/// the first.
+/// Runs every scenario, and goes on where a run of this very source stopped. With `anew` it
+/// begins at the first.
 pub fn all(anew: bool) -> Result<ExitCode> {
     let mut record = if anew { Record::new() } else { Record::read() };
     let passed = record.rows().len();
