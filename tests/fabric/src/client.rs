@@ -85,6 +85,11 @@ impl Client {
         self.call(&Request::Npiv { on, link: link.map(str::to_owned) }).map(drop)
     }
 
+    /// Puts zones in force, each with its members; ends zoning where there are none.
+    pub fn set_zones(&mut self, zones: Option<Vec<Vec<Wwn>>>) -> Result<(), ClientError> {
+        self.call(&Request::Zone { zones }).map(drop)
+    }
+
     /// The events after a sequence number (0: all).
     pub fn events(&mut self, after: u64) -> Result<Vec<Event>, ClientError> {
         Ok(self.call(&Request::Events { after })?.events.unwrap_or_default())

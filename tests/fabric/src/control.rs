@@ -42,6 +42,12 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         link: Option<String>,
     },
+    /// Put zones in force, or end zoning.
+    Zone {
+        /// Each zone's members; all ports see all where there are none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        zones: Option<Vec<Vec<Wwn>>>,
+    },
     /// The events after a sequence number.
     Events {
         /// The last one that is already known.

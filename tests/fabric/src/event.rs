@@ -34,6 +34,8 @@ pub enum What {
     Registered,
     /// A port gave an exchange with another port up (ABTS): it took too long.
     Aborted,
+    /// Other zones are in force.
+    Zoned,
     /// Forwarding between ports was paused.
     Paused,
     /// Forwarding between ports goes on.

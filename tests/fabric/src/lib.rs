@@ -25,7 +25,7 @@
 //!
 //! # Deliberately absent
 //!
-//! Zoning, classes 1 and 2, several switches, VLAN discovery and FDMI: Linux does not need
+//! Zones by switch port, classes 1 and 2, several switches, VLAN discovery and FDMI: Linux does not need
 //! them to log in, and no test of ours asks for them. Server-provided MACs and VN2VN: no
 //! NPIV there.
 
@@ -51,3 +51,4 @@ pub mod server;
 mod socket;
 mod wires;
 pub mod wwn;
+pub mod zoning;

@@ -4,43 +4,86 @@ use crate::addr::Fcid;
 use crate::bytes::Put;
 use crate::ct::{Answer, Reject, Request, counted, has_type};
 use crate::port::{Port, Ports, Registration};
+use crate::zoning::Zoning;
 
 /// Marks the last entry of a list.
 const LAST: u8 = 0x80;
 
-/// Carries a request out for the port at `from`.
-pub fn answer(ports: &mut Ports, from: Fcid, request: &Request) -> Answer {
+/// Carries a request out for the port at `from`, who hears of the ports in its zones only.
+pub fn answer(
+    ports: &mut Ports,
+    zoning: &Zoning,
+    from: Fcid,
+    request: &Request,
+) -> Answer {
+    match change(ports, from, request) {
+        Some(answer) => answer,
+        None => look(&Seen { ports, zoning, by: ports.get(from) }, request),
+    }
+}
+
+/// The ports that one of them may know of.
+struct Seen<'a> {
+    ports: &'a Ports,
+    zoning: &'a Zoning,
+    by: Option<&'a Port>,
+}
+
+impl<'a> Seen<'a> {
+    fn iter(&self) -> impl Iterator<Item = &'a Port> {
+        let joins = |port: &&Port| {
+            self.by.is_some_and(|by| self.zoning.joins(by.wwpn, port.wwpn))
+        };
+        self.ports.iter().filter(joins)
+    }
+
+    /// What is asked of the port at an address.
+    fn at(&self, fcid: Fcid, what: impl FnOnce(&Port) -> Vec<u8>) -> Answer {
+        self.iter().find(|port| port.fcid == fcid).map(what).ok_or(Reject::NO_PORT)
+    }
+
+    fn with_type(&self, fc4: u8) -> impl Iterator<Item = &'a Port> {
+        self.iter().filter(move |port| has_type(&port.names.types, fc4))
+    }
+}
+
+/// Answers a request that asks.
+fn look(seen: &Seen, request: &Request) -> Answer {
     match request {
-        Request::GpnId { fcid } => of_port(ports, *fcid, |port| name(port.wwpn.0)),
-        Request::GnnId { fcid } => of_port(ports, *fcid, |port| name(port.node_name().0)),
-        Request::GftId { fcid } => {
-            of_port(ports, *fcid, |port| port.names.types.to_vec())
-        }
+        Request::GpnId { fcid } => seen.at(*fcid, |port| name(port.wwpn.0)),
+        Request::GnnId { fcid } => seen.at(*fcid, |port| name(port.node_name().0)),
+        Request::GftId { fcid } => seen.at(*fcid, |port| port.names.types.to_vec()),
         Request::GspnId { fcid } => {
-            of_port(ports, *fcid, |port| counted(&port.names.symbolic_port))
+            seen.at(*fcid, |port| counted(&port.names.symbolic_port))
         }
-        Request::GffId { fcid } => of_port(ports, *fcid, |port| features(&port.names)),
+        Request::GffId { fcid } => seen.at(*fcid, |port| features(&port.names)),
         Request::GidPn { wwpn } => {
-            let port = ports.named(*wwpn).ok_or(Reject::NO_PORT_NAME)?;
-            Ok(list([port].into_iter(), |_, _| ()))
+            let port = seen.iter().find(|port| port.wwpn == *wwpn);
+            Ok(list([port.ok_or(Reject::NO_PORT_NAME)?].into_iter(), |_, _| ()))
         }
         Request::GidNn { wwnn } => {
-            let found = ports.iter().filter(|port| port.node_name() == *wwnn);
+            let found = seen.iter().filter(|port| port.node_name() == *wwnn);
             non_empty(list(found, |_, _| ()), Reject::NO_NODE_NAME)
         }
         Request::GidFt { fc4 } => {
-            non_empty(list(with_type(ports, *fc4), |_, _| ()), Reject::NO_TYPE)
+            non_empty(list(seen.with_type(*fc4), |_, _| ()), Reject::NO_TYPE)
         }
         Request::GpnFt { fc4 } => non_empty(
-            list(with_type(ports, *fc4), |out, port| named_entry(out, port.wwpn.0)),
+            list(seen.with_type(*fc4), |out, port| named_entry(out, port.wwpn.0)),
             Reject::NO_TYPE,
         ),
         Request::GnnFt { fc4 } => non_empty(
-            list(with_type(ports, *fc4), |out, port| {
-                named_entry(out, port.node_name().0)
-            }),
+            list(seen.with_type(*fc4), |out, port| named_entry(out, port.node_name().0)),
             Reject::NO_TYPE,
         ),
+        _ => Err(Reject::UNSUPPORTED),
+    }
+}
+
+/// Carries out a request that changes the entry of the port that sends it; nothing where
+/// it only asks.
+fn change(ports: &mut Ports, from: Fcid, request: &Request) -> Option<Answer> {
+    Some(match request {
         Request::RnnId { fcid, wwnn } => {
             register(ports, from, *fcid, |names| names.node_name = Some(*wwnn))
         }
@@ -62,7 +105,8 @@ pub fn answer(ports: &mut Ports, from: Fcid, request: &Request) -> Answer {
         Request::DaId { fcid } => {
             register(ports, from, *fcid, |names| *names = Registration::default())
         }
-    }
+        _ => return None,
+    })
 }
 
 /// A port registers for itself only: the fabric has no third-party registration.
@@ -75,14 +119,6 @@ fn register(
     let port = ports.get_mut(fcid).filter(|port| port.fcid == from);
     change(&mut port.ok_or(Reject::NO_PORT)?.names);
     Ok(Vec::new())
-}
-
-fn of_port(ports: &Ports, fcid: Fcid, what: impl FnOnce(&Port) -> Vec<u8>) -> Answer {
-    ports.get(fcid).map(what).ok_or(Reject::NO_PORT)
-}
-
-fn with_type(ports: &Ports, fc4: u8) -> impl Iterator<Item = &Port> {
-    ports.iter().filter(move |port| has_type(&port.names.types, fc4))
 }
 
 fn non_empty(body: Vec<u8>, reject: Reject) -> Answer {

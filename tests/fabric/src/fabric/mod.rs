@@ -20,6 +20,7 @@ use crate::frame::{
 };
 use crate::port::{LinkId, Port, Ports};
 use crate::wwn::Wwn;
+use crate::zoning::Zoning;
 
 use link::Link;
 use relay::Held;
@@ -76,6 +77,7 @@ pub struct Fabric {
     config: Config,
     links: Vec<Link>,
     ports: Ports,
+    zoning: Zoning,
     /// Frames between ports, while forwarding is paused.
     held: Option<VecDeque<Held>>,
     next_advertisement: Duration,
@@ -91,6 +93,7 @@ impl Fabric {
             config,
             links,
             ports: Ports::default(),
+            zoning: Zoning::default(),
             held: None,
             next_advertisement: Duration::ZERO,
             next_ox_id: 0,

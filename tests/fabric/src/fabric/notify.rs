@@ -2,11 +2,12 @@
 
 use crate::addr::{Fcid, Mac};
 use crate::els::{R_CTL_REQUEST, StateChange, TYPE};
-use crate::event::{LoginKind, What};
+use crate::event::{Event, LoginKind, What};
 use crate::fip::{Fip, VnPort};
 use crate::frame::{FCTL_REQUEST, FcHeader, XID_UNKNOWN};
 use crate::port::Port;
 use crate::wwn::Wwn;
+use crate::zoning::Zoning;
 
 use super::{Fabric, Output, UnknownName};
 
@@ -83,22 +84,51 @@ impl Fabric {
         self.notify(&[&port], out);
     }
 
-    /// One RSCN, a page for each port, to every other port that asked for it.
+    /// Puts other zones in force. Each port hears of those that it sees no longer or now.
+    pub fn zone(&mut self, zoning: Zoning, out: &mut impl Output) {
+        let before = std::mem::replace(&mut self.zoning, zoning);
+        out.event(Event::new(What::Zoned));
+        let news = |told: &Port, port: &Port| {
+            let [was, is] =
+                [&before, &self.zoning].map(|z| z.joins(told.wwpn, port.wwpn));
+            port.announced && was != is
+        };
+        let pages = |told: &Port| {
+            let ports = self.ports.iter().filter(|port| news(told, port));
+            (told.fcid, ports.map(|port| port.fcid).collect())
+        };
+        let asked = self.ports.iter().filter(|port| port.state_changes);
+        let news = asked.map(pages).collect();
+        self.tell(news, out);
+    }
+
+    /// One RSCN to every other port that asked for it, with a page for each port that
+    /// it may know of.
     fn notify(&mut self, changed: &[&Port], out: &mut impl Output) {
-        let pages: Vec<Fcid> = changed.iter().map(|port| port.fcid).collect();
-        let asked = |port: &&Port| port.state_changes && !pages.contains(&port.fcid);
-        let told: Vec<Fcid> =
-            self.ports.iter().filter(asked).map(|port| port.fcid).collect();
-        if pages.is_empty() || told.is_empty() {
-            return;
-        }
-        let names: Vec<String> = told.iter().map(Fcid::to_string).collect();
+        let is_changed = |fcid| changed.iter().any(|port| port.fcid == fcid);
+        let pages = |told: &Port| {
+            let seen = |port: &&&Port| self.zoning.joins(told.wwpn, port.wwpn);
+            let pages = changed.iter().filter(seen).map(|port| port.fcid).collect();
+            (told.fcid, pages)
+        };
+        let asked = |port: &&Port| port.state_changes && !is_changed(port.fcid);
+        let news: Vec<(Fcid, Vec<Fcid>)> =
+            self.ports.iter().filter(asked).map(pages).collect();
         for port in changed {
-            let told = format!("to {}", names.join(" "));
-            out.event(self.port_event(What::Rscn, port).because(told));
+            let told = news.iter().filter(|(_, pages)| pages.contains(&port.fcid));
+            let told: Vec<String> = told.map(|(fcid, _)| fcid.to_string()).collect();
+            if !told.is_empty() {
+                let told = format!("to {}", told.join(" "));
+                out.event(self.port_event(What::Rscn, port).because(told));
+            }
         }
-        let payload = StateChange { ports: pages }.encode();
-        for d_id in told {
+        self.tell(news, out);
+    }
+
+    /// Sends each port its RSCN, unless there is nothing in it.
+    fn tell(&mut self, news: Vec<(Fcid, Vec<Fcid>)>, out: &mut impl Output) {
+        for (d_id, ports) in news.into_iter().filter(|(_, ports)| !ports.is_empty()) {
+            let payload = StateChange { ports }.encode();
             let header = FcHeader {
                 r_ctl: R_CTL_REQUEST,
                 d_id,

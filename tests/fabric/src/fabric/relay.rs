@@ -23,8 +23,9 @@ impl Fabric {
     /// Forwards a frame by its destination address, unchanged but for the MACs: Linux
     /// drops what does not come from the forwarder's own (fcoe_rcv).
     ///
-    /// Both ends must be logged in, the sender on the link that the frame came from. So
-    /// nothing passes from a port that lost its login, whatever its node still believes.
+    /// Both ends must be logged in, the sender on the link that the frame came from, and be
+    /// in one zone. So nothing passes from a port that lost its login, whatever its node
+    /// still believes.
     pub(super) fn relay(
         &mut self,
         from: LinkId,
@@ -39,7 +40,8 @@ impl Fabric {
             return;
         }
         let sender = self.ports.get(header.s_id).filter(|port| port.link == from);
-        match sender.zip(self.ports.get(header.d_id)) {
+        let ends = sender.zip(self.ports.get(header.d_id));
+        match ends.filter(|(one, other)| self.zoning.joins(one.wwpn, other.wwpn)) {
             Some((sender, port)) => {
                 if header.r_ctl == ABORT_SEQUENCE {
                     let what = format!("{:#06x} with {}", header.ox_id, header.d_id);
@@ -50,7 +52,7 @@ impl Fabric {
             }
             None => {
                 log::debug!(
-                    "{}: frame from {} to {} has no live port at both ends",
+                    "{}: frame from {} to {} has no live ports of one zone at its ends",
                     self.link_name(from),
                     header.s_id,
                     header.d_id

@@ -127,7 +127,7 @@ impl Fabric {
         };
         let before = visible(self);
         let answer = ct::Request::decode(payload).and_then(|request| {
-            nameserver::answer(&mut self.ports, header.s_id, &request)
+            nameserver::answer(&mut self.ports, &self.zoning, header.s_id, &request)
         });
         let after = visible(self);
         self.send_ct(header, &ct::encode_answer(&answer), out);

@@ -3,6 +3,7 @@
 use crate::console::Peer;
 use crate::control::{LinkInfo, Reply, Request};
 use crate::wires::Wire;
+use crate::zoning::Zoning;
 
 use super::Server;
 
@@ -46,6 +47,10 @@ impl Server {
             Request::Restore { link } => fabric.restore(&link, out),
             Request::Drop { wwpn } => fabric.drop_port(wwpn, out),
             Request::Npiv { on, link } => fabric.set_npiv(on, link.as_deref()),
+            Request::Zone { zones } => {
+                fabric.zone(zones.map_or_else(Zoning::default, Zoning::of), out);
+                Ok(())
+            }
             Request::Pause => {
                 fabric.pause(out);
                 Ok(())

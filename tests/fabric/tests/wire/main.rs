@@ -15,3 +15,4 @@ mod names;
 mod node;
 mod program;
 mod relay;
+mod zones;
