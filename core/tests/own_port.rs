@@ -13,7 +13,7 @@ use common::{INITIATORS, Node, Setup, initiators, unless_killed};
 use understudy_core::failure::Kind;
 use understudy_core::kernel::sim::{Fault, San};
 use understudy_core::kernel::{Kernel, Op};
-use understudy_core::verbs::{Health, Level};
+use understudy_core::verbs::{Health, Level, guests_of};
 
 const SWITCH: &str = "/sys/bus/fcoe/devices/ctlr_0/enabled";
 /// The names of the first node's physical port.
@@ -99,6 +99,8 @@ fn a_port_is_not_turned_off_under_a_guest() {
     let guest = guest(&a);
     guest.start().unwrap();
     a.kernel.sleep(Duration::from_secs(1));
+    let tied = |node: &Node| guests_of(&node.kernel, &node.scope_with(&[])).unwrap();
+    assert_eq!((tied(&a), tied(&guest)), (Some(vec!["group-b".into()]), None));
     let failure = a.stop().unwrap_err();
     assert!(
         failure.to_string().contains("virtual ports hang from it: 20:01"),
@@ -106,6 +108,7 @@ fn a_port_is_not_turned_off_under_a_guest() {
     );
     assert_eq!(a.health(Level::Disk), Health::Running);
     guest.stop().unwrap();
+    assert_eq!(tied(&a), Some(vec![]));
     a.stop().unwrap();
     assert!(!is_on(&a));
 }

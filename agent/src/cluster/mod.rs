@@ -104,6 +104,23 @@ pub fn publish_identity(group: &str, identity: impl Display) {
     publish_private(&presents(group), &identity.to_string());
 }
 
+/// The node attribute that names the groups that have to leave a node before a group can.
+/// A private one too.
+fn guests(group: &str) -> String {
+    format!("guests-{group}")
+}
+
+/// Tells which groups have to leave this node before a group can.
+pub fn publish_guests(group: &str, names: &[String]) {
+    publish_private(&guests(group), &names.join(", "));
+}
+
+/// Returns what a node says of the groups that have to leave it before a group can; nothing
+/// where it says nothing.
+pub fn guests_of(group: &str, node: &str) -> Option<String> {
+    private(&guests(group), node)
+}
+
 /// The node attribute with the number of ports that are online in a fabric at this moment,
 /// whatever the cluster has been told. A private one too.
 pub fn online_now(fabric: Wwn) -> String {
@@ -139,8 +156,12 @@ fn publish_private(name: &str, value: &str) {
 
 /// What a node says that it presents of a group; nothing where it says nothing.
 pub fn identity_of(group: &str, node: &str) -> Option<String> {
-    let name = presents(group);
-    let arguments = ["-n", &name, "-Q", "-N", node];
+    private(&presents(group), node)
+}
+
+/// Returns the value of a node's private attribute.
+fn private(name: &str, node: &str) -> Option<String> {
+    let arguments = ["-n", name, "-Q", "-N", node];
     // name="presents-group-a" host="array-a" value="..."
     let said = ask("ask the cluster", "attrd_updater", &arguments).ok()?;
     let (_, value) = said.split_once(" value=\"")?;

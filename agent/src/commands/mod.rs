@@ -9,6 +9,7 @@ mod plan;
 mod status;
 mod table;
 mod takeover;
+mod tied;
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;

@@ -14,6 +14,7 @@ use crate::cluster::{self, Configured, Member, Resource, Rule, View};
 use crate::exit::Code;
 
 use super::line::Line;
+use super::tied::tied;
 use super::{TIME, complain};
 
 /// Between two looks at the cluster.
@@ -73,6 +74,12 @@ fn carry_out(
             "Whoever made it had a reason. Once that is over, take it away: crm_resource \
              --clear, or --clear --expired for rules that have ended",
         ));
+    }
+    let on = group.nodes.first();
+    if let Some(why) = on.and_then(|on| tied(kernel, this, &configured, on)) {
+        return Err(
+            veto(why).advise("Move those groups away first: they would go with it")
+        );
     }
     match (doubts(kernel, this, group, &configured, target), line.has("--force")) {
         (Some(why), false) => {

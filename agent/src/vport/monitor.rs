@@ -2,7 +2,7 @@
 //! running" for a port that is live would have it started a second time elsewhere.
 
 use understudy_core::identity::Identity;
-use understudy_core::verbs::{Health, Level, health};
+use understudy_core::verbs::{Health, Level, guests_of, health};
 
 use super::Call;
 use crate::cluster;
@@ -15,8 +15,11 @@ pub fn monitor(call: &Call) -> Outcome {
         _ => Level::Disk,
     };
     let health = health(&call.kernel, call.node(), &call.scope, level, call.budget);
-    if level > Level::Port && matches!(health, Health::Running | Health::Degraded(_)) {
-        tell_identity(call);
+    if matches!(health, Health::Running | Health::Degraded(_)) {
+        if level > Level::Port {
+            tell_identity(call);
+        }
+        tell_guests(call);
     }
     match health {
         Health::Running => Outcome::plain(Code::Success),
@@ -25,6 +28,16 @@ pub fn monitor(call: &Call) -> Outcome {
         }
         Health::NotRunning => Outcome::plain(Code::NotRunning),
         Health::Failed(faults) => Outcome::failed(faults.join("; ")),
+    }
+}
+
+/// Tells the cluster which groups hang from this one's physical port, where it has one's
+/// names: `understudy takeover` on another node asks for that.
+fn tell_guests(call: &Call) {
+    match guests_of(&call.kernel, &call.scope) {
+        Ok(Some(names)) => cluster::publish_guests(&call.scope.name, &names),
+        Ok(None) => {}
+        Err(error) => log::warn!("{error}"),
     }
 }
 

@@ -6,6 +6,7 @@ mod bars;
 pub mod check;
 mod drain;
 mod expedited;
+mod guests;
 mod health;
 mod here;
 mod keep_out;
@@ -19,6 +20,7 @@ use crate::failure::Failure;
 use crate::kernel::{Kernel, KernelError};
 use crate::scope::{Found, Scope};
 
+pub use guests::guests_of;
 pub use health::{Health, Level, health};
 pub use here::check_node;
 pub use keep_out::keep_out;

@@ -24,6 +24,7 @@ use crate::step::Step;
 use super::bars::Bars;
 use super::drain::{drain, wait_until};
 use super::expedited::expedited;
+use super::guests::guests;
 use super::look;
 
 /// How long a port without its link may take to log out; one with it takes a fraction of
@@ -109,26 +110,20 @@ pub fn release(
 /// Waits until no other group's virtual port hangs from a physical port that is to be turned
 /// off: it would go with it. Where both leave the node, they do so side by side.
 fn alone(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failure> {
-    let own: Vec<_> = found.live().filter(|port| port.is_own()).collect();
+    let own: Vec<_> = found.live().filter(|p| p.is_own()).map(|p| p.wwpn).collect();
     if own.is_empty() {
         return Ok(());
     }
-    let is_guest = |port: &VirtualPort| {
-        !port.is_own() && own.iter().any(|own| own.parent == port.parent)
-    };
-    let guests = || match fabric::virtual_ports(kernel) {
-        Ok(ports) => {
-            let guests = ports.into_iter().filter(is_guest);
-            guests.map(|port| port.wwpn.to_string()).collect()
-        }
+    let hanging = || match guests(kernel, &own) {
+        Ok(ports) => ports.iter().flatten().map(|port| port.wwpn.to_string()).collect(),
         // What cannot be read may hang from it.
         Err(error) => vec![error.to_string()],
     };
     let end = budget.first(PERCENT_TO_BE_ALONE).end;
-    if wait_until(kernel, end, || guests().is_empty()) {
+    if wait_until(kernel, end, || hanging().is_empty()) {
         return Ok(());
     }
-    let cause = format!("virtual ports hang from it: {}", guests().join(", "));
+    let cause = format!("virtual ports hang from it: {}", hanging().join(", "));
     Err(Failure::new(Kind::Failed, "turn the physical port off", cause)
         .advise("Move the groups away first that this port carries as a guest"))
 }

@@ -1,0 +1,30 @@
+//! A group that cannot leave its node alone: it has the names of a physical port, and other
+//! groups' ports hang from that port. Commanded away, its stop would fail and its node be
+//! fenced.
+
+use understudy_core::kernel::RealKernel;
+use understudy_core::verbs::guests_of;
+
+use crate::cluster::{self, Configured};
+
+/// Returns why a group cannot be moved away from a node, if it cannot. That node tells of
+/// itself; another one tells it by the group's monitor.
+pub fn tied(
+    kernel: &RealKernel,
+    this: &str,
+    configured: &Configured,
+    on: &str,
+) -> Option<String> {
+    let id = &configured.id;
+    let guests = if on == this {
+        match guests_of(kernel, &configured.scope(kernel)) {
+            Ok(guests) => guests.unwrap_or_default().join(", "),
+            Err(error) => return Some(error.to_string()),
+        }
+    } else {
+        cluster::guests_of(id, on).unwrap_or_default()
+    };
+    let why =
+        format!("on {on} {id} is served by a physical port that carries {guests} too");
+    (!guests.is_empty()).then_some(why)
+}

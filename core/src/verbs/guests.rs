@@ -1,0 +1,46 @@
+//! Guests: other groups' virtual ports on a physical port whose own names a group has. That
+//! port goes off with its group, and they would go with it.
+
+use crate::fabric::{self, VirtualPort};
+use crate::kernel::{Kernel, KernelError};
+use crate::registry;
+use crate::scope::Scope;
+use crate::wwn::Wwn;
+
+/// Returns the virtual ports that hang from a physical one of these names, where that is on;
+/// nothing where none is.
+///
+/// # Errors
+/// When a port cannot be read: it may be one.
+pub(super) fn guests(
+    kernel: &dyn Kernel,
+    names: &[Wwn],
+) -> Result<Option<Vec<VirtualPort>>, KernelError> {
+    let mut ports = fabric::virtual_ports(kernel)?;
+    let own = ports.iter().filter(|port| port.is_own() && names.contains(&port.wwpn));
+    let own: Vec<String> = own.map(|port| port.parent.clone()).collect();
+    ports.retain(|port| !port.is_own() && own.contains(&port.parent));
+    Ok((!own.is_empty()).then_some(ports))
+}
+
+/// Returns the groups that have to leave this node before a group can: by their names, or by
+/// that of a port that no database entry knows. Nothing where no physical port serves the
+/// group by its own names.
+///
+/// # Errors
+/// When a port cannot be read: it may be one of these.
+pub fn guests_of(
+    kernel: &dyn Kernel,
+    scope: &Scope,
+) -> Result<Option<Vec<String>>, KernelError> {
+    let Some(ports) = guests(kernel, &scope.wwpns)? else { return Ok(None) };
+    let entries = registry::entries(kernel);
+    let name = |port: VirtualPort| {
+        let entry = entries.iter().find(|entry| entry.wwpn == port.wwpn);
+        entry.map_or_else(|| port.wwpn.to_string(), |entry| entry.group.clone())
+    };
+    let mut names: Vec<String> = ports.into_iter().map(name).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(Some(names))
+}
