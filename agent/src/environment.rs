@@ -22,6 +22,8 @@ pub struct Environment {
     pub timeout: Duration,
     /// How closely to look.
     pub check_level: u32,
+    /// Whether the resource is an instance of a clone.
+    pub is_cloned: bool,
     reason_prefix: String,
     debug: bool,
 }
@@ -45,6 +47,7 @@ impl Environment {
             timeout: millis.map_or(DEFAULT_TIMEOUT, Duration::from_millis),
             check_level: number("OCF_CHECK_LEVEL")
                 .map_or(0, |level| u32::try_from(level).unwrap_or(u32::MAX)),
+            is_cloned: set("OCF_RESKEY_CRM_meta_clone").is_some(),
             reason_prefix: set("OCF_EXIT_REASON_PREFIX")
                 .unwrap_or_else(|| "ocf-exit-reason:".into()),
             debug: variable("HA_debug").is_some_and(|v| v != "0")

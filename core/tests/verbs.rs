@@ -11,7 +11,7 @@ use understudy_core::fabric;
 use understudy_core::failure::Kind;
 use understudy_core::kernel::sim::{Deed, Fault, Nft, SimKernel};
 use understudy_core::kernel::{Cause, Kernel, Op};
-use understudy_core::ownership::key_of;
+use understudy_core::ownership::{give_up, key_of, read};
 use understudy_core::registry;
 use understudy_core::step::Step;
 use understudy_core::verbs::check::{self, Finding, Verdict};
@@ -56,7 +56,7 @@ fn status_says_what_is_served_and_what_is_wrong() {
     let online = group.ports.iter().flat_map(|port| &port.sessions);
     assert_eq!(online.filter(|session| session.state == "Online").count(), 4);
     let phases: Vec<_> = group.took.iter().map(|took| took.phase.as_str()).collect();
-    assert_eq!(phases, ["look", "own", "export", "wait", "login"]);
+    assert_eq!(phases, ["look", "own", "export", "login"]);
     assert!(group.luns.iter().all(|lun| lun.owner == Owner::ThisNode));
 
     let lun = &group.luns[0];
@@ -467,6 +467,37 @@ fn a_group_that_is_not_served_is_not_changed() {
     let failure = a.reload(&a.setup.changed()).unwrap_err().to_string();
     assert!(failure.contains("is not served here"), "{failure}");
     assert_eq!(a.leavings(), [""; 0]);
+}
+
+/// A start that should not have been, as by hand or of a clone: the initiators of the node
+/// that serves do not feel it, even where its reservations are lost.
+#[test]
+fn a_start_beside_a_living_node_takes_nothing() {
+    for lost in [false, true] {
+        let (a, b) = pair();
+        a.start().unwrap();
+        let disks: Vec<_> = a.setup.all_disks().map(|name| Path::new("/dev").join(name)).collect();
+        if lost {
+            assert_eq!(give_up(&a.kernel, &disks, key_of("a"), a.budget()), []);
+        }
+        let flows = common::initiators().into_iter().zip(&a.setup.disks);
+        for (initiator, (lun, _)) in flows {
+            let port = a.setup.ports[0].parse().unwrap();
+            a.san.borrow_mut().write_from(initiator, port, *lun);
+        }
+        a.kernel.sleep(Duration::from_secs(3));
+        let written = || a.san.borrow().acknowledged().min();
+        let held = || read(&a.kernel, &disks, a.budget());
+        let (before, begun) = (held(), written());
+        for _ in 0..2 {
+            let failure = b.start().unwrap_err();
+            assert!(failure.to_string().contains("logged in elsewhere"), "{failure}");
+            assert_eq!((held(), b.leavings()), (before.clone(), vec![]));
+            b.stop().unwrap();
+        }
+        assert_eq!(held(), before);
+        assert!(written() > begun, "{begun:?}");
+    }
 }
 
 /// A port whose link was cut is logged in until the switch misses its keep-alives.

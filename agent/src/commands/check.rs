@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use understudy_core::budget::Budget;
+use understudy_core::fabric;
 use understudy_core::failure::Failure;
-use understudy_core::group::LinkLoss;
+use understudy_core::group::{Group, LinkLoss, PortSpec};
 use understudy_core::identity::{Difference, Identity};
-use understudy_core::kernel::RealKernel;
+use understudy_core::kernel::{Kernel, RealKernel};
 use understudy_core::params::quoted;
 use understudy_core::verbs::check as look;
 use understudy_core::verbs::check::{Finding, Verdict};
@@ -60,6 +61,7 @@ fn findings(
         if let Some(on) = on {
             let there = cluster::identity_of(id, on);
             findings.extend(parity(&Identity::of(kernel, group), on, there.as_deref()));
+            findings.extend(guard(kernel, group, on));
         }
         findings.extend(alone(&cluster::shared(kernel, group)?));
         findings.extend(times(&configured.timeouts, group.disks.len()));
@@ -138,6 +140,29 @@ fn parity(here: &Identity, on: &str, there: Option<&str>) -> Vec<Finding> {
         ),
     };
     differences.into_iter().map(finding).collect()
+}
+
+/// Returns a finding for each port of a group that another node serves and this one does not
+/// see: it could not tell that a name is alive elsewhere.
+fn guard(kernel: &dyn Kernel, group: &Group, on: &str) -> Vec<Finding> {
+    const WHAT: &str = "guard";
+    let advice = "Have the switch let this node's physical ports see the group's ports: zone \
+                  them together (docs/fabrics.md). Without it a start does not notice that \
+                  another node still serves";
+    let blind = group.ports.iter().filter_map(|PortSpec { wwpn, .. }| {
+        let seen = fabric::logged_in_elsewhere(kernel, *wwpn);
+        let found = match seen {
+            Ok(Some(_)) => return None,
+            Ok(None) => format!("{wwpn}, which {on} serves, cannot be seen from here"),
+            Err(error) => error.to_string(),
+        };
+        Some(Finding::doubtful(WHAT, found, advice))
+    });
+    let blind: Vec<_> = blind.collect();
+    match blind.is_empty() {
+        true => vec![Finding::good(WHAT, format!("the ports are seen at {on}"))],
+        false => blind,
+    }
 }
 
 fn fencing(view: &View) -> Option<Finding> {

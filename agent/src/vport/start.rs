@@ -1,10 +1,23 @@
 //! start: returns when the port is Active with every LUN behind it.
 
+use understudy_core::failure::{Failure, Kind};
 use understudy_core::verbs::takeover;
 
 use super::Call;
 use crate::exit::Outcome;
 
 pub fn start(call: &Call) -> Outcome {
-    Outcome::of(call.change(takeover, "taken over"))
+    let answer = not_cloned(call.environment.is_cloned);
+    Outcome::of(answer.and_then(|()| call.change(takeover, "taken over")))
+}
+
+/// Refuses an instance of a clone. It is this node that cannot serve it: one that serves the
+/// group already, from before it was cloned, goes on.
+pub fn not_cloned(cloned: bool) -> Result<(), Failure> {
+    if !cloned {
+        return Ok(());
+    }
+    let cause = "the resource is a clone, and a port can be on one node alone";
+    Err(Failure::new(Kind::Node, "read the parameters", cause)
+        .advise("Take it out of the clone: pcs resource unclone, or delete the clone"))
 }

@@ -6,6 +6,7 @@ use understudy_core::group::Group;
 use understudy_core::verbs::check_node;
 
 use super::Call;
+use super::start::not_cloned;
 use crate::cluster;
 use crate::environment::Environment;
 use crate::exit::Outcome;
@@ -18,7 +19,8 @@ pub fn looks_at_the_node(environment: &Environment) -> bool {
 pub fn validate(environment: &Environment) -> Outcome {
     if looks_at_the_node(environment) {
         let call = Call::new(environment);
-        let here = check_node(&call.kernel, &call.scope, call.budget);
+        let here = not_cloned(environment.is_cloned)
+            .and_then(|()| check_node(&call.kernel, &call.scope, call.budget));
         return Outcome::of(here.and_then(|()| alone(&call)));
     }
     let group = Group::parse(&environment.instance, |name| environment.param(name));

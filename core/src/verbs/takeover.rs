@@ -23,11 +23,17 @@ use crate::phases::Phases;
 use crate::registry::{self, Entry};
 use crate::scope::Scope;
 use crate::step::Step;
+use crate::wwn::Wwn;
 
 /// How much of the time a takeover may use before it gives up; the rest is for undoing.
-const PERCENT_TO_BUILD: u32 = 70;
+const PERCENT_TO_BUILD: u32 = 75;
+/// How much of the time may be waited for a name that is logged in elsewhere; what follows
+/// needs the rest.
+const PERCENT_TO_WAIT: u32 = 65;
 /// Between two looks at a state that the kernel announces by no event.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// The step in which another node is looked for that serves.
+const LOOK: &str = "look for the port";
 
 /// What a takeover does, in its order.
 pub(super) struct Steps {
@@ -60,6 +66,12 @@ pub fn takeover(
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
     let mut here = with_a_port(kernel, scope, group, budget)?;
+    // Before anything is taken: where a node still serves, this one leaves it alone.
+    if elsewhere(kernel, &here.absent)?.is_some() {
+        not_elsewhere(kernel, &here.absent, budget.first(PERCENT_TO_WAIT))?;
+        phases.end(kernel, "wait");
+        here = with_a_port(kernel, scope, group, budget)?;
+    }
     let exported = here.found.export.backstores.iter().any(|b| b.enabled);
     let owned = here.owned();
     if exported || !ownership::seem_free(kernel, &owned, budget) {
@@ -153,7 +165,6 @@ fn build(
     })?;
     phases.end(kernel, "export");
     not_elsewhere(kernel, &here.absent, budget)?;
-    phases.end(kernel, "wait");
     create.apply(kernel, budget).map_err(|errors| {
         Failure::kernel(create.title, &errors)
             .advise("The kernel's log has the driver's own words")
@@ -345,19 +356,31 @@ fn not_elsewhere(
     absent: &[(PortSpec, PhysicalPort)],
     budget: Budget,
 ) -> Result<(), Failure> {
-    for (port, _) in absent {
-        while let Some(remote) = fabric::logged_in_elsewhere(kernel, port.wwpn)
-            .map_err(|error| Failure::kernel("look for the port", &[error]))?
-        {
-            if budget.is_over(kernel) {
-                let cause = format!("{} is logged in elsewhere ({remote})", port.wwpn);
-                return Err(Failure::new(Kind::Failed, "look for the port", cause)
-                    .advise("Stop or fence the node that still serves it"));
-            }
-            kernel.sleep(LOOK_AGAIN);
+    while let Some((wwpn, remote)) = elsewhere(kernel, absent)? {
+        if budget.is_over(kernel) {
+            let cause = format!("{wwpn} is logged in elsewhere ({remote})");
+            return Err(Failure::new(Kind::Failed, LOOK, cause)
+                .advise("Stop or fence the node that still serves it"));
         }
+        kernel.sleep(LOOK_AGAIN);
     }
     Ok(())
+}
+
+/// Returns the first of some ports that is logged in on another node, and the remote port
+/// by which this node knows it.
+fn elsewhere(
+    kernel: &dyn Kernel,
+    absent: &[(PortSpec, PhysicalPort)],
+) -> Result<Option<(Wwn, String)>, Failure> {
+    for (PortSpec { wwpn, .. }, _) in absent {
+        let remote = fabric::logged_in_elsewhere(kernel, *wwpn)
+            .map_err(|error| Failure::kernel(LOOK, &[error]))?;
+        if let Some(remote) = remote {
+            return Ok(Some((*wwpn, remote)));
+        }
+    }
+    Ok(None)
 }
 
 fn active(kernel: &dyn Kernel, port: &PortSpec, budget: Budget) -> Result<(), Failure> {

@@ -26,6 +26,7 @@ mod stranger;
 mod two_fabric_takeover;
 mod two_fabrics;
 pub mod world;
+mod zoned;
 
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
@@ -75,7 +76,7 @@ pub struct Seen {
 const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 25] = [
+pub const SCENARIOS: [Scenario; 26] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -89,6 +90,7 @@ pub const SCENARIOS: [Scenario; 25] = [
     first("initiator-added", initiator::run),
     first("disk-grown", grown::run),
     first("giveback-policy", giveback::run),
+    first("zoned-fabric", zoned::run),
     first("package-upgrade", package::upgrade),
     first("package-remove", package::remove),
     first("both-links-cut", fabric_link::both),
