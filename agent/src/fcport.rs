@@ -42,6 +42,8 @@ pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
 fn start(environment: &Environment) -> Result<(), Failure> {
     dampen(environment)?;
     let kernel = environment.kernel();
+    // Before a group has to be taken over in a hurry.
+    cluster::learn_word(&kernel);
     tell(&watch::begin(&kernel, &environment.instance)?, dark_ports(&kernel)?)
 }
 

@@ -18,7 +18,7 @@ use crate::failure::{Failure, Kind};
 use crate::group::DeviceName;
 use crate::kernel::RealKernel;
 use crate::kernel::reservation::{Holder, Key, Reservation};
-use crate::ownership;
+use crate::ownership::{self, Keys};
 use crate::params::{VPORT, quoted};
 use crate::registry::{Role, Took};
 use crate::scope::Scope;
@@ -127,9 +127,15 @@ impl Status {
 #[pymethods]
 impl Reservation {
     /// Whether a node, and no other, owns the disk.
-    fn owned_by_node(&self, node: &str) -> bool {
-        self.owned_by(ownership::key_of(node))
+    fn owned_by_node(&self, node: &str) -> PyResult<bool> {
+        Ok(keys_of(node)?.own(self))
     }
+}
+
+/// The keys of a node of this node's cluster.
+fn keys_of(node: &str) -> PyResult<Keys> {
+    let failed = |error| raised(&Failure::kernel("look at this node", &[error]));
+    Keys::of(&RealKernel::of_environment(), node).map_err(failed)
 }
 
 /// A takeover group as configured.
@@ -259,7 +265,7 @@ mod understudy {
     }
 
     #[pyfunction]
-    fn key_of(node: &str) -> Key {
-        ownership::key_of(node)
+    fn key_of(node: &str) -> PyResult<Key> {
+        Ok(keys_of(node)?.now)
     }
 }

@@ -197,7 +197,7 @@ fn a_disk_that_is_taken_from_under_an_export_is_caught() {
     a.san.borrow_mut().write_from(initiators()[0], port, 0);
     a.kernel.sleep(Duration::from_secs(2));
     let disk = PathBuf::from("/dev/sda");
-    let key = understudy_core::ownership::key_of;
+    let key = common::key_of;
     run(&b, Op::Register { disk: disk.clone(), key: key("b") }).unwrap();
     let preempt = Op::PreemptAndAbort { disk, key: key("b"), other: key("a") };
     run(&b, preempt).unwrap();

@@ -6,12 +6,12 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::{INITIATORS, Node, Setup};
+use common::{INITIATORS, Node, Setup, key_of};
 use understudy_core::fabric;
 use understudy_core::failure::Kind;
 use understudy_core::kernel::sim::{Deed, Fault, Nft, SimKernel};
 use understudy_core::kernel::{Cause, Kernel, Op};
-use understudy_core::ownership::{give_up, key_of, read};
+use understudy_core::ownership::{give_up, read};
 use understudy_core::registry;
 use understudy_core::step::Step;
 use understudy_core::verbs::check::{self, Finding, Verdict};
@@ -478,7 +478,7 @@ fn a_start_beside_a_living_node_takes_nothing() {
         a.start().unwrap();
         let disks: Vec<_> = a.setup.all_disks().map(|name| Path::new("/dev").join(name)).collect();
         if lost {
-            assert_eq!(give_up(&a.kernel, &disks, key_of("a"), a.budget()), []);
+            assert_eq!(give_up(&a.kernel, &disks, &a.keys(), a.budget()), []);
         }
         let flows = common::initiators().into_iter().zip(&a.setup.disks);
         for (initiator, (lun, _)) in flows {

@@ -3,6 +3,7 @@
 mod configured;
 mod rules;
 mod view;
+mod word;
 
 use std::fmt::Display;
 use std::io::ErrorKind;
@@ -18,6 +19,7 @@ use understudy_core::wwn::Wwn;
 pub use configured::Configured;
 pub use rules::Rule;
 pub use view::{Member, Resource, View};
+pub use word::learn as learn_word;
 
 /// The node attribute with the number of all physical ports online.
 pub const PORTS: &str = "fcport";
@@ -203,6 +205,19 @@ pub fn groups() -> Result<Vec<Configured>, Failure> {
     let mut all = primitives(&["--scope", "resources"])?;
     all.retain(|resource| resource.agent == GROUP);
     Ok(all)
+}
+
+/// The fence agents that keep nodes apart by keys on disks.
+const BY_KEYS: [&str; 2] = ["stonith::fence_scsi", "stonith::fence_mpath"];
+
+/// Returns the cluster's fence devices that keep nodes apart by keys on disks.
+///
+/// # Errors
+/// See [`ask`].
+pub fn fences_by_keys() -> Result<Vec<String>, Failure> {
+    let mut all = primitives(&["--scope", "resources"])?;
+    all.retain(|resource| BY_KEYS.contains(&resource.agent.as_str()));
+    Ok(all.into_iter().map(|resource| resource.id).collect())
 }
 
 /// Returns what other groups of the cluster have of this one's names and disks, in words,

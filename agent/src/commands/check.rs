@@ -55,6 +55,7 @@ fn findings(
     let scope = configured.scope(kernel);
     let mut findings = look::check(kernel, node, &scope, Budget::new(kernel, TIME));
     findings.extend(fencing(&view));
+    findings.extend(cluster::fences_by_keys()?.iter().map(|id| by_keys(id)));
     findings.extend(configured.home().and_then(|home| nowhere(&view, home)));
     if let Ok(group) = &scope.group {
         let on = view.resource(id).and_then(|its| its.nodes.iter().find(|n| *n != node));
@@ -171,6 +172,14 @@ fn fencing(view: &View) -> Option<Finding> {
     }
     let advice = "Configure it and try it: without it two nodes may write one disk";
     Some(Finding::bad("fencing", "it is off", advice))
+}
+
+/// Returns the finding that a fence device may want the disks for itself.
+fn by_keys(id: &str) -> Finding {
+    let found = format!("{id} keeps nodes apart by keys on disks");
+    let advice = "Leave the groups' disks out of its devices: a disk with its keys is not \
+                  taken over. Fence by power";
+    Finding::doubtful("fencing", found, advice)
 }
 
 /// Times that are shorter than what fits the number of LUNs; and a stop that may take so

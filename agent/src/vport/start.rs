@@ -4,11 +4,15 @@ use understudy_core::failure::{Failure, Kind};
 use understudy_core::verbs::takeover;
 
 use super::Call;
+use crate::cluster;
 use crate::exit::Outcome;
 
 pub fn start(call: &Call) -> Outcome {
-    let answer = not_cloned(call.environment.is_cloned);
-    Outcome::of(answer.and_then(|()| call.change(takeover, "taken over")))
+    let answer = not_cloned(call.environment.is_cloned).and_then(|()| {
+        cluster::learn_word(&call.kernel);
+        call.change(takeover, "taken over")
+    });
+    Outcome::of(answer)
 }
 
 /// Refuses an instance of a clone. It is this node that cannot serve it: one that serves the

@@ -251,4 +251,4 @@ def reservation(device: str | PathLike[str]) -> Reservation:
     Raises Error where it does not answer, or knows no reservations."""
 
 def key_of(node: str) -> str:
-    """The key under which a node owns disks."""
+    """The key under which a node of this node's cluster owns disks."""

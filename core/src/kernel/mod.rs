@@ -127,6 +127,9 @@ pub enum Cause {
     NotBegun,
     /// The disk knows no persistent reservations, so that nobody can have any there.
     NoReservations,
+    /// Another node has reserved the disk the old way (SPC-2 RESERVE), which goes only where
+    /// no key is registered.
+    Reserved,
     /// A SCSI device answered with this; already in words.
     Device(String),
     /// A link exists already and leads elsewhere, to here.
@@ -136,6 +139,11 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether a disk that answers so can have no key of ours.
+    pub fn excludes_keys(&self) -> bool {
+        matches!(self, Self::NoReservations | Self::Reserved)
+    }
+
     /// What an error of the standard library's file functions comes from.
     pub(crate) fn of(error: &std::io::Error) -> Self {
         Self::Errno(error.raw_os_error().unwrap_or(Errno::EIO as i32))
@@ -151,6 +159,9 @@ impl std::fmt::Display for Cause {
             Self::NotBegun => f.write_str("no time was left to begin it"),
             Self::NoReservations => {
                 f.write_str("it does not support SCSI-3 persistent reservations")
+            }
+            Self::Reserved => {
+                f.write_str("another has reserved it the old way (SPC-2 RESERVE)")
             }
             Self::Device(words) => f.write_str(words),
             Self::NotOurs(words) => write!(f, "{words}; see who made it, and remove it"),

@@ -53,6 +53,14 @@ pub enum Op {
     },
     /// Read the registered keys and the reservation of a disk.
     ReadReservation(PathBuf),
+    /// Register a key where this node has none: one that has is told of a conflict, so that
+    /// what it has is not replaced unseen.
+    Join {
+        /// The block device.
+        disk: PathBuf,
+        /// The new key.
+        key: Key,
+    },
     /// Register a key, replacing any that this node has there (on every path).
     Register {
         /// The block device.
@@ -150,6 +158,7 @@ impl Op {
                 ("write in", dir, Some(each.collect::<Vec<_>>().join(" ")))
             }
             Self::ReadReservation(disk) => ("read reservation of", disk, None),
+            Self::Join { disk, key } => ("join", disk, Some(key.to_string())),
             Self::Register { disk, key } => ("register", disk, Some(key.to_string())),
             Self::Unregister { disk, key } => ("unregister", disk, Some(key.to_string())),
             Self::Reserve { disk, key } => ("reserve", disk, Some(key.to_string())),

@@ -29,6 +29,8 @@ pub const KERNEL_RELEASE: &str = "/proc/sys/kernel/osrelease";
 pub const TARGET: &str = "/sys/kernel/config/target";
 /// The virtual port database. The kernel's own state does not survive a reboot either.
 pub const REGISTRY: &str = "/run/understudy/ports";
+/// The word by which this node's cluster tells its keys from another cluster's.
+pub const CLUSTER: &str = "/run/understudy/cluster";
 /// Which fabrics were seen, while the physical ports are watched.
 pub const WATCH: &str = "/run/understudy/fcport.json";
 /// The last move of each group that was commanded on this node.

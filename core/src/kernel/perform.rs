@@ -65,6 +65,7 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
             Ok(Done::Changed)
         }
         Op::ReadReservation(disk) => scsi::read_reservation(&at(disk)),
+        Op::Join { disk, key } => scsi::register(&at(disk), Some(Key(0)), *key),
         Op::Register { disk, key } => scsi::register(&at(disk), None, *key),
         Op::Unregister { disk, key } => scsi::register(&at(disk), Some(*key), Key(0)),
         Op::Reserve { disk, key } => scsi::reserve(&at(disk), *key),

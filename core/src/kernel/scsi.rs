@@ -94,6 +94,7 @@ nix::ioctl_write_ptr!(ioc_pr_reserve, b'p', 201, PrReservation);
 nix::ioctl_write_ptr!(ioc_pr_preempt_abort, b'p', 204, PrPreempt);
 nix::ioctl_readwrite_bad!(sg_io, 0x2285, SgIoHdr);
 
+/// Registers a key in place of one: of zero where nothing is registered, or of whatever is.
 pub fn register(disk: &Path, old: Option<Key>, new: Key) -> Result<Done, KernelError> {
     let action = if new.0 == 0 { "unregister" } else { "register" };
     let file = open(disk, action)?;
@@ -310,6 +311,8 @@ fn ask(file: &File, name: &str, command: &[u8], length: u16) -> Result<Vec<u8>, 
         return Err(match (key, code) {
             // ILLEGAL REQUEST: no such command, or none of this kind.
             (0x05, _) => Cause::NoReservations,
+            // A key never bars a question: SPC-4 table 66, SPC-2 table 9.
+            _ if i32::from(header.status) == RESERVATION_CONFLICT => Cause::Reserved,
             _ => Cause::Device(format!(
                 "{name} failed, status {:#04x}, sense {key:x}/{code:04x}",
                 header.status

@@ -10,7 +10,7 @@ use crate::group::{Group, Ownership, PortSpec, STATE, title};
 use crate::kept;
 use crate::kernel::{self, Chain, Kernel, Op, paths};
 use crate::lio::{self, Driver};
-use crate::ownership;
+use crate::ownership::{self, Keys};
 use crate::scope::{Found, Scope};
 
 use super::bars;
@@ -294,7 +294,10 @@ fn reservations(
 ) -> Vec<Finding> {
     let what = "reservations";
     let nodes: Vec<_> = disks.iter().map(|disk| disk.node.clone()).collect();
-    let ours = ownership::key_of(node);
+    let keys = match Keys::of(kernel, node).map_err(unseen) {
+        Ok(keys) => keys,
+        failed => return Finding::of(what, failed, ""),
+    };
     let (mut findings, mut counts) = (Vec::new(), [0; 3]);
     let [here, elsewhere, nobodys] = &mut counts;
     for (disk, now) in disks.iter().zip(ownership::read(kernel, &nodes, budget)) {
@@ -302,7 +305,12 @@ fn reservations(
             let found = format!("{} ({}): {error}", title(disk.lun), disk.device);
             findings.push(Finding::bad(what, found, ownership::advice([error])));
         }
-        match owner(Some(now), ours).0 {
+        let others =
+            now.as_ref().map(|now| ownership::nobody_elses([(disk, now)], &keys));
+        if let Ok(Err(failure)) = others {
+            findings.extend(Finding::of::<()>(what, Err(failure), ""));
+        }
+        match owner(Some(now), &keys).0 {
             Owner::ThisNode => *here += 1,
             Owner::Another => *elsewhere += 1,
             Owner::Nobody => *nobodys += 1,

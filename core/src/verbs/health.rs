@@ -9,7 +9,7 @@ use crate::fabric::{self, VirtualPort};
 use crate::group::{DiskSpec, Group, LinkLoss, Ownership, PortSpec, title};
 use crate::kernel::{Chain, Kernel, Op};
 use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
-use crate::ownership;
+use crate::ownership::{self, Checked, Keys};
 use crate::scope::{Found, Scope};
 
 use super::here::{find_disks, left_out};
@@ -37,7 +37,7 @@ pub enum Health {
     /// It is served, wholly.
     Running,
     /// It is served, but for ports whose physical port has lost its link, and that is to
-    /// be no failure.
+    /// be no failure; or with somebody else's keys on a disk.
     Degraded(Vec<String>),
     /// Nothing of it is here.
     NotRunning,
@@ -69,7 +69,7 @@ pub fn health(
             )]);
         }
     };
-    let (mut faults, lost) = ports(kernel, group, &found, budget);
+    let (mut faults, mut lost) = ports(kernel, group, &found, budget);
     faults.extend(exports(group, &found));
     faults.extend(turned_away(kernel, group, level));
     faults.extend(unkept(group, &found));
@@ -78,7 +78,10 @@ pub fn health(
         match find_disks(kernel, group) {
             Ok((disks, state)) => {
                 let disks: Vec<_> = disks.into_iter().chain(state).collect();
-                faults.extend(deeper(kernel, node, group, &disks, level, budget));
+                let Checked { faults: more, doubts } =
+                    deeper(kernel, node, group, &disks, level, budget);
+                faults.extend(more);
+                lost.extend(doubts);
             }
             Err(failure) => faults.push(failure.to_string()),
         }
@@ -243,11 +246,15 @@ fn deeper(
     disks: &[Disk],
     level: Level,
     budget: Budget,
-) -> Vec<String> {
-    let mut faults = Vec::new();
-    if group.ownership == Ownership::Scsi3Pr {
-        faults.extend(ownership::check(kernel, disks, ownership::key_of(node), budget));
-    }
+) -> Checked {
+    let mut checked = match (group.ownership, Keys::of(kernel, node)) {
+        (Ownership::None, _) => Checked::default(),
+        (Ownership::Scsi3Pr, Ok(keys)) => ownership::check(kernel, disks, &keys, budget),
+        (Ownership::Scsi3Pr, Err(error)) => {
+            Checked { faults: vec![error.to_string()], ..Checked::default() }
+        }
+    };
+    let faults = &mut checked.faults;
     if faults.is_empty() {
         disk::rescan(kernel, disks, budget);
     }
@@ -265,5 +272,5 @@ fn deeper(
             }
         }
     }
-    faults
+    checked
 }

@@ -9,10 +9,10 @@ use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort, VirtualPort};
 use crate::failure::{Failure, Kind};
 use crate::group::{Group, LinkLoss, Ownership, PortSpec, STATE};
-use crate::kernel::reservation::{Key, Reservation};
+use crate::kernel::reservation::Reservation;
 use crate::kernel::{Kernel, paths};
 use crate::lio::{self, Driver, Export, TCM_FC};
-use crate::ownership;
+use crate::ownership::{self, Keys, Whose};
 use crate::scope::{Found, Scope};
 
 /// How much of the time may be waited for a physical port that another group turns on.
@@ -292,11 +292,11 @@ fn same_state(state: Option<&Disk>, found: &Found) -> Result<(), Failure> {
 
 /// Refuses to take back a disk that another node has taken while it is exported here: with
 /// our key on it again, both could write.
-pub(super) fn not_lost(group: &Group, here: &Here, key: Key) -> Result<(), Failure> {
+pub(super) fn not_lost(group: &Group, here: &Here, keys: &Keys) -> Result<(), Failure> {
     let lost = here.disks.iter().zip(&here.reservations).find(|(disk, now)| {
         let path = lio::backstore_path(group.wwnn, disk.lun);
         let exported = here.found.export.backstore(&path).is_some_and(|b| b.enabled);
-        exported && now.keys.iter().any(|other| *other != key)
+        exported && now.keys.iter().any(|other| keys.whose(*other) == Whose::Partners)
     });
     let Some((disk, _)) = lost else { return Ok(()) };
     let cause = format!("LUN {} is exported, and {} is another's", disk.lun, disk.name);

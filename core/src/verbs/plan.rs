@@ -8,7 +8,7 @@ use crate::failure::{Failure, Kind};
 use crate::kept;
 use crate::kernel::Kernel;
 use crate::lio;
-use crate::ownership;
+use crate::ownership::{self, Keys};
 use crate::params::quoted;
 use crate::scope::Scope;
 use crate::step::Step;
@@ -48,8 +48,10 @@ pub fn takeover_steps(
 ) -> Result<Vec<Step>, Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
     let here = observe(kernel, scope, group)?.with_owners(kernel, group, budget)?;
+    let keys = Keys::of(kernel, node).map_err(unseen)?;
+    ownership::nobody_elses(here.owned().iter().zip(&here.reservations), &keys)?;
     let Steps { dark, disks, export, create, bound } =
-        takeover::steps(kernel, group, &here, ownership::key_of(node))?;
+        takeover::steps(kernel, group, &here, &keys)?;
     let mut disks: Vec<_> = std::iter::once(dark).chain(disks).collect();
     if let Some(state) = &here.state {
         let (luns, now) = (&here.disks, &here.found.export);
@@ -73,7 +75,7 @@ pub fn release_steps(
 ) -> Result<Vec<Step>, Failure> {
     let found = look(kernel, scope)?;
     let disks = scope.disks(kernel, &found.export);
-    let key = ownership::key_of(node);
+    let keys = Keys::of(kernel, node).map_err(unseen)?;
     let mut steps = Vec::new();
     let logouts = logouts(kernel, &found).map_err(unseen)?;
     if !logouts.is_empty() {
@@ -82,11 +84,11 @@ pub fn release_steps(
     }
     let ports = lio::remove_ports(&found.export).into_iter();
     steps.extend(ports.map(|(title, chains)| Step::new(title, chains)));
-    let (ours, errors) = ownership::owned(kernel, &disks, key, budget);
+    let (ours, errors) = ownership::owned(kernel, &disks, &keys, budget);
     if !errors.is_empty() {
         return Err(Failure::kernel("read the reservations", &errors));
     }
-    steps.push(Step::new(CLOSE, closing(&found, &ours, key)));
+    steps.push(Step::new(CLOSE, closing(&found, &ours, keys.now)));
     let (title, hbas) = lio::remove_hbas(&found.export);
     steps.push(Step::new(title, hbas));
     Ok(without_empty(steps))

@@ -15,7 +15,7 @@ use crate::kept;
 use crate::kernel::reservation::Key;
 use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op};
 use crate::lio;
-use crate::ownership;
+use crate::ownership::{self, Keys};
 use crate::phases::Phases;
 use crate::registry;
 use crate::scope::{Found, Scope};
@@ -25,7 +25,7 @@ use super::bars::Bars;
 use super::drain::{drain, wait_until};
 use super::expedited::expedited;
 use super::guests::guests;
-use super::look;
+use super::{look, unseen};
 
 /// How long a port without its link may take to log out; one with it takes a fraction of
 /// a second. Where the link was lost under load tcm_fc is wedged, the logout never ends,
@@ -52,6 +52,7 @@ pub fn release(
     let mut bars = Bars::get_ready(kernel, scope, budget);
     let found = look(kernel, scope)?;
     let disks = scope.disks(kernel, &found.export);
+    let keys = Keys::of(kernel, node).map_err(unseen)?;
     phases.end(kernel, "look");
     if found.live().next().is_some() {
         alone(kernel, &found, budget)?;
@@ -72,8 +73,7 @@ pub fn release(
         let ports = lio::remove_ports(&found.export).into_iter();
         ports.for_each(|(title, chains)| step(title, chains));
         phases.end(kernel, "remove");
-        let key = ownership::key_of(node);
-        let (closed, given_up) = disown(kernel, &found, disks, key, budget);
+        let (closed, given_up) = disown(kernel, &found, disks, &keys, budget);
         let (title, hbas) = lio::remove_hbas(&found.export);
         step(title, hbas);
         for (title, errors) in [(CLOSE, closed), ("give up the disks", given_up)] {
@@ -134,16 +134,16 @@ fn disown(
     kernel: &dyn Kernel,
     found: &Found,
     disks: Vec<PathBuf>,
-    key: Key,
+    keys: &Keys,
     budget: Budget,
 ) -> (Vec<KernelError>, Vec<KernelError>) {
     if found.is_gone() {
         // Of disks that nothing here served, those that carry our key all the same.
-        let (ours, mut errors) = ownership::owned(kernel, &disks, key, budget);
-        errors.extend(ownership::give_up(kernel, &ours, key, budget));
+        let (ours, mut errors) = ownership::owned(kernel, &disks, keys, budget);
+        errors.extend(ownership::give_up(kernel, &ours, keys, budget));
         return (Vec::new(), errors);
     }
-    let step = Step::new(CLOSE, closing(found, &disks, key));
+    let step = Step::new(CLOSE, closing(found, &disks, keys.now));
     let mut results = step.run(kernel, budget);
     let others = results.split_off(disks.len().min(results.len()));
     let mut open: Vec<_> =
@@ -160,7 +160,7 @@ fn disown(
             }
         }
     }
-    (open, ownership::given_up(kernel, &closed, left, key, budget))
+    (open, ownership::given_up(kernel, &closed, left, keys, budget))
 }
 
 /// What gives up some disks, each once it is closed: one that could not be closed stays

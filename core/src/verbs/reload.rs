@@ -14,7 +14,7 @@ use crate::group::{Group, Ownership};
 use crate::kernel::reservation::Reservation;
 use crate::kernel::{Chain, Kernel};
 use crate::lio::{self, Obsolete};
-use crate::ownership;
+use crate::ownership::{self, Keys};
 use crate::phases::Phases;
 use crate::registry::{self, Entry};
 use crate::scope::{Found, Scope};
@@ -56,17 +56,17 @@ pub fn reload(
         registry::record(kernel, &both)?;
     }
     phases.end(kernel, "look");
-    let key = ownership::key_of(node);
+    let keys = Keys::of(kernel, node).map_err(unseen)?;
     let owned = group.ownership == Ownership::Scsi3Pr;
     if owned {
         let coming: Vec<Disk> =
             disks.iter().filter(|d| !serves(&found, group, d)).cloned().collect();
         let free = Reservation::default();
-        let take = |disk: &Disk| ownership::take(&disk.node, key, &free);
+        let take = |disk: &Disk| ownership::take(&disk.node, &keys, &free);
         let own = Step::new("own the disks", coming.iter().map(take).collect());
-        ownership::own(kernel, &coming, &own, key, budget).inspect_err(|_| {
+        ownership::own(kernel, &coming, &own, &keys, budget).inspect_err(|_| {
             let nodes: Vec<_> = coming.iter().map(|disk| disk.node.clone()).collect();
-            let _ = ownership::give_up(kernel, &nodes, key, budget);
+            let _ = ownership::give_up(kernel, &nodes, &keys, budget);
         })?;
         phases.end(kernel, "own");
     }
@@ -81,7 +81,7 @@ pub fn reload(
         let mut left = scope.disks(kernel, &found.export);
         let stay: BTreeSet<_> = all.iter().map(|disk| &disk.node).collect();
         left.retain(|node| !stay.contains(node));
-        let errors = ownership::give_up(kernel, &left, key, budget);
+        let errors = ownership::give_up(kernel, &left, &keys, budget);
         if !errors.is_empty() {
             return Err(Failure::kernel("give up the disks", &errors));
         }

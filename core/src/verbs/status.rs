@@ -12,7 +12,7 @@ use crate::group::{DeviceName, Ownership};
 use crate::kernel::reservation::{Key, Reservation};
 use crate::kernel::{self, Kernel, KernelError, paths};
 use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
-use crate::ownership;
+use crate::ownership::{self, Keys};
 use crate::registry::{self, Entry, Role, Took};
 use crate::scope::{Found, Scope};
 use crate::wwn::Wwn;
@@ -171,7 +171,8 @@ pub fn status(
         registry::entries(kernel).into_iter().map(|entry| entry.group).collect();
     names.sort_unstable();
     names.dedup();
-    let groups = names.iter().map(|name| served(kernel, node, name, budget));
+    let keys = Keys::of(kernel, node).map_err(unseen)?;
+    let groups = names.iter().map(|name| served(kernel, &keys, name, budget));
     Ok(Status {
         node: node.to_owned(),
         physical_ports: physical_ports.collect(),
@@ -182,7 +183,7 @@ pub fn status(
 /// One group; nothing where its last entry has gone meanwhile.
 fn served(
     kernel: &dyn Kernel,
-    node: &str,
+    keys: &Keys,
     name: &str,
     budget: Budget,
 ) -> Result<Option<Served>, Failure> {
@@ -192,7 +193,7 @@ fn served(
     let found = survey(kernel, &scope)?;
     let ports = scope.entries.iter().map(|entry| port(kernel, entry, &found));
     let ports = ports.collect::<Result<Vec<_>, _>>().map_err(unseen)?;
-    let luns = luns(kernel, node, entry, &found, budget);
+    let luns = luns(kernel, keys, entry, &found, budget);
     let faults = faults(&ports, &luns);
     Ok(Some(Served {
         group: name.to_owned(),
@@ -228,7 +229,7 @@ fn port(kernel: &dyn Kernel, entry: &Entry, found: &Found) -> Result<Port, Kerne
 
 fn luns(
     kernel: &dyn Kernel,
-    node: &str,
+    keys: &Keys,
     entry: &Entry,
     found: &Found,
     budget: Budget,
@@ -240,7 +241,7 @@ fn luns(
         false => vec![None; nodes.len()],
     };
     let lun = |(disk, now): (&registry::EntryDisk, Option<_>)| {
-        let (owner, key) = owner(now, ownership::key_of(node));
+        let (owner, key) = owner(now, keys);
         let name = disk.node.file_name().unwrap_or_default().to_string_lossy();
         let sectors = kernel::attribute(kernel, &paths::block(&name, "size")).ok();
         let path = lio::backstore_path(entry.wwnn, disk.spec.lun);
@@ -268,7 +269,7 @@ fn luns(
 /// Whose a disk is that answered so, or was not asked; and the key that holds it.
 pub(super) fn owner(
     now: Option<Result<Reservation, KernelError>>,
-    ours: Key,
+    keys: &Keys,
 ) -> (Owner, Option<Key>) {
     let now = match now {
         None => return (Owner::NotReserved, None),
@@ -277,8 +278,8 @@ pub(super) fn owner(
     };
     let key = now.holder.map(|holder| holder.key);
     match now.keys.as_slice() {
-        _ if now.owned_by(ours) => (Owner::ThisNode, key),
-        keys if keys.iter().all(|key| *key == ours) => (Owner::Nobody, key),
+        _ if keys.own(&now) => (Owner::ThisNode, key),
+        there if there.iter().all(|key| keys.are(*key)) => (Owner::Nobody, key),
         _ => (Owner::Another, key),
     }
 }

@@ -15,10 +15,9 @@ use crate::fabric::{self, PhysicalPort};
 use crate::failure::{Failure, Kind};
 use crate::group::{Group, Ownership, PortSpec};
 use crate::kept;
-use crate::kernel::reservation::Key;
 use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op};
 use crate::lio::{self, Driver, Export};
-use crate::ownership;
+use crate::ownership::{self, Keys};
 use crate::phases::Phases;
 use crate::registry::{self, Entry};
 use crate::scope::Scope;
@@ -72,11 +71,13 @@ pub fn takeover(
         phases.end(kernel, "wait");
         here = with_a_port(kernel, scope, group, budget)?;
     }
+    let keys = Keys::of(kernel, node).map_err(unseen)?;
     let exported = here.found.export.backstores.iter().any(|b| b.enabled);
     let owned = here.owned();
     if exported || !ownership::seem_free(kernel, &owned, budget) {
         here = here.with_owners(kernel, group, budget)?;
-        not_lost(group, &here, ownership::key_of(node))?;
+        not_lost(group, &here, &keys)?;
+        ownership::nobody_elses(owned.iter().zip(&here.reservations), &keys)?;
     }
     let entry = |(port, physical): &(PortSpec, PhysicalPort)| {
         Entry::new(kernel, node, group, &owned, port, physical)
@@ -85,7 +86,7 @@ pub fn takeover(
     claim(kernel, scope, group, &entries, &owned)?;
     phases.end(kernel, "look");
     let first = budget.first(PERCENT_TO_BUILD);
-    let built = build(kernel, node, scope, group, &here, first, phases);
+    let built = build(kernel, &keys, scope, group, &here, first, phases);
     let Err(failure) = built else {
         for entry in entries {
             // For people alone: served it is.
@@ -134,22 +135,21 @@ fn claim(
 
 fn build(
     kernel: &dyn Kernel,
-    node: &str,
+    keys: &Keys,
     scope: &Scope,
     group: &Group,
     here: &Here,
     budget: Budget,
     phases: &mut Phases,
 ) -> Result<(), Failure> {
-    let key = ownership::key_of(node);
     let Steps { dark, disks: [frame, own], export, create, bound } =
-        steps(kernel, group, here, key)?;
+        steps(kernel, group, here, keys)?;
     apply(kernel, &dark, budget)?;
     expedited(kernel, scope, budget, || {
         apply(kernel, &frame, budget)?;
         let results = match group.ownership {
             Ownership::Scsi3Pr => {
-                ownership::own(kernel, &here.owned(), &own, key, budget)?
+                ownership::own(kernel, &here.owned(), &own, keys, budget)?
             }
             Ownership::None => own.run(kernel, budget),
         };
@@ -207,7 +207,7 @@ pub(super) fn steps(
     kernel: &dyn Kernel,
     group: &Group,
     here: &Here,
-    key: Key,
+    keys: &Keys,
 ) -> Result<Steps, Failure> {
     let now = &here.found.export;
     let [frame, open, target @ ..] =
@@ -219,7 +219,7 @@ pub(super) fn steps(
             // Of one that nothing is known of: as if it were free.
             Ownership::Scsi3Pr => {
                 let now = here.reservations.get(at).cloned().unwrap_or_default();
-                ownership::take(&disk.node, key, &now)
+                ownership::take(&disk.node, keys, &now)
             }
             Ownership::None => Chain::new(),
         };

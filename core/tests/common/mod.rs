@@ -15,9 +15,10 @@ use std::time::Duration;
 use understudy_core::budget::Budget;
 use understudy_core::failure::Failure;
 use understudy_core::kernel::Kernel;
+use understudy_core::kernel::reservation::Key;
 use understudy_core::kernel::sim::{Hba, Killed, San, SharedSan, SimKernel};
 use understudy_core::lio;
-use understudy_core::ownership::key_of;
+use understudy_core::ownership::Keys;
 use understudy_core::phases::Phases;
 use understudy_core::scope::Scope;
 use understudy_core::verbs::{Health, Level, health, release, reload, takeover};
@@ -148,6 +149,11 @@ pub fn initiators() -> Vec<Wwn> {
     INITIATORS.iter().map(|name| name.parse().unwrap()).collect()
 }
 
+/// The key of a node that knows no word of its cluster.
+pub fn key_of(node: &str) -> Key {
+    Keys::new(node, None).now
+}
+
 /// A node, and the agent on it.
 pub struct Node {
     pub name: &'static str,
@@ -181,6 +187,11 @@ impl Node {
                 None => self.setup.param(name),
             }
         })
+    }
+
+    /// The node's reservation keys.
+    pub fn keys(&self) -> Keys {
+        Keys::of(&self.kernel, self.name).unwrap()
     }
 
     pub fn budget(&self) -> Budget {
@@ -236,10 +247,11 @@ impl Node {
         let mut left: Vec<_> = paths.map(|path| path.display().to_string()).collect();
         left.extend(self.kernel.read("/proc/self/mounts".as_ref()).ok());
         left.retain(|line| !line.is_empty());
+        let ours = self.keys();
         let san = self.san.borrow();
         let keyed =
             san.disks.names().filter(|name| !self.is_others_disk(name)).filter(|name| {
-                san.disks.reservation(name).keys.contains(&key_of(self.name))
+                san.disks.reservation(name).keys.iter().any(|key| ours.are(*key))
             });
         left.extend(keyed.map(|name| format!("a key on {name}")));
         left
@@ -286,14 +298,15 @@ impl Node {
 
     /// Whether this node alone owns every disk of the group, and no other.
     pub fn owns_all(&self) -> bool {
-        let (disks, key) = (&self.san.borrow().disks, key_of(self.name));
+        let ours = self.keys();
+        let disks = &self.san.borrow().disks;
         disks.names().filter(|name| !self.is_others_disk(name)).all(|name| {
             let now = disks.reservation(name);
             let mut names = self.setup.disks.iter().map(|(_, its)| its);
             match names.any(|its| its == name) || self.setup.state.as_ref() == Some(name)
             {
-                true => now.owned_by(key),
-                false => !now.keys.contains(&key),
+                true => ours.own(&now),
+                false => !now.keys.iter().any(|key| ours.are(*key)),
             }
         })
     }

@@ -10,6 +10,7 @@ use corosensei::{Coroutine, CoroutineResult};
 use understudy_core::budget::Budget;
 use understudy_core::kernel::sim::{Fault, SharedSan, SimKernel};
 use understudy_core::kernel::{Instant, Kernel};
+use understudy_core::ownership::{Keys, remember_cluster};
 use understudy_core::phases::Phases;
 use understudy_core::scope::Scope;
 use understudy_core::verbs::{Health, Level, health, release, takeover};
@@ -17,6 +18,8 @@ use understudy_core::verbs::{Health, Level, health, release, takeover};
 use crate::common::Setup;
 
 pub const NAMES: [&str; 2] = ["a", "b"];
+/// The cluster's word.
+const WORD: &str = "00c1";
 /// What Pacemaker gives an action, and what the agent takes of that for itself.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
 const INNER: Duration = Duration::from_secs(18);
@@ -26,6 +29,11 @@ pub enum Action {
     Start,
     Stop,
     Monitor(Level),
+}
+
+/// Returns a node's keys, with the word and without it.
+pub fn keys(node: usize) -> Keys {
+    Keys::new(NAMES[node], u16::from_str_radix(WORD, 16).ok())
 }
 
 /// What it answered.
@@ -111,6 +119,10 @@ fn act(kernel: &dyn Kernel, node: usize, setup: &Setup, action: Action) -> Answe
     let scope = Scope::gather(kernel, &setup.name, |name| setup.param(name));
     let budget = Budget::new(kernel, INNER);
     let (name, mut phases) = (NAMES[node], Phases::since(budget.start));
+    // A node learns its cluster's word at a start, and may have started before it did.
+    if action == Action::Start && budget.start.as_millis() % 3 > 0 {
+        let _ = remember_cluster(kernel, WORD);
+    }
     let answer = match action {
         Action::Start => takeover(kernel, name, &scope, budget, &mut phases),
         Action::Stop => release(kernel, name, &scope, budget, &mut phases),

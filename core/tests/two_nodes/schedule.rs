@@ -9,11 +9,10 @@ use std::time::Duration;
 use nix::errno::Errno;
 use understudy_core::kernel::sim::{Fault, Hba, Rng, San, SharedSan};
 use understudy_core::kernel::{Cause, Instant};
-use understudy_core::ownership::key_of;
 use understudy_core::verbs::Health;
 use understudy_core::wwn::Wwn;
 
-use crate::agent::{Action, Agent, Answer, NAMES, Step, TIMEOUT};
+use crate::agent::{Action, Agent, Answer, NAMES, Step, TIMEOUT, keys};
 use crate::cluster::{GROUPS, Known, NODES, Node, Side, Want};
 use crate::common::{INITIATORS, Setup, initiators};
 use crate::tally::Tally;
@@ -546,7 +545,7 @@ impl Schedule {
                     "{name} was started on {node}, and is not there"
                 );
                 for disk in self.setups[group].all_disks().filter(|_| !self.may_lie) {
-                    let owned = san.disks.reservation(disk).owned_by(key_of(NAMES[node]));
+                    let owned = keys(node).own(&san.disks.reservation(disk));
                     assert!(owned, "{name} was started on {node} without owning {disk}");
                 }
                 if !self.may_lie {
@@ -558,11 +557,9 @@ impl Schedule {
                     self.wwpns[group].iter().find(|wwpn| san.has_port(node, **wwpn));
                 assert_eq!(left, None, "{name} was stopped on {node}");
                 for disk in self.setups[group].all_disks() {
-                    let keys = san.disks.reservation(disk).keys;
-                    assert!(
-                        !keys.contains(&key_of(NAMES[node])),
-                        "{name}: a key on {disk}"
-                    );
+                    let left = san.disks.reservation(disk).keys;
+                    let ours = left.iter().any(|key| keys(node).are(*key));
+                    assert!(!ours, "{name}: a key on {disk}");
                     assert!(!san.exports(node, disk), "{name}: {disk} is open on {node}");
                 }
             }

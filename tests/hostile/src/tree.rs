@@ -108,6 +108,7 @@ fn touched(op: &Op) -> (Option<&Path>, Option<&Path>) {
         Op::Link { at, to } => (Some(at), Some(to)),
         Op::ReadReservation(disk)
         | Op::Rescan(disk)
+        | Op::Join { disk, .. }
         | Op::Register { disk, .. }
         | Op::Unregister { disk, .. }
         | Op::Reserve { disk, .. }

@@ -16,6 +16,8 @@ struct Disk {
     /// The nexus that holds, and the type.
     holder: Option<(usize, u8)>,
     unsupported: bool,
+    /// The nexus that has reserved it the old way (SPC-2).
+    reserved: Option<usize>,
     deaf: bool,
     /// Of 512 bytes each, where it says so.
     sectors: Option<u64>,
@@ -46,6 +48,23 @@ impl Disks {
     pub fn without_reservations(&mut self, name: &str) {
         if let Some(disk) = self.0.get_mut(name) {
             disk.unsupported = true;
+        }
+    }
+
+    /// From now on a disk is reserved the old way, by SPC-2 RESERVE of a nexus.
+    pub fn reserve_the_old_way(&mut self, name: &str, nexus: usize) {
+        if let Some(disk) = self.0.get_mut(name) {
+            disk.reserved = Some(nexus);
+        }
+    }
+
+    /// Another program has registered a key by a nexus, and reserves where it is told to.
+    pub fn other_program(&mut self, name: &str, nexus: usize, key: Key, reserves: bool) {
+        if let Some(disk) = self.0.get_mut(name) {
+            disk.registered.insert(nexus, key);
+            if reserves {
+                disk.holder = Some((nexus, WRITE_EXCLUSIVE_REGISTRANTS_ONLY));
+            }
         }
     }
 
@@ -99,7 +118,8 @@ impl Disks {
     pub(super) fn perform(&mut self, nexus: usize, op: &Op) -> Answer {
         let (path, key) = match op {
             Op::ReadReservation(disk) => (disk, Key(0)),
-            Op::Register { disk, key }
+            Op::Join { disk, key }
+            | Op::Register { disk, key }
             | Op::Unregister { disk, key }
             | Op::Reserve { disk, key }
             | Op::PreemptAndAbort { disk, key, .. } => (disk, *key),
@@ -109,6 +129,11 @@ impl Disks {
         match self.0.get_mut(name.as_ref()) {
             None => (Err(Cause::Device("no such disk".into())), vec![]),
             Some(disk) if disk.unsupported => (Err(Cause::NoReservations), vec![]),
+            // LIO: target_scsi2_reservation_check.
+            Some(disk) if disk.reserved.is_some_and(|by| by != nexus) => match op {
+                Op::ReadReservation(_) => (Err(Cause::Reserved), vec![]),
+                _ => (Err(Cause::Device("reservation conflict".into())), vec![]),
+            },
             Some(disk) if disk.deaf && !matches!(op, Op::ReadReservation(_)) => {
                 (Ok(Done::Changed), vec![])
             }
@@ -131,7 +156,11 @@ impl Disk {
         if matches!(op, Op::ReadReservation(_)) {
             return (Ok(Done::Reservation(self.report())), vec![]);
         }
-        if matches!(op, Op::Register { .. }) {
+        // LIO: core_scsi3_emulate_pro_register.
+        if matches!(op, Op::Join { .. }) && self.registered.contains_key(&nexus) {
+            return conflict();
+        }
+        if matches!(op, Op::Join { .. } | Op::Register { .. }) {
             self.registered.insert(nexus, key);
             return (Ok(Done::Changed), vec![]);
         }

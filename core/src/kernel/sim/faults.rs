@@ -82,7 +82,8 @@ impl Deed {
 pub(super) fn changes_reservation(op: &Op) -> bool {
     matches!(
         op,
-        Op::Register { .. }
+        Op::Join { .. }
+            | Op::Register { .. }
             | Op::Unregister { .. }
             | Op::Reserve { .. }
             | Op::PreemptAndAbort { .. }
@@ -121,6 +122,7 @@ fn errnos(op: &Op) -> &'static [Errno] {
         }
         Op::WriteIfAny { .. } => &[EINVAL, ENODEV, ENOMEM],
         Op::ReadReservation(_)
+        | Op::Join { .. }
         | Op::Register { .. }
         | Op::Unregister { .. }
         | Op::Reserve { .. }

@@ -116,6 +116,7 @@ impl San {
                 Ok(done)
             }
             Op::ReadReservation(disk)
+            | Op::Join { disk, .. }
             | Op::Register { disk, .. }
             | Op::Unregister { disk, .. }
             | Op::Reserve { disk, .. }

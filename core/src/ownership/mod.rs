@@ -3,22 +3,18 @@
 //! path (Write Exclusive), stop everybody from reading (Exclusive Access), or have no
 //! single owner to take a disk from (All Registrants).
 
+mod keys;
+
 use std::path::{Path, PathBuf};
 
 use crate::budget::Budget;
-use crate::digest::fnv128;
 use crate::disk::Disk;
 use crate::failure::{Failure, Kind};
 use crate::group::title;
 use crate::kernel::reservation::{Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY};
 use crate::kernel::{Cause, Chain, ChainResult, Done, Kernel, KernelError, Op};
 use crate::step::Step;
-
-/// The key under which a node owns disks: "us" and 48 bits of its name.
-pub fn key_of(node: &str) -> Key {
-    let name = fnv128(&[node]) as u64 & 0xffff_ffff_ffff;
-    Key(0x7573 << 48 | name)
-}
+pub use keys::{Keys, Whose, knows_cluster, remember_cluster};
 
 /// Reads the reservation of each disk, side by side.
 pub fn read(
@@ -58,19 +54,24 @@ fn read_back(
 
 /// The operations that make a disk ours, whoever has it, and read that back: a plan,
 /// nothing is done here.
-pub fn take(disk: &Path, key: Key, now: &Reservation) -> Chain {
-    let disk = disk.to_owned();
+pub fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
+    let (disk, key) = (disk.to_owned(), keys.now);
     let preempt = |other: Key| Op::PreemptAndAbort { disk: disk.clone(), key, other };
-    // Even what is ours already: a path that came back has no registration.
-    let mut chain = vec![Op::Register { disk: disk.clone(), key }];
+    let mut chain = match now.keys.is_empty() {
+        // As far as is known: what this node should have there is not replaced unseen.
+        true => vec![Op::Join { disk: disk.clone(), key }],
+        // Even what is ours already: a path that came back has no registration.
+        false => vec![Op::Register { disk: disk.clone(), key }],
+    };
     let mut others = now.keys.clone();
-    others.retain(|other| *other != key);
+    others.retain(|other| !keys.are(*other));
     others.sort_unstable();
     others.dedup();
     match now.holder {
-        Some(holder) if holder.key == key => {
+        Some(holder) if keys.are(holder.key) => {
             if holder.kind != WRITE_EXCLUSIVE_REGISTRANTS_ONLY {
                 // Only its holder can end a reservation of another type, by leaving.
+                let key = holder.key;
                 chain.insert(0, Op::Unregister { disk: disk.clone(), key });
             }
             chain.extend(others.into_iter().map(preempt));
@@ -136,12 +137,18 @@ fn unanswered<'a>(
 /// slow or gone for the moment may well have an owner: of such a one nobody may be told to do
 /// without reservations.
 pub fn advice<'a>(errors: impl IntoIterator<Item = &'a KernelError>) -> &'static str {
-    match errors.into_iter().all(|error| error.cause == Cause::NoReservations) {
-        true => {
+    let errors: Vec<_> = errors.into_iter().collect();
+    let all = |cause| errors.iter().all(|error| error.cause == cause);
+    match () {
+        () if all(Cause::NoReservations) => {
             "If something else guarantees one owner (DRBD, say), set ownership=none; else \
              give disks with SCSI-3 reservations"
         }
-        false => {
+        () if all(Cause::Reserved) => {
+            "Find out who does it. It ends with its holder, or with a reset of the LUN: \
+             sg_reset --device"
+        }
+        () => {
             "See why the disk does not answer: its paths, its array, the kernel's log. Who \
              owns it is not known, so nothing was taken"
         }
@@ -166,20 +173,23 @@ pub fn own(
     kernel: &dyn Kernel,
     disks: &[Disk],
     step: &Step,
-    key: Key,
+    keys: &Keys,
     budget: Budget,
 ) -> Result<Vec<ChainResult>, Failure> {
     let nodes = nodes(disks);
     let mut results = step.run(kernel, budget);
     let now = read_back(kernel, &nodes, &results, budget);
+    let seen =
+        disks.iter().zip(&now).filter_map(|(d, now)| Some((d, now.as_ref().ok()?)));
+    nobody_elses(seen, keys)?;
     let answered = now.iter().all(Result::is_ok);
     let again = nodes.iter().zip(now).map(|(disk, now)| match now {
-        Ok(now) if answered && !now.owned_by(key) => take(disk, key, &now),
+        Ok(now) if answered && !keys.own(&now) => take(disk, keys, &now),
         _ => Chain::new(),
     });
     let mut taken = results.clone();
     carry_out(kernel, &again.collect::<Vec<_>>(), &mut taken, budget);
-    acquired(kernel, disks, &taken, key, budget)?;
+    acquired(kernel, disks, &taken, keys, budget)?;
     // Ours, whatever a command on the way answered: what follows is done for those too
     // whose chain such an answer has ended.
     let rest = step.chains.iter().zip(&results).map(|(chain, result)| {
@@ -189,6 +199,49 @@ pub fn own(
     let rest: Vec<Chain> = rest.collect();
     carry_out(kernel, &rest, &mut results, budget);
     Ok(results)
+}
+
+/// Refuses disks that are not for this cluster to take: held by somebody else, or with keys
+/// that keep somebody else's nodes apart.
+///
+/// # Errors
+/// Names each, and whose it is.
+pub fn nobody_elses<'a>(
+    disks: impl IntoIterator<Item = (&'a Disk, &'a Reservation)>,
+    keys: &Keys,
+) -> Result<(), Failure> {
+    let cause = |(disk, now): (&Disk, &Reservation)| {
+        let (key, whose) = somebody_elses(now, keys)?;
+        let (title, device) = (title(disk.lun), &disk.device);
+        Some(format!("{title} ({device}) has the key {key}, {}", whose.words()))
+    };
+    let causes: Vec<_> = disks.into_iter().filter_map(cause).collect();
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let (step, advice) = ("look whose the disks are", NOT_OURS.to_owned());
+    Err(Failure { kind: Kind::Node, step, causes, path: None, advice })
+}
+
+/// What can be done about a disk that somebody else has.
+pub const NOT_OURS: &str = "Keep that away from the group's disks: masking at the array, the \
+                            devices of fence_scsi, reservation_key in multipath.conf. A key \
+                            that is left of something gone: sg_persist --clear";
+
+/// Returns the key that has a disk left alone, if there is one, and whose it is. One that
+/// only stands there beside a reservation of this cluster's is in nobody's way.
+fn somebody_elses(now: &Reservation, keys: &Keys) -> Option<(Key, Whose)> {
+    let holder = now.holder.map(|holder| holder.key);
+    // Key zero stands for all registrants.
+    let is_held = |key| holder == Some(key) || holder == Some(Key(0));
+    let each = now.keys.iter().map(|key| (*key, keys.whose(*key)));
+    let mut found = each.filter(|(key, whose)| match whose {
+        Whose::Ours | Whose::Partners => false,
+        Whose::Fencing => true,
+        Whose::OtherClusters => holder.is_none() || is_held(*key),
+        Whose::Strangers => is_held(*key),
+    });
+    found.next()
 }
 
 /// Carries out those chains that are not empty, and puts what became of them in the place
@@ -221,21 +274,23 @@ fn acquired(
     kernel: &dyn Kernel,
     disks: &[Disk],
     taken: &[ChainResult],
-    key: Key,
+    keys: &Keys,
     budget: Budget,
 ) -> Result<(), Failure> {
     let after = read_back(kernel, &nodes(disks), taken, budget);
     let mut causes = Vec::new();
     for ((disk, answer), now) in disks.iter().zip(taken).zip(&after) {
         let why = match (now, &answer.failed) {
-            (Ok(now), _) if now.owned_by(key) => continue,
+            (Ok(now), _) if keys.own(now) => continue,
             (Err(error), _) | (Ok(_), Some(error)) => error.to_string(),
-            (Ok(now), None) => format!("read back, it is not ours: {}", words(now)),
+            (Ok(now), None) => {
+                format!("read back, it is not ours: {}", words(now, keys))
+            }
         };
         causes.push(format!("{} ({}): {why}", title(disk.lun), disk.device));
     }
     if causes.is_empty() {
-        log::debug!("{} disks are ours under key {key}", disks.len());
+        log::debug!("{} disks are ours under key {}", disks.len(), keys.now);
         return Ok(());
     }
     let mut errors = after.iter().filter_map(|now| now.as_ref().err()).peekable();
@@ -251,21 +306,24 @@ fn acquired(
     })
 }
 
-/// Those of some disks that carry our key; and each that cannot be asked.
+/// Those of some disks that carry a key of ours; and each that cannot be asked.
 ///
-/// A disk that knows no reservations is not ours.
+/// A disk that knows no reservations is not ours, nor is one that another node has reserved
+/// the old way: that goes only where nobody is registered.
 pub fn owned(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
-    key: Key,
+    keys: &Keys,
     budget: Budget,
 ) -> (Vec<PathBuf>, Vec<KernelError>) {
     let (mut ours, mut errors) = (Vec::new(), Vec::new());
     for (disk, now) in disks.iter().zip(read(kernel, disks, budget)) {
         match now {
-            Ok(now) if now.keys.contains(&key) => ours.push(disk.clone()),
+            Ok(now) if now.keys.iter().any(|key| keys.are(*key)) => {
+                ours.push(disk.clone());
+            }
             Ok(_) => {}
-            Err(error) if error.cause == Cause::NoReservations => {}
+            Err(error) if error.cause.excludes_keys() => {}
             Err(error) => errors.push(error),
         }
     }
@@ -282,77 +340,148 @@ pub fn leave(disk: &Path, key: Key) -> Chain {
 }
 
 /// Gives up those disks that are ours; another's key is left alone, whatever is asked. An
-/// empty answer means that our key is on none of them, as they say themselves.
+/// empty answer means that no key of ours is on any of them, as they say themselves.
 pub fn give_up(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
-    key: Key,
+    keys: &Keys,
     budget: Budget,
 ) -> Vec<KernelError> {
-    let chains: Vec<Chain> = disks.iter().map(|disk| leave(disk, key)).collect();
+    let chains: Vec<Chain> = disks.iter().map(|disk| leave(disk, keys.now)).collect();
     let left = kernel.run(&chains, budget.end);
-    given_up(kernel, disks, left, key, budget)
+    given_up(kernel, disks, left, keys, budget)
 }
 
-/// Whether our key is on none of some disks, after what [`leave`] says was done to each;
-/// see [`give_up`].
+/// Whether no key of ours is on any of some disks, after what [`leave`] says was done to
+/// each; see [`give_up`]. One that is there under another key of ours is given up now.
 pub fn given_up(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
     left: Vec<ChainResult>,
-    key: Key,
+    keys: &Keys,
     budget: Budget,
 ) -> Vec<KernelError> {
+    let mut left = left;
     let now = read_back(kernel, disks, &left, budget);
+    let other = |key: &&Key| **key != keys.now && keys.are(**key);
+    let again = disks.iter().zip(&now).map(|(disk, now)| {
+        let key = now.as_ref().ok().and_then(|now| now.keys.iter().find(other));
+        key.map_or_else(Chain::new, |key| leave(disk, *key))
+    });
+    let again: Vec<Chain> = again.collect();
+    let now = match again.iter().all(Vec::is_empty) {
+        true => now,
+        false => {
+            carry_out(kernel, &again, &mut left, budget);
+            read_back(kernel, disks, &left, budget)
+        }
+    };
     let mut errors = Vec::new();
     for ((disk, answer), now) in disks.iter().zip(left).zip(now) {
-        errors.extend(match now {
-            Ok(now) if now.keys.contains(&key) => {
+        match now {
+            Ok(now) if now.keys.iter().any(|key| keys.are(*key)) => {
                 let cause = Cause::Device("our key is still there".into());
                 let untold = || KernelError::new("unregister from", disk, cause);
-                Some(answer.failed.unwrap_or_else(untold))
+                errors.push(answer.failed.unwrap_or_else(untold));
             }
-            Ok(_) => None,
-            Err(error) if error.cause == Cause::NoReservations => None,
-            Err(error) => Some(error),
-        });
+            Ok(_) => {}
+            Err(error) if error.cause.excludes_keys() => {}
+            Err(error) => errors.push(error),
+        }
     }
     errors
 }
 
-/// Whether every disk is still ours; in words, each that is not.
+/// What a look at disks that should be ours has found, in words.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Each that is not ours.
+    pub faults: Vec<String>,
+    /// Each that is ours, and has somebody else's keys beside.
+    pub doubts: Vec<String>,
+}
+
+/// Whether every disk is still ours. Registrants that are nobody's of this cluster may write
+/// to it: they are removed. Not one that keeps somebody's nodes apart, and not another node's
+/// of this cluster: whether that one may have the disk is the cluster's to say.
 pub fn check(
     kernel: &dyn Kernel,
     disks: &[Disk],
-    key: Key,
+    keys: &Keys,
     budget: Budget,
-) -> Vec<String> {
-    let now = read(kernel, &nodes(disks), budget);
-    let each = disks.iter().zip(now).filter_map(|(disk, now)| {
-        let why = match now {
-            Ok(now) if now.owned_by(key) => return None,
+) -> Checked {
+    let mut now = read(kernel, &nodes(disks), budget);
+    let rid = |(disk, now): (&Disk, &Result<Reservation, KernelError>)| match now {
+        Ok(now) => throw_out(disk, now, keys),
+        Err(_) => Chain::new(),
+    };
+    let rid: Vec<Chain> = disks.iter().zip(&now).map(rid).collect();
+    let mut results = vec![ChainResult::default(); disks.len()];
+    carry_out(kernel, &rid, &mut results, budget);
+    for ((now, chain), result) in now.iter_mut().zip(&rid).zip(results) {
+        match result.into_last() {
+            Ok(Done::Reservation(after)) if !chain.is_empty() => *now = Ok(after),
+            _ => {}
+        }
+    }
+    let mut checked = Checked::default();
+    for (disk, now) in disks.iter().zip(now) {
+        let named = format!("{} ({})", title(disk.lun), disk.device);
+        match now {
+            Ok(now) if keys.own(&now) => {}
             // Slow is not failed.
             Err(error) if error.is_late() => {
                 log::warn!("{}: {error}", title(disk.lun));
-                return None;
             }
-            Ok(now) => words(&now),
-            Err(error) => error.to_string(),
-        };
-        Some(format!("{} ({}) is not ours: {why}", title(disk.lun), disk.device))
-    });
-    each.collect()
+            Err(error) => checked.faults.push(format!("{named} is not ours: {error}")),
+            Ok(now) => {
+                let words = words(&now, keys);
+                let fencing =
+                    |key: &Key| matches!(keys.whose(*key), Whose::Ours | Whose::Fencing);
+                match keys.hold(&now) && now.keys.iter().all(fencing) {
+                    true => checked.doubts.push(format!("{named} is {words}")),
+                    false => checked.faults.push(format!("{named} is not ours: {words}")),
+                }
+            }
+        }
+    }
+    checked
 }
 
-fn words(now: &Reservation) -> String {
-    let keys: Vec<String> = now.keys.iter().map(Key::to_string).collect();
-    let keys = if keys.is_empty() { "none".into() } else { keys.join(" ") };
+/// The operations that remove the registrants of a disk of ours that have no business there,
+/// and read that back; none where there are none.
+fn throw_out(disk: &Disk, now: &Reservation, keys: &Keys) -> Chain {
+    let Some(holder) = now.holder.filter(|_| keys.hold(now)) else { return Chain::new() };
+    let strange = |whose| matches!(whose, Whose::Strangers | Whose::OtherClusters);
+    let mut others = now.keys.clone();
+    others.retain(|key| strange(keys.whose(*key)));
+    others.sort_unstable();
+    others.dedup();
+    let mut chain = Chain::new();
+    for other in others {
+        let (named, whose) = (title(disk.lun), keys.whose(other).words());
+        log::warn!("{named} ({}): the key {other}, {whose}, is removed", disk.device);
+        let (disk, key) = (disk.node.clone(), holder.key);
+        chain.push(Op::PreemptAndAbort { disk, key, other });
+    }
+    if !chain.is_empty() {
+        chain.push(Op::ReadReservation(disk.node.clone()));
+    }
+    chain
+}
+
+fn words(now: &Reservation, keys: &Keys) -> String {
+    let key = |key: &Key| match keys.whose(*key) {
+        Whose::Ours => key.to_string(),
+        whose => format!("{key} ({})", whose.words()),
+    };
+    let all: Vec<String> = now.keys.iter().map(key).collect();
+    let all = if all.is_empty() { "none".into() } else { all.join(" ") };
     match now.holder {
         Some(holder) => {
-            let Key(key) = holder.key;
-            format!("held by {key:#018x} (type {}), keys {keys}", holder.kind)
+            format!("held by {} (type {}), keys {all}", holder.key, holder.kind)
         }
-        None => format!("held by nobody, keys {keys}"),
+        None => format!("held by nobody, keys {all}"),
     }
 }
 
@@ -361,8 +490,10 @@ mod tests {
     use super::*;
     use crate::kernel::reservation::Holder;
 
-    const OURS: Key = Key(0x10);
-    const THEIRS: Key = Key(0x20);
+    const OURS: Key = Key(0x7573 << 48 | 0x10);
+    const THEIRS: Key = Key(0x7573 << 48 | 0x20);
+    const OTHERS: Key = Key(0x7573 << 48 | 0x30);
+    const KEYS: Keys = Keys { now: OURS, before: OURS, cluster: None };
 
     #[test]
     fn a_disk_that_does_not_answer_is_no_reason_to_do_without_reservations() {
@@ -380,7 +511,7 @@ mod tests {
     fn ops(keys: &[Key], holder: Option<(Key, u8)>) -> Vec<String> {
         let holder = holder.map(|(key, kind)| Holder { key, kind });
         let now = Reservation { keys: keys.to_vec(), holder };
-        let plan = take(Path::new("/dev/d"), OURS, &now);
+        let plan = take(Path::new("/dev/d"), &KEYS, &now);
         let (last, plan) = plan.split_last().unwrap();
         assert!(matches!(last, Op::ReadReservation(_)), "{last}");
         plan.iter().map(|op| op.to_string().split(' ').next().unwrap().into()).collect()
@@ -388,7 +519,7 @@ mod tests {
 
     #[test]
     fn a_free_disk_is_reserved() {
-        assert_eq!(ops(&[], None), ["register", "reserve"]);
+        assert_eq!(ops(&[], None), ["join", "reserve"]);
     }
 
     #[test]
@@ -396,7 +527,7 @@ mod tests {
         let held = Some((THEIRS, 5));
         assert_eq!(ops(&[THEIRS, THEIRS], held), ["register", "preempt-and-abort"]);
         assert_eq!(
-            ops(&[THEIRS, Key(0x30)], held),
+            ops(&[THEIRS, OTHERS], held),
             ["register", "preempt-and-abort", "preempt-and-abort"]
         );
     }
@@ -414,12 +545,23 @@ mod tests {
     #[test]
     fn all_registrants_are_removed_at_once() {
         let all = Some((Key(0), 7));
-        assert_eq!(ops(&[THEIRS, Key(0x30)], all), ["register", "preempt-and-abort"]);
+        assert_eq!(ops(&[THEIRS, OTHERS], all), ["register", "preempt-and-abort"]);
     }
 
     #[test]
-    fn a_key_names_its_node() {
-        assert_eq!(key_of("array-a").0 >> 48, 0x7573);
-        assert_ne!(key_of("array-a"), key_of("array-b"));
+    fn what_somebody_else_has_is_left_alone() {
+        let (fencing, strange) = (Key(0x5e2a_0001), Key(0xdead_beef_0000_0001));
+        let refused = |keys: &[Key], holder: Option<Key>| {
+            let holder = holder.map(|key| Holder { key, kind: 5 });
+            let now = Reservation { keys: keys.to_vec(), holder };
+            somebody_elses(&now, &KEYS).map(|(key, _)| key)
+        };
+        assert_eq!(refused(&[THEIRS, OURS], Some(THEIRS)), None);
+        assert_eq!(refused(&[fencing], None), Some(fencing));
+        assert_eq!(refused(&[THEIRS, fencing], Some(THEIRS)), Some(fencing));
+        assert_eq!(refused(&[strange], Some(strange)), Some(strange));
+        assert_eq!(refused(&[strange], Some(Key(0))), Some(strange));
+        assert_eq!(refused(&[THEIRS, strange], Some(THEIRS)), None);
+        assert_eq!(refused(&[strange], None), None);
     }
 }

@@ -1,0 +1,189 @@
+//! Reservation keys: which are this node's, and whose the others are.
+
+use std::path::Path;
+
+use nix::errno::Errno;
+
+use crate::digest::fnv128;
+use crate::kernel::reservation::{Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY};
+use crate::kernel::{Kernel, KernelError, paths};
+
+/// How a key begins that has its node's name alone: "us", then 48 bits of the name.
+const PLAIN: u64 = 0x7573;
+/// How a key begins that has its cluster's word too: "uS", the word, 32 bits of the name.
+const OF_CLUSTER: u64 = 0x7553;
+
+/// The keys under which a node owns disks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keys {
+    /// What it registers from now on.
+    pub now: Key,
+    /// What it may have registered before it knew its cluster's word: as good.
+    pub before: Key,
+    pub(super) cluster: Option<u16>,
+}
+
+/// Whose a key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// This node's.
+    Ours,
+    /// That of another node of this cluster; or of one that knew no cluster's word.
+    Partners,
+    /// That of a node of another cluster.
+    OtherClusters,
+    /// In the form in which fence_scsi makes its keys, and people those of fence_mpath and
+    /// multipathd: no more than 32 bits.
+    Fencing,
+    /// Another program's.
+    Strangers,
+}
+
+impl Whose {
+    /// Returns the words for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Ours => "this node's",
+            Self::Partners => "another node's",
+            Self::OtherClusters => "a node's of another cluster",
+            Self::Fencing => "as fence_scsi, fence_mpath and multipathd have it",
+            Self::Strangers => "another program's",
+        }
+    }
+}
+
+impl Keys {
+    /// Returns a node's keys. The cluster's word is what [`remember_cluster`] has noted here.
+    ///
+    /// # Errors
+    /// When there is a note and it cannot be read: which keys are ours would not be known.
+    pub fn of(kernel: &dyn Kernel, node: &str) -> Result<Self, KernelError> {
+        match kernel.load(Path::new(paths::CLUSTER)) {
+            Ok(text) => Ok(Self::new(node, word(&text))),
+            Err(error) if error.is(Errno::ENOENT) => Ok(Self::new(node, None)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the keys of a node; without its cluster's word they have its name alone.
+    pub fn new(node: &str, cluster: Option<u16>) -> Self {
+        let name = fnv128(&[node]) as u64;
+        let before = Key(PLAIN << 48 | name & 0xffff_ffff_ffff);
+        let with = |word| OF_CLUSTER << 48 | u64::from(word) << 32 | name & 0xffff_ffff;
+        let now = cluster.map_or(before, |word| Key(with(word)));
+        Self { now, before, cluster }
+    }
+
+    /// Whether a key is this node's. As long as it knows no word of its cluster, as after a
+    /// boot, one of its name with any word is: it may have registered that before.
+    pub fn are(&self, key: Key) -> bool {
+        let by_name = self.cluster.is_none() && key.0 >> 48 == OF_CLUSTER;
+        let name = |key: Key| key.0 as u32;
+        key == self.now || key == self.before || by_name && name(key) == name(self.before)
+    }
+
+    /// Whether this node, and no other, is registered and holds a disk as a node does.
+    pub fn own(&self, disk: &Reservation) -> bool {
+        self.hold(disk) && disk.keys.iter().all(|key| self.are(*key))
+    }
+
+    /// Whether this node holds a disk as a node does, whoever else is registered.
+    pub fn hold(&self, disk: &Reservation) -> bool {
+        let kind = WRITE_EXCLUSIVE_REGISTRANTS_ONLY;
+        disk.holder.is_some_and(|its| its.kind == kind && self.are(its.key))
+    }
+
+    /// Returns whose a key is. A node that knows no word of its cluster takes every node's
+    /// for one of its own cluster's.
+    pub fn whose(&self, key: Key) -> Whose {
+        let cluster = (key.0 >> 32) as u16;
+        match key.0 >> 48 {
+            _ if self.are(key) => Whose::Ours,
+            PLAIN => Whose::Partners,
+            OF_CLUSTER if self.cluster.is_none_or(|word| word == cluster) => {
+                Whose::Partners
+            }
+            OF_CLUSTER => Whose::OtherClusters,
+            _ if key.0 >> 32 == 0 => Whose::Fencing,
+            _ => Whose::Strangers,
+        }
+    }
+}
+
+/// Returns a cluster's word as it is written: four hexadecimal digits.
+fn word(text: &str) -> Option<u16> {
+    let digits = text.trim();
+    let plain = digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    plain.then(|| u16::from_str_radix(digits, 16).ok()).flatten()
+}
+
+/// Whether the cluster's word is noted on this node; it is forgotten with a boot.
+pub fn knows_cluster(kernel: &dyn Kernel) -> bool {
+    kernel.load(Path::new(paths::CLUSTER)).is_ok_and(|text| word(&text).is_some())
+}
+
+/// Notes the cluster's word on this node, for the keys that it registers from now on. A text
+/// that is no word is not noted.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn remember_cluster(kernel: &dyn Kernel, text: &str) -> Result<(), KernelError> {
+    match word(text) {
+        Some(word) => kernel.store(Path::new(paths::CLUSTER), &format!("{word:04x}\n")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::reservation::Holder;
+
+    #[test]
+    fn a_key_names_its_node_and_its_cluster() {
+        let [a, b] = ["array-a", "array-b"].map(|node| Keys::new(node, Some(0x1234)));
+        assert_eq!(a.now.0 >> 32, 0x7553_1234);
+        assert_eq!(a.before.0 >> 48, 0x7573);
+        assert!(a.now != b.now && a.before != b.before);
+        let other = Keys::new("array-a", Some(0x1235));
+        assert_ne!(a.now, other.now);
+        let plain = Keys::new("array-a", None);
+        assert_eq!((plain.now, plain.before), (a.before, a.before));
+        for (key, whose) in [
+            (a.now, Whose::Ours),
+            (a.before, Whose::Ours),
+            (b.now, Whose::Partners),
+            (b.before, Whose::Partners),
+            (other.now, Whose::OtherClusters),
+            (Key(0x5e2a_0001), Whose::Fencing),
+            (Key(0x5e2a_0001_0000_0000), Whose::Strangers),
+        ] {
+            assert_eq!(a.whose(key), whose, "{key}");
+        }
+        // A boot has it forget the word that it had registered with.
+        assert_eq!(plain.whose(other.now), Whose::Ours);
+        assert_eq!(plain.whose(b.now), Whose::Partners);
+    }
+
+    #[test]
+    fn a_disk_is_owned_under_either_key() {
+        let keys = Keys::new("array-a", Some(1));
+        let held = |by, keys: &[Key], kind| Reservation {
+            keys: keys.to_vec(),
+            holder: Some(Holder { key: by, kind }),
+        };
+        let (now, before, other) = (keys.now, keys.before, Key(9));
+        assert!(keys.own(&held(now, &[now, before], 5)));
+        assert!(keys.own(&held(before, &[before], 5)));
+        assert!(!keys.own(&held(now, &[now, other], 5)));
+        assert!(keys.hold(&held(now, &[now, other], 5)));
+        assert!(!keys.hold(&held(now, &[now], 1)));
+        assert!(!keys.hold(&held(other, &[now, other], 5)));
+    }
+
+    #[test]
+    fn a_word_is_four_digits() {
+        assert_eq!(["00ff\n", "0", "wxyz", "12345", ""].map(word)[0], Some(0xff));
+        assert!(["0", "wxyz", "12345", "", "+123"].map(word).iter().all(Option::is_none));
+    }
+}
