@@ -63,7 +63,9 @@ pub const VPORT: &[Param] = &[
                (/dev/disk/by-id/..., /dev/mapper/..., /dev/drbd/by-res/...). The LUN \
                number is part of what an initiator remembers: it never changes by itself. \
                Disks come and go while the group is served; of one that goes, let the \
-               initiators let go first.",
+               initiators let go first. A number keeps its disk: one that is to have another \
+               disk goes first, and comes back with it in a second change; see \
+               understudy(8), accept.",
     },
     Param {
         name: "initiators",

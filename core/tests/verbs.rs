@@ -12,6 +12,7 @@ use understudy_core::failure::Kind;
 use understudy_core::kernel::sim::{Deed, Fault, Nft, SimKernel};
 use understudy_core::kernel::{Cause, Kernel, Op};
 use understudy_core::ownership::{give_up, read};
+use understudy_core::numbers;
 use understudy_core::registry;
 use understudy_core::step::Step;
 use understudy_core::verbs::check::{self, Finding, Verdict};
@@ -418,6 +419,52 @@ fn a_reload_that_lacks_a_disk_changes_nothing() {
         assert_eq!(a.kernel.below("/sys"), tree, "{spoil}");
         assert!(a.owns_all(), "{spoil}");
     }
+}
+
+/// What an initiator has sent to a number, and sends again, is meant for its disk.
+#[test]
+fn a_number_keeps_its_disk_through_a_reload() {
+    let (mut a, b) = pair();
+    a.start().unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    let_go(&a);
+    let before = a.setup.clone();
+    let tree = a.kernel.below("/sys");
+    let with = |change: &dyn Fn(&mut Setup)| {
+        let mut setup = before.clone();
+        change(&mut setup);
+        setup
+    };
+    let swapped = with(&|s| s.disks = vec![(0, "sdb".into()), (1, "sda".into())]);
+    let closed = with(&|s| s.disks = vec![(0, "sda".into()), (1, "sdc".into())]);
+    let exchanged = with(&|s| {
+        s.disks[1].1 = "sdx".into();
+        s.disks.push((9, "sdy".into()));
+        s.initiators.push("21:00:00:24:ff:00:00:03".into());
+    });
+    for wrong in [swapped, closed, exchanged] {
+        let failure = a.reload(&wrong).unwrap_err();
+        assert_eq!(failure.step, numbers::KEEP);
+        assert!(failure.to_string().contains("in a second change"), "{failure}");
+        assert_eq!(a.kernel.below("/sys"), tree);
+        for level in [Level::Port, Level::Owner, Level::Disk] {
+            let Health::Degraded(why) = a.health(level) else {
+                panic!("{:?}", a.health(level))
+            };
+            assert!(why[0].contains("and configured as"), "{why:?}");
+        }
+        assert_eq!(b.health(Level::Disk), Health::NotRunning);
+    }
+    // Out, then in.
+    let mut change = before.clone();
+    let (number, _) = change.disks.remove(1);
+    a.reload(&change).unwrap();
+    change.disks.push((number, "sdx".into()));
+    a.reload(&change).unwrap();
+    assert_eq!(a.health(Level::Disk), Health::Running);
+    assert!(a.owns_all());
+    a.stop().unwrap();
+    assert_eq!(a.leavings(), [""; 0]);
 }
 
 /// Each node has a size of its own in mind: the one that serves, and the next.

@@ -1,6 +1,7 @@
 //! What is told to the cluster and asked of it, by Pacemaker's own commands.
 
 mod configured;
+mod numbers;
 mod rules;
 mod view;
 mod word;
@@ -17,6 +18,7 @@ use understudy_core::kernel::RealKernel;
 use understudy_core::wwn::Wwn;
 
 pub use configured::Configured;
+pub use numbers::{numbers_of, remember_numbers};
 pub use rules::Rule;
 pub use view::{Member, Resource, View};
 pub use word::learn as learn_word;

@@ -9,6 +9,7 @@ use understudy_core::failure::Failure;
 use understudy_core::group::{Group, LinkLoss, PortSpec};
 use understudy_core::identity::{Difference, Identity};
 use understudy_core::kernel::{Kernel, RealKernel};
+use understudy_core::numbers::{Numbers, OUT_THEN_IN};
 use understudy_core::params::quoted;
 use understudy_core::verbs::check as look;
 use understudy_core::verbs::check::{Finding, Verdict};
@@ -65,6 +66,8 @@ fn findings(
             findings.extend(guard(kernel, group, on));
         }
         findings.extend(alone(&cluster::shared(kernel, group)?));
+        findings
+            .extend(cluster::numbers_of(id).and_then(|its| moved(kernel, group, &its)));
         findings.extend(times(&configured.timeouts, group.disks.len()));
         let degraded = group.link_loss == LinkLoss::Degraded;
         let told = view.node(node).and_then(|node| node.ports_online);
@@ -172,6 +175,15 @@ fn fencing(view: &View) -> Option<Finding> {
     }
     let advice = "Configure it and try it: without it two nodes may write one disk";
     Some(Finding::bad("fencing", "it is off", advice))
+}
+
+/// Returns the finding that LUN numbers have other disks than initiators know, if they have.
+fn moved(kernel: &dyn Kernel, group: &Group, before: &Numbers) -> Option<Finding> {
+    let moved = Numbers::of(kernel, group).moved_since(before);
+    let all: Vec<_> = moved.iter().map(u16::to_string).collect();
+    let found = format!("another disk than before is behind LUN {}", all.join(", "));
+    let advice = format!("{OUT_THEN_IN}; or see understudy accept {}", group.name);
+    (!moved.is_empty()).then(|| Finding::bad("LUN numbers", found, &advice))
 }
 
 /// Returns the finding that a fence device may want the disks for itself.

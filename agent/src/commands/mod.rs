@@ -1,6 +1,7 @@
 //! What people call by hand, one file each; and the table of it, from which the help, the
 //! manual page and the shells' completions are made.
 
+mod accept;
 mod check;
 mod configure;
 mod line;
@@ -124,6 +125,18 @@ pub const COMMANDS: &[Command] = &[
         long: "The same as takeover, to the node that the group's parameter home names.",
         root: true,
         run: takeover::giveback,
+    },
+    Command {
+        name: "accept",
+        words: &["GROUP"],
+        options: &[flag("--yes", "", "take the new disks for right")],
+        short: "let LUN numbers have other disks than before",
+        long: "A group is not started where a LUN number has another disk than initiators \
+               know behind it: what they send there would be written to the wrong disk. This \
+               prints such numbers and, with --yes, has the cluster take the new disks for \
+               right and try the start again. See first that no initiator uses them.",
+        root: true,
+        run: accept::accept,
     },
     Command {
         name: "configure",

@@ -1,6 +1,7 @@
 //! The actions of `ocf:understudy:vport`, one file each.
 
 mod monitor;
+mod numbers;
 mod reload;
 mod start;
 mod stop;

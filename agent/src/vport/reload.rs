@@ -1,10 +1,23 @@
 //! reload-agent: parameters that are reloadable have changed in the CIB, and no other.
 
+use understudy_core::numbers::KEEP;
 use understudy_core::verbs::reload as change;
 
 use super::Call;
-use crate::exit::Outcome;
+use super::numbers::Change;
+use crate::exit::{Code, Outcome};
 
 pub fn reload(call: &Call) -> Outcome {
-    Outcome::of(call.change(change, "changed"))
+    match call.change(change, "changed") {
+        // Nothing has changed, and what is served is well. After any other answer than this
+        // Pacemaker would stop the group.
+        Err(failure) if failure.step == KEEP => {
+            Outcome { code: Code::Degraded, reason: Some(failure.to_string()) }
+        }
+        answer => {
+            let numbers = answer.is_ok().then(|| Change::of(call)).flatten();
+            numbers.iter().for_each(|numbers| numbers.remember(&call.scope.name));
+            Outcome::of(answer)
+        }
+    }
 }

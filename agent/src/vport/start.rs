@@ -4,15 +4,22 @@ use understudy_core::failure::{Failure, Kind};
 use understudy_core::verbs::takeover;
 
 use super::Call;
+use super::numbers::Change;
 use crate::cluster;
 use crate::exit::Outcome;
 
 pub fn start(call: &Call) -> Outcome {
-    let answer = not_cloned(call.environment.is_cloned).and_then(|()| {
-        cluster::learn_word(&call.kernel);
-        call.change(takeover, "taken over")
-    });
-    Outcome::of(answer)
+    Outcome::of(serve(call))
+}
+
+fn serve(call: &Call) -> Result<(), Failure> {
+    not_cloned(call.environment.is_cloned)?;
+    let (group, numbers) = (&call.scope.name, Change::of(call));
+    numbers.iter().try_for_each(|numbers| numbers.allow(group))?;
+    cluster::learn_word(&call.kernel);
+    call.change(takeover, "taken over")?;
+    numbers.iter().for_each(|numbers| numbers.remember(group));
+    Ok(())
 }
 
 /// Refuses an instance of a clone. It is this node that cannot serve it: one that serves the

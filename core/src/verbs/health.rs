@@ -1,5 +1,6 @@
 //! Health: what the kernel says, before what the configuration says.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric::{self, VirtualPort};
 use crate::group::{DiskSpec, Group, LinkLoss, Ownership, PortSpec, title};
-use crate::kernel::{Chain, Kernel, Op};
+use crate::kernel::{Chain, Kernel, KernelError, Op};
 use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
+use crate::numbers;
 use crate::ownership::{self, Checked, Keys};
 use crate::scope::{Found, Scope};
 
@@ -37,7 +39,8 @@ pub enum Health {
     /// It is served, wholly.
     Running,
     /// It is served, but for ports whose physical port has lost its link, and that is to
-    /// be no failure; or with somebody else's keys on a disk.
+    /// be no failure; or with somebody else's keys on a disk; or its configuration puts
+    /// another disk behind a number, which a reload has refused.
     Degraded(Vec<String>),
     /// Nothing of it is here.
     NotRunning,
@@ -69,7 +72,13 @@ pub fn health(
             )]);
         }
     };
+    let (group, refused) = match in_force(kernel, scope, group, &found) {
+        Ok(found) => found,
+        Err(error) => return Health::Failed(vec![error.to_string()]),
+    };
+    let group = group.as_ref();
     let (mut faults, mut lost) = ports(kernel, group, &found, budget);
+    lost.extend(refused);
     faults.extend(exports(group, &found));
     faults.extend(turned_away(kernel, group, level));
     faults.extend(unkept(group, &found));
@@ -91,6 +100,37 @@ pub fn health(
         (true, false) => Health::Degraded(lost),
         (false, _) => Health::Failed(faults.into_iter().chain(lost).collect()),
     }
+}
+
+/// Returns a group as it is in force, and what of its configuration is not: where a reload
+/// has refused to put another disk behind a number, nothing of it is. Only a disk that has
+/// another name than the database knows can be such a one.
+fn in_force<'a>(
+    kernel: &dyn Kernel,
+    scope: &Scope,
+    group: &'a Group,
+    found: &Found,
+) -> Result<(Cow<'a, Group>, Vec<String>), KernelError> {
+    let known = scope.entries.iter().flat_map(|entry| &entry.disks);
+    let renamed = known.filter(|its| {
+        let spec = &its.spec;
+        group.disks.iter().any(|d| d.lun == spec.lun && d.device != spec.device)
+    });
+    if renamed.count() == 0 {
+        return Ok((Cow::Borrowed(group), Vec::new()));
+    }
+    let export = scope.survey(kernel)?.export;
+    let disks = disk::find_any(kernel, &group.disks);
+    let misplaced = numbers::misplaced(group, &disks, &export);
+    if misplaced.is_empty() {
+        return Ok((Cow::Borrowed(group), misplaced));
+    }
+    let mut before = group.clone();
+    let disks = scope.entries.first().map(|entry| &entry.disks);
+    before.disks = disks.into_iter().flatten().map(|disk| disk.spec.clone()).collect();
+    let acls = || found.export.trees.iter().flat_map(|tree| &tree.acls);
+    before.initiators.retain(|name| acls().any(|acl| acl.initiator() == Some(*name)));
+    Ok((Cow::Owned(before), misplaced))
 }
 
 /// What is wrong with the ports; and, where that is to be no failure, those that have only

@@ -14,6 +14,7 @@ use crate::group::{Group, Ownership};
 use crate::kernel::reservation::Reservation;
 use crate::kernel::{Chain, Kernel};
 use crate::lio::{self, Obsolete};
+use crate::numbers;
 use crate::ownership::{self, Keys};
 use crate::phases::Phases;
 use crate::registry::{self, Entry};
@@ -31,7 +32,7 @@ use super::{look, unseen};
 ///
 /// # Errors
 /// Names the step and the cause. A disk that is missing or that cannot be owned changes
-/// nothing; what fails later stays as far as it came, and a stop leaves nothing of it.
+/// nothing, and so does one that is to have another's number ([`numbers::KEEP`]); what fails later stays as far as it came, and a stop leaves nothing of it.
 pub fn reload(
     kernel: &dyn Kernel,
     node: &str,
@@ -44,6 +45,7 @@ pub fn reload(
     let all: Vec<Disk> = disks.iter().chain(&state).cloned().collect();
     scope.claims.allow(kernel, group, &all)?;
     let found = look(kernel, scope)?;
+    numbers_kept(group, &disks, &found)?;
     let driver = driver(kernel, group, &found, &[])?;
     let entries = entries(kernel, node, group, &all, scope, &found)?;
     let obsolete = Obsolete::of(group, &disks, &found.export);
@@ -95,6 +97,17 @@ pub fn reload(
     })?;
     phases.end(kernel, "export");
     entries.iter().try_for_each(|entry| registry::record(kernel, entry))
+}
+
+/// Refuses to put another disk behind a number under which initiators know one: what they
+/// have sent, and send again, would be written to the other.
+fn numbers_kept(group: &Group, disks: &[Disk], found: &Found) -> Result<(), Failure> {
+    let causes = numbers::misplaced(group, disks, &found.export);
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let (step, advice) = (numbers::KEEP, numbers::OUT_THEN_IN.to_owned());
+    Err(Failure { kind: Kind::Configuration, step, causes, path: None, advice })
 }
 
 /// Whether a disk is exported already, under the number that it is to have.

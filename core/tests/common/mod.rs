@@ -92,16 +92,14 @@ impl Setup {
         Self { beside: Some(Box::new(another)), ..self }
     }
 
-    /// The same group after a change: its first LUN is gone, its last number leads to
-    /// another disk, a LUN has come; an initiator is gone, and another has come.
+    /// The same group after a change: its first and last LUNs are gone, and two have come;
+    /// an initiator is gone, and another has come.
     pub fn changed(&self) -> Self {
         let [other, new] = SPARE.map(str::to_owned);
         let mut changed = self.clone();
-        if let Some((_, disk)) = changed.disks.last_mut() {
-            *disk = other;
-        }
         changed.disks.remove(0);
-        changed.disks.push((60, new));
+        changed.disks.pop();
+        changed.disks.extend([(61, other), (60, new)]);
         changed.initiators.remove(0);
         changed.initiators.push("21:00:00:24:ff:00:00:03".into());
         changed

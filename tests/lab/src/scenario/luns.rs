@@ -47,7 +47,7 @@ pub fn run(world: &World) -> Result<Seen> {
 }
 
 /// The initiator lets go of LUNs, before they go.
-fn forget(luns: &[Lun]) -> String {
+pub(super) fn forget(luns: &[Lun]) -> String {
     let one = |lun: &Lun| format!("echo 1 > /sys/block/{}/device/delete\n", lun.device);
     luns.iter().map(one).collect()
 }

@@ -19,6 +19,7 @@ mod package;
 mod physical_port;
 mod power_cut;
 mod readme;
+mod renumbered;
 mod reservations;
 mod same_name;
 mod stop_cannot_drain;
@@ -76,7 +77,7 @@ pub struct Seen {
 const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 26] = [
+pub const SCENARIOS: [Scenario; 27] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -87,6 +88,7 @@ pub const SCENARIOS: [Scenario; 26] = [
     first("commanded-takeover", commanded::run),
     first("twenty-moves", moves::twenty),
     first("luns-added-and-removed", luns::run),
+    first("luns-renumbered", renumbered::run),
     first("initiator-added", initiator::run),
     first("disk-grown", grown::run),
     first("giveback-policy", giveback::run),

@@ -1,0 +1,63 @@
+//! `understudy accept`: a person's word that LUN numbers may have other disks than before.
+
+use std::io::Write;
+
+use understudy_core::failure::{Failure, Kind};
+use understudy_core::group::Group;
+use understudy_core::kernel::RealKernel;
+use understudy_core::numbers::{KEEP, Numbers};
+
+use super::complain;
+use super::line::Line;
+use crate::cluster;
+use crate::exit::Code;
+
+/// Prints which numbers have another disk than initiators know, and with `--yes` has the
+/// cluster remember the new ones.
+pub fn accept(kernel: &RealKernel, _: &str, line: &Line) -> Code {
+    match changes(kernel, line) {
+        Ok(text) => {
+            // Whoever reads may have gone.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            Code::Success
+        }
+        Err(failure) => complain(&failure.to_string(), Code::Failed),
+    }
+}
+
+fn changes(kernel: &RealKernel, line: &Line) -> Result<String, Failure> {
+    let id = cluster::view()?.group(line.word())?.id.clone();
+    let scope = cluster::configured(&id)?.scope(kernel);
+    let group = match &scope.group {
+        Ok(group) => group,
+        Err(error) => {
+            return Err(Failure::new(Kind::Configuration, "read the parameters", error));
+        }
+    };
+    let numbers = Numbers::of(kernel, group);
+    let Some(before) = cluster::numbers_of(&id) else {
+        return Ok(format!(
+            "{id}: the cluster remembers nothing; nothing is in the way\n"
+        ));
+    };
+    let moved = numbers.moved_since(&before);
+    if moved.is_empty() {
+        return Ok(format!("{id}: every LUN number has the disk that it had\n"));
+    }
+    let mut text: String = moved.iter().map(|lun| row(group, *lun)).collect();
+    if !line.has("--yes") {
+        text += "Initiators that know these numbers would write to other disks. Nothing is \
+                 changed;\n--yes takes the new disks for right.\n";
+        return Ok(text);
+    }
+    cluster::remember_numbers(&id, &numbers)?;
+    // So that a start that was refused is tried again.
+    cluster::ask(KEEP, "crm_resource", &["--cleanup", "--resource", &id])?;
+    Ok(text + "Accepted; the cluster tries to start the group again.\n")
+}
+
+fn row(group: &Group, lun: u16) -> String {
+    let disk = group.disks.iter().find(|disk| disk.lun == lun);
+    let device = disk.map_or_else(String::new, |disk| disk.device.to_string());
+    format!("LUN {lun:<5} gets another disk: {device}\n")
+}

@@ -1,0 +1,49 @@
+//! LUN numbers keep their disks, on whichever node the group starts: the cluster remembers
+//! which disk initiators know behind each number.
+
+use understudy_core::failure::{Failure, Kind};
+use understudy_core::numbers::{KEEP, Numbers};
+
+use super::Call;
+use crate::cluster;
+
+/// A group's numbers, as they were and as they are configured.
+pub struct Change {
+    before: Option<Numbers>,
+    now: Numbers,
+}
+
+impl Change {
+    /// Asks the cluster; nothing where the configuration cannot be read.
+    pub fn of(call: &Call) -> Option<Self> {
+        let group = call.scope.group.as_ref().ok()?;
+        let before = cluster::numbers_of(&call.scope.name);
+        Some(Self { before, now: Numbers::of(&call.kernel, group) })
+    }
+
+    /// Refuses to put another disk behind a number than initiators know there.
+    pub fn allow(&self, group: &str) -> Result<(), Failure> {
+        let before = self.before.iter();
+        let moved: Vec<_> = before.flat_map(|its| self.now.moved_since(its)).collect();
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let moved: Vec<_> = moved.iter().map(u16::to_string).collect();
+        let cause = format!("another disk is behind LUN {}", moved.join(", "));
+        Err(Failure::new(Kind::Configuration, KEEP, cause).advise(format!(
+            "What initiators send to that number is meant for the disk that it had. If it \
+             is meant so, and no initiator uses it: understudy accept {group}"
+        )))
+    }
+
+    /// Has the cluster remember the numbers, where they have changed. The group is served all
+    /// the same where that fails.
+    pub fn remember(&self, group: &str) {
+        if self.before.as_ref() == Some(&self.now) {
+            return;
+        }
+        if let Err(failure) = cluster::remember_numbers(group, &self.now) {
+            log::warn!("{failure}; the next start cannot compare");
+        }
+    }
+}
