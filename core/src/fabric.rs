@@ -350,13 +350,16 @@ pub fn choose(
         unfit.push("this node has no Fibre Channel port".into());
     }
     fit.into_iter().max_by_key(|physical| physical.vports_free).ok_or_else(|| {
-        let wanted = match port.fabric {
-            Some(fabric) => format!("port {} in fabric {fabric}", port.wwpn),
-            None => format!("port {}", port.wwpn),
+        let wanted = match port.fabrics.as_slice() {
+            [] => format!("port {}", port.wwpn),
+            _ => format!("port {} in fabric {}", port.wwpn, port.fabrics_in_words()),
         };
         let cause = format!("none will do for {wanted}: {}", unfit.join(", "));
         Failure::new(Kind::Node, CHOOSE, cause)
-            .advise("Check the cabling, the switch port and the fabric's name in ports")
+            .advise(
+                "Check the cabling, the switch port and the fabric's name in ports; where the \
+                 nodes' edge switches have different names: WWPN@NAME|NAME",
+            )
     })
 }
 
@@ -371,9 +374,12 @@ pub fn unreadable(error: KernelError) -> Failure {
 /// # Errors
 /// When a physical port cannot be read.
 pub fn is_lost(kernel: &dyn Kernel, port: &PortSpec) -> Result<bool, KernelError> {
-    let Some(fabric) = port.fabric else { return Ok(false) };
+    if port.fabrics.is_empty() {
+        return Ok(false);
+    }
     let in_it = |p: &PhysicalPort| {
-        p.state == "Online" && p.fabric == Some(fabric) || p.wwpn == port.wwpn
+        let named = p.fabric.is_some_and(|fabric| port.goes_to(fabric));
+        p.state == "Online" && named || p.wwpn == port.wwpn
     };
     Ok(!physical_ports(kernel)?.iter().any(in_it))
 }
@@ -395,7 +401,7 @@ fn why_unfit(
     let Some(fabric) = physical.fabric else {
         return Some("is in no fabric with virtual ports".to_owned());
     };
-    if port.fabric.is_some_and(|wanted| wanted != fabric) {
+    if !port.goes_to(fabric) {
         return Some(format!("is in fabric {fabric}"));
     }
     let full = needs_room && physical.vports_free == 0;

@@ -11,12 +11,26 @@ use crate::params::{self, VPORT, quoted};
 use crate::wwn::Wwn;
 
 /// One virtual port of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortSpec {
     /// The port name that initiators know.
     pub wwpn: Wwn,
-    /// The fabric that it must appear in; any fabric where `None`.
-    pub fabric: Option<Wwn>,
+    /// The fabric that it must appear in, by any of its names: a port knows its fabric by
+    /// the switch next to it. Any fabric where there are none.
+    pub fabrics: Vec<Wwn>,
+}
+
+impl PortSpec {
+    /// Whether the port may appear in a fabric.
+    pub fn goes_to(&self, fabric: Wwn) -> bool {
+        self.fabrics.is_empty() || self.fabrics.contains(&fabric)
+    }
+
+    /// Returns the names of its fabric, for people: `A or B`.
+    pub fn fabrics_in_words(&self) -> String {
+        let names: Vec<_> = self.fabrics.iter().map(Wwn::to_string).collect();
+        names.join(" or ")
+    }
 }
 
 /// One disk of a group.
@@ -372,11 +386,13 @@ fn once<T: Ord + fmt::Display>(
 }
 
 fn parse_port(word: &str) -> Result<PortSpec, Fault> {
-    let (wwpn, fabric) = match word.split_once('@') {
-        Some((wwpn, fabric)) => (wwpn, Some(fabric.parse()?)),
-        None => (word, None),
+    let (wwpn, fabrics) = match word.split_once('@') {
+        Some((wwpn, fabrics)) => {
+            (wwpn, fabrics.split('|').map(str::parse).collect::<Result<_, _>>()?)
+        }
+        None => (word, Vec::new()),
     };
-    Ok(PortSpec { wwpn: wwpn.parse()?, fabric })
+    Ok(PortSpec { wwpn: wwpn.parse()?, fabrics })
 }
 
 fn parse_disk(word: &str) -> Result<DiskSpec, Fault> {
@@ -429,7 +445,7 @@ mod tests {
     fn a_whole_group_is_read() {
         let group = Group::parse("g", good).unwrap();
         assert_eq!(group.ports.len(), 1);
-        assert!(group.ports[0].fabric.is_some());
+        assert_eq!(group.ports[0].fabrics.len(), 1);
         assert_eq!(group.disks.iter().map(|d| d.lun).collect::<Vec<_>>(), [0, 7]);
         assert_eq!(group.initiators.len(), 2);
         assert_eq!(group.ownership, Ownership::Scsi3Pr);

@@ -49,7 +49,9 @@ pub const VPORT: &[Param] = &[
         short: "port names (WWPN) of the group",
         long: "The World Wide Port Names of the group's virtual ports, separated by \
                spaces. WWPN@FABRIC-WWN names the fabric too: then only a physical port \
-               that is logged in to that fabric will do. Give one port for each fabric.",
+               that is logged in to that fabric will do. Nodes behind different edge \
+               switches know one fabric by different names: WWPN@NAME|NAME is either. Give \
+               one port for each fabric.",
     },
     Param {
         name: "disks",

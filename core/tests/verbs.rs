@@ -330,6 +330,19 @@ fn a_fabric_without_npiv_is_named_and_undone() {
     assert_eq!(a.leavings(), [""; 0]);
 }
 
+/// Nodes behind two edge switches know one fabric by two names.
+#[test]
+fn a_fabric_may_have_either_of_two_names() {
+    const EDGE: &str = "20:01:00:25:b5:00:00:0a@10:00:00:05:aa:00:00:02";
+    let (a, _) = common::pair(&Setup::new(2, 1));
+    let refused = a.start_with(&[("ports", EDGE)]).unwrap_err().to_string();
+    assert!(refused.contains("WWPN@NAME|NAME"), "{refused}");
+    let either = format!("{EDGE}|10:00:00:00:00:00:00:01");
+    a.start_with(&[("ports", &either)]).unwrap();
+    a.stop_with(&[("ports", &either)]).unwrap();
+    assert_eq!(a.leavings(), [""; 0]);
+}
+
 #[test]
 fn a_port_that_is_logged_in_elsewhere_is_refused() {
     let (a, _) = pair();

@@ -108,13 +108,16 @@ pub(super) fn observe(
                     .advise("Delete it, or correct wwnn"));
             }
             Some(vport) if vport.is_own() && !found.serves(port.wwpn) => {
-                absent
-                    .push((*port, fabric::choose(kernel, port, &drivers, Some(vport))?));
+                let physical = fabric::choose(kernel, port, &drivers, Some(vport))?;
+                absent.push((port.clone(), physical));
             }
             Some(_) if !found.is_kept(port.wwpn) => {}
             None if found.is_bound(port.wwpn) => return Err(widowed(&found, port)),
-            None if left_out(kernel, group, port)? => lost.push(*port),
-            _ => absent.push((*port, fabric::choose(kernel, port, &drivers, vport)?)),
+            None if left_out(kernel, group, port)? => lost.push(port.clone()),
+            _ => {
+                let physical = fabric::choose(kernel, port, &drivers, vport)?;
+                absent.push((port.clone(), physical));
+            }
         }
     }
     let own = absent.iter().filter(|(port, physical)| port.wwpn == physical.wwpn);

@@ -188,15 +188,19 @@ fn primitive(item: &Item, initiators: &[String]) -> Result<(Group, Primitive), S
     };
     let group = Group::parse(name, value).map_err(|error| format!("{name}: {error}"))?;
     let parameters = VPORT.iter().filter_map(|p| Some((p.name, value(p.name)?)));
-    let fabrics: BTreeSet<_> = group.ports.iter().filter_map(|p| p.fabric).collect();
-    let mut attributes: Vec<_> = fabrics.into_iter().map(cluster::ports_in).collect();
-    if attributes.is_empty() {
-        attributes.push(cluster::PORTS.into());
+    // Each port's fabric by its names: any of them is that fabric.
+    let named =
+        group.ports.iter().map(|port| &port.fabrics).filter(|its| !its.is_empty());
+    let fabrics: BTreeSet<BTreeSet<_>> =
+        named.map(|its| its.iter().copied().collect()).collect();
+    let counted = |its: BTreeSet<_>| its.into_iter().map(cluster::ports_in).collect();
+    let mut online: Vec<Vec<String>> = fabrics.into_iter().map(counted).collect();
+    if online.is_empty() {
+        online.push(vec![cluster::PORTS.into()]);
     }
-    let online = match item.fabrics {
-        Fabrics::Each => attributes.into_iter().map(|one| vec![one]).collect(),
-        Fabrics::Any => vec![attributes],
-    };
+    if item.fabrics == Fabrics::Any {
+        online = vec![online.concat()];
+    }
     let primitive = Primitive {
         id: name.clone(),
         parameters: parameters.collect(),
@@ -273,6 +277,15 @@ pub mod tests {
         assert!(b.parameters.contains(&("initiators", "20:00:52:54:00:75:03:01".into())));
         assert_eq!((a.priority, b.priority), (11, 10));
         assert!(a.parameters.contains(&("link_loss", "degraded".into())));
+    }
+
+    #[test]
+    fn a_fabric_of_two_names_is_one_fabric() {
+        let names = ["10:00:00:05:aa:00:00:01", "10:00:00:05:aa:00:00:02"];
+        let attributes = names.map(|name| cluster::ports_in(name.parse().unwrap()));
+        let text = PAIR.replacen("0a\"]", &format!("0a@{}\"]", names.join("|")), 1);
+        assert_ne!(text, PAIR);
+        assert_eq!(read(&text).unwrap().groups[0].online, [attributes]);
     }
 
     #[test]
