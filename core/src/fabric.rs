@@ -35,6 +35,14 @@ pub struct PhysicalPort {
     pub driver: String,
 }
 
+impl PhysicalPort {
+    /// Whether the port is in a state that passes by itself: dark, without its link, or on
+    /// the way to its login (`fc_get_host_port_state`).
+    pub fn may_come(&self) -> bool {
+        [DARK, "Linkdown", "Offline"].contains(&self.state.as_str())
+    }
+}
+
 /// A virtual port; or a physical one, where a group has its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VirtualPort {
@@ -76,7 +84,8 @@ impl VirtualPort {
 /// The step in which a physical port is chosen.
 pub const CHOOSE: &str = "choose a physical port";
 
-/// States that a virtual port does not leave by itself.
+/// States that a virtual port does not leave by itself, where its physical port is online
+/// and some time has passed: in a moment of the link each of them shows.
 const HOPELESS: [(&str, &str); 5] = [
     ("No Fabric Support", "Turn NPIV on at the switch port"),
     ("No Fabric Resources", "The switch port's limit of NPIV logins is reached"),

@@ -11,8 +11,8 @@ use understudy_core::fabric;
 use understudy_core::failure::Kind;
 use understudy_core::kernel::sim::{Deed, Fault, Nft, SimKernel};
 use understudy_core::kernel::{Cause, Kernel, Op};
-use understudy_core::ownership::{give_up, read};
 use understudy_core::numbers;
+use understudy_core::ownership::{give_up, read};
 use understudy_core::registry;
 use understudy_core::step::Step;
 use understudy_core::verbs::check::{self, Finding, Verdict};
@@ -330,6 +330,36 @@ fn a_fabric_without_npiv_is_named_and_undone() {
     assert_eq!(a.leavings(), [""; 0]);
 }
 
+/// The link comes up after the node has booted, as its partner's group is to start there.
+#[test]
+fn a_port_on_its_way_is_waited_for() {
+    for state in ["Linkdown", "Offline"] {
+        let (a, _) = pair();
+        let (host, other) = ("/sys/class/fc_host/host2", SimKernel::enter(&a.san, 0));
+        let set = |state: &str| other.set(&format!("{host}/port_state"), state);
+        set(state);
+        let begun = a.kernel.now();
+        let pause = |time: Duration| {
+            let to = a.kernel.now() + time;
+            if to > begun + Duration::from_secs(6) {
+                set("Online");
+            }
+            a.san.borrow_mut().advance(to);
+        };
+        let kernel = SimKernel::enter(&a.san, 0).paused_by(&pause);
+        let scope = a.scope_with(&[]);
+        takeover(&kernel, a.name, &scope, a.budget(), &mut a.phases()).unwrap();
+        assert_eq!(a.health(Level::Disk), Health::Running);
+        set(state);
+        a.stop().unwrap();
+        // One that does not come costs no more than the half of the time.
+        let begun = a.kernel.now();
+        let refused = a.start().unwrap_err();
+        assert_eq!(refused.step, fabric::CHOOSE);
+        assert!(a.kernel.now() - begun < Duration::from_secs(10));
+    }
+}
+
 /// Nodes behind two edge switches know one fabric by two names.
 #[test]
 fn a_fabric_may_have_either_of_two_names() {
@@ -536,7 +566,8 @@ fn a_start_beside_a_living_node_takes_nothing() {
     for lost in [false, true] {
         let (a, b) = pair();
         a.start().unwrap();
-        let disks: Vec<_> = a.setup.all_disks().map(|name| Path::new("/dev").join(name)).collect();
+        let disks: Vec<_> =
+            a.setup.all_disks().map(|name| Path::new("/dev").join(name)).collect();
         if lost {
             assert_eq!(give_up(&a.kernel, &disks, &a.keys(), a.budget()), []);
         }

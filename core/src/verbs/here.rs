@@ -37,8 +37,9 @@ pub(super) struct Here {
     pub lost: Vec<PortSpec>,
 }
 
-/// Observes; and where no physical port will do and one is dark, waits for it to be turned
-/// on by the group whose names it has: after a failure both come to this node at once.
+/// Observes; and where no physical port will do, waits for one whose state passes: that is
+/// dark until the group whose names it has turns it on, as after a failure, when both come to
+/// this node at once; or whose link comes up or login goes on, as after a boot.
 pub(super) fn with_a_port(
     kernel: &dyn Kernel,
     scope: &Scope,
@@ -51,7 +52,8 @@ pub(super) fn with_a_port(
             Err(failure)
                 if failure.step == fabric::CHOOSE
                     && !patience.is_over(kernel)
-                    && fabric::dark_ports(kernel).is_ok_and(|dark| dark > 0) => {}
+                    && fabric::physical_ports(kernel)
+                        .is_ok_and(|ports| ports.iter().any(PhysicalPort::may_come)) => {}
             answer => return answer,
         }
         kernel.sleep(LOOK_AGAIN);

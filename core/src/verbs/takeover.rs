@@ -11,7 +11,7 @@ use super::{release, unseen};
 use crate::budget::Budget;
 use crate::claims::Claims;
 use crate::disk::{self, Disk};
-use crate::fabric::{self, PhysicalPort};
+use crate::fabric::{self, PhysicalPort, VirtualPort};
 use crate::failure::{Failure, Kind};
 use crate::group::{Group, Ownership, PortSpec};
 use crate::kept;
@@ -31,6 +31,8 @@ const PERCENT_TO_BUILD: u32 = 75;
 const PERCENT_TO_WAIT: u32 = 65;
 /// Between two looks at a state that the kernel announces by no event.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// After how long a port is believed that it will not log in.
+const BELIEVED: Duration = Duration::from_secs(5);
 /// The step in which another node is looked for that serves.
 const LOOK: &str = "look for the port";
 
@@ -383,8 +385,11 @@ fn elsewhere(
     Ok(None)
 }
 
+/// Waits until a port is logged in. A state that means that it will not be is believed when
+/// it has lasted, for as long as the physical port is online.
 fn active(kernel: &dyn Kernel, port: &PortSpec, budget: Budget) -> Result<(), Failure> {
     let step = "wait for the virtual port";
+    let mut hopeless_since = None;
     loop {
         let ports =
             fabric::virtual_ports(kernel).map_err(|e| Failure::kernel(step, &[e]))?;
@@ -398,7 +403,15 @@ fn active(kernel: &dyn Kernel, port: &PortSpec, budget: Budget) -> Result<(), Fa
             return Ok(());
         }
         let wwpn = port.wwpn;
-        if let Some(advice) = fabric::hopeless(state) {
+        let online = |vport: &VirtualPort| {
+            fabric::is_online(kernel, &vport.parent).unwrap_or(false)
+        };
+        let hopeless =
+            fabric::hopeless(state).filter(|_| vport.as_ref().is_some_and(online));
+        let since = hopeless.map(|_| *hopeless_since.get_or_insert(kernel.now()));
+        hopeless_since = since;
+        let lasts = since.is_some_and(|since| kernel.now() >= since + BELIEVED);
+        if let Some(advice) = hopeless.filter(|_| lasts) {
             let cause = format!("{wwpn} is in state '{state}'");
             return Err(Failure::new(Kind::Node, step, cause).advise(advice));
         }
