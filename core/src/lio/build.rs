@@ -12,7 +12,7 @@ use super::observe::{Export, Lun, tpg};
 use super::{ALUA_ACTIVE_OPTIMIZED, ALUA_STATE, Driver, hba};
 
 /// The name of our links; LIO does not care.
-pub(super) const LINK: &str = "backstore";
+pub const LINK: &str = "backstore";
 
 /// A portal group's attribute.
 pub(super) const ENABLE: &str = "enable";

@@ -17,12 +17,12 @@ use crate::kernel::{Kernel, paths};
 use crate::wwn::Wwn;
 
 pub use build::{
-    backstore_path, build, enable, frame, luns, mapped_luns, set_alua, targets,
+    LINK, backstore_path, build, enable, frame, luns, mapped_luns, set_alua, targets,
 };
 pub use observe::{Acl, Backstore, Export, Lun, Tree, alua, glance, observe, survey};
 pub use obsolete::Obsolete;
 pub use qla2xxx::{QLA2XXX, Qla2xxx};
-pub use remove::{close, quiesce, remove_hbas, remove_ports, resume};
+pub use remove::{close, quiesce, remove_hbas, remove_ports, remove_strays, resume};
 pub use tcm_fc::{TCM_FC, TcmFc};
 
 /// What differs between LIO's Fibre Channel drivers.

@@ -91,6 +91,19 @@ impl Export {
         luns.filter_map(|lun| Some(lun.link.as_ref()?.1.as_path())).collect()
     }
 
+    /// Returns the backstores to which a LUN leads and that are in no directory of the
+    /// group's: somebody else has made them, under the names of the group's ports.
+    pub fn strays(&self) -> BTreeSet<&Path> {
+        let core = paths::lio_core();
+        let is_stray = |path: &&Path| {
+            let dir = path.parent();
+            paths::is_below(path, paths::TARGET)
+                && dir.and_then(Path::parent) == Some(core.as_path())
+                && !self.hbas.iter().any(|hba| Some(hba.as_path()) == dir)
+        };
+        self.linked().into_iter().filter(is_stray).collect()
+    }
+
     /// The backstore in a directory.
     pub fn backstore(&self, path: &Path) -> Option<&Backstore> {
         let found = self.backstores.binary_search_by(|b| b.path.as_path().cmp(path));

@@ -37,6 +37,16 @@ pub fn remove_ports(export: &Export) -> [(&'static str, Vec<Chain>); 3] {
     ]
 }
 
+/// The step that removes backstores that somebody else has made for the group's ports, each
+/// with its directory, once no LUN leads there.
+pub fn remove_strays(export: &Export) -> (&'static str, Vec<Chain>) {
+    let strays = export.strays().into_iter().map(|stray| {
+        let dir = stray.parent().into_iter().map(|dir| Op::RemoveDir(dir.to_owned()));
+        [Op::RemoveDir(stray.to_owned())].into_iter().chain(dir).collect()
+    });
+    ("remove backstores of others", strays.collect())
+}
+
 /// The step that removes the backstores' directory, once they are gone.
 pub fn remove_hbas(export: &Export) -> (&'static str, Vec<Chain>) {
     let hbas = export.hbas.iter().map(|hba| vec![Op::RemoveDir(hba.clone())]);

@@ -61,7 +61,8 @@ pub fn health(
         Ok(found) => found,
         Err(error) => return Health::Failed(vec![error.to_string()]),
     };
-    if found.is_empty() {
+    // Where it counted as running here it would be stopped on the node that serves it.
+    if found.is_empty() || scope.is_of_others(&found) {
         return Health::NotRunning;
     }
     let group = match &scope.group {

@@ -25,7 +25,7 @@ use super::bars::Bars;
 use super::drain::{drain, wait_until};
 use super::expedited::expedited;
 use super::guests::guests;
-use super::{look, unseen};
+use super::{look, told, unseen};
 
 /// How long a port without its link may take to log out; one with it takes a fraction of
 /// a second. Where the link was lost under load tcm_fc is wedged, the logout never ends,
@@ -72,6 +72,11 @@ pub fn release(
         };
         let ports = lio::remove_ports(&found.export).into_iter();
         ports.for_each(|(title, chains)| step(title, chains));
+        // Nobody is served through them, so one that stays fails no stop.
+        let (title, strays) = lio::remove_strays(&found.export);
+        if let Err(errors) = Step::new(title, strays).apply(kernel, budget) {
+            log::warn!("{title}: {}", told(&errors));
+        }
         phases.end(kernel, "remove");
         let (closed, given_up) = disown(kernel, &found, disks, &keys, budget);
         let (title, hbas) = lio::remove_hbas(&found.export);

@@ -73,6 +73,11 @@ pub fn takeover(
         phases.end(kernel, "wait");
         here = with_a_port(kernel, scope, group, budget)?;
     }
+    if scope.is_of_others(&here.found) {
+        log::warn!("targets with names of {} are here: they are removed", group.name);
+        release(kernel, node, scope, budget.first(PERCENT_TO_BUILD), phases)?;
+        here = with_a_port(kernel, scope, group, budget)?;
+    }
     let keys = Keys::of(kernel, node).map_err(unseen)?;
     let exported = here.found.export.backstores.iter().any(|b| b.enabled);
     let owned = here.owned();
