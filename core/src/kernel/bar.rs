@@ -48,8 +48,14 @@ pub fn set(link: &str, wwpn: Wwn, fcid: u32, op: &Op) -> Result<Done, KernelErro
 
 /// Takes away what is left of it; one that is not there is well taken away.
 pub fn lift(wwpn: Wwn, op: &Op) -> Result<Done, KernelError> {
+    nft(&lifted(wwpn), op)
+}
+
+/// Returns the script that leaves no table of a port. It makes the table first: to delete one
+/// that somebody's `flush ruleset` has taken along would be an error.
+fn lifted(wwpn: Wwn) -> String {
     let table = table(wwpn);
-    nft(&format!("table netdev {table}\ndelete table netdev {table}"), op)
+    format!("table netdev {table}\ndelete table netdev {table}")
 }
 
 /// One for each port, so that two groups' bars do not touch each other.
@@ -109,5 +115,12 @@ mod tests {
     #[test]
     fn a_command_to_the_address_matches_and_nothing_else() {
         assert_eq!(command_to(0x0a_bb_cc), 0x060a_bbcc);
+    }
+
+    #[test]
+    fn a_table_that_was_flushed_is_no_error() {
+        let script = lifted("20:01:00:25:b5:00:00:0a".parse().unwrap());
+        let made = script.find("table netdev understudy_200100").unwrap();
+        assert!(made < script.find("delete table netdev understudy_200100").unwrap());
     }
 }
