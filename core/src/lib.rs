@@ -14,6 +14,7 @@ pub mod kept;
 pub mod kernel;
 pub mod lio;
 pub mod moves;
+pub mod neighbours;
 pub mod numbers;
 pub mod ownership;
 pub mod params;

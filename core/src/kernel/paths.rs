@@ -43,6 +43,11 @@ pub const MOUNTS: &str = "/proc/self/mounts";
 pub const KEPT: &str = "/run/understudy/kept";
 /// Who has turned it on, and what it was before.
 pub const EXPEDITED: &str = "/run/understudy/expedited";
+/// Where targetcli saves LIO's configuration: in Debian, and elsewhere.
+pub const SAVED: [&str; 2] =
+    ["/etc/rtslib-fb-target/saveconfig.json", "/etc/target/saveconfig.json"];
+/// What was saved there, without what is a group's: a file that targetctl is given.
+pub const SAVED_OTHERS: &str = "/run/understudy/saveconfig.json";
 /// Device nodes.
 pub const DEV: &str = "/dev";
 /// Pass-through to remote ports, by the kernel's names for them.
@@ -138,6 +143,19 @@ pub fn lio_fabric(fabric: &str) -> PathBuf {
 /// A target port's directory under its fabric.
 pub fn lio_port(fabric: &str, wwpn: Wwn) -> PathBuf {
     lio_fabric(fabric).join(wwpn.to_string())
+}
+
+/// The link by which a unit is on: started with the system.
+pub fn unit_wanted(unit: &str) -> PathBuf {
+    Path::new("/etc/systemd/system/multi-user.target.wants").join(unit)
+}
+
+/// What the package puts beside a unit of others; then the files that would replace it, the
+/// administrator's.
+pub fn unit_drop_ins(unit: &str) -> [PathBuf; 3] {
+    ["/usr/lib", "/etc", "/run"].map(|root| {
+        PathBuf::from(format!("{root}/systemd/system/{unit}.d/understudy.conf"))
+    })
 }
 
 /// The database entry of a port.

@@ -10,6 +10,7 @@ use crate::group::{Group, Ownership, PortSpec, STATE, title};
 use crate::kept;
 use crate::kernel::{self, Chain, Kernel, Op, paths};
 use crate::lio::{self, Driver};
+use crate::neighbours::{self, Saved};
 use crate::ownership::{self, Keys};
 use crate::scope::{Found, Scope};
 
@@ -111,6 +112,31 @@ pub fn check(
     findings.extend(state(kernel, group, &disks, budget));
     if group.ownership == Ownership::Scsi3Pr {
         findings.extend(reservations(kernel, node, &disks, budget));
+    }
+    findings.extend(changed_by_others(kernel, group, &disks));
+    findings
+}
+
+/// Returns a finding for each way in which targetcli's service would change the group's
+/// targets or take its disks.
+fn changed_by_others(kernel: &dyn Kernel, group: &Group, disks: &[Disk]) -> Vec<Finding> {
+    let what = "neighbours";
+    let unguarded = neighbours::unguarded(kernel);
+    let mut findings = Vec::new();
+    if !unguarded.is_empty() {
+        let found = format!("{} would clear this group's LUNs", unguarded.join(" and "));
+        let advice = "Turn it off (systemctl disable), or have the package's own \
+                      understudy.conf beside it in force again: neighbours.md";
+        findings.push(Finding::doubtful(what, found, advice));
+    }
+    if let Some(saved) = Saved::read(kernel) {
+        let has = saved.has(kernel, group, disks, !unguarded.is_empty());
+        if !has.is_empty() {
+            let found = format!("{} has {}", saved.file.display(), has.join(", "));
+            let advice = "A boot would make that again, beside the group: while no group \
+                          is here, delete it in targetcli and save";
+            findings.push(Finding::doubtful(what, found, advice));
+        }
     }
     findings
 }

@@ -12,5 +12,5 @@ mod tree;
 
 pub use frames::frames;
 pub use names::names;
-pub use node::{database, environment, sysfs};
+pub use node::{database, environment, saved, sysfs};
 pub use scsi::scsi;

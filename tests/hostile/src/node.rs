@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use understudy_core::budget::Budget;
 use understudy_core::kernel::Kernel;
+use understudy_core::neighbours::Saved;
 use understudy_core::phases::Phases;
 use understudy_core::registry;
 use understudy_core::scope::Scope;
@@ -46,6 +47,18 @@ pub fn database(data: &[u8]) {
         _ => assert!(aside.is_err() && stored.is_ok()),
     }
     verbs(&kernel, GROUP);
+}
+
+/// What targetcli has saved: what is left for it to restore has nothing of a group.
+pub fn saved(data: &[u8]) {
+    let read = |text: &str| {
+        let line = text.replace('\n', " ");
+        Saved::read(&TreeKernel::new(&format!("/etc/target/saveconfig.json={line}")))
+    };
+    let others = read(&String::from_utf8_lossy(data)).and_then(|s| s.without_groups());
+    if let Some(others) = others {
+        assert_eq!(read(&others).and_then(|saved| saved.without_groups()), None);
+    }
 }
 
 /// Everything that an action does; each answer is a line that a person can read.

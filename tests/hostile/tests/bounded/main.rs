@@ -37,6 +37,11 @@ fn names() {
 }
 
 #[test]
+fn saved() {
+    bear("saved", understudy_hostile::saved);
+}
+
+#[test]
 fn scsi() {
     bear("scsi", understudy_hostile::scsi);
 }
