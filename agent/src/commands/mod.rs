@@ -10,6 +10,7 @@ mod plan;
 mod status;
 mod table;
 mod takeover;
+mod targetctl;
 mod tied;
 
 use std::io::{IsTerminal, Write};
@@ -160,6 +161,19 @@ pub const COMMANDS: &[Command] = &[
                which is off by default.",
         root: true,
         run: metrics::metrics,
+    },
+    Command {
+        name: "targetctl",
+        words: &["restore|clear"],
+        options: &[],
+        short: "targetctl, but never of what a group has",
+        long: "What targetcli's service runs in place of targetctl, by a file that the \
+               package puts beside its unit. While this node serves a group nothing is done: \
+               targetctl would clear the group's LUNs with everything else. Else targetctl is \
+               run, and told to restore what was saved without what was made for a group. \
+               neighbours.md in /usr/share/doc/understudy says more.",
+        root: true,
+        run: targetctl::targetctl,
     },
 ];
 
