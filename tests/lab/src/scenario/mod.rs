@@ -15,6 +15,7 @@ mod identity;
 mod initiator;
 mod luns;
 mod moves;
+mod neighbours;
 mod package;
 mod physical_port;
 mod power_cut;
@@ -77,7 +78,7 @@ pub struct Seen {
 const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 27] = [
+pub const SCENARIOS: [Scenario; 29] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -95,6 +96,8 @@ pub const SCENARIOS: [Scenario; 27] = [
     first("zoned-fabric", zoned::run),
     first("package-upgrade", package::upgrade),
     first("package-remove", package::remove),
+    first("neighbour-restarts", neighbours::restarts),
+    second("reboot-while-serving", neighbours::reboots),
     first("both-links-cut", fabric_link::both),
     first("reservations-survive", reservations::run),
     first("power-cut", power_cut::run),
@@ -111,6 +114,11 @@ pub const SCENARIOS: [Scenario; 27] = [
 /// A scenario of the first rank.
 const fn first(name: &'static str, run: fn(&World) -> Result<Seen>) -> Scenario {
     Scenario { name, rank: Rank::First, aside: false, run }
+}
+
+/// A scenario of the second rank.
+const fn second(name: &'static str, run: fn(&World) -> Result<Seen>) -> Scenario {
+    Scenario { rank: Rank::Second, ..first(name, run) }
 }
 
 /// A scenario of the first rank that is played beside the next one.

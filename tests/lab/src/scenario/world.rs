@@ -25,7 +25,7 @@ use crate::{progress, speed, supervise};
 /// boot their fence agent slowly.
 pub const TAKEOVER: Duration = Duration::from_secs(120);
 /// How long a node may take to come back after it was fenced.
-const COME_BACK: Duration = Duration::from_secs(420);
+pub const COME_BACK: Duration = Duration::from_secs(420);
 /// The watch's own patience (`dampen` of fcport), and more than two of its monitors.
 const KNOWN: Duration = Duration::from_secs(25);
 /// How long a command to the cluster may take.
