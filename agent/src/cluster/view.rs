@@ -82,7 +82,10 @@ impl View {
             match tag.name().as_ref() {
                 b"cluster_options" => {
                     view.maintenance = is(&tag, "maintenance-mode");
-                    view.fencing = is(&tag, "stonith-enabled");
+                    // Pacemaker 3.0.2 prints both names (cluster_options_xml in its
+                    // lib/pengine/pe_output.c), older ones the second alone.
+                    view.fencing =
+                        is(&tag, "fencing-enabled") || is(&tag, "stonith-enabled");
                 }
                 b"resource" => {
                     view.resources.push(resource(&tag));
@@ -218,6 +221,19 @@ mod tests {
         </node_attributes>
         <node_history><node name="array-a"><resource_history id="group-a"/></node>
         </node_history></pacemaker-result>"#;
+
+    #[test]
+    fn fencing_is_known_by_its_old_name_and_its_new_one() {
+        let fencing = |options: &str| {
+            let options = format!("<cluster_options {options}/>");
+            View::parse(&options).unwrap().fencing
+        };
+        assert!(fencing("stonith-enabled='true'"));
+        assert!(fencing("fencing-enabled='true'"));
+        assert!(fencing("fencing-enabled='true' stonith-enabled='true'"));
+        assert!(!fencing("fencing-enabled='false'"));
+        assert!(!fencing("maintenance-mode='true'"));
+    }
 
     #[test]
     fn nodes_and_resources_are_told_apart() {
