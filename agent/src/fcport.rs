@@ -9,11 +9,10 @@ use understudy_core::failure::{Failure, Kind};
 use understudy_core::group::is_same_node;
 use understudy_core::kernel::RealKernel;
 use understudy_core::params::{self, FCPORT, quoted};
-use understudy_core::scope::Scope;
 use understudy_core::verbs::{Health, Level, check_node, health, keep_out};
 use understudy_core::watch::{self, Online};
 
-use crate::cluster::{self, COULD, LACKS, MAY_COME};
+use crate::cluster::{self, COULD, Configuration, Configured, LACKS, MAY_COME};
 use crate::environment::Environment;
 use crate::exit::{Code, Outcome};
 
@@ -84,8 +83,8 @@ fn tell_ready(environment: &Environment) -> Result<(), Failure> {
     if patience.is_none() && !watch::note_look_if_due(&kernel, instance, SELDOM)? {
         return Ok(());
     }
-    let groups = match cluster::groups() {
-        Ok(groups) => groups,
+    let configuration = match Configuration::read(node) {
+        Ok(configuration) => configuration,
         // Then a takeover from another node goes without.
         Err(failure) if patience.is_none() => {
             log::warn!("{failure}");
@@ -93,9 +92,10 @@ fn tell_ready(environment: &Environment) -> Result<(), Failure> {
         }
         Err(failure) => return Err(failure),
     };
+    let groups: Vec<_> = configuration.groups().collect();
     let could = groups.iter().map(|group| {
         let budget = Budget::new(&kernel, environment.inner_timeout());
-        (group.id.clone(), could_serve(&kernel, node, &group.scope(&kernel), budget))
+        (group.id.clone(), could_serve(&kernel, node, group, budget))
     });
     let steady = watch::could_serve_for(&kernel, instance, could.collect())?;
     groups.iter().try_for_each(|group| {
@@ -112,11 +112,24 @@ fn tell_ready(environment: &Environment) -> Result<(), Failure> {
     })
 }
 
-/// Whether this node serves a group well, or has all that it needs.
-fn could_serve(kernel: &RealKernel, node: &str, scope: &Scope, budget: Budget) -> bool {
-    match health(kernel, node, scope, Level::Port, budget) {
+/// Whether this node serves a group well, or has all that it needs. A node on which the
+/// group's parameters are not known lacks them.
+fn could_serve(
+    kernel: &RealKernel,
+    node: &str,
+    group: &Configured,
+    budget: Budget,
+) -> bool {
+    let scope = match group.scope(kernel) {
+        Ok(scope) => scope,
+        Err(failure) => {
+            log::warn!("{failure}");
+            return false;
+        }
+    };
+    match health(kernel, node, &scope, Level::Port, budget) {
         Health::Running => true,
-        Health::NotRunning => check_node(kernel, scope, budget).is_ok(),
+        Health::NotRunning => check_node(kernel, &scope, budget).is_ok(),
         _ => false,
     }
 }

@@ -1,25 +1,27 @@
 //! What is told to the cluster and asked of it, by Pacemaker's own commands.
 
+mod configuration;
 mod configured;
 mod numbers;
+mod resolved;
 mod rules;
+mod times;
 mod view;
 mod word;
 
 use std::fmt::Display;
-use std::io::ErrorKind;
-use std::process::{Command, Stdio};
+use std::io::{ErrorKind, Write};
+use std::process::{Command, Output, Stdio};
 
 use quick_xml::escape::escape;
-use understudy_core::claims;
 use understudy_core::failure::{Failure, Kind};
-use understudy_core::group::Group;
-use understudy_core::kernel::RealKernel;
 use understudy_core::wwn::Wwn;
 
+pub use configuration::Configuration;
 pub use configured::Configured;
 pub use numbers::{numbers_of, remember_numbers};
 pub use rules::Rule;
+pub use times::{DEFAULT, Timeout};
 pub use view::{Member, Resource, View};
 pub use word::learn as learn_word;
 
@@ -58,19 +60,48 @@ pub fn ask(
     program: &str,
     arguments: &[&str],
 ) -> Result<String, Failure> {
-    let output =
-        Command::new(program).args(arguments).stdin(Stdio::null()).output().map_err(
-            |error| {
-                let failure =
-                    Failure::new(Kind::Node, step, format!("run {program}: {error}"));
-                match error.kind() {
-                    ErrorKind::NotFound => {
-                        failure.advise("Install Pacemaker's command line tools")
-                    }
-                    _ => failure,
-                }
-            },
-        )?;
+    let mut command = Command::new(program);
+    let output = command.args(arguments).stdin(Stdio::null()).output();
+    answer(step, program, output)
+}
+
+/// Runs one of them with a text as its input; gives back what it printed.
+///
+/// # Errors
+/// See [`ask`].
+fn ask_with(
+    step: &'static str,
+    program: &str,
+    arguments: &[&str],
+    input: &str,
+) -> Result<String, Failure> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped());
+    let started = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let output = started.and_then(|mut child| {
+        // A program that stops reading says with its exit code what is wrong.
+        if let Some(mut stdin) = child.stdin.take() {
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        child.wait_with_output()
+    });
+    answer(step, program, output)
+}
+
+fn answer(
+    step: &'static str,
+    program: &str,
+    output: std::io::Result<Output>,
+) -> Result<String, Failure> {
+    let output = output.map_err(|error| {
+        let failure = Failure::new(Kind::Node, step, format!("run {program}: {error}"));
+        match error.kind() {
+            ErrorKind::NotFound => {
+                failure.advise("Install Pacemaker's command line tools")
+            }
+            _ => failure,
+        }
+    })?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
@@ -190,59 +221,6 @@ pub fn view() -> Result<View, Failure> {
     View::parse(&text).map_err(|error| Failure::new(Kind::Failed, step, error))
 }
 
-/// A resource as it is configured; `id` is one that the cluster has named.
-///
-/// # Errors
-/// See [`ask`].
-pub fn configured(id: &str) -> Result<Configured, Failure> {
-    let all = primitives(&["--xpath", &format!("//primitive[@id='{id}']")])?;
-    Ok(all.into_iter().next().unwrap_or_default())
-}
-
-/// Every takeover group as it is configured.
-///
-/// # Errors
-/// See [`ask`].
-pub fn groups() -> Result<Vec<Configured>, Failure> {
-    let mut all = primitives(&["--scope", "resources"])?;
-    all.retain(|resource| resource.agent == GROUP);
-    Ok(all)
-}
-
-/// The fence agents that keep nodes apart by keys on disks.
-const BY_KEYS: [&str; 2] = ["stonith::fence_scsi", "stonith::fence_mpath"];
-
-/// Returns the cluster's fence devices that keep nodes apart by keys on disks.
-///
-/// # Errors
-/// See [`ask`].
-pub fn fences_by_keys() -> Result<Vec<String>, Failure> {
-    let mut all = primitives(&["--scope", "resources"])?;
-    all.retain(|resource| BY_KEYS.contains(&resource.agent.as_str()));
-    Ok(all.into_iter().map(|resource| resource.id).collect())
-}
-
-/// Returns what other groups of the cluster have of this one's names and disks, in words,
-/// wherever they run. One whose parameters cannot be read has none.
-///
-/// # Errors
-/// See [`ask`].
-pub fn shared(kernel: &RealKernel, group: &Group) -> Result<Vec<String>, Failure> {
-    let others = groups()?.into_iter().filter(|other| other.id != group.name);
-    let of = |other: Configured| {
-        let theirs = other.scope(kernel).group.ok()?;
-        let shared = claims::shared(kernel, group, &theirs).into_iter();
-        Some(shared.map(move |what| format!("{what} is {}'s too", other.id)))
-    };
-    Ok(others.filter_map(of).flatten().collect())
-}
-
-fn primitives(which: &[&str]) -> Result<Vec<Configured>, Failure> {
-    let step = "read the configuration";
-    let text = ask(step, "cibadmin", &[&["--query"], which].concat())?;
-    Configured::parse(&text).map_err(|error| Failure::new(Kind::Failed, step, error))
-}
-
 /// Commands a move, by a rule of our own: `crm_resource --move` takes away a ban on its
 /// target and the rule of a move by other hands. It ends by itself, should nobody live to
 /// take it away.
@@ -277,14 +255,4 @@ pub fn rule_of_move(resource: &str) -> String {
 pub fn forget_move(resource: &str) -> Result<(), Failure> {
     let rule = format!("//rsc_location[@id='{}']", rule_of_move(resource));
     ask("end the move's rule", "cibadmin", &["--delete", "--xpath", &rule]).map(drop)
-}
-
-/// Where a resource may run and where not, as far as rules name nodes.
-///
-/// # Errors
-/// See [`ask`].
-pub fn rules_of(resource: &str) -> Result<Vec<Rule>, Failure> {
-    let step = "read the rules";
-    let text = ask(step, "cibadmin", &["--query", "--scope", "constraints"])?;
-    Rule::parse(&text, resource).map_err(|error| Failure::new(Kind::Failed, step, error))
 }

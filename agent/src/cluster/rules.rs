@@ -1,4 +1,4 @@
-//! Location rules as `cibadmin --query --scope constraints` prints them (Pacemaker's
+//! Location rules as `cibadmin --query` prints them (Pacemaker's
 //! xml/constraints-*.rng), as far as each speaks of one resource and one node by name.
 
 use quick_xml::Reader;

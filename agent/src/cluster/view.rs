@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 use understudy_core::failure::{Failure, Kind};
@@ -184,6 +185,16 @@ pub fn value(tag: &BytesStart, name: &str) -> Option<String> {
     let attribute = tag.try_get_attribute(name).ok()??;
     let value = attribute.normalized_value(XmlVersion::Implicit1_0).ok()?;
     Some(value.into_owned())
+}
+
+/// Every attribute, as it was meant.
+pub fn values(tag: &BytesStart) -> BTreeMap<String, String> {
+    let value = |attribute: Attribute| {
+        let name = String::from_utf8_lossy(attribute.key.as_ref()).into_owned();
+        let value = attribute.normalized_value(XmlVersion::Implicit1_0).ok()?;
+        Some((name, value.into_owned()))
+    };
+    tag.attributes().flatten().filter_map(value).collect()
 }
 
 fn is(tag: &BytesStart, name: &str) -> bool {

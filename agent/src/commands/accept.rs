@@ -9,13 +9,13 @@ use understudy_core::numbers::{KEEP, Numbers};
 
 use super::complain;
 use super::line::Line;
-use crate::cluster;
+use crate::cluster::{self, Configuration};
 use crate::exit::Code;
 
 /// Prints which numbers have another disk than initiators know, and with `--yes` has the
 /// cluster remember the new ones.
-pub fn accept(kernel: &RealKernel, _: &str, line: &Line) -> Code {
-    match changes(kernel, line) {
+pub fn accept(kernel: &RealKernel, node: &str, line: &Line) -> Code {
+    match changes(kernel, node, line) {
         Ok(text) => {
             // Whoever reads may have gone.
             let _ = std::io::stdout().write_all(text.as_bytes());
@@ -25,9 +25,9 @@ pub fn accept(kernel: &RealKernel, _: &str, line: &Line) -> Code {
     }
 }
 
-fn changes(kernel: &RealKernel, line: &Line) -> Result<String, Failure> {
+fn changes(kernel: &RealKernel, node: &str, line: &Line) -> Result<String, Failure> {
     let id = cluster::view()?.group(line.word())?.id.clone();
-    let scope = cluster::configured(&id)?.scope(kernel);
+    let scope = Configuration::read(node)?.group(&id)?.scope(kernel)?;
     let group = match &scope.group {
         Ok(group) => group,
         Err(error) => {

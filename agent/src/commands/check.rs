@@ -1,6 +1,5 @@
 //! `understudy check`: would a takeover succeed here, now?
 
-use std::collections::BTreeMap;
 use std::io::Write;
 
 use understudy_core::budget::Budget;
@@ -18,15 +17,13 @@ use super::configure::operations;
 use super::line::Line;
 use super::table::{GREEN, RED, YELLOW, painted, wrapped};
 use super::{TIME, complain, json, paint};
-use crate::cluster::{self, View};
+use crate::cluster::{self, Configuration, DEFAULT, Timeout, View};
 use crate::exit::Code;
 
 /// What `configure` gives is generous: so many times what an operation needs.
 const GENEROUS: u64 = 3;
 /// A stop with so many times of it may outlast an initiator's patience.
 const TOO_LONG: u64 = 2;
-/// What Pacemaker gives an operation that has no time of its own, in seconds.
-const DEFAULT: u64 = 20;
 
 /// Prints every finding. The code is 0 where a takeover would succeed.
 pub fn check(kernel: &RealKernel, node: &str, line: &Line) -> Code {
@@ -52,11 +49,12 @@ fn findings(
 ) -> Result<Vec<Finding>, Failure> {
     let view = cluster::view()?;
     let id = &view.group(resource)?.id;
-    let configured = cluster::configured(id)?;
-    let scope = configured.scope(kernel);
+    let configuration = Configuration::read(node)?;
+    let configured = configuration.group(id)?;
+    let scope = configured.scope(kernel)?;
     let mut findings = look::check(kernel, node, &scope, Budget::new(kernel, TIME));
     findings.extend(fencing(&view));
-    findings.extend(cluster::fences_by_keys()?.iter().map(|id| by_keys(id)));
+    findings.extend(configuration.fences_by_keys().map(by_keys));
     findings.extend(configured.home().and_then(|home| nowhere(&view, home)));
     if let Ok(group) = &scope.group {
         let on = view.resource(id).and_then(|its| its.nodes.iter().find(|n| *n != node));
@@ -65,10 +63,10 @@ fn findings(
             findings.extend(parity(&Identity::of(kernel, group), on, there.as_deref()));
             findings.extend(guard(kernel, group, on));
         }
-        findings.extend(alone(&cluster::shared(kernel, group)?));
+        findings.extend(alone(&configuration.shared(kernel, group)));
         findings
             .extend(cluster::numbers_of(id).and_then(|its| moved(kernel, group, &its)));
-        findings.extend(times(&configured.timeouts, group.disks.len()));
+        findings.extend(times(|name| configured.timeout(name), group.disks.len()));
         let degraded = group.link_loss == LinkLoss::Degraded;
         let told = view.node(node).and_then(|node| node.ports_online);
         if degraded && told.is_none() {
@@ -196,12 +194,18 @@ fn by_keys(id: &str) -> Finding {
 
 /// Times that are shorter than what fits the number of LUNs; and a stop that may take so
 /// long that, should it fail, initiators do not wait for what comes after it.
-fn times(configured: &BTreeMap<String, u64>, luns: usize) -> Vec<Finding> {
+fn times(configured: impl Fn(&str) -> Timeout, luns: usize) -> Vec<Finding> {
     let mut findings = Vec::new();
     for wanted in operations(luns).iter().filter(|o| ["start", "stop"].contains(&o.name))
     {
         let name = wanted.name;
-        let seconds = configured.get(name).copied().unwrap_or(DEFAULT);
+        let seconds = match configured(name) {
+            Timeout::Seconds(seconds) => seconds,
+            unclear => {
+                findings.push(unclear_time(name, &unclear, wanted.timeout));
+                continue;
+            }
+        };
         if seconds < u64::from(wanted.timeout) / GENEROUS {
             let found = format!("{name} may take {seconds} s, with {luns} LUNs");
             let advice = format!("op {name} timeout={}s", wanted.timeout);
@@ -221,6 +225,19 @@ fn times(configured: &BTreeMap<String, u64>, luns: usize) -> Vec<Finding> {
         findings.push(Finding::good("times", format!("enough for {luns} LUNs")));
     }
     findings
+}
+
+/// Returns the finding that it is not said plainly how long an operation may take.
+fn unclear_time(name: &str, timeout: &Timeout, wanted: u32) -> Finding {
+    let found = match timeout {
+        Timeout::NoTime(text) => {
+            let text = quoted(text);
+            format!("{name}: {text} is no time to Pacemaker, which takes {DEFAULT} s")
+        }
+        _ => format!("{name} has its time by rules or references: not judged"),
+    };
+    let advice = format!("Give it a time of its own: op {name} timeout={wanted}s");
+    Finding::doubtful("times", found, &advice)
 }
 
 fn told(finding: &Finding, paint: bool) -> String {
@@ -245,8 +262,11 @@ mod tests {
     #[test]
     fn short_times_and_a_long_stop_are_doubtful() {
         let doubts = |configured: &[(&str, u64)], luns| {
-            let pairs = configured.iter().map(|(name, time)| ((*name).to_owned(), *time));
-            let found = times(&pairs.collect(), luns);
+            let time = |name: &str| {
+                let given = configured.iter().find(|(its, _)| *its == name);
+                Timeout::Seconds(given.map_or(DEFAULT, |(_, time)| *time))
+            };
+            let found = times(time, luns);
             found.into_iter().filter(|f| f.verdict == Verdict::Doubtful).count()
         };
         assert_eq!(doubts(&[], 4), 0);
@@ -254,6 +274,19 @@ mod tests {
         assert_eq!(doubts(&[("start", 124), ("stop", 10)], 1024), 1);
         assert_eq!(doubts(&[("start", 124), ("stop", 60)], 1024), 0);
         assert_eq!(doubts(&[("start", 60), ("stop", 60)], 4), 1);
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_doubtful() {
+        let found = |timeout: Timeout| {
+            let found = times(|_| timeout.clone(), 4);
+            assert!(found.iter().all(|f| f.verdict == Verdict::Doubtful), "{found:?}");
+            found.into_iter().map(|finding| finding.found).collect::<Vec<_>>().join("\n")
+        };
+        let words = found(Timeout::NoTime("PT3M".into()));
+        let wanted = "stop: 'PT3M' is no time to Pacemaker, which takes 20 s";
+        assert!(words.contains(wanted), "{words}");
+        assert!(found(Timeout::NotJudged).contains("not judged"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use understudy_core::verbs::plan;
 
 use super::line::Line;
 use super::{TIME, complain};
-use crate::cluster;
+use crate::cluster::{self, Configuration};
 use crate::exit::Code;
 
 /// Prints it.
@@ -22,7 +22,7 @@ pub fn plan(kernel: &RealKernel, node: &str, line: &Line) -> Code {
     let planned = || -> Result<Vec<Step>, Failure> {
         let view = cluster::view()?;
         let id = &view.group(line.word())?.id;
-        let scope = cluster::configured(id)?.scope(kernel);
+        let scope = Configuration::read(node)?.group(id)?.scope(kernel)?;
         steps(kernel, node, &scope, Budget::new(kernel, TIME))
     };
     match planned() {

@@ -10,7 +10,7 @@ use understudy_core::moves::{self, Move};
 use understudy_core::params::quoted;
 use understudy_core::verbs::check_node;
 
-use crate::cluster::{self, Configured, Member, Resource, Rule, View};
+use crate::cluster::{self, Configuration, Configured, Member, Resource, Rule, View};
 use crate::exit::Code;
 
 use super::line::Line;
@@ -58,7 +58,8 @@ fn carry_out(
 ) -> Result<(), Failure> {
     let view = cluster::view()?;
     let group = view.group(line.word())?;
-    let configured = cluster::configured(&group.id)?;
+    let configuration = Configuration::read(this)?;
+    let configured = configuration.group(&group.id)?;
     let target = target(verb, &view, group, configured.home(), line.value("--node"))?;
     let name = &target.name;
     if group.nodes.contains(name) && group.state == "Started" {
@@ -68,7 +69,7 @@ fn carry_out(
     if let Some(why) = never(&view, group, target) {
         return Err(veto(why));
     }
-    if let Some(rule) = in_the_way(&cluster::rules_of(&group.id)?, &group.id, name) {
+    if let Some(rule) = in_the_way(&configuration.rules_of(&group.id)?, &group.id, name) {
         let cause = format!("rule {} keeps {} from {name}", rule.id, group.id);
         return Err(veto(cause).advise(
             "Whoever made it had a reason. Once that is over, take it away: crm_resource \
@@ -76,12 +77,12 @@ fn carry_out(
         ));
     }
     let on = group.nodes.first();
-    if let Some(why) = on.and_then(|on| tied(kernel, this, &configured, on)) {
+    if let Some(why) = on.and_then(|on| tied(kernel, this, configured, on)) {
         return Err(
             veto(why).advise("Move those groups away first: they would go with it")
         );
     }
-    match (doubts(kernel, this, group, &configured, target), line.has("--force")) {
+    match (doubts(kernel, this, group, configured, target), line.has("--force")) {
         (Some(why), false) => {
             return Err(veto(why).advise("--force goes on regardless"));
         }
@@ -187,7 +188,8 @@ fn doubts(
         return None;
     }
     let scope = configured.scope(kernel);
-    check_node(kernel, &scope, Budget::new(kernel, TIME))
+    scope
+        .and_then(|scope| check_node(kernel, &scope, Budget::new(kernel, TIME)))
         .err()
         .map(|failure| failure.to_string())
 }

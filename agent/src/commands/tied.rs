@@ -17,7 +17,11 @@ pub fn tied(
 ) -> Option<String> {
     let id = &configured.id;
     let guests = if on == this {
-        match guests_of(kernel, &configured.scope(kernel)) {
+        let scope = match configured.scope(kernel) {
+            Ok(scope) => scope,
+            Err(failure) => return Some(failure.to_string()),
+        };
+        match guests_of(kernel, &scope) {
             Ok(guests) => guests.unwrap_or_default().join(", "),
             Err(error) => return Some(error.to_string()),
         }

@@ -7,7 +7,7 @@ use understudy_core::verbs::check_node;
 
 use super::Call;
 use super::start::not_cloned;
-use crate::cluster;
+use crate::cluster::Configuration;
 use crate::environment::Environment;
 use crate::exit::Outcome;
 
@@ -35,8 +35,8 @@ pub fn validate(environment: &Environment) -> Outcome {
 /// Where no cluster runs there is nobody to compare with.
 fn alone(call: &Call) -> Result<(), Failure> {
     let Ok(group) = &call.scope.group else { return Ok(()) };
-    let shared = match cluster::shared(&call.kernel, group) {
-        Ok(shared) => shared,
+    let shared = match Configuration::read(call.node()) {
+        Ok(configuration) => configuration.shared(&call.kernel, group),
         Err(failure) => {
             log::info!("not compared with other groups: {failure}");
             return Ok(());

@@ -4,7 +4,7 @@ use serde::Serialize;
 use understudy_core::failure::Failure;
 use understudy_core::group::is_same_node;
 
-use crate::cluster::{self, Member, Resource};
+use crate::cluster::{self, Configuration, Configured, Member, Resource};
 use crate::commands::table::{RED, line, painted};
 
 /// The cluster.
@@ -45,19 +45,20 @@ pub struct Group {
 }
 
 impl ClusterStatus {
-    /// Asks the cluster.
+    /// Asks the cluster, as this node.
     ///
     /// # Errors
     /// It does not answer.
-    pub fn look() -> Result<Self, Failure> {
+    pub fn look(node: &str) -> Result<Self, Failure> {
         let view = cluster::view()?;
+        let configuration = Configuration::read(node)?;
         let homed = |group: &Resource| {
-            let configured = cluster::configured(&group.id)?;
-            Ok(Group::new(group, configured.home().map(String::from)))
+            let configured = configuration.group(&group.id).ok();
+            Group::new(group, configured.and_then(Configured::home).map(String::from))
         };
         Ok(Self {
             nodes: view.nodes.iter().map(Node::new).collect(),
-            groups: view.groups().map(homed).collect::<Result<_, Failure>>()?,
+            groups: view.groups().map(homed).collect(),
         })
     }
 

@@ -47,7 +47,7 @@ fn look_once(
 ) -> Result<(String, bool), Failure> {
     let programs = line.has("--json");
     if line.has("--cluster") {
-        let now = ClusterStatus::look()?;
+        let now = ClusterStatus::look(node)?;
         let text = if programs { json(&now) } else { now.table(paint) };
         return Ok((text, now.is_healthy()));
     }

@@ -1,0 +1,102 @@
+//! The cluster's configuration, as it is for one node.
+
+use understudy_core::claims;
+use understudy_core::failure::{Failure, Kind};
+use understudy_core::group::Group;
+use understudy_core::kernel::RealKernel;
+
+use super::configured::Configured;
+use super::rules::Rule;
+use super::{GROUP, ask, resolved};
+
+/// The cluster's configuration.
+#[derive(Debug)]
+pub struct Configuration {
+    /// Every resource.
+    resources: Vec<Configured>,
+    text: String,
+}
+
+const STEP: &str = "read the configuration";
+/// The fence agents that keep nodes apart by keys on disks.
+const BY_KEYS: [&str; 2] = ["stonith::fence_scsi", "stonith::fence_mpath"];
+
+impl Configuration {
+    /// Reads the configuration, with the groups' parameters as they are on a node. A plain
+    /// one costs a single process; Pacemaker is asked for the rest ([`resolved`]).
+    ///
+    /// # Errors
+    /// See [`ask`].
+    pub fn read(node: &str) -> Result<Self, Failure> {
+        let text = ask(STEP, "cibadmin", &["--query", "--scope", "configuration"])?;
+        let resources = Configured::parse(&text);
+        let mut resources =
+            resources.map_err(|error| Failure::new(Kind::Failed, STEP, error))?;
+        resolve(&mut resources, node);
+        Ok(Self { resources, text })
+    }
+
+    /// The takeover groups.
+    pub fn groups(&self) -> impl Iterator<Item = &Configured> {
+        self.resources.iter().filter(|resource| resource.agent == GROUP)
+    }
+
+    /// A takeover group by its id.
+    ///
+    /// # Errors
+    /// No group has this id.
+    pub fn group(&self, id: &str) -> Result<&Configured, Failure> {
+        let missing = || Failure::new(Kind::Failed, STEP, format!("{id} is not in it"));
+        self.groups().find(|group| group.id == id).ok_or_else(missing)
+    }
+
+    /// Returns where a resource may run and where not, as far as rules name nodes.
+    ///
+    /// # Errors
+    /// The configuration is no XML.
+    pub fn rules_of(&self, resource: &str) -> Result<Vec<Rule>, Failure> {
+        let rules = Rule::parse(&self.text, resource);
+        rules.map_err(|error| Failure::new(Kind::Failed, STEP, error))
+    }
+
+    /// The cluster's fence devices that keep nodes apart by keys on disks.
+    pub fn fences_by_keys(&self) -> impl Iterator<Item = &str> {
+        let by_keys = self.resources.iter().filter(|its| BY_KEYS.contains(&&*its.agent));
+        by_keys.map(|its| its.id.as_str())
+    }
+
+    /// Returns what other groups of the cluster have of this one's names and disks, in
+    /// words, wherever they run. One whose parameters cannot be read has none.
+    pub fn shared(&self, kernel: &RealKernel, group: &Group) -> Vec<String> {
+        let others = self.groups().filter(|other| other.id != group.name);
+        let of = |other: &Configured| {
+            let theirs = other.scope(kernel).ok()?.group.ok()?;
+            let shared = claims::shared(kernel, group, &theirs).into_iter();
+            let id = other.id.clone();
+            Some(shared.map(move |what| format!("{what} is {id}'s too")))
+        };
+        others.filter_map(of).flatten().collect()
+    }
+}
+
+/// Has Pacemaker resolve the parameters of groups that are no plain list.
+fn resolve(resources: &mut [Configured], node: &str) {
+    let mut groups: Vec<_> = resources
+        .iter_mut()
+        .filter(|its| its.agent == GROUP && !its.is_plain())
+        .collect();
+    if groups.is_empty() {
+        return;
+    }
+    let ids: Vec<_> = groups.iter().map(|group| group.id.clone()).collect();
+    let found = resolved::parameters(&ids, node);
+    for group in &mut groups {
+        group.parameters = match &found {
+            Ok(all) => {
+                let its = all.get(&group.id).cloned();
+                its.ok_or_else(|| resolved::not_told(&group.id, node))
+            }
+            Err(failure) => Err(failure.clone()),
+        };
+    }
+}
