@@ -33,7 +33,19 @@ impl Node {
             node.write(&node.port().join(name), value);
         }
         node.set_port("Online", "0x1000000000000001");
+        node.set_said(&[("here", "1"), ("there", "1")]);
         node
+    }
+
+    /// What nodes say of their ports at this moment.
+    fn set_said(&self, said: &[(&str, &str)]) {
+        let line = |(host, ports): &(&str, &str)| {
+            format!(
+                "name=\"online-1000000000000001\" host=\"{host}\" value=\"{ports}\"\n"
+            )
+        };
+        let said: String = said.iter().map(line).collect();
+        self.write(&self.dir.path().join("said"), &said);
     }
 
     /// One of the cluster's commands, as a line of shell.
@@ -147,31 +159,26 @@ fn the_cluster_is_told_what_is_online() {
 #[test]
 fn a_loss_that_every_node_shares_is_not_told() {
     let node = Node::new();
-    node.tool("crm_node", "echo here there");
-    let there_says = |ports: &str| {
-        let line = |host, n| {
-            format!("name=\"online-1000000000000001\" host=\"{host}\" value=\"{n}\"\n")
-        };
-        node.write(
-            &node.dir.path().join("said"),
-            &(line("here", "0") + &line("there", ports)),
-        );
-    };
-    there_says("0");
+    node.set_said(&[("here", "1"), ("there", "0")]);
     assert_eq!(node.act("start").0, 0);
     node.set_port("Linkdown", "0x0");
     assert_eq!(node.act("monitor").2, told(1, 1));
-    there_says("1");
+    node.set_said(&[("here", "0"), ("there", "1")]);
     assert_eq!(node.act("monitor").2, told(0, 0));
 }
 
+/// As of a node that is there for its vote, and of two that are not heard at all.
 #[test]
-fn a_member_that_says_nothing_may_have_a_port_online() {
+fn a_node_that_says_nothing_has_no_port_online() {
     let node = Node::new();
-    node.tool("crm_node", "echo here there");
-    node.write(&node.dir.path().join("said"), "");
+    node.tool("crm_node", "echo here there vote");
+    node.set_said(&[("HERE", "1"), ("there", "0")]);
     assert_eq!(node.act("start").0, 0);
     node.set_port("Linkdown", "0x0");
+    assert_eq!(node.act("monitor").2, told(1, 1));
+    node.set_said(&[]);
+    assert_eq!(node.act("monitor").2, told(1, 1));
+    node.set_said(&[("vote", "1")]);
     assert_eq!(node.act("monitor").2, told(0, 0));
 }
 

@@ -2,9 +2,9 @@
 //!
 //! The cluster is told of a change that has lasted. attrd's own dampening would not do: it
 //! takes whatever is so at the end of a time, and of a link that flaps that may be anything.
-//! A fabric that every node has lost is not told of at all. Each node would tell of it, and
-//! of its return, at a moment of its own, and for as long as one has and another has not,
-//! one seems to be better.
+//! A lost fabric is not told of where no other node says that it has it. Each node would
+//! tell of the loss, and of the return, at a moment of its own, and for as long as one has
+//! and another has not, one seems to be better.
 //! A port that has lost its link has lost its fabric's name too, so the fabrics that were
 //! seen are remembered. All of it is in a file that is there as long as the watch is kept;
 //! with it stands since when each group could have been served here.

@@ -15,6 +15,7 @@ use std::process::{Command, Output, Stdio};
 
 use quick_xml::escape::escape;
 use understudy_core::failure::{Failure, Kind};
+use understudy_core::group::is_same_node;
 use understudy_core::wwn::Wwn;
 
 pub use configuration::Configuration;
@@ -167,18 +168,28 @@ pub fn publish_online_now(fabric: Wwn, ports: u32) {
     publish_private(&online_now(fabric), &ports.to_string());
 }
 
-/// Whether another member has a port online in a fabric at this moment. Of one that has
-/// said nothing, and where nobody can be asked: yes, as the rules have it.
+/// Returns whether another node says that it has a port online in a fabric at this moment.
+/// One that says nothing has none: it may have no ports at all, as a node that is there for
+/// its vote. A node that has just booted says so with the first monitor of its `fcport`,
+/// which Pacemaker runs right after the start; until then nothing moves there. What a node
+/// that has left the cluster said is forgotten (`attrd_peer_remove` in Pacemaker's
+/// daemons/attrd/attrd_corosync.c).
 pub fn online_elsewhere(fabric: Wwn, node: &str) -> bool {
-    let Ok(members) = ask("ask the cluster", "crm_node", &["-p"]) else { return true };
     let arguments = ["-n", &online_now(fabric), "-Q", "-A"];
     // Fails where nobody has said anything.
     let said = ask("ask the cluster", "attrd_updater", &arguments).unwrap_or_default();
-    let lost = |member: &str| {
-        let host = format!(" host=\"{member}\" ");
-        said.lines().any(|line| line.contains(&host) && line.ends_with(" value=\"0\""))
-    };
-    members.split_whitespace().any(|member| member != node && !lost(member))
+    said.lines().any(|line| {
+        let host = field(line, "host").is_some_and(|host| !is_same_node(host, node));
+        let ports = field(line, "value").and_then(|ports| ports.parse::<u32>().ok());
+        host && ports.is_some_and(|ports| ports > 0)
+    })
+}
+
+/// Returns a field of a line of `attrd_updater --query`:
+/// `name="presents-group-a" host="array-a" value="..."`.
+fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = line.split_once(&format!("{name}=\""))?;
+    rest.split_once('"').map(|(value, _)| value)
 }
 
 fn publish_private(name: &str, value: &str) {
@@ -197,10 +208,8 @@ pub fn identity_of(group: &str, node: &str) -> Option<String> {
 /// Returns the value of a node's private attribute.
 fn private(name: &str, node: &str) -> Option<String> {
     let arguments = ["-n", name, "-Q", "-N", node];
-    // name="presents-group-a" host="array-a" value="..."
     let said = ask("ask the cluster", "attrd_updater", &arguments).ok()?;
-    let (_, value) = said.split_once(" value=\"")?;
-    value.split_once('"').map(|(value, _)| value.to_owned())
+    field(&said, "value").map(str::to_owned)
 }
 
 /// Takes a node attribute away.
