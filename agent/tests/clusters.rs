@@ -310,3 +310,39 @@ fn fencing_may_have_its_new_name() {
     node.mon(&nodes(&["array-a", "array-b"]), &group("array-b"));
     assert!(with("stonith-enabled='false'").starts_with("BAD"));
 }
+
+/// Three storage nodes and one that is there for its vote.
+#[test]
+fn a_takeover_goes_to_a_node_that_can() {
+    let node = Node::new();
+    node.cib(&plain(""), "");
+    let nodes = nodes(&["array-a", "array-b", "array-c", "vote"]);
+    let says = |words: &[(&str, &str)]| {
+        let said: String = words
+            .iter()
+            .map(|(node, word)| {
+                format!("<node name='{node}'><attribute name='ready-g' value='{word}'/></node>")
+            })
+            .collect();
+        node.mon(&nodes, &group("array-b"));
+        let mon = node.get("mon.xml").replace(
+            "</resources>",
+            &format!(
+                "</resources><node_attributes>{said}</node_attributes><bans><ban id='no' \
+             resource='g' node='vote' weight='-1000000'/></bans>"
+            ),
+        );
+        node.put("mon.xml", &mon);
+        // The command ends there: nothing is moved in this test.
+        node.tool("date", "exit 1");
+        node.run(&["takeover", "g"]).1
+    };
+    let said = says(&[("array-a", "-1"), ("array-c", "0")]);
+    assert!(said.contains("g: array-c alone says that it has all"), "{said}");
+    assert!(said.contains("g: from array-b to array-c"), "{said}");
+    let said = says(&[("array-a", "0"), ("array-c", "0")]);
+    assert!(said.contains("g: array-a is its home"), "{said}");
+    let said = says(&[("array-a", "-1"), ("array-c", "-1")]);
+    assert!(said.contains("no other node can take g: array-a says"), "{said}");
+    assert!(said.contains("rule no keeps g from vote"), "{said}");
+}

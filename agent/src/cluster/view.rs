@@ -22,6 +22,19 @@ pub struct View {
     pub nodes: Vec<Member>,
     /// Its resources, those of clones and groups included.
     pub resources: Vec<Resource>,
+    /// What Pacemaker keeps resources from, by rules that are in force now.
+    pub bans: Vec<Ban>,
+}
+
+/// A rule that keeps a resource from a node.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// The rule's id.
+    pub id: String,
+    /// The resource, or what it is collected in.
+    pub resource: String,
+    /// The node.
+    pub node: String,
 }
 
 /// A node.
@@ -56,7 +69,14 @@ pub struct Resource {
     pub blocked: bool,
     /// Where it runs.
     pub nodes: Vec<String>,
+    /// What it is collected in, the outermost first: clones, groups, bundles.
+    pub within: Vec<String>,
 }
+
+/// What Pacemaker calls minus infinity where it prints a number.
+const NEVER: &str = "-1000000";
+/// What collects resources, as crm_mon names it.
+const COLLECTIONS: [&[u8]; 3] = [b"clone", b"group", b"bundle"];
 
 impl View {
     /// Reads what `crm_mon` printed.
@@ -69,12 +89,17 @@ impl View {
         // A `node` within a resource is a place; one with attributes of its own, a member.
         let mut inside = false;
         let mut node = String::new();
+        let mut within = Vec::new();
         loop {
             let (tag, is_empty) = match reader.read_event()? {
                 Event::Start(tag) => (tag, false),
                 Event::Empty(tag) => (tag, true),
                 Event::End(tag) if tag.name().as_ref() == b"resource" => {
                     inside = false;
+                    continue;
+                }
+                Event::End(tag) if COLLECTIONS.contains(&tag.name().as_ref()) => {
+                    within.pop();
                     continue;
                 }
                 Event::Eof => return Ok(view),
@@ -88,10 +113,14 @@ impl View {
                     view.fencing =
                         is(&tag, "fencing-enabled") || is(&tag, "stonith-enabled");
                 }
+                name if COLLECTIONS.contains(&name) && !is_empty => {
+                    within.push(value(&tag, "id").unwrap_or_default());
+                }
                 b"resource" => {
-                    view.resources.push(resource(&tag));
+                    view.resources.push(resource(&tag, &within));
                     inside = !is_empty;
                 }
+                b"ban" => view.bans.extend(ban(&tag)),
                 b"node" if inside => {
                     if let Some(resource) = view.resources.last_mut() {
                         resource.nodes.extend(value(&tag, "name"));
@@ -143,6 +172,11 @@ impl View {
 }
 
 impl Member {
+    /// Returns whether the node's `fcport` says anything.
+    pub fn has_spoken(&self) -> bool {
+        self.ports_online.is_some() || !self.ready.is_empty()
+    }
+
     /// One of its attributes, if it is one of ours.
     fn note(&mut self, tag: &BytesStart) {
         let name = value(tag, "name").unwrap_or_default();
@@ -166,7 +200,7 @@ fn member(tag: &BytesStart) -> Member {
     }
 }
 
-fn resource(tag: &BytesStart) -> Resource {
+fn resource(tag: &BytesStart, within: &[String]) -> Resource {
     // Pacemaker 3.0 says what is being done within the role; its schema has an attribute
     // for it too.
     let pending = value(tag, "pending").filter(|what| what != "Monitoring");
@@ -177,7 +211,14 @@ fn resource(tag: &BytesStart) -> Resource {
         managed: is(tag, "managed"),
         blocked: is(tag, "blocked"),
         nodes: Vec::new(),
+        within: within.to_vec(),
     }
+}
+
+fn ban(tag: &BytesStart) -> Option<Ban> {
+    let (id, resource) = (value(tag, "id")?, value(tag, "resource")?);
+    let node = value(tag, "node")?;
+    (value(tag, "weight")? == NEVER).then_some(Ban { id, resource, node })
 }
 
 /// An attribute's value, as it was meant.

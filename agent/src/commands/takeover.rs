@@ -5,12 +5,16 @@ use std::time::{Duration, Instant};
 
 use understudy_core::budget::Budget;
 use understudy_core::failure::{Failure, Kind};
+use understudy_core::group::is_same_node;
 use understudy_core::kernel::RealKernel;
 use understudy_core::moves::{self, Move};
 use understudy_core::params::quoted;
 use understudy_core::verbs::check_node;
 
-use crate::cluster::{self, Configuration, Configured, Member, Resource, Rule, View};
+use crate::cluster::standing::{ban, lacks, unusable};
+use crate::cluster::{
+    self, Configuration, Configured, Member, Resource, Rule, Says, Standing, View,
+};
 use crate::exit::Code;
 
 use super::line::Line;
@@ -22,7 +26,7 @@ const AGAIN: Duration = Duration::from_millis(300);
 /// For the move: a stop that fails is followed by a fence, and by a start after it.
 const MOVE: Duration = Duration::from_secs(300);
 
-/// A move to a node, or to the only other one.
+/// A move to a node, or to one of the others that can take the group.
 pub fn takeover(kernel: &RealKernel, this: &str, line: &Line) -> Code {
     commanded(Verb::Takeover, kernel, this, line)
 }
@@ -60,7 +64,12 @@ fn carry_out(
     let group = view.group(line.word())?;
     let configuration = Configuration::read(this)?;
     let configured = configuration.group(&group.id)?;
-    let target = target(verb, &view, group, configured.home(), line.value("--node"))?;
+    if let (Verb::Giveback, Err(failure)) = (verb, &configured.parameters) {
+        return Err(failure.clone());
+    }
+    let (rules, home) = (configuration.rules_of(&group.id)?, configured.home());
+    let target = target(verb, &view, &rules, group, home, line.value("--node"))?;
+    let (target, chosen) = (target.node, target.why);
     let name = &target.name;
     if group.nodes.contains(name) && group.state == "Started" {
         say(&format!("{} is on {name} already", group.id));
@@ -69,8 +78,8 @@ fn carry_out(
     if let Some(why) = never(&view, group, target) {
         return Err(veto(why));
     }
-    if let Some(rule) = in_the_way(&configuration.rules_of(&group.id)?, &group.id, name) {
-        let cause = format!("rule {} keeps {} from {name}", rule.id, group.id);
+    if let Some(rule) = ban(&view, &rules, group, name) {
+        let cause = format!("rule {rule} keeps {} from {name}", group.id);
         return Err(veto(cause).advise(
             "Whoever made it had a reason. Once that is over, take it away: crm_resource \
              --clear, or --clear --expired for rules that have ended",
@@ -88,6 +97,9 @@ fn carry_out(
         }
         (Some(why), true) => say(&format!("{why}; going on, as --force says")),
         (None, _) => {}
+    }
+    if let Some(why) = chosen {
+        say(&format!("{}: {why}", group.id));
     }
     let from = group.nodes.first().map_or("no node", String::as_str);
     say(&format!("{}: from {from} to {name}", group.id));
@@ -111,21 +123,29 @@ fn carry_out(
     Ok(())
 }
 
+/// Where a group is to go.
+struct Target<'a> {
+    node: &'a Member,
+    /// Why this node, where it was chosen among several.
+    why: Option<String>,
+}
+
 fn target<'a>(
     verb: Verb,
     view: &'a View,
+    rules: &[Rule],
     group: &Resource,
     home: Option<&str>,
     node: Option<&str>,
-) -> Result<&'a Member, Failure> {
-    let failure = |cause: String| Failure::new(Kind::Failed, "choose the node", cause);
+) -> Result<Target<'a>, Failure> {
     let named = |name: &str| {
-        let missing = || failure(format!("{} is no node of the cluster", quoted(name)));
-        view.node(name).ok_or_else(missing)
+        let missing = || unchosen(format!("{} is no node of the cluster", quoted(name)));
+        let node = view.node(name).ok_or_else(missing)?;
+        Ok(Target { node, why: None })
     };
     if verb == Verb::Giveback {
         return named(home.ok_or_else(|| {
-            failure(format!("{} has no home", group.id))
+            unchosen(format!("{} has no home", group.id))
                 .advise("Set its parameter home, or name a node: takeover --node")
         })?);
     }
@@ -134,35 +154,79 @@ fn target<'a>(
     }
     let others = view.nodes.iter().filter(|node| !group.nodes.contains(&node.name));
     match others.collect::<Vec<_>>().as_slice() {
-        [only] => Ok(only),
-        [] => Err(failure("there is no other node".into())),
-        _ => {
-            Err(failure("there is more than one".into()).advise("Say which: --node NODE"))
+        // What speaks against the only one is said where the move is refused.
+        [only] => Ok(Target { node: only, why: None }),
+        [] => Err(unchosen("there is no other node".into())),
+        several => choose(view, rules, group, home, several),
+    }
+}
+
+/// Chooses among nodes: of those that can take the group the ones that say most of it, and
+/// of these its home, or else the first by name.
+fn choose<'a>(
+    view: &View,
+    rules: &[Rule],
+    group: &Resource,
+    home: Option<&str>,
+    nodes: &[&'a Member],
+) -> Result<Target<'a>, Failure> {
+    let (mut able, mut against) = (Vec::new(), Vec::new());
+    for node in nodes {
+        match Standing::of(view, rules, group, node) {
+            Standing::Able(says) => able.push((says, *node)),
+            Standing::Lacking(why) | Standing::Barred(why) => against.push(why),
         }
     }
+    let id = &group.id;
+    let Some(most) = able.iter().map(|(says, _)| *says).max() else {
+        let cause = format!("no other node can take {id}: {}", against.join("; "));
+        return Err(unchosen(cause).advise(
+            "Mend one of them, or name one that only lacks something: --node NODE --force",
+        ));
+    };
+    let mut best: Vec<_> = able
+        .into_iter()
+        .filter(|(says, _)| *says == most)
+        .map(|(_, node)| node)
+        .collect();
+    best.sort_by(|one, other| one.name.cmp(&other.name));
+    let is_home =
+        |node: &&&Member| home.is_some_and(|home| is_same_node(home, &node.name));
+    let at_home = best.iter().find(is_home).copied();
+    let (Some(node), words) = (at_home.or(best.first().copied()), most.words()) else {
+        return Err(unchosen("there is no other node".into()));
+    };
+    let name = &node.name;
+    let why = match (at_home, best.len()) {
+        (Some(_), _) => format!("{name} is its home, and {words}"),
+        (None, 1) => format!("{name} alone {words}"),
+        (None, _) if most == Says::Nothing => {
+            return Err(unchosen(
+                "there is more than one, and none says anything".into(),
+            )
+            .advise("Say which: --node NODE"));
+        }
+        (None, _) => format!("{name} is the first by name that {words}"),
+    };
+    Ok(Target { node, why: Some(why) })
+}
+
+fn unchosen(cause: String) -> Failure {
+    Failure::new(Kind::Failed, "choose the node", cause)
 }
 
 /// What nobody may override, if anything: Pacemaker would not move the group, or it would
 /// have nowhere to go.
 fn never(view: &View, group: &Resource, target: &Member) -> Option<String> {
-    let (id, name) = (&group.id, &target.name);
+    let id = &group.id;
     let reasons = [
         (view.maintenance, "the cluster is in maintenance mode".into()),
         (!group.managed, format!("{id} is not managed")),
         (group.blocked, format!("{id} is blocked by a failure; clean it up first")),
         (group.nodes.is_empty(), format!("{id} is {}", group.state.to_lowercase())),
-        (!target.online, format!("{name} is not online")),
-        (target.standby, format!("{name} is in standby")),
-        (target.maintenance, format!("{name} is in maintenance mode")),
     ];
-    reasons.into_iter().find_map(|(applies, why)| applies.then_some(why))
-}
-
-/// Returns the rule that keeps a group from a node, if there is one. One of ours that a
-/// killed command has left is none: the next move has it in its place.
-fn in_the_way<'a>(rules: &'a [Rule], group: &str, node: &str) -> Option<&'a Rule> {
-    let ours = cluster::rule_of_move(group);
-    rules.iter().find(|rule| rule.id != ours && rule.bans(node))
+    let of_group = reasons.into_iter().find_map(|(applies, why)| applies.then_some(why));
+    of_group.or_else(|| unusable(target))
 }
 
 /// What speaks against the node, if anything. Its disks can be looked at from itself only;
@@ -174,18 +238,9 @@ fn doubts(
     configured: &Configured,
     target: &Member,
 ) -> Option<String> {
-    let name = &target.name;
-    if target.ports_online == Some(0) {
-        return Some(format!("{name} has no physical port online"));
-    }
-    if target.ready.get(&group.id) == Some(&cluster::LACKS) {
-        let id = &group.id;
-        return Some(format!(
-            "{name} says that it lacks something; understudy check {id}, there, says what"
-        ));
-    }
-    if name != this {
-        return None;
+    let lacks = lacks(group, target);
+    if lacks.is_some() || !is_same_node(&target.name, this) {
+        return lacks;
     }
     let scope = configured.scope(kernel);
     scope
@@ -303,7 +358,9 @@ mod tests {
                 managed: true,
                 blocked: false,
                 nodes: on.iter().map(|node| (*node).to_owned()).collect(),
+                within: Vec::new(),
             }],
+            bans: Vec::new(),
         }
     }
 
@@ -334,8 +391,10 @@ mod tests {
     fn a_home_is_found_in_any_case() {
         let now = view(&["a"], "Started", true);
         let to = |verb, home, node| {
-            let found = target(verb, &now, &now.resources[0], home, node);
-            found.map(|member| member.name.clone()).map_err(|failure| failure.to_string())
+            let found = target(verb, &now, &[], &now.resources[0], home, node);
+            found
+                .map(|target| target.node.name.clone())
+                .map_err(|failure| failure.to_string())
         };
         assert_eq!(to(Verb::Giveback, Some("B"), None).unwrap(), "b");
         assert_eq!(to(Verb::Takeover, None, Some("B")).unwrap(), "b");
@@ -343,20 +402,59 @@ mod tests {
         assert!(missing.contains("'c' is no node of the cluster"), "{missing}");
     }
 
+    /// Each node says its `ready-g`, its ports or nothing, in this order of names.
+    fn chosen(said: &[(Option<i32>, Option<u32>)], home: &str) -> String {
+        let mut now = view(&["a"], "Started", true);
+        now.nodes.truncate(1);
+        for (name, (ready, ports_online)) in ["b", "c", "d"].into_iter().zip(said) {
+            let ready = ready.map(|word| ("g".to_owned(), word)).into_iter().collect();
+            let (name, ports_online) = (name.to_owned(), *ports_online);
+            now.nodes.push(Member {
+                name,
+                online: true,
+                standby: ports_online == Some(99),
+                maintenance: false,
+                ports_online,
+                ready,
+            });
+        }
+        let group = &now.resources[0];
+        match target(Verb::Takeover, &now, &[], group, Some(home), None) {
+            Ok(Target { node, why }) => {
+                format!("{}: {}", node.name, why.unwrap_or_default())
+            }
+            Err(failure) => failure.to_string(),
+        }
+    }
+
     #[test]
-    fn a_rule_in_the_way_is_left_alone() {
-        let rule = |id: &str, node: &str, score: &str| Rule {
-            id: id.into(),
-            node: node.into(),
-            score: score.into(),
-        };
-        let ban = [rule("home", "a", "100"), rule("cli-ban-g-on-b", "b", "-INFINITY")];
-        assert_eq!(in_the_way(&ban, "g", "b"), Some(&ban[1]));
-        assert_eq!(in_the_way(&ban, "g", "c"), None);
-        let moved = [rule("cli-prefer-g", "a", "INFINITY")];
-        assert_eq!(in_the_way(&moved, "g", "b"), Some(&moved[0]));
-        assert_eq!(in_the_way(&moved, "g", "a"), None);
-        let ours = [rule("understudy-move-g", "a", "INFINITY")];
-        assert_eq!(in_the_way(&ours, "g", "b"), None);
+    fn of_several_nodes_one_that_says_most_is_taken_and_its_home_first() {
+        const READY: (Option<i32>, Option<u32>) = (Some(0), Some(1));
+        const PORTS: (Option<i32>, Option<u32>) = (None, Some(1));
+        const SILENT: (Option<i32>, Option<u32>) = (None, None);
+        const LACKS: (Option<i32>, Option<u32>) = (Some(-1), Some(1));
+        const NO_PORT: (Option<i32>, Option<u32>) = (Some(0), Some(0));
+        const STANDBY: (Option<i32>, Option<u32>) = (None, Some(99));
+        assert_eq!(chosen(&[SILENT], "a"), "b: ");
+        let all = "says that it has all that the group needs";
+        assert_eq!(chosen(&[SILENT, READY], "a"), format!("c: c alone {all}"));
+        assert_eq!(chosen(&[PORTS, READY, LACKS], "b"), format!("c: c alone {all}"));
+        let first = format!("b: b is the first by name that {all}");
+        assert_eq!(chosen(&[READY, READY], "a"), first);
+        assert_eq!(chosen(&[READY, READY], "C"), format!("c: c is its home, and {all}"));
+        let ports = "c: c alone says that it has ports online";
+        assert_eq!(chosen(&[STANDBY, PORTS, SILENT], "b"), ports);
+        assert!(chosen(&[SILENT, SILENT], "c").starts_with("c: c is its home"));
+        let unclear = chosen(&[SILENT, SILENT], "a");
+        assert!(
+            unclear.contains("none says anything. Say which: --node NODE"),
+            "{unclear}"
+        );
+        let vote = chosen(&[LACKS, SILENT], "b");
+        assert!(vote.contains("c says nothing of its ports"), "{vote}");
+        let none = chosen(&[LACKS, NO_PORT, STANDBY], "b");
+        for why in ["b says that it lacks", "c has no physical port", "d is in standby"] {
+            assert!(none.contains(why), "{none}");
+        }
     }
 }
