@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use understudy_core::kernel::RealKernel;
+use understudy_core::node;
 
 /// Pacemaker's own default, where an operation has no timeout configured.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -16,8 +17,8 @@ pub struct Environment {
     agent: &'static str,
     /// The resource's name.
     pub instance: String,
-    /// This node's name in the cluster.
-    pub node: String,
+    /// This node's name in the cluster, where Pacemaker says it.
+    told_node: Option<String>,
     /// How long the operation may take.
     pub timeout: Duration,
     /// How closely to look.
@@ -42,8 +43,7 @@ impl Environment {
         Self {
             agent,
             instance: set("OCF_RESOURCE_INSTANCE").unwrap_or_else(|| agent.into()),
-            node: set("OCF_RESKEY_CRM_meta_on_node")
-                .unwrap_or_else(RealKernel::node_name),
+            told_node: set("OCF_RESKEY_CRM_meta_on_node"),
             timeout: millis.map_or(DEFAULT_TIMEOUT, Duration::from_millis),
             check_level: number("OCF_CHECK_LEVEL")
                 .map_or(0, |level| u32::try_from(level).unwrap_or(u32::MAX)),
@@ -53,6 +53,30 @@ impl Environment {
             debug: variable("HA_debug").is_some_and(|v| v != "0")
                 || variable("OCF_TRACE_RA").is_some(),
         }
+    }
+
+    /// Returns this node's name in the cluster: as Pacemaker says it in this call, which is
+    /// recorded for whoever is told nothing, or as it was recorded.
+    pub fn node(&self, kernel: &RealKernel) -> String {
+        let Some(name) = &self.told_node else { return node::name(kernel) };
+        node::record(kernel, name);
+        name.clone()
+    }
+
+    /// Returns this node's name for a command, which is told none: where none is recorded
+    /// either, `ask` asks the cluster.
+    pub fn node_of_command(
+        &self,
+        kernel: &RealKernel,
+        ask: impl FnOnce() -> Option<String>,
+    ) -> String {
+        if let (None, None) = (&self.told_node, node::recorded(kernel)) {
+            if let Some(name) = ask() {
+                node::record(kernel, &name);
+                return name;
+            }
+        }
+        self.node(kernel)
     }
 
     /// A parameter of the resource.

@@ -48,7 +48,8 @@ fn start(environment: &Environment) -> Result<(), Failure> {
 
 fn monitor(environment: &Environment) -> Outcome {
     let (kernel, instance) = (environment.kernel(), &environment.instance);
-    let elsewhere = |fabric| cluster::online_elsewhere(fabric, &environment.node);
+    let node = environment.node(&kernel);
+    let elsewhere = |fabric| cluster::online_elsewhere(fabric, &node);
     let seen = dampen(environment)
         .and_then(|time| watch::look(&kernel, instance, time, &elsewhere));
     let seen = match seen {
@@ -68,7 +69,7 @@ fn monitor(environment: &Environment) -> Outcome {
         Ok(dark) => dark,
         Err(failure) => return Outcome::failed(failure.to_string()),
     };
-    match tell(&seen.steady, dark).and_then(|()| tell_ready(environment)) {
+    match tell(&seen.steady, dark).and_then(|()| tell_ready(environment, &node)) {
         Ok(()) => said(&seen.online, dark),
         Err(failure) => Outcome::failed(failure.to_string()),
     }
@@ -76,10 +77,9 @@ fn monitor(environment: &Environment) -> Outcome {
 
 /// Tells of each group whether this node has all that it needs and, if so configured,
 /// whether it may come home.
-fn tell_ready(environment: &Environment) -> Result<(), Failure> {
+fn tell_ready(environment: &Environment, node: &str) -> Result<(), Failure> {
     let patience = seconds(environment, "giveback")?;
-    let (kernel, node) = (environment.kernel(), &environment.node);
-    let instance = &environment.instance;
+    let (kernel, instance) = (environment.kernel(), &environment.instance);
     if patience.is_none() && !watch::note_look_if_due(&kernel, instance, SELDOM)? {
         return Ok(());
     }

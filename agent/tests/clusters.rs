@@ -111,6 +111,11 @@ impl Node {
         command
     }
 
+    /// What each command is told of this node's name, without Pacemaker's own variables.
+    fn run_as_a_person(&self, arguments: &[&str]) -> (i32, String) {
+        answer(&mut self.command(arguments))
+    }
+
     /// The exit code, and all that is printed.
     fn run(&self, arguments: &[&str]) -> (i32, String) {
         let mut command = self.command(arguments);
@@ -309,6 +314,39 @@ fn fencing_may_have_its_new_name() {
     assert_eq!(with(both), "");
     node.mon(&nodes(&["array-a", "array-b"]), &group("array-b"));
     assert!(with("stonith-enabled='false'").starts_with("BAD"));
+}
+
+/// A node that its host calls otherwise: the key on its disks is made of the cluster's name.
+#[test]
+fn a_node_has_one_name_whoever_asks() {
+    let node = Node::new();
+    node.cib(&plain(""), "");
+    node.tool("crm_node", "echo \"asked $*\" >> \"$here/named\"; echo array-a");
+    let name = || node.run_as_a_person(&["status"]).1.lines().next().unwrap().to_owned();
+    assert_eq!(name(), "node array-a");
+    let wwpn = "host=\"host2\",wwpn=\"20:00:52:54:00:00:00:01\"";
+    assert!(node.run_as_a_person(&["metrics"]).1.contains(wwpn));
+    assert_eq!(node.get("named"), "asked -n\n");
+    assert_eq!(node.get("root/run/understudy/node"), "array-a\n");
+    // What the cluster tells the agent is what holds.
+    let mut probe = node.command(&["vport", "monitor"]);
+    probe.env("OCF_RESOURCE_INSTANCE", "g").env("OCF_RESKEY_CRM_meta_on_node", "array-c");
+    assert_eq!(answer(&mut probe).0, 7);
+    assert_eq!(name(), "node array-c");
+    let told = answer(
+        node.command(&["vport", "meta-data"]).env("OCF_RESKEY_CRM_meta_on_node", "x"),
+    );
+    assert_eq!(told.0, 0);
+    assert_eq!(name(), "node array-c");
+}
+
+#[test]
+fn without_a_cluster_a_node_has_its_hosts_name() {
+    let node = Node::new();
+    node.tool("crm_node", "echo 'Could not connect' >&2; exit 102");
+    let (_, said) = node.run_as_a_person(&["status"]);
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(said.lines().next().unwrap(), format!("node {}", host.trim()));
 }
 
 /// Three storage nodes and one that is there for its vote.

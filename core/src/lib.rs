@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod lio;
 pub mod moves;
 pub mod neighbours;
+pub mod node;
 pub mod numbers;
 pub mod ownership;
 pub mod params;

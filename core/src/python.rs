@@ -223,7 +223,8 @@ mod understudy {
     #[pyfunction]
     #[pyo3(signature = (node=None))]
     fn status(node: Option<String>) -> PyResult<Status> {
-        let (kernel, node) = (kernel()?, node.unwrap_or_else(RealKernel::node_name));
+        let kernel = kernel()?;
+        let node = node.unwrap_or_else(|| crate::node::name(&kernel));
         verbs::status::status(&kernel, &node, Budget::new(&kernel, TIME))
             .map_err(|failure| raised(&failure))
     }
@@ -231,7 +232,8 @@ mod understudy {
     #[pyfunction]
     #[pyo3(signature = (group, node=None))]
     fn check(group: &Group, node: Option<String>) -> PyResult<Vec<Finding>> {
-        let (kernel, node) = (kernel()?, node.unwrap_or_else(RealKernel::node_name));
+        let kernel = kernel()?;
+        let node = node.unwrap_or_else(|| crate::node::name(&kernel));
         let budget = Budget::new(&kernel, TIME);
         Ok(verbs::check::check(&kernel, &node, &group.scope(&kernel), budget))
     }
@@ -239,7 +241,8 @@ mod understudy {
     #[pyfunction]
     #[pyo3(signature = (group, action, node=None))]
     fn plan(group: &Group, action: &str, node: Option<String>) -> PyResult<Vec<Planned>> {
-        let (kernel, node) = (kernel()?, node.unwrap_or_else(RealKernel::node_name));
+        let kernel = kernel()?;
+        let node = node.unwrap_or_else(|| crate::node::name(&kernel));
         let steps = verbs::plan::planner(action).map_err(|failure| raised(&failure))?;
         let budget = Budget::new(&kernel, TIME);
         let steps = steps(&kernel, &node, &group.scope(&kernel), budget);

@@ -11,7 +11,8 @@ requirements:
   - python3-understudy on the node, and root
 options:
   node:
-    description: The node's name in the cluster, where it is not the host's.
+    description:
+      - The node's name in the cluster, where the cluster has not told it to the agent.
     type: str
   groups:
     description:

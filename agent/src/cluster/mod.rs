@@ -214,6 +214,12 @@ fn private(name: &str, node: &str) -> Option<String> {
     field(&said, "value").map(str::to_owned)
 }
 
+/// Returns what the cluster calls this node, if one runs here.
+pub fn own_name() -> Option<String> {
+    let said = ask("ask the cluster", "crm_node", &["-n"]).ok()?;
+    Some(said.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
 /// Takes a node attribute away.
 ///
 /// # Errors

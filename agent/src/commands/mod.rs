@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde::Serialize;
 use understudy_core::kernel::RealKernel;
 
+use crate::cluster;
 use crate::environment::Environment;
 use crate::exit::Code;
 use line::Line;
@@ -71,8 +72,10 @@ pub const COMMANDS: &[Command] = &[
         long: "Prints the physical ports of this node and the groups that it serves: their \
                ports, the sessions of initiators, the LUNs and who owns their disks. The \
                exit code is 0 where all of it is healthy and 1 where something is not. \
-               The cluster is asked only for --cluster. The fields of --json are in \
-               /usr/share/doc/understudy/status.md.",
+               The cluster is asked only for --cluster, and for this node's name where it \
+               has not told that since the boot. With --cluster all is healthy where every \
+               group is served and has another node to go to, and every node that a group \
+               could miss is well. The fields of --json are in /usr/share/doc/understudy/status.md.",
         root: true,
         run: status::status,
     },
@@ -103,17 +106,16 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "takeover",
         words: &["GROUP"],
-        options: &[
-            flag("--node", "NODE", "to this node, where there are several"),
-            FORCE,
-        ],
+        options: &[flag("--node", "NODE", "to this node, and no other"), FORCE],
         short: "move a group to its partner, through Pacemaker",
         long: "Commands Pacemaker to move a group to the other node and tells how it goes, \
-               and for how long the port was away. Refused, with the reason, where \
-               Pacemaker would not do it, where the node has no physical port online, or \
-               where it lacks a disk or anything else that the group needs: that is seen \
-               at once where the command is given on it, and else as its fcport says each \
-               minute. The rule that commands the move is taken away at the end, and ends \
+               and for how long the port was away. Of several nodes one is taken that can \
+               take the group and says most of it: that it has all that the group needs, or \
+               that it has ports online; the home first, then by name. The command says \
+               which and why. Refused, with the reason, where Pacemaker would not do it, \
+               where the node has no physical port online, or where it lacks a disk or \
+               anything else that the group needs: that is seen at once where the command \
+               is given on it, and else as its fcport says each minute. The rule that commands the move is taken away at the end, and ends \
                by itself after ten minutes.",
         root: true,
         run: takeover::takeover,
@@ -208,7 +210,11 @@ impl Command {
             let why = format!("{name}: only root may look at the target; be root");
             return complain(&why, Code::Permission);
         }
-        (self.run)(&kernel, &environment.node, &line)
+        let node = match self.root {
+            true => environment.node_of_command(&kernel, cluster::own_name),
+            false => environment.node(&kernel),
+        };
+        (self.run)(&kernel, &node, &line)
     }
 }
 

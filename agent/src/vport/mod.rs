@@ -44,6 +44,7 @@ pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
 pub struct Call<'a> {
     environment: &'a Environment,
     kernel: RealKernel,
+    node: String,
     scope: Scope,
     budget: Budget,
 }
@@ -57,11 +58,12 @@ impl<'a> Call<'a> {
         let budget = Budget::new(&kernel, environment.inner_timeout());
         let scope =
             Scope::gather(&kernel, &environment.instance, |name| environment.param(name));
-        Self { environment, kernel, scope, budget }
+        let node = environment.node(&kernel);
+        Self { environment, kernel, node, scope, budget }
     }
 
     fn node(&self) -> &str {
-        &self.environment.node
+        &self.node
     }
 
     /// Changes something, and logs the one line that says how long that took.

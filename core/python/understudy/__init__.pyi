@@ -3,7 +3,8 @@
 Every function looks at the node that it runs on, and needs root; below the folder that the
 environment variable UNDERSTUDY_ROOT names instead, for tests, it needs the files alone.
 Each takes up to 20 seconds where disks do not answer. `node` is the node's name in the
-cluster, where that is another one than the host's.
+cluster: where it is not given, the one that the cluster has told the agent since the boot,
+or else the host's.
 """
 
 from os import PathLike

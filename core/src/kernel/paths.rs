@@ -33,6 +33,8 @@ pub const REGISTRY: &str = "/run/understudy/ports";
 pub const CLUSTER: &str = "/run/understudy/cluster";
 /// Which fabrics were seen, while the physical ports are watched.
 pub const WATCH: &str = "/run/understudy/fcport.json";
+/// What the cluster calls this node.
+pub const NODE: &str = "/run/understudy/node";
 /// The last move of each group that was commanded on this node.
 pub const MOVES: &str = "/run/understudy/moves";
 /// The kernel's switch for expedited RCU grace periods (kernel/ksysfs.c).

@@ -51,6 +51,14 @@ def test_a_name_is_read_in_any_spelling(text):
     assert len({understudy.Wwn(text), understudy.Wwn(WWPN)}) == 1
 
 
+def test_a_node_is_called_as_its_cluster_calls_it(root):
+    name = root / "run/understudy/node"
+    name.parent.mkdir(parents=True)
+    name.write_text("array-c\n")
+    assert understudy.status().node == "array-c"
+    assert understudy.status("array-d").node == "array-d"
+
+
 def test_names_have_an_order():
     assert understudy.Wwn("20" + "0" * 13 + "1") < understudy.Wwn(WWPN)
     assert repr(understudy.Wwn(WWPN)) == f"Wwn('{WWPN}')"
