@@ -1,6 +1,7 @@
 //! The actions of `ocf:understudy:fcport`: a clone that tells the cluster how many physical
 //! ports are online, and of which groups it has all that they need.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use understudy_core::budget::Budget;
@@ -9,10 +10,11 @@ use understudy_core::failure::{Failure, Kind};
 use understudy_core::group::is_same_node;
 use understudy_core::kernel::RealKernel;
 use understudy_core::params::{self, FCPORT, quoted};
+use understudy_core::scope::Scope;
 use understudy_core::verbs::{Health, Level, check_node, health, keep_out};
 use understudy_core::watch::{self, Online};
 
-use crate::cluster::{self, COULD, Configuration, Configured, LACKS, MAY_COME};
+use crate::cluster::{self, COULD, Configuration, LACKS, MAY_COME};
 use crate::environment::Environment;
 use crate::exit::{Code, Outcome};
 
@@ -93,9 +95,13 @@ fn tell_ready(environment: &Environment, node: &str) -> Result<(), Failure> {
         Err(failure) => return Err(failure),
     };
     let groups: Vec<_> = configuration.groups().collect();
+    // Asked for once, and only where a disk comes with another resource.
+    let view = OnceCell::new();
+    let seen = || view.get_or_init(|| cluster::view().ok()).as_ref();
     let could = groups.iter().map(|group| {
         let budget = Budget::new(&kernel, environment.inner_timeout());
-        (group.id.clone(), could_serve(&kernel, node, group, budget))
+        let scope = configuration.scope(&kernel, group, node, seen);
+        (group.id.clone(), could_serve(&kernel, node, scope, budget))
     });
     let steady = watch::could_serve_for(&kernel, instance, could.collect())?;
     groups.iter().try_for_each(|group| {
@@ -117,10 +123,10 @@ fn tell_ready(environment: &Environment, node: &str) -> Result<(), Failure> {
 fn could_serve(
     kernel: &RealKernel,
     node: &str,
-    group: &Configured,
+    scope: Result<Scope, Failure>,
     budget: Budget,
 ) -> bool {
-    let scope = match group.scope(kernel) {
+    let scope = match scope {
         Ok(scope) => scope,
         Err(failure) => {
             log::warn!("{failure}");

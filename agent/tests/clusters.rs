@@ -384,3 +384,63 @@ fn a_takeover_goes_to_a_node_that_can() {
     assert!(said.contains("no other node can take g: array-a says"), "{said}");
     assert!(said.contains("rule no keeps g from vote"), "{said}");
 }
+
+/// The volume of a pool that another resource imports, on the node where it is not.
+#[test]
+fn a_disk_that_another_resource_makes_is_not_missed() {
+    let node = Node::new();
+    let group = plain("").replace(DISK, "0=/dev/zvol/tank/v1");
+    let pool = "<primitive id='pool' class='ocf' provider='heartbeat' type='ZFS'/>";
+    let order = "<constraints><rsc_order id='o' first='pool' then='g'/></constraints>";
+    let pool_on = |on: &str| {
+        let pool =
+            self::group(on).replace("'g'", "'pool'").replace("understudy:vport", "x:ZFS");
+        node.mon(&nodes(&["array-a", "array-b"]), &(self::group("array-b") + &pool));
+    };
+    let ready = || {
+        fs::remove_dir_all(node.dir.path().join("root/run")).unwrap_or_default();
+        node.fcport("start");
+        node.fcport("monitor")
+    };
+    let check = || node.run(&["check", "g"]).1;
+    pool_on("array-b");
+    node.cib(&(pool.to_owned() + &group), "");
+    assert!(finding(&check(), "disks").starts_with("BAD"), "{}", check());
+    assert_eq!(ready(), "-n ready-g -U -1 -q");
+    node.cib(&(pool.to_owned() + &group), order);
+    let said = check();
+    assert!(finding(&said, "disks").starts_with("doubt"), "{said}");
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("it is made by pool, which does not run here"), "{said}");
+    assert_eq!(ready(), "-n ready-g -U 1 -q");
+    // Where the pool is, its volume has to be.
+    pool_on("array-a");
+    assert!(finding(&check(), "disks").starts_with("BAD"), "{}", check());
+    assert_eq!(ready(), "-n ready-g -U -1 -q");
+    // A disk that is reserved is not made.
+    pool_on("array-b");
+    node.cib(&(pool.to_owned() + &group.replace("'none'", "'scsi3-pr'")), order);
+    assert!(finding(&check(), "disks").starts_with("BAD"), "{}", check());
+}
+
+#[test]
+fn validate_all_does_not_miss_a_disk_that_another_resource_makes() {
+    let node = Node::new();
+    let pool = "<primitive id='pool' class='ocf' provider='heartbeat' type='ZFS'/>";
+    let validate = |order: &str| {
+        node.cib(
+            &(pool.to_owned() + &plain("").replace(DISK, "0=/dev/zvol/tank/v1")),
+            order,
+        );
+        let mut command = node.command(&["vport", "validate-all"]);
+        command.env("OCF_RESOURCE_INSTANCE", "g").env("OCF_CHECK_LEVEL", "10");
+        for (name, value) in PARAMETERS {
+            let value = if name == "disks" { "0=/dev/zvol/tank/v1" } else { value };
+            command.env(format!("OCF_RESKEY_{name}"), value);
+        }
+        answer(command.env("OCF_RESKEY_CRM_meta_on_node", "array-a")).0
+    };
+    assert_eq!(validate(""), 5);
+    let order = "<constraints><rsc_order id='o' first='pool' then='g'/></constraints>";
+    assert_eq!(validate(order), 0);
+}

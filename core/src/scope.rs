@@ -26,6 +26,9 @@ pub struct Scope {
     pub entries: Vec<Entry>,
     /// What other groups on this node have: nothing of it is this group's.
     pub claims: Claims,
+    /// The resource of the cluster that makes the group's disks, where it does not run on
+    /// this node: a check does not miss them then. None unless a caller says so.
+    pub maker: Option<String>,
     /// The node names that may be the group's.
     pub wwnns: Vec<Wwn>,
     /// The port names that may be the group's.
@@ -132,6 +135,7 @@ impl Scope {
             group: Group::parse(name, param),
             entries,
             claims,
+            maker: None,
             wwnns: wwnns.into_iter().collect(),
             wwpns: wwpns.into_iter().collect(),
         }

@@ -14,11 +14,14 @@ use understudy_core::kernel::{Cause, Kernel, Op};
 use understudy_core::numbers;
 use understudy_core::ownership::{give_up, read};
 use understudy_core::registry;
+use understudy_core::scope::Scope;
 use understudy_core::step::Step;
 use understudy_core::verbs::check::{self, Finding, Verdict};
 use understudy_core::verbs::plan;
 use understudy_core::verbs::status::{Owner, Service};
-use understudy_core::verbs::{Health, Level, health, release, status, takeover};
+use understudy_core::verbs::{
+    Health, Level, check_node, health, release, status, takeover,
+};
 use understudy_core::watch;
 
 fn pair() -> (Node, Node) {
@@ -1181,4 +1184,44 @@ fn a_damaged_database_entry_is_set_aside() {
     a.stop().unwrap();
     assert_eq!(a.health(Level::Port), Health::NotRunning);
     assert!(a.kernel.exists(Path::new("/run/understudy/ports/20010025b500000a.damaged")));
+}
+
+#[test]
+fn a_disk_that_is_still_to_be_made_is_in_nobodys_way() {
+    let (a, _) = pair();
+    let disks = [("ownership", "none"), ("disks", "0=/dev/zvol/tank/v1")];
+    let scope = a.scope_with(&disks);
+    let failure = check_node(&a.kernel, &scope, a.budget()).unwrap_err();
+    assert_eq!(failure.kind, Kind::Node, "{failure}");
+    let scope = Scope { maker: Some("pool".into()), ..scope };
+    assert_eq!(check_node(&a.kernel, &scope, a.budget()), Ok(()));
+    let findings = check::check(&a.kernel, a.name, &scope, a.budget());
+    let disks = findings.iter().find(|finding| finding.what == "disks").unwrap();
+    assert_eq!(disks.verdict, Verdict::Doubtful);
+    assert!(disks.found.contains("made by pool, which does not run here"), "{disks:?}");
+    // A start misses it.
+    assert!(
+        plan::planner("start").unwrap()(&a.kernel, a.name, &scope, a.budget()).is_err()
+    );
+}
+
+/// As a DRBD device whose other half is promoted elsewhere.
+#[test]
+fn a_disk_that_does_not_answer_yet_is_in_nobodys_way() {
+    let (a, _) = pair();
+    let verdict = |maker: Option<&str>| {
+        let scope = a.scope_with(&[("ownership", "none")]);
+        let scope = Scope { maker: maker.map(String::from), ..scope };
+        let findings = check::check(&a.kernel, a.name, &scope, a.budget());
+        findings.iter().find(|finding| finding.what == "reads").unwrap().verdict
+    };
+    a.kernel.plan(None);
+    assert_eq!(verdict(None), Verdict::Good);
+    let is_read = |deed: &Deed| matches!(deed, Deed::Op(Op::ReadDisk(_)));
+    let at = a.kernel.deeds().iter().position(is_read).unwrap();
+    let wrong_medium = Cause::Errno(nix::errno::Errno::EMEDIUMTYPE as i32);
+    for (maker, wanted) in [(None, Verdict::Bad), (Some("drbd"), Verdict::Doubtful)] {
+        a.kernel.plan(Some((at, Fault::Fails(wrong_medium.clone()))));
+        assert_eq!(verdict(maker), wanted, "{maker:?}");
+    }
 }

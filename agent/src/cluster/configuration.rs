@@ -2,12 +2,13 @@
 
 use understudy_core::claims;
 use understudy_core::failure::{Failure, Kind};
-use understudy_core::group::Group;
+use understudy_core::group::{Group, Ownership};
 use understudy_core::kernel::RealKernel;
+use understudy_core::scope::Scope;
 
 use super::configured::Configured;
 use super::rules::Rule;
-use super::{GROUP, ask, resolved};
+use super::{GROUP, View, ask, earlier, resolved};
 
 /// The cluster's configuration.
 #[derive(Debug)]
@@ -48,6 +49,35 @@ impl Configuration {
     pub fn group(&self, id: &str) -> Result<&Configured, Failure> {
         let missing = || Failure::new(Kind::Failed, STEP, format!("{id} is not in it"));
         self.groups().find(|group| group.id == id).ok_or_else(missing)
+    }
+
+    /// Returns what there is to look for of a group on a node, and which resource is still
+    /// to make its disks there ([`Scope::maker`]): one that has to run before the group does,
+    /// and does not. A disk that is reserved is not made. `view` is asked for only where it
+    /// matters.
+    ///
+    /// # Errors
+    /// The group's parameters are not known.
+    pub fn scope<'v>(
+        &self,
+        kernel: &RealKernel,
+        group: &Configured,
+        node: &str,
+        view: impl FnOnce() -> Option<&'v View>,
+    ) -> Result<Scope, Failure> {
+        let scope = group.scope(kernel)?;
+        let reserves_none = |group: &Group| group.ownership == Ownership::None;
+        if !scope.group.as_ref().is_ok_and(reserves_none) {
+            return Ok(scope);
+        }
+        let earlier = earlier::before(&self.text, &self.resources, group);
+        let earlier = earlier.map_err(|error| Failure::new(Kind::Failed, STEP, error))?;
+        let view = if earlier.is_empty() { None } else { view() };
+        let still_to_run = view.map(|view| {
+            let is_missing = |id: &&&str| !view.runs(id, node);
+            earlier.iter().filter(is_missing).copied().collect::<Vec<_>>().join(" or ")
+        });
+        Ok(Scope { maker: still_to_run.filter(|names| !names.is_empty()), ..scope })
     }
 
     /// Returns where a resource may run and where not, as far as rules name nodes.

@@ -24,6 +24,8 @@ pub struct Configured {
     pub agent: String,
     /// The agent's parameters, or why they are not known.
     pub parameters: Result<Parameters, Failure>,
+    /// What it is collected in, the outermost first.
+    pub within: Vec<Collection>,
     /// The template that it is made from.
     template: Option<String>,
     /// Whether it is a template itself.
@@ -36,6 +38,15 @@ pub struct Configured {
     has_references: bool,
     /// How long an operation may take that does not say it.
     default: Timeout,
+}
+
+/// What a resource is collected in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collection {
+    /// Its id.
+    pub id: String,
+    /// Whether its members start one after the other, as those of a `group` do.
+    pub is_group: bool,
 }
 
 /// What collects resources: parameters of it are its members' too.
@@ -67,6 +78,11 @@ impl Configured {
     /// Returns whether the parameters were a plain list, and read.
     pub fn is_plain(&self) -> bool {
         self.parameters.is_ok()
+    }
+
+    /// Returns whether an id is the resource's, or that of what it is collected in.
+    pub fn is_or_is_in(&self, id: &str) -> bool {
+        self.id == id || self.within.iter().any(|its| its.id == id)
     }
 
     /// The node that a group belongs to, where that is said.
@@ -102,6 +118,7 @@ impl Configured {
             id: part("id"),
             agent: ["class", "provider", "type"].map(part).join(":"),
             parameters: Ok(Parameters::new()),
+            within: Vec::new(),
             is_template,
             sets: 0,
             timeouts: BTreeMap::new(),
@@ -163,7 +180,10 @@ impl Parser {
         let (parent, grandparent) = (self.above(0), self.above(1));
         let is_resource = |name: &str| matches!(name, "primitive" | "template");
         match (name.as_str(), parent.as_str(), grandparent.as_str()) {
-            ("primitive", ..) => self.met.push(Configured::new(tag, false)),
+            ("primitive", ..) => {
+                let within = self.collections();
+                self.met.push(Configured { within, ..Configured::new(tag, false) });
+            }
             ("template", ..) => self.met.push(Configured::new(tag, true)),
             ("instance_attributes", parent, _) if is_resource(parent) => {
                 self.note(|its| {
@@ -226,6 +246,17 @@ impl Parser {
             let members = self.met.iter_mut().skip(closed.before);
             members.for_each(Configured::leave_to_pacemaker);
         }
+    }
+
+    /// Returns the open elements that collect resources.
+    fn collections(&self) -> Vec<Collection> {
+        let open =
+            self.open.iter().filter(|its| COLLECTIONS.contains(&its.name.as_str()));
+        let collection = |its: &Open| Collection {
+            id: its.label.clone(),
+            is_group: its.name == "group",
+        };
+        open.map(collection).collect()
     }
 
     /// Returns the name of an open element: the innermost one, or one further out.

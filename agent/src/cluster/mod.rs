@@ -2,6 +2,7 @@
 
 mod configuration;
 mod configured;
+mod earlier;
 mod numbers;
 mod resolved;
 mod rules;

@@ -165,6 +165,22 @@ impl View {
         self.resources.iter().find(|resource| resource.id == id)
     }
 
+    /// Returns whether a resource, or an instance of its clone, is at work on a node. A
+    /// device whose other half is promoted elsewhere is not.
+    pub fn runs(&self, id: &str, node: &str) -> bool {
+        let is_it = |its: &str| {
+            its.strip_prefix(id)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+        };
+        // `Master` is what 2.1 and older call it.
+        let at_work = ["Started", "Promoted", "Master"];
+        self.resources.iter().any(|its| {
+            is_it(&its.id)
+                && at_work.contains(&its.state.as_str())
+                && its.nodes.iter().any(|on| is_same_node(on, node))
+        })
+    }
+
     /// A node by its name.
     pub fn node(&self, name: &str) -> Option<&Member> {
         self.nodes.iter().find(|node| is_same_node(&node.name, name))

@@ -51,7 +51,7 @@ fn findings(
     let id = &view.group(resource)?.id;
     let configuration = Configuration::read(node)?;
     let configured = configuration.group(id)?;
-    let scope = configured.scope(kernel)?;
+    let scope = configuration.scope(kernel, configured, node, || Some(&view))?;
     let mut findings = look::check(kernel, node, &scope, Budget::new(kernel, TIME));
     findings.extend(fencing(&view));
     findings.extend(configuration.fences_by_keys().map(by_keys));

@@ -9,12 +9,11 @@ use understudy_core::group::is_same_node;
 use understudy_core::kernel::RealKernel;
 use understudy_core::moves::{self, Move};
 use understudy_core::params::quoted;
+use understudy_core::scope::Scope;
 use understudy_core::verbs::check_node;
 
 use crate::cluster::standing::{ban, lacks, unusable};
-use crate::cluster::{
-    self, Configuration, Configured, Member, Resource, Rule, Says, Standing, View,
-};
+use crate::cluster::{self, Configuration, Member, Resource, Rule, Says, Standing, View};
 use crate::exit::Code;
 
 use super::line::Line;
@@ -91,7 +90,8 @@ fn carry_out(
             veto(why).advise("Move those groups away first: they would go with it")
         );
     }
-    match (doubts(kernel, this, group, configured, target), line.has("--force")) {
+    let scope = || configuration.scope(kernel, configured, this, || Some(&view));
+    match (doubts(kernel, this, group, target, scope), line.has("--force")) {
         (Some(why), false) => {
             return Err(veto(why).advise("--force goes on regardless"));
         }
@@ -235,15 +235,14 @@ fn doubts(
     kernel: &RealKernel,
     this: &str,
     group: &Resource,
-    configured: &Configured,
     target: &Member,
+    scope: impl FnOnce() -> Result<Scope, Failure>,
 ) -> Option<String> {
     let lacks = lacks(group, target);
     if lacks.is_some() || !is_same_node(&target.name, this) {
         return lacks;
     }
-    let scope = configured.scope(kernel);
-    scope
+    scope()
         .and_then(|scope| check_node(kernel, &scope, Budget::new(kernel, TIME)))
         .err()
         .map(|failure| failure.to_string())

@@ -3,11 +3,12 @@
 
 use understudy_core::failure::{Failure, Kind};
 use understudy_core::group::Group;
+use understudy_core::scope::Scope;
 use understudy_core::verbs::check_node;
 
 use super::Call;
 use super::start::not_cloned;
-use crate::cluster::Configuration;
+use crate::cluster::{self, Configuration};
 use crate::environment::Environment;
 use crate::exit::Outcome;
 
@@ -19,9 +20,17 @@ pub fn looks_at_the_node(environment: &Environment) -> bool {
 pub fn validate(environment: &Environment) -> Outcome {
     if looks_at_the_node(environment) {
         let call = Call::new(environment);
-        let here = not_cloned(environment.is_cloned)
-            .and_then(|()| check_node(&call.kernel, &call.scope, call.budget));
-        return Outcome::of(here.and_then(|()| alone(&call)));
+        if let Err(failure) = not_cloned(environment.is_cloned) {
+            return Outcome::of(Err(failure));
+        }
+        let here = check_node(&call.kernel, &call.scope, call.budget);
+        let configuration = Configuration::read(call.node());
+        let here = here.or_else(|failure| {
+            let scope =
+                still_to_come(&call, configuration.as_ref().ok()).ok_or(failure)?;
+            check_node(&call.kernel, &scope, call.budget)
+        });
+        return Outcome::of(here.and_then(|()| alone(&call, configuration)));
     }
     let group = Group::parse(&environment.instance, |name| environment.param(name));
     Outcome::of(
@@ -31,11 +40,27 @@ pub fn validate(environment: &Environment) -> Outcome {
     )
 }
 
+/// Returns what there is to look for with the resource of the cluster that is still to make
+/// the group's disks, if there is one.
+fn still_to_come(call: &Call, configuration: Option<&Configuration>) -> Option<Scope> {
+    let configuration = configuration?;
+    let configured = configuration.group(&call.environment.instance).ok()?;
+    let view = cluster::view().ok();
+    let scope = configuration
+        .scope(&call.kernel, configured, call.node(), || view.as_ref())
+        .ok()?;
+    let maker = Some(scope.maker?);
+    Some(Scope { maker, ..call.scope.clone() })
+}
+
 /// Returns an error where another group of the cluster has a name or a disk of this one.
 /// Where no cluster runs there is nobody to compare with.
-fn alone(call: &Call) -> Result<(), Failure> {
+fn alone(
+    call: &Call,
+    configuration: Result<Configuration, Failure>,
+) -> Result<(), Failure> {
     let Ok(group) = &call.scope.group else { return Ok(()) };
-    let shared = match Configuration::read(call.node()) {
+    let shared = match configuration {
         Ok(configuration) => configuration.shared(&call.kernel, group),
         Err(failure) => {
             log::info!("not compared with other groups: {failure}");

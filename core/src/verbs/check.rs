@@ -104,12 +104,13 @@ pub fn check(
     findings.extend(port_ids(kernel));
     let specs = group.all_disks();
     let found = disk::find_all(kernel, &specs);
-    findings.extend(Finding::of("disks", found, &format!("all {luns} are here")));
+    let found = Finding::of("disks", found, &format!("all {luns} are here"));
+    findings.extend(to_come(found, scope));
     let disks = disk::find_any(kernel, &specs);
     let whose = scope.claims.allow(kernel, group, &disks);
     findings.extend(Finding::of("whose", whose, "no other group here has any of it"));
-    findings.extend(readable(kernel, &disks, budget));
-    findings.extend(state(kernel, group, &disks, budget));
+    findings.extend(to_come(readable(kernel, &disks, budget), scope));
+    findings.extend(to_come(state(kernel, group, &disks, budget), scope));
     if group.ownership == Ownership::Scsi3Pr {
         findings.extend(reservations(kernel, node, &disks, budget));
     }
@@ -139,6 +140,23 @@ fn changed_by_others(kernel: &dyn Kernel, group: &Group, disks: &[Disk]) -> Vec<
         }
     }
     findings
+}
+
+/// Returns findings about disks as they are to be taken: where the disks are still to be
+/// made ([`Scope::maker`]), none is in the way of a takeover.
+fn to_come(findings: impl IntoIterator<Item = Finding>, scope: &Scope) -> Vec<Finding> {
+    let judged = |finding: Finding| match &scope.maker {
+        Some(maker) if finding.verdict == Verdict::Bad => Finding::doubtful(
+            finding.what,
+            format!(
+                "{}; it is made by {maker}, which does not run here: it cannot be judged",
+                finding.found
+            ),
+            &format!("See that {maker} could run here"),
+        ),
+        _ => finding,
+    };
+    findings.into_iter().map(judged).collect()
 }
 
 fn physical_ports(

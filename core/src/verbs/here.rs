@@ -60,7 +60,8 @@ pub(super) fn with_a_port(
     }
 }
 
-/// Whether this node has what the group needs: modules, disks and ports.
+/// Whether this node has what the group needs: modules, disks and ports. Disks that are
+/// still to be made ([`Scope::maker`]) are not missed.
 ///
 /// # Errors
 /// The first thing that is missing.
@@ -70,7 +71,13 @@ pub fn check_node(
     budget: Budget,
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
-    let here = observe(kernel, scope, group)?;
+    let here = match scope.maker {
+        Some(_) => {
+            let disks = apart(disk::find_any(kernel, &group.all_disks()));
+            observe_with(kernel, scope, group, || Ok(disks))?
+        }
+        None => observe(kernel, scope, group)?,
+    };
     here.with_owners(kernel, group, budget).map(drop)
 }
 
@@ -90,11 +97,21 @@ pub(super) fn observe(
     scope: &Scope,
     group: &Group,
 ) -> Result<Here, Failure> {
+    observe_with(kernel, scope, group, || find_disks(kernel, group))
+}
+
+/// Looks at the same, with the disks as they are found: the LUNs', and the state device.
+fn observe_with(
+    kernel: &dyn Kernel,
+    scope: &Scope,
+    group: &Group,
+    find: impl FnOnce() -> Result<(Vec<Disk>, Option<Disk>), Failure>,
+) -> Result<Here, Failure> {
     // The names alone first: that is said even where a disk is missing.
     scope.claims.allow(kernel, group, [])?;
     let drivers = lio::candidates(group.driver);
     target_is_here(kernel, &drivers)?;
-    let (disks, state) = find_disks(kernel, group)?;
+    let (disks, state) = find()?;
     scope.claims.allow(kernel, group, disks.iter().chain(&state))?;
     let found = look(kernel, scope)?;
     same_disks(group, &disks, &found.export)?;
@@ -178,10 +195,14 @@ pub(super) fn find_disks(
     kernel: &dyn Kernel,
     group: &Group,
 ) -> Result<(Vec<Disk>, Option<Disk>), Failure> {
-    let found = disk::find_all(kernel, &group.all_disks())?;
+    disk::find_all(kernel, &group.all_disks()).map(apart)
+}
+
+/// Tells the disks of LUNs and the state device apart.
+fn apart(found: Vec<Disk>) -> (Vec<Disk>, Option<Disk>) {
     let (state, disks): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|disk| disk.lun == STATE);
-    Ok((disks, state.into_iter().next()))
+    (disks, state.into_iter().next())
 }
 
 /// A target whose port was deleted by somebody else: it takes no other port, and while it is
