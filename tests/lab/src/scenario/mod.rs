@@ -8,6 +8,7 @@ mod contract;
 mod crash_points;
 mod fabric_link;
 mod fabric_lost;
+mod foreign_keys;
 mod giveback;
 mod grown;
 mod heartbeat_cut;
@@ -78,7 +79,7 @@ pub struct Seen {
 const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 29] = [
+pub const SCENARIOS: [Scenario; 30] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -93,6 +94,7 @@ pub const SCENARIOS: [Scenario; 29] = [
     first("initiator-added", initiator::run),
     first("disk-grown", grown::run),
     first("giveback-policy", giveback::run),
+    first("foreign-keys", foreign_keys::run),
     first("zoned-fabric", zoned::run),
     first("package-upgrade", package::upgrade),
     first("package-remove", package::remove),
