@@ -141,6 +141,8 @@ impl Case {
     /// Lets one operation go wrong, and looks whether the answer is true.
     fn strike(&self, fault: Fault, at: usize, name: &str) {
         let mut node = self.node();
+        // A disk that does not say whose it is holds up no stop; its key may stay.
+        let hangs = matches!(fault, Fault::Hangs | Fault::HangsDone);
         node.kernel.plan(Some((at, fault)));
         let answer = unless_killed(|| self.act(&mut node));
         node.kernel.plan(None);
@@ -149,7 +151,11 @@ impl Case {
                 assert_eq!(node.health(Level::Disk), Health::Running, "{name}");
                 assert!(node.owns_all(), "{name}");
             }
-            (Stop, Some(true)) => assert_eq!(node.leavings(), [""; 0], "{name}"),
+            (Stop, Some(true)) => {
+                let mut left = node.leavings();
+                left.retain(|what| !hangs || !what.starts_with("a key on"));
+                assert_eq!(left, [""; 0], "{name}");
+            }
             _ => {}
         }
         recovers(&node, name);

@@ -30,7 +30,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-pub use op::{Chain, ChainResult, Done, Op};
+pub use op::{Chain, ChainResult, Done, Op, UNREGISTER};
 pub use real::RealKernel;
 pub use trace::Recorded;
 

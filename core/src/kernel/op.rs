@@ -142,6 +142,9 @@ pub enum Op {
     },
 }
 
+/// The verb of [`Op::Unregister`], in an error.
+pub const UNREGISTER: &str = "unregister";
+
 impl Op {
     /// The verb, the place and the value, for a sentence or for an error.
     fn parts(&self) -> (&'static str, &Path, Option<String>) {
@@ -160,7 +163,7 @@ impl Op {
             Self::ReadReservation(disk) => ("read reservation of", disk, None),
             Self::Join { disk, key } => ("join", disk, Some(key.to_string())),
             Self::Register { disk, key } => ("register", disk, Some(key.to_string())),
-            Self::Unregister { disk, key } => ("unregister", disk, Some(key.to_string())),
+            Self::Unregister { disk, key } => (UNREGISTER, disk, Some(key.to_string())),
             Self::Reserve { disk, key } => ("reserve", disk, Some(key.to_string())),
             Self::PreemptAndAbort { disk, key, other } => {
                 ("preempt-and-abort", disk, Some(format!("{other} by {key}")))

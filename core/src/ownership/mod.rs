@@ -12,7 +12,9 @@ use crate::disk::Disk;
 use crate::failure::{Failure, Kind};
 use crate::group::title;
 use crate::kernel::reservation::{Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY};
-use crate::kernel::{Cause, Chain, ChainResult, Done, Kernel, KernelError, Op};
+use crate::kernel::{
+    Cause, Chain, ChainResult, Done, Kernel, KernelError, Op, UNREGISTER,
+};
 use crate::step::Step;
 pub use keys::{Keys, Whose, knows_cluster, remember_cluster};
 
@@ -192,9 +194,14 @@ pub fn own(
     acquired(kernel, disks, &taken, keys, budget)?;
     // Ours, whatever a command on the way answered: what follows is done for those too
     // whose chain such an answer has ended.
-    let rest = step.chains.iter().zip(&results).map(|(chain, result)| {
+    let rest = step.chains.iter().zip(&mut results).map(|(chain, result)| {
         let read = result.done.iter().any(Done::is_reservation);
-        if result.failed.is_some() && !read { once_ours(chain) } else { Chain::new() }
+        if read || result.failed.is_none() {
+            return Chain::new();
+        }
+        // Of a disk that nothing follows for, as of the state device, all is done.
+        *result = ChainResult::default();
+        once_ours(chain)
     });
     let rest: Vec<Chain> = rest.collect();
     carry_out(kernel, &rest, &mut results, budget);
@@ -339,57 +346,91 @@ pub fn leave(disk: &Path, key: Key) -> Chain {
     ]
 }
 
-/// Gives up those disks that are ours; another's key is left alone, whatever is asked. An
-/// empty answer means that no key of ours is on any of them, as they say themselves.
+/// What is left once disks were given up.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// Commands that were sent and have not come back: each may still be carried out.
+    pub outstanding: Vec<KernelError>,
+    /// Disks on which a key of ours stays, or that do not say.
+    pub keys: Vec<KernelError>,
+}
+
+impl Left {
+    /// Returns all of it.
+    pub fn all(self) -> Vec<KernelError> {
+        [self.outstanding, self.keys].concat()
+    }
+}
+
+/// Gives up those disks that are ours; another's key is left alone, whatever is asked. Where
+/// nothing is left no key of ours is on any of them, as they say themselves.
 pub fn give_up(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
     keys: &Keys,
     budget: Budget,
-) -> Vec<KernelError> {
+) -> Left {
     let chains: Vec<Chain> = disks.iter().map(|disk| leave(disk, keys.now)).collect();
     let left = kernel.run(&chains, budget.end);
     given_up(kernel, disks, left, keys, budget)
 }
 
 /// Whether no key of ours is on any of some disks, after what [`leave`] says was done to
-/// each; see [`give_up`]. One that is there under another key of ours is given up now.
+/// each; see [`give_up`]. One that has a key all the same, or does not say, is given up
+/// again: what failed was a moment's trouble, or the key is an earlier one of ours.
 pub fn given_up(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
-    left: Vec<ChainResult>,
+    mut left: Vec<ChainResult>,
     keys: &Keys,
     budget: Budget,
-) -> Vec<KernelError> {
-    let mut left = left;
-    let now = read_back(kernel, disks, &left, budget);
-    let other = |key: &&Key| **key != keys.now && keys.are(**key);
-    let again = disks.iter().zip(&now).map(|(disk, now)| {
-        let key = now.as_ref().ok().and_then(|now| now.keys.iter().find(other));
-        key.map_or_else(Chain::new, |key| leave(disk, *key))
-    });
-    let again: Vec<Chain> = again.collect();
-    let now = match again.iter().all(Vec::is_empty) {
-        true => now,
-        false => {
-            carry_out(kernel, &again, &mut left, budget);
-            read_back(kernel, disks, &left, budget)
+) -> Left {
+    // For an earlier key, and for a moment's trouble with it.
+    const AGAIN: usize = 2;
+    let mut now = read_back(kernel, disks, &left, budget);
+    for _ in 0..AGAIN {
+        let again = disks.iter().zip(&left).zip(&now).map(|((disk, answer), now)| {
+            let key = match now {
+                _ if is_outstanding(answer) => None,
+                Ok(now) => now.keys.iter().copied().find(|key| keys.are(*key)),
+                Err(error) if error.cause.excludes_keys() || error.is_late() => None,
+                Err(_) => Some(keys.now),
+            };
+            key.map_or_else(Chain::new, |key| leave(disk, key))
+        });
+        let again: Vec<Chain> = again.collect();
+        if again.iter().all(Vec::is_empty) {
+            break;
         }
-    };
-    let mut errors = Vec::new();
+        carry_out(kernel, &again, &mut left, budget);
+        now = read_back(kernel, disks, &left, budget);
+    }
+    let mut found = Left::default();
     for ((disk, answer), now) in disks.iter().zip(left).zip(now) {
-        match now {
+        let error = match now {
             Ok(now) if now.keys.iter().any(|key| keys.are(*key)) => {
                 let cause = Cause::Device("our key is still there".into());
-                let untold = || KernelError::new("unregister from", disk, cause);
-                errors.push(answer.failed.unwrap_or_else(untold));
+                KernelError::new("unregister from", disk, cause)
             }
-            Ok(_) => {}
-            Err(error) if error.cause.excludes_keys() => {}
-            Err(error) => errors.push(error),
+            Ok(_) => continue,
+            Err(error) if error.cause.excludes_keys() => continue,
+            Err(error) => error,
+        };
+        let is_outstanding = is_outstanding(&answer);
+        let error = answer.failed.unwrap_or(error);
+        match is_outstanding {
+            true => found.outstanding.push(error),
+            false => found.keys.push(error),
         }
     }
-    errors
+    found
+}
+
+/// Whether a chain was given up while it unregistered.
+fn is_outstanding(result: &ChainResult) -> bool {
+    let failed = result.failed.as_ref();
+    failed
+        .is_some_and(|error| error.cause == Cause::TimedOut && error.action == UNREGISTER)
 }
 
 /// What a look at disks that should be ours has found, in words.

@@ -15,7 +15,7 @@ use crate::kept;
 use crate::kernel::reservation::Key;
 use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op};
 use crate::lio;
-use crate::ownership::{self, Keys};
+use crate::ownership::{self, Keys, Left};
 use crate::phases::Phases;
 use crate::registry;
 use crate::scope::{Found, Scope};
@@ -33,14 +33,20 @@ use super::{look, told, unseen};
 const LINKLESS: Duration = Duration::from_secs(4);
 /// How much of the time may be waited for other groups' ports.
 const PERCENT_TO_BE_ALONE: u32 = 40;
+/// The step in which the disks are given up.
+const GIVE_UP: &str = "give up the disks";
+/// How long disks may take to say whose they are, where nothing here serves them.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The step that closes the disks.
 pub(super) const CLOSE: &str = "close the disks and give them up";
 
-/// Stops serving a group on this node. Nothing there is a success.
+/// Stops serving a group on this node. Nothing there is a success. Keys on its disks are
+/// given up, and one that stays is a warning: nothing writes there any more.
 ///
 /// # Errors
-/// When anything is left: a port, a session, an export, a key. Then only fencing makes
-/// sure, and the message says so by its being one.
+/// When anything is left by which the node could serve: a port, a session, an export, an
+/// open disk, a keeper; or a command that may still end a later ownership. Then only fencing
+/// makes sure, and the message says so by its being one.
 pub fn release(
     kernel: &dyn Kernel,
     node: &str,
@@ -81,8 +87,13 @@ pub fn release(
         let (closed, given_up) = disown(kernel, &found, disks, &keys, budget);
         let (title, hbas) = lio::remove_hbas(&found.export);
         step(title, hbas);
-        for (title, errors) in [(CLOSE, closed), ("give up the disks", given_up)] {
+        // What serves fails a stop, and what may still be carried out. A key that stays does
+        // not: whoever owns the disk next removes it before a port appears.
+        for (title, errors) in [(CLOSE, closed), (GIVE_UP, given_up.outstanding)] {
             left.extend((!errors.is_empty()).then(|| Failure::kernel(title, &errors)));
+        }
+        if !given_up.keys.is_empty() {
+            log::warn!("{GIVE_UP}: {}; a key of ours may stay", told(&given_up.keys));
         }
         bars.lift(kernel, budget);
     });
@@ -133,20 +144,23 @@ fn alone(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
         .advise("Move the groups away first that this port carries as a guest"))
 }
 
-/// Closes the disks and gives them up; says what could not be closed, and which disks
-/// carry our key still.
+/// Closes the disks and gives them up; says what could not be closed, and what is left on
+/// the disks. Where nothing here served them, all of that is keys: nothing that is carried
+/// out late ends anything.
 fn disown(
     kernel: &dyn Kernel,
     found: &Found,
     disks: Vec<PathBuf>,
     keys: &Keys,
     budget: Budget,
-) -> (Vec<KernelError>, Vec<KernelError>) {
+) -> (Vec<KernelError>, Left) {
     if found.is_gone() {
         // Of disks that nothing here served, those that carry our key all the same.
-        let (ours, mut errors) = ownership::owned(kernel, &disks, keys, budget);
-        errors.extend(ownership::give_up(kernel, &ours, keys, budget));
-        return (Vec::new(), errors);
+        let end = budget.end.min(kernel.now() + PATIENCE);
+        let soon = Budget { end, ..budget };
+        let (ours, mut keys_left) = ownership::owned(kernel, &disks, keys, soon);
+        keys_left.extend(ownership::give_up(kernel, &ours, keys, soon).all());
+        return (Vec::new(), Left { keys: keys_left, ..Left::default() });
     }
     let step = Step::new(CLOSE, closing(found, &disks, keys.now));
     let mut results = step.run(kernel, budget);

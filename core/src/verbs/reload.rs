@@ -68,7 +68,7 @@ pub fn reload(
         let own = Step::new("own the disks", coming.iter().map(take).collect());
         ownership::own(kernel, &coming, &own, &keys, budget).inspect_err(|_| {
             let nodes: Vec<_> = coming.iter().map(|disk| disk.node.clone()).collect();
-            let _ = ownership::give_up(kernel, &nodes, &keys, budget);
+            ownership::give_up(kernel, &nodes, &keys, budget);
         })?;
         phases.end(kernel, "own");
     }
@@ -83,7 +83,7 @@ pub fn reload(
         let mut left = scope.disks(kernel, &found.export);
         let stay: BTreeSet<_> = all.iter().map(|disk| &disk.node).collect();
         left.retain(|node| !stay.contains(node));
-        let errors = ownership::give_up(kernel, &left, &keys, budget);
+        let errors = ownership::give_up(kernel, &left, &keys, budget).all();
         if !errors.is_empty() {
             return Err(Failure::kernel("give up the disks", &errors));
         }

@@ -11,6 +11,8 @@ pub struct Tally {
     pub stops: [u64; 2],
     pub monitors: [u64; 2],
     pub writes: u64,
+    /// Keys that a stop could not give up, and said so.
+    pub keys_left: u64,
     /// Keys that an initiator was told are registered, where they outlive a node.
     pub registered: u64,
     pub agents_killed: u64,
@@ -36,6 +38,7 @@ impl AddAssign for Tally {
         self.stops = add(self.stops, other.stops);
         self.monitors = add(self.monitors, other.monitors);
         self.writes += other.writes;
+        self.keys_left += other.keys_left;
         self.registered += other.registered;
         self.agents_killed += other.agents_killed;
         self.faults += other.faults;

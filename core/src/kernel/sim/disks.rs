@@ -1,6 +1,6 @@
 //! Shared disks with SCSI-3 persistent reservations (SPC-4 5.13), one nexus a node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::kernel::Cause;
@@ -16,6 +16,8 @@ struct Disk {
     /// The nexus that holds, and the type.
     holder: Option<(usize, u8)>,
     unsupported: bool,
+    /// Nodes whose path to it is dead.
+    dead: BTreeSet<usize>,
     /// The nexus that has reserved it the old way (SPC-2).
     reserved: Option<usize>,
     deaf: bool,
@@ -49,6 +51,16 @@ impl Disks {
         if let Some(disk) = self.0.get_mut(name) {
             disk.unsupported = true;
         }
+    }
+
+    /// From now on a node's path to a disk is dead, and every command by it fails; or it is
+    /// well again.
+    pub fn set_dead(&mut self, name: &str, nexus: usize, dead: bool) {
+        let Some(disk) = self.0.get_mut(name) else { return };
+        match dead {
+            true => disk.dead.insert(nexus),
+            false => disk.dead.remove(&nexus),
+        };
     }
 
     /// From now on a disk is reserved the old way, by SPC-2 RESERVE of a nexus.
@@ -128,6 +140,11 @@ impl Disks {
         let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
         match self.0.get_mut(name.as_ref()) {
             None => (Err(Cause::Device("no such disk".into())), vec![]),
+            Some(disk) if disk.dead.contains(&nexus) => {
+                // As seen of a SCSI device in the state `offline` (DID_NO_CONNECT).
+                let words = "the path failed (host status 1)";
+                (Err(Cause::Device(words.into())), vec![])
+            }
             Some(disk) if disk.unsupported => (Err(Cause::NoReservations), vec![]),
             // LIO: target_scsi2_reservation_check.
             Some(disk) if disk.reserved.is_some_and(|by| by != nexus) => match op {

@@ -1,0 +1,63 @@
+//! A disk that a node cannot reach: no start there, and a stop all the same. A node is fenced
+//! only where it may still serve.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Node, Setup, pair};
+use understudy_core::failure::Kind;
+use understudy_core::kernel::Kernel;
+use understudy_core::verbs::{Health, Level};
+
+fn set_dead(node: &Node, disk: &str, dead: bool) {
+    let nexus = node.kernel.node();
+    node.san.borrow_mut().disks.set_dead(disk, nexus, dead);
+}
+
+/// The last node, with a group of its own, cannot start its partner's: nothing follows.
+#[test]
+fn a_start_that_fails_is_followed_by_a_stop_that_does_not() {
+    for keeping in [false, true] {
+        let setup = Setup::new(3, 2).with_another();
+        let setup = if keeping { setup.keeping() } else { setup };
+        for disk in setup.all_disks().map(str::to_owned).collect::<Vec<_>>() {
+            let (a, b) = pair(&setup);
+            let own = b.another().unwrap();
+            own.start().unwrap();
+            a.start().unwrap();
+            a.san.borrow_mut().crash(0);
+            set_dead(&b, &disk, true);
+            for _ in 0..2 {
+                let failure = b.start().unwrap_err();
+                assert_eq!(failure.kind, Kind::Node, "{disk}: {failure}");
+                b.stop().unwrap();
+            }
+            assert_eq!(own.health(Level::Disk), Health::Running, "{disk}");
+            set_dead(&b, &disk, false);
+            b.start().unwrap();
+            assert!(b.owns_all(), "{disk}");
+        }
+    }
+}
+
+/// It is served nowhere after the stop, whatever key is left: the next owner removes that.
+#[test]
+fn a_disk_that_dies_while_it_is_served_keeps_no_stop_from_its_end() {
+    let (a, b) = pair(&Setup::new(3, 2).keeping());
+    for disk in a.setup.all_disks().map(str::to_owned).collect::<Vec<_>>() {
+        a.start().unwrap();
+        a.kernel.sleep(Duration::from_secs(1));
+        set_dead(&a, &disk, true);
+        assert!(matches!(a.health(Level::Owner), Health::Failed(_)), "{disk}");
+        a.stop().unwrap();
+        assert_eq!(a.leavings(), [format!("a key on {disk}")]);
+        assert_eq!(a.health(Level::Disk), Health::NotRunning);
+        b.start().unwrap();
+        assert!(b.owns_all(), "{disk}");
+        b.kernel.sleep(Duration::from_secs(1));
+        b.stop().unwrap();
+        set_dead(&a, &disk, false);
+    }
+}
