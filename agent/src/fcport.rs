@@ -118,25 +118,27 @@ fn tell_ready(environment: &Environment, node: &str) -> Result<(), Failure> {
     })
 }
 
-/// Whether this node serves a group well, or has all that it needs. A node on which the
-/// group's parameters are not known lacks them.
+/// Returns whether this node serves a group well, or has all that it needs. While something
+/// of it is here and not well that cannot be told: an action may be under way, and says
+/// itself how it ends. A node on which the group's parameters are not known lacks them.
 fn could_serve(
     kernel: &RealKernel,
     node: &str,
     scope: Result<Scope, Failure>,
     budget: Budget,
-) -> bool {
+) -> Option<bool> {
     let scope = match scope {
         Ok(scope) => scope,
         Err(failure) => {
             log::warn!("{failure}");
-            return false;
+            return Some(false);
         }
     };
     match health(kernel, node, &scope, Level::Port, budget) {
-        Health::Running => true,
-        Health::NotRunning => check_node(kernel, &scope, budget).is_ok(),
-        _ => false,
+        Health::Running => Some(true),
+        Health::NotRunning => Some(check_node(kernel, &scope, budget).is_ok()),
+        Health::Degraded(_) => Some(false),
+        Health::Failed(_) => None,
     }
 }
 

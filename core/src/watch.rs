@@ -173,20 +173,26 @@ pub fn note_look_if_due(
 }
 
 /// For how many seconds each group could have been served here, without a break that was
-/// seen; `groups` are all, and whether each could be now.
+/// seen; `groups` are all, and whether each could be now. Of one for which that cannot be
+/// told at this moment, what was so before still is; at the first look it could.
 ///
 /// # Errors
 /// The file cannot be read or written.
 pub fn could_serve_for(
     kernel: &dyn Kernel,
     resource: &str,
-    groups: BTreeMap<String, bool>,
+    groups: BTreeMap<String, Option<bool>>,
 ) -> Result<BTreeMap<String, Option<u64>>, Failure> {
     let Some(mut watch) = kept_by(kernel, resource)? else { return Ok(BTreeMap::new()) };
     let now = kernel.now().as_secs();
-    let since = |(name, could): (String, bool)| {
-        let before = watch.groups.get(&name).copied().flatten();
-        (name, could.then(|| before.unwrap_or(now)))
+    let since = |(name, could): (String, Option<bool>)| {
+        let before = watch.groups.get(&name).copied();
+        let since = match could {
+            None => before.unwrap_or(Some(now)),
+            Some(true) => Some(before.flatten().unwrap_or(now)),
+            Some(false) => None,
+        };
+        (name, since)
     };
     let groups = groups.into_iter().map(since).collect();
     if groups != watch.groups {

@@ -1107,23 +1107,30 @@ fn a_look_at_the_groups_is_due_once_a_minute() {
 
 #[test]
 fn a_group_that_could_not_be_served_waits_anew() {
+    const YES: Option<bool> = Some(true);
+    const NO: Option<bool> = Some(false);
     let (a, _) = pair();
-    let steady = |seconds, could: &[(&str, bool)]| {
+    let steady = |seconds, could: &[(&str, Option<bool>)]| {
         a.kernel.sleep(Duration::from_secs(seconds));
         let could = could.iter().map(|(name, could)| ((*name).to_owned(), *could));
         let found = watch::could_serve_for(&a.kernel, "fcport", could.collect()).unwrap();
         found.into_values().collect::<Vec<_>>()
     };
-    assert_eq!(steady(0, &[("one", true)]), []);
+    assert_eq!(steady(0, &[("one", YES)]), []);
     watch::begin(&a.kernel, "fcport").unwrap();
-    assert_eq!(steady(0, &[("one", true), ("two", false)]), [Some(0), None]);
-    assert_eq!(steady(5, &[("one", true), ("two", true)]), [Some(5), Some(0)]);
-    assert_eq!(steady(5, &[("one", false), ("two", true)]), [None, Some(5)]);
+    assert_eq!(steady(0, &[("one", YES), ("two", NO)]), [Some(0), None]);
+    assert_eq!(steady(5, &[("one", YES), ("two", YES)]), [Some(5), Some(0)]);
+    assert_eq!(steady(5, &[("one", NO), ("two", YES)]), [None, Some(5)]);
     // A look at the ports, or a start of the agent again, forgets nothing.
     watch::look(&a.kernel, "fcport", Duration::ZERO, &|_| true).unwrap();
     watch::begin(&a.kernel, "fcport").unwrap();
-    assert_eq!(steady(5, &[("one", true), ("two", true)]), [Some(0), Some(10)]);
-    assert_eq!(steady(5, &[("two", true)]), [Some(15)]);
+    assert_eq!(steady(5, &[("one", YES), ("two", YES)]), [Some(0), Some(10)]);
+    assert_eq!(steady(5, &[("two", YES)]), [Some(15)]);
+    // While an action is under way nobody can tell.
+    assert_eq!(steady(5, &[("two", None)]), [Some(20)]);
+    assert_eq!(steady(5, &[("two", NO)]), [None]);
+    assert_eq!(steady(5, &[("two", None), ("new", None)]), [Some(0), None]);
+    assert_eq!(steady(5, &[("two", YES)]), [Some(0)]);
     let told = watch::end(&a.kernel, "fcport").unwrap().unwrap();
     assert_eq!(told.groups.into_iter().collect::<Vec<_>>(), ["two"]);
 }

@@ -285,8 +285,8 @@ impl Schedule {
         let (id, action) = (order.id, order.action);
         self.say(|| format!("{} {}: {action:?}", NAMES[node], self.setups[group].name));
         let fault = self.fault();
-        let agent = Agent::new(&self.san, node, &self.setups[group], action, fault);
         let hangs = matches!(fault, Some((_, Fault::Hangs | Fault::HangsDone)));
+        let agent = Agent::new(&self.san, node, &self.setups[group], action, fault);
         let acting = Acting { id, agent, hangs, seen_serving: false, seen_idle: false };
         self.agents[node][group] = Some(acting);
         self.see(node, group);
