@@ -1,6 +1,5 @@
 //! What understudy does: take a group over, change it while it is served, release it, and
-//! say how it is and whether it could be
-//! taken over, to the cluster or to people.
+//! say how it is and whether it could be taken over, to the cluster or to people.
 
 mod bars;
 pub mod check;
