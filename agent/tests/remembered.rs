@@ -138,6 +138,36 @@ fn a_number_keeps_its_disk_until_a_person_says_otherwise() {
 }
 
 #[test]
+fn what_cannot_be_asked_is_not_taken_for_nothing() {
+    const LUNS: &str = "properties/understudy-luns-g";
+    let node = Node::new();
+    node.configure(WWID);
+    for (tool, code) in [("exit 1", 1), ("exit 105", 5), ("exit 102", 5)] {
+        node.tool("crm_attribute", tool);
+        assert_eq!(node.start(WWID).0, code, "{tool}");
+    }
+    let node = Node::new();
+    node.configure(WWID);
+    node.write(LUNS, "senseless");
+    let (code, said) = node.start(WWID);
+    assert!(code == 1 && said.contains("'senseless', which makes no sense"), "{said}");
+    assert_eq!(node.call(&["accept", "g", "--yes"], "").0, 0);
+    assert_eq!(node.start(WWID).0, 5);
+}
+
+/// What it would not remember of a missing disk could be any disk from then on.
+#[test]
+fn nothing_is_accepted_of_a_disk_that_is_not_here() {
+    const LUNS: &str = "properties/understudy-luns-g";
+    let (node, before) = (Node::new(), "20:00:00:25:b5:00:00:0a 7:00000001");
+    node.write(LUNS, before);
+    node.configure("naa.6001405aaaaaaaa00000000000000009");
+    let (code, said) = node.call(&["accept", "g", "--yes"], "");
+    assert!(code == 1 && said.contains("LUN 7"), "{said}");
+    assert_eq!(node.read(LUNS), before);
+}
+
+#[test]
 fn the_first_node_makes_the_clusters_word() {
     const WORD: &str = "properties/understudy-word";
     let node = Node::new();

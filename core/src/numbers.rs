@@ -7,9 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::digest::fnv128;
-use crate::disk::{self, Disk};
+use crate::disk::Disk;
 use crate::group::Group;
-use crate::kernel::Kernel;
 use crate::lio::{self, Export};
 use crate::wwn::Wwn;
 
@@ -23,9 +22,8 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    /// Returns the numbers of a group as it is configured, of those disks that are here.
-    pub fn of(kernel: &dyn Kernel, group: &Group) -> Self {
-        let disks = disk::find_any(kernel, &group.disks);
+    /// Returns the numbers of a group with these disks.
+    pub fn of(group: &Group, disks: &[Disk]) -> Self {
         let digest = |disk: &Disk| fnv128(&[&disk.unit_serial(group.wwnn)]) as u32;
         let luns = disks.iter().map(|disk| (disk.lun, digest(disk))).collect();
         Self { wwnn: group.wwnn, luns }

@@ -52,6 +52,11 @@ pub fn ready(group: &str) -> String {
     format!("{READY}{group}")
 }
 
+/// CRM_EX_DISCONNECT (crm_exit_t in Pacemaker's include/crm/common/results.h).
+const NO_CLUSTER: i32 = 102;
+/// CRM_EX_NOSUCH (the same).
+const NO_SUCH: i32 = 105;
+
 /// The agent of a takeover group.
 pub const GROUP: &str = "ocf:understudy:vport";
 
@@ -67,6 +72,29 @@ pub fn ask(
     let mut command = Command::new(program);
     let output = command.args(arguments).stdin(Stdio::null()).output();
     answer(step, program, output)
+}
+
+/// Runs one of them that asks for something which need not be there; gives back what it
+/// printed, or nothing where that is not there, where no cluster runs, or where the tools of
+/// one are not installed.
+///
+/// # Errors
+/// It fails for another reason: what it was asked for may be there.
+pub fn ask_if_any(
+    step: &'static str,
+    program: &str,
+    arguments: &[&str],
+) -> Result<Option<String>, Failure> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+    match &output {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Ok(output)
+            if [Some(NO_SUCH), Some(NO_CLUSTER)].contains(&output.status.code()) =>
+        {
+            Ok(None)
+        }
+        _ => answer(step, program, output).map(Some),
+    }
 }
 
 /// Runs one of them with a text as its input; gives back what it printed.
@@ -109,8 +137,7 @@ fn answer(
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    // CRM_EX_DISCONNECT (crm_exit_t in Pacemaker's include/crm/common/results.h).
-    if output.status.code() == Some(102) {
+    if output.status.code() == Some(NO_CLUSTER) {
         return Err(Failure::new(Kind::Failed, step, "no cluster runs on this node")
             .advise("Start it, or ask on a node where it runs"));
     }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use understudy_core::disk;
 use understudy_core::failure::{Failure, Kind};
 use understudy_core::group::Group;
 use understudy_core::kernel::RealKernel;
@@ -34,17 +35,22 @@ fn changes(kernel: &RealKernel, node: &str, line: &Line) -> Result<String, Failu
             return Err(Failure::new(Kind::Configuration, "read the parameters", error));
         }
     };
-    let numbers = Numbers::of(kernel, group);
-    let Some(before) = cluster::numbers_of(&id) else {
-        return Ok(format!(
-            "{id}: the cluster remembers nothing; nothing is in the way\n"
-        ));
+    // All of them: what is not remembered of one could be any disk from then on.
+    let numbers = Numbers::of(group, &disk::find_all(kernel, &group.disks)?);
+    let mut text = match cluster::numbers_of(&id) {
+        Ok(None) => {
+            let nothing = "the cluster remembers nothing; nothing is in the way";
+            return Ok(format!("{id}: {nothing}\n"));
+        }
+        Ok(Some(before)) => {
+            let moved = numbers.moved_since(&before);
+            moved.iter().map(|lun| row(group, *lun)).collect()
+        }
+        Err(failure) => format!("{failure}\n"),
     };
-    let moved = numbers.moved_since(&before);
-    if moved.is_empty() {
+    if text.is_empty() {
         return Ok(format!("{id}: every LUN number has the disk that it had\n"));
     }
-    let mut text: String = moved.iter().map(|lun| row(group, *lun)).collect();
     if !line.has("--yes") {
         text += "Initiators that know these numbers would write to other disks. Nothing is \
                  changed;\n--yes takes the new disks for right.\n";

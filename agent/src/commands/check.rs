@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use understudy_core::budget::Budget;
+use understudy_core::disk;
 use understudy_core::fabric;
 use understudy_core::failure::Failure;
 use understudy_core::group::{Group, LinkLoss, PortSpec};
@@ -64,8 +65,7 @@ fn findings(
             findings.extend(guard(kernel, group, on));
         }
         findings.extend(alone(&configuration.shared(kernel, group)));
-        findings
-            .extend(cluster::numbers_of(id).and_then(|its| moved(kernel, group, &its)));
+        findings.extend(moved(kernel, group, cluster::numbers_of(id)));
         findings.extend(times(|name| configured.timeout(name), group.disks.len()));
         let degraded = group.link_loss == LinkLoss::Degraded;
         let told = view.node(node).and_then(|node| node.ports_online);
@@ -176,8 +176,20 @@ fn fencing(view: &View) -> Option<Finding> {
 }
 
 /// Returns the finding that LUN numbers have other disks than initiators know, if they have.
-fn moved(kernel: &dyn Kernel, group: &Group, before: &Numbers) -> Option<Finding> {
-    let moved = Numbers::of(kernel, group).moved_since(before);
+fn moved(
+    kernel: &dyn Kernel,
+    group: &Group,
+    before: Result<Option<Numbers>, Failure>,
+) -> Option<Finding> {
+    let before = match before {
+        Ok(before) => before?,
+        Err(failure) => {
+            let advice = "A start fails as long as the cluster does not say this";
+            return Some(Finding::bad("LUN numbers", failure.to_string(), advice));
+        }
+    };
+    let disks = disk::find_any(kernel, &group.disks);
+    let moved = Numbers::of(group, &disks).moved_since(&before);
     let all: Vec<_> = moved.iter().map(u16::to_string).collect();
     let found = format!("another disk than before is behind LUN {}", all.join(", "));
     let advice = format!("{OUT_THEN_IN}; or see understudy accept {}", group.name);

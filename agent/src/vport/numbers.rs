@@ -1,6 +1,7 @@
 //! LUN numbers keep their disks, on whichever node the group starts: the cluster remembers
 //! which disk initiators know behind each number.
 
+use understudy_core::disk;
 use understudy_core::failure::{Failure, Kind};
 use understudy_core::numbers::{KEEP, Numbers};
 
@@ -15,10 +16,14 @@ pub struct Change {
 
 impl Change {
     /// Asks the cluster; nothing where the configuration cannot be read.
-    pub fn of(call: &Call) -> Option<Self> {
-        let group = call.scope.group.as_ref().ok()?;
-        let before = cluster::numbers_of(&call.scope.name);
-        Some(Self { before, now: Numbers::of(&call.kernel, group) })
+    ///
+    /// # Errors
+    /// The cluster does not say what it remembers.
+    pub fn of(call: &Call) -> Result<Option<Self>, Failure> {
+        let Ok(group) = &call.scope.group else { return Ok(None) };
+        let before = cluster::numbers_of(&call.scope.name)?;
+        let disks = disk::find_any(&call.kernel, &group.disks);
+        Ok(Some(Self { before, now: Numbers::of(group, &disks) }))
     }
 
     /// Refuses to put another disk behind a number than initiators know there.

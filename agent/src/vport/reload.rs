@@ -14,10 +14,15 @@ pub fn reload(call: &Call) -> Outcome {
         Err(failure) if failure.step == KEEP => {
             Outcome { code: Code::Degraded, reason: Some(failure.to_string()) }
         }
-        answer => {
-            let numbers = answer.is_ok().then(|| Change::of(call)).flatten();
-            numbers.iter().for_each(|numbers| numbers.remember(&call.scope.name));
-            Outcome::of(answer)
-        }
+        answer => Outcome::of(answer.map(|()| remember(call))),
+    }
+}
+
+/// Has the cluster remember the numbers. They have changed already, and each keeps its disk:
+/// where that fails, the next start compares with what was before.
+fn remember(call: &Call) {
+    match Change::of(call) {
+        Ok(change) => change.iter().for_each(|its| its.remember(&call.scope.name)),
+        Err(failure) => log::warn!("{failure}"),
     }
 }

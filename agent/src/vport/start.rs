@@ -14,7 +14,7 @@ pub fn start(call: &Call) -> Outcome {
 
 fn serve(call: &Call) -> Result<(), Failure> {
     not_cloned(call.environment.is_cloned)?;
-    let (group, numbers) = (&call.scope.name, Change::of(call));
+    let (group, numbers) = (&call.scope.name, Change::of(call)?);
     numbers.iter().try_for_each(|numbers| numbers.allow(group))?;
     cluster::learn_word(&call.kernel);
     call.change(takeover, "taken over")?;

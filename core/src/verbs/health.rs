@@ -1,17 +1,19 @@
 //! Health: what the kernel says, before what the configuration says.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric::{self, VirtualPort};
-use crate::group::{DiskSpec, Group, LinkLoss, Ownership, PortSpec, title};
+use crate::group::{DeviceName, DiskSpec, Group, LinkLoss, Ownership, PortSpec, title};
 use crate::kernel::{Chain, Kernel, KernelError, Op};
 use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
 use crate::numbers;
 use crate::ownership::{self, Checked, Keys};
+use crate::registry::EntryDisk;
 use crate::scope::{Found, Scope};
 
 use super::here::{find_disks, left_out};
@@ -112,12 +114,13 @@ fn in_force<'a>(
     group: &'a Group,
     found: &Found,
 ) -> Result<(Cow<'a, Group>, Vec<String>), KernelError> {
-    let known = scope.entries.iter().flat_map(|entry| &entry.disks);
-    let renamed = known.filter(|its| {
-        let spec = &its.spec;
-        group.disks.iter().any(|d| d.lun == spec.lun && d.device != spec.device)
-    });
-    if renamed.count() == 0 {
+    let configured: BTreeMap<u16, &DeviceName> =
+        group.disks.iter().map(|disk| (disk.lun, &disk.device)).collect();
+    let mut known = scope.entries.iter().flat_map(|entry| &entry.disks);
+    let is_renamed = |its: &EntryDisk| {
+        configured.get(&its.spec.lun).is_some_and(|device| **device != its.spec.device)
+    };
+    if !known.any(is_renamed) {
         return Ok((Cow::Borrowed(group), Vec::new()));
     }
     let export = scope.survey(kernel)?.export;

@@ -32,7 +32,8 @@ use super::{look, unseen};
 ///
 /// # Errors
 /// Names the step and the cause. A disk that is missing or that cannot be owned changes
-/// nothing, and so does one that is to have another's number ([`numbers::KEEP`]); what fails later stays as far as it came, and a stop leaves nothing of it.
+/// nothing, and so does one that is to have another's number ([`numbers::KEEP`]); what fails
+/// later stays as far as it came, and a stop leaves nothing of it.
 pub fn reload(
     kernel: &dyn Kernel,
     node: &str,
