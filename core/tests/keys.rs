@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Node, Setup, key_of, pair};
+use nix::errno::Errno;
 use understudy_core::failure::{Failure, Kind};
 use understudy_core::kernel::reservation::{Key, Reservation};
 use understudy_core::ownership::{Keys, remember_cluster};
@@ -65,6 +66,21 @@ fn a_node_that_learns_its_clusters_word_goes_on_serving() {
     a.san.borrow_mut().crash(1);
     a.start().unwrap();
     assert_eq!(a.health(Level::Disk), Health::Running);
+}
+
+/// A stop answers for what serves, and a note is a hint.
+#[test]
+fn a_stop_does_without_the_clusters_word() {
+    let (a, _) = pair(&Setup::new(2, 1));
+    remember_cluster(&a.kernel, "00c1").unwrap();
+    a.start().unwrap();
+    a.kernel.make_unreadable("understudy/cluster", Errno::EIO);
+    assert!(matches!(a.health(Level::Owner), Health::Failed(_)));
+    a.start().unwrap_err();
+    a.stop().unwrap();
+    for disk in ["sda", "sdb"] {
+        assert_eq!(on(&a, disk).keys, []);
+    }
 }
 
 #[test]
