@@ -63,16 +63,6 @@ impl Found {
         self.is_empty() && self.keepers.is_empty()
     }
 
-    /// Whether all that is here are targets under the group's names which somebody else has
-    /// made, targetcli's service for instance. No port has them, so nobody is served.
-    fn is_of_others(&self) -> bool {
-        let kept = self.keepers.iter().any(|keeper| keeper.device.is_some());
-        !kept
-            && self.vports.is_empty()
-            && self.export.hbas.is_empty()
-            && self.export.trees.iter().all(|tree| !tree.driver.binds())
-    }
-
     /// A virtual port of the group.
     pub fn vport(&self, wwpn: Wwn) -> Option<&VirtualPort> {
         self.vports.iter().find(|vport| vport.wwpn == wwpn)
@@ -141,10 +131,14 @@ impl Scope {
         }
     }
 
-    /// Whether what was found was made by somebody else: it is targets alone, and this
-    /// group's start has recorded nothing, which it does before it makes any.
+    /// Whether what was found was made by somebody else, targetcli's service for instance: it
+    /// is targets alone, which no port has, so nobody is served; and this group's start has
+    /// recorded nothing, which it does before it makes any.
     pub fn is_of_others(&self, found: &Found) -> bool {
-        self.entries.is_empty() && !found.is_empty() && found.is_of_others()
+        let kept = found.keepers.iter().any(|keeper| keeper.device.is_some());
+        let targets_alone = found.vports.is_empty() && found.export.hbas.is_empty();
+        let bound = found.export.trees.iter().any(|tree| tree.driver.binds());
+        self.entries.is_empty() && !found.is_empty() && targets_alone && !kept && !bound
     }
 
     /// Looks at the kernel.

@@ -228,7 +228,7 @@ fn a_start_does_not_take_back_a_disk_that_it_still_exports() {
     let failure = a.start().unwrap_err().to_string();
     assert!(failure.contains("LUN 1") && failure.contains("Stop"), "{failure}");
     let now = a.san.borrow().disks.reservation("sdb");
-    assert!(now.owned_by(key), "{now:?}");
+    assert!(b.keys().own(&now), "{now:?}");
     a.stop().unwrap();
     a.start().unwrap();
 }

@@ -41,14 +41,6 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Whether this key, and no other, is registered and holds the disk as we do.
-    pub fn owned_by(&self, key: Key) -> bool {
-        let kind = WRITE_EXCLUSIVE_REGISTRANTS_ONLY;
-        self.holder == Some(Holder { key, kind })
-            && !self.keys.is_empty()
-            && self.keys.iter().all(|k| *k == key)
-    }
-
     /// The answer of PERSISTENT RESERVE IN, READ FULL STATUS (SPC-4 6.15.5): the keys and
     /// the holder in one.
     ///
@@ -195,18 +187,6 @@ mod tests {
         let mut amid = two.clone();
         amid[7] -= 1;
         assert!(Reservation::parse(&amid).unwrap_err().contains("registrant"));
-    }
-
-    #[test]
-    fn a_second_registrant_means_not_owned() {
-        let kind = WRITE_EXCLUSIVE_REGISTRANTS_ONLY;
-        let holder = Some(Holder { key: Key(7), kind });
-        let two_paths = Reservation { keys: vec![Key(7), Key(7)], holder };
-        assert!(two_paths.owned_by(Key(7)));
-        let shared = Reservation { keys: vec![Key(7), Key(8)], holder };
-        assert!(!shared.owned_by(Key(7)));
-        let other_type = Some(Holder { key: Key(7), kind: 1 });
-        assert!(!Reservation { keys: vec![Key(7)], holder: other_type }.owned_by(Key(7)));
     }
 
     proptest! {

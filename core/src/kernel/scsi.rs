@@ -15,7 +15,7 @@ use nix::libc;
 use super::op::Done;
 use super::reservation::{Key, Reservation, be64};
 use super::sense::sense_of;
-use super::{Cause, KernelError};
+use super::{Cause, KernelError, UNREGISTER};
 
 /// `PR_WRITE_EXCLUSIVE_REG_ONLY` (include/uapi/linux/pr.h).
 const PR_WRITE_EXCLUSIVE_REG_ONLY: u32 = 3;
@@ -96,7 +96,7 @@ nix::ioctl_readwrite_bad!(sg_io, 0x2285, SgIoHdr);
 
 /// Registers a key in place of one: of zero where nothing is registered, or of whatever is.
 pub fn register(disk: &Path, old: Option<Key>, new: Key) -> Result<Done, KernelError> {
-    let action = if new.0 == 0 { "unregister" } else { "register" };
+    let action = if new.0 == 0 { UNREGISTER } else { "register" };
     let file = open(disk, action)?;
     let old_key = old.map_or(0, |key| key.0);
     let flags = if old.is_none() { PR_FL_IGNORE_KEY } else { 0 };

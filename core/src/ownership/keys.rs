@@ -175,7 +175,9 @@ mod tests {
         let (now, before, other) = (keys.now, keys.before, Key(9));
         assert!(keys.own(&held(now, &[now, before], 5)));
         assert!(keys.own(&held(before, &[before], 5)));
+        assert!(keys.own(&held(now, &[now, now], 5)), "two paths");
         assert!(!keys.own(&held(now, &[now, other], 5)));
+        assert!(!keys.own(&held(now, &[now], 1)));
         assert!(keys.hold(&held(now, &[now, other], 5)));
         assert!(!keys.hold(&held(now, &[now], 1)));
         assert!(!keys.hold(&held(other, &[now, other], 5)));
