@@ -5,14 +5,13 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use understudy_core::budget::Budget;
-use understudy_core::fabric;
 use understudy_core::failure::{Failure, Kind};
 use understudy_core::group::is_same_node;
 use understudy_core::kernel::RealKernel;
 use understudy_core::params::{self, FCPORT, quoted};
 use understudy_core::scope::Scope;
 use understudy_core::verbs::{Health, Level, check_node, health, keep_out};
-use understudy_core::watch::{self, Online};
+use understudy_core::watch::{self, Seen};
 
 use crate::cluster::{self, COULD, Configuration, LACKS, MAY_COME};
 use crate::environment::Environment;
@@ -45,7 +44,7 @@ fn start(environment: &Environment) -> Result<(), Failure> {
     let kernel = environment.kernel();
     // Before a group has to be taken over in a hurry.
     cluster::learn_word(&kernel);
-    tell(&watch::begin(&kernel, &environment.instance)?, dark_ports(&kernel)?)
+    tell(&watch::begin(&kernel, &environment.instance)?)
 }
 
 fn monitor(environment: &Environment) -> Outcome {
@@ -67,12 +66,8 @@ fn monitor(environment: &Environment) -> Outcome {
     }
     // Told each time: the cluster may have forgotten it.
     seen.online.iter().for_each(|(fabric, n)| cluster::publish_online_now(*fabric, *n));
-    let dark = match dark_ports(&kernel) {
-        Ok(dark) => dark,
-        Err(failure) => return Outcome::failed(failure.to_string()),
-    };
-    match tell(&seen.steady, dark).and_then(|()| tell_ready(environment, &node)) {
-        Ok(()) => said(&seen.online, dark),
+    match tell(&seen).and_then(|()| tell_ready(environment, &node)) {
+        Ok(()) => said(&seen),
         Err(failure) => Outcome::failed(failure.to_string()),
     }
 }
@@ -142,16 +137,11 @@ fn could_serve(
     }
 }
 
-fn dark_ports(kernel: &RealKernel) -> Result<u32, Failure> {
-    let dark = fabric::dark_ports(kernel);
-    dark.map_err(|error| Failure::kernel("count the physical ports", &[error]))
-}
-
 /// A fabric that this node has lost is worth a word where operators look.
-fn said(online: &Online, dark: u32) -> Outcome {
+fn said(Seen { online, dark, .. }: &Seen) -> Outcome {
     let lost = online.iter().filter(|(_, ports)| **ports == 0);
     let lost: Vec<_> = lost.map(|(fabric, _)| fabric.to_string()).collect();
-    if lost.is_empty() && (!online.is_empty() || dark > 0) {
+    if lost.is_empty() && (!online.is_empty() || *dark > 0) {
         return Outcome::plain(Code::Success);
     }
     let fabrics = match lost.as_slice() {
@@ -181,10 +171,11 @@ fn stop(environment: &Environment) -> Outcome {
     Outcome::plain(Code::Success)
 }
 
-/// A port that is dark comes online with its group: it counts, for that has to come.
-fn tell(online: &Online, dark: u32) -> Result<(), Failure> {
-    cluster::publish(cluster::PORTS, online.values().sum::<u32>() + dark)?;
-    online.iter().try_for_each(|(fabric, ports)| {
+/// Tells the cluster what has been so for long enough. A port that is dark comes online with
+/// its group: it counts, for that has to come.
+fn tell(Seen { steady, dark, .. }: &Seen) -> Result<(), Failure> {
+    cluster::publish(cluster::PORTS, steady.values().sum::<u32>() + dark)?;
+    steady.iter().try_for_each(|(fabric, ports)| {
         cluster::publish(&cluster::ports_in(*fabric), *ports)
     })
 }

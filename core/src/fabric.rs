@@ -13,7 +13,7 @@ use crate::kernel::{self, Chain, Kernel, KernelError, Op, paths};
 use crate::lio::Driver;
 use crate::wwn::{Wwn, from_sysfs};
 pub use driver::host_driver;
-pub use switch::{DARK, dark_ports, is_dark};
+pub use switch::{DARK, can_come, is_dark};
 
 /// A physical port: an fc_host that can carry virtual ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -6,7 +6,10 @@
 //! tell of the loss, and of the return, at a moment of its own, and for as long as one has
 //! and another has not, one seems to be better.
 //! A port that has lost its link has lost its fabric's name too, so the fabrics that were
-//! seen are remembered. All of it is in a file that is there as long as the watch is kept;
+//! seen are remembered, and in which of them each port was. One that is dark comes online
+//! with its group: it counts in the fabric in which it was, or else each time its group comes
+//! home to it, the node would seem to lack that fabric and the group would go away again.
+//! All of it is in a file that is there as long as the watch is kept;
 //! with it stands since when each group could have been served here.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +27,8 @@ use crate::wwn::Wwn;
 /// Monitors do not come to the millisecond: one that is this early counts as in time.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// Physical ports online, by fabric; a fabric that was seen and has none is there with 0.
+/// Physical ports online, or dark and able to come, by fabric; a fabric that was seen and
+/// has none is there with 0.
 pub type Online = BTreeMap<Wwn, u32>;
 
 /// What is remembered.
@@ -34,6 +38,9 @@ struct Watch {
     resource: String,
     /// The fabrics that were seen.
     fabrics: BTreeMap<Wwn, Fabric>,
+    /// The fabric in which each physical port was last online.
+    #[serde(default)]
+    ports: BTreeMap<Wwn, Wwn>,
     /// Groups of which something was told, and since when each could be served here, in
     /// seconds of the monotonic clock; nothing where it cannot.
     #[serde(default)]
@@ -62,6 +69,8 @@ pub struct Seen {
     pub online: Online,
     /// As it has been for long enough.
     pub steady: Online,
+    /// How many ports are dark and could come, in a fabric that is not known.
+    pub dark: u32,
 }
 
 /// Of what something was told to the cluster.
@@ -77,7 +86,7 @@ pub struct Told {
 ///
 /// # Errors
 /// Another resource keeps it, the file cannot be written, or a port cannot be read.
-pub fn begin(kernel: &dyn Kernel, resource: &str) -> Result<Online, Failure> {
+pub fn begin(kernel: &dyn Kernel, resource: &str) -> Result<Seen, Failure> {
     let step = "begin the watch";
     let mut watch = match load(kernel)? {
         Some(watch) if watch.resource != resource => {
@@ -88,9 +97,10 @@ pub fn begin(kernel: &dyn Kernel, resource: &str) -> Result<Online, Failure> {
         Some(watch) => watch,
         None => Watch { resource: resource.to_owned(), ..Watch::default() },
     };
-    watch.note(&count(kernel, &watch)?, kernel.now(), Duration::MAX, &|_| true);
+    let (online, dark) = count(kernel, &mut watch)?;
+    watch.note(&online, kernel.now(), Duration::MAX, &|_| true);
     store(kernel, &watch, step)?;
-    Ok(watch.told())
+    Ok(Seen { online, steady: watch.told(), dark })
 }
 
 /// Looks; nothing where this resource keeps no watch. A change counts once it has lasted
@@ -106,13 +116,13 @@ pub fn look(
     elsewhere: &dyn Fn(Wwn) -> bool,
 ) -> Result<Option<Seen>, Failure> {
     let Some(mut watch) = kept_by(kernel, resource)? else { return Ok(None) };
-    let before = watch.fabrics.clone();
-    let online = count(kernel, &watch)?;
+    let before = (watch.fabrics.clone(), watch.ports.clone());
+    let (online, dark) = count(kernel, &mut watch)?;
     watch.note(&online, kernel.now(), dampen, elsewhere);
-    if watch.fabrics != before {
+    if (&watch.fabrics, &watch.ports) != (&before.0, &before.1) {
         store(kernel, &watch, "remember a fabric")?;
     }
-    Ok(Some(Seen { online, steady: watch.told() }))
+    Ok(Some(Seen { online, steady: watch.told(), dark }))
 }
 
 impl Watch {
@@ -217,16 +227,27 @@ pub fn end(kernel: &dyn Kernel, resource: &str) -> Result<Option<Told>, Failure>
     Ok(Some(Told { fabrics: fabrics.collect(), groups: groups.collect() }))
 }
 
-fn count(kernel: &dyn Kernel, watch: &Watch) -> Result<Online, Failure> {
-    let ports = fabric::physical_ports(kernel)
-        .map_err(|error| Failure::kernel("count the physical ports", &[error]))?;
+/// Returns the ports of each fabric, and how many more could come in one that is not known.
+/// Remembers in which fabric each port is.
+fn count(kernel: &dyn Kernel, watch: &mut Watch) -> Result<(Online, u32), Failure> {
+    let failed = |error| Failure::kernel("count the physical ports", &[error]);
     let mut online: Online = watch.fabrics.keys().map(|fabric| (*fabric, 0)).collect();
-    for port in ports {
-        if let Some(fabric) = port.fabric.filter(|_| port.state == "Online") {
-            *online.entry(fabric).or_insert(0) += 1;
+    let mut dark = 0;
+    for port in fabric::physical_ports(kernel).map_err(failed)? {
+        let now = port.fabric.filter(|_| port.state == "Online");
+        if let Some(fabric) = now {
+            watch.ports.insert(port.wwpn, fabric);
+        }
+        let comes = || fabric::can_come(kernel, &port).map_err(failed);
+        match now.or_else(|| watch.ports.get(&port.wwpn).copied()) {
+            Some(fabric) if now.is_some() || comes()? => {
+                *online.entry(fabric).or_insert(0) += 1;
+            }
+            Some(_) => {}
+            None => dark += u32::from(comes()?),
         }
     }
-    Ok(online)
+    Ok((online, dark))
 }
 
 fn load(kernel: &dyn Kernel) -> Result<Option<Watch>, Failure> {

@@ -14,6 +14,7 @@ use understudy_core::failure::Kind;
 use understudy_core::kernel::sim::{Fault, San};
 use understudy_core::kernel::{Kernel, Op};
 use understudy_core::verbs::{Health, Level, guests_of};
+use understudy_core::watch;
 
 const SWITCH: &str = "/sys/bus/fcoe/devices/ctlr_0/enabled";
 /// The names of the first node's physical port.
@@ -88,6 +89,29 @@ fn it_goes_from_the_port_itself_to_a_virtual_one_and_back() {
     assert_eq!(at(&a), [0]);
     a.start().unwrap();
     assert_eq!(a.health(Level::Disk), Health::Running);
+}
+
+/// A group that is away would else come home to a node that seems to lack its fabric, and go
+/// away again at once.
+#[test]
+fn a_dark_port_counts_in_the_fabric_in_which_it_was() {
+    let (a, _) = pair();
+    let counts = |seen: watch::Seen| {
+        let steady: Vec<u32> = seen.steady.into_values().collect();
+        (steady, seen.dark)
+    };
+    let look = || watch::look(&a.kernel, "fcport", Duration::ZERO, &|_| true).unwrap();
+    // Since the boot it was in no fabric.
+    a.kernel.set("/sys/class/net/eth1/carrier", "1\n");
+    assert_eq!(counts(watch::begin(&a.kernel, "fcport").unwrap()), (vec![], 1));
+    a.start().unwrap();
+    assert_eq!(counts(look().unwrap()), (vec![1], 0));
+    a.stop().unwrap();
+    assert!(!is_on(&a));
+    assert_eq!(counts(look().unwrap()), (vec![1], 0));
+    // Without its link it cannot come.
+    a.kernel.set("/sys/class/net/eth1/carrier", "0\n");
+    assert_eq!(counts(look().unwrap()), (vec![0], 0));
 }
 
 /// The two leave a node side by side: the port goes once its guest has gone.

@@ -179,12 +179,18 @@ fn a_dark_port_is_counted_where_its_link_is_known() {
     let (a, _) = pair(&own());
     a.kernel.set("/sys/bus/fcoe/devices/ctlr_0/enabled", "0\n");
     a.kernel.set("/sys/class/net/eth1/carrier", "1\n");
-    let count = || fabric::dark_ports(&a.kernel);
-    assert_eq!(count(), Ok(1));
+    let comes = || {
+        let ports = fabric::physical_ports(&a.kernel)?;
+        ports
+            .iter()
+            .map(|port| fabric::can_come(&a.kernel, port))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    assert_eq!(comes(), Ok(vec![true]));
     a.kernel.make_unreadable("eth1/carrier", Errno::EINVAL);
-    assert_eq!(count(), Ok(0));
+    assert_eq!(comes(), Ok(vec![false]));
     spoil(&a, "eth1/carrier");
-    assert!(count().unwrap_err().to_string().contains(WHY));
+    assert!(comes().unwrap_err().to_string().contains(WHY));
 }
 
 #[test]

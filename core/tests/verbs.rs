@@ -875,7 +875,7 @@ fn a_port_in_no_fabric_is_neither_chosen_nor_counted() {
         assert!(refused.to_string().contains(cause), "{port_type}: {refused}");
         watch::end(&a.kernel, "fcport").unwrap();
         let none = watch::begin(&a.kernel, "fcport").unwrap();
-        assert_eq!(none.values().sum::<u32>(), 0, "{port_type}");
+        assert_eq!(none.steady.values().sum::<u32>(), 0, "{port_type}");
     }
 }
 
@@ -1055,7 +1055,7 @@ fn the_watch_counts_ports_and_remembers_fabrics() {
     };
     let after = |seconds| a.kernel.sleep(Duration::from_secs(seconds));
     assert_eq!(look("fcport"), None);
-    assert_eq!(counts(watch::begin(&a.kernel, "fcport").unwrap()), [1]);
+    assert_eq!(counts(watch::begin(&a.kernel, "fcport").unwrap().steady), [1]);
     let refused = watch::begin(&a.kernel, "another").unwrap_err();
     assert_eq!(refused.kind, Kind::Configuration);
     assert_eq!(look("another"), None);
@@ -1069,7 +1069,7 @@ fn the_watch_counts_ports_and_remembers_fabrics() {
     assert_eq!(look("fcport").unwrap(), (vec![0], vec![1]));
     a.kernel.set("/sys/class/fc_host/host2/fabric_name", "0x0");
     after(1);
-    assert_eq!(counts(watch::begin(&a.kernel, "fcport").unwrap()), [1]);
+    assert_eq!(counts(watch::begin(&a.kernel, "fcport").unwrap().steady), [1]);
     // Lost to every node, then to all but one: this one may be the next to find it again.
     elsewhere.set(false);
     assert_eq!(look("fcport").unwrap(), (vec![0], vec![1]));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use super::{VirtualPort, physical_ports};
+use super::{PhysicalPort, VirtualPort};
 use crate::kernel::{self, Chain, Kernel, KernelError, Op, paths};
 use crate::wwn::from_sysfs;
 
@@ -108,16 +108,12 @@ pub fn state(kernel: &dyn Kernel, host: &str) -> Result<String, KernelError> {
     Ok(if state == "Online" { "Active".into() } else { state })
 }
 
-/// How many physical ports are off and have a link: each could come online.
+/// Returns whether a physical port is off and has a link: it could come online.
 ///
 /// # Errors
-/// When a port or its link cannot be read.
-pub fn dark_ports(kernel: &dyn Kernel) -> Result<u32, KernelError> {
-    let mut count = 0;
-    for port in physical_ports(kernel)?.iter().filter(|port| port.state == DARK) {
-        count += u32::from(has_link(kernel, &port.host)?);
-    }
-    Ok(count)
+/// When its link cannot be read.
+pub fn can_come(kernel: &dyn Kernel, port: &PhysicalPort) -> Result<bool, KernelError> {
+    Ok(port.state == DARK && has_link(kernel, &port.host)?)
 }
 
 /// Whether a physical port has a link, as far as that is a network interface's.
