@@ -686,7 +686,7 @@ fn a_bar_that_is_refused_is_set_again() {
     assert_eq!(bars, 2);
 }
 
-/// Nothing of a stop depends on nftables, and one second of it at most is theirs.
+/// Nothing of a stop depends on nftables, and a fifth of its time at most is theirs.
 #[test]
 fn a_node_without_nft_stops_clean() {
     // How long a stop takes, and how many bars it lifts.
@@ -706,9 +706,12 @@ fn a_node_without_nft_stops_clean() {
     };
     let (usual, lifts) = stop_with(Nft::Works);
     assert_eq!(lifts, 2);
+    // The first one since a boot is waited for: the ports were barred.
+    assert_eq!(stop_with(Nft::Cold).1, 2);
+    let fifth = pair().0.budget().length() / 5;
     for nft in [Nft::Missing, Nft::Refused, Nft::Hangs] {
         let (took, lifts) = stop_with(nft);
-        assert!(took < usual + Duration::from_secs(1), "{nft:?}: {took:?}");
+        assert!(took < usual + fifth, "{nft:?}: {took:?}");
         // Where nothing was barred there is nothing to lift.
         assert_eq!(lifts, 0, "{nft:?}");
     }
@@ -865,7 +868,7 @@ fn a_port_in_no_fabric_is_neither_chosen_nor_counted() {
         let (a, _) = pair();
         with_a_port_in_no_fabric(&a, port_type, fabric_name);
         let told = watch::begin(&a.kernel, "fcport").unwrap();
-        assert_eq!(told.into_values().collect::<Vec<_>>(), [1], "{port_type}");
+        assert_eq!(told.steady.into_values().collect::<Vec<_>>(), [1], "{port_type}");
         a.start().unwrap();
         assert_eq!(a.health(Level::Disk), Health::Running, "{port_type}");
         a.stop().unwrap();

@@ -2,8 +2,9 @@
 //! bar is.
 //!
 //! No stop depends on nftables: a bar that cannot be set or lifted is a warning, and all that
-//! an action asks of nftables takes a second of its time at most. Without a bar the drain
-//! waits for a quiet moment instead, and a bar that nobody lifts ends by itself.
+//! an action asks of nftables takes a fifth of its time at most. Without a bar the drain
+//! waits for a quiet moment instead, and a command that comes a moment later hangs the
+//! logout. A bar that nobody lifts ends by itself.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,12 +18,20 @@ use crate::wwn::Wwn;
 
 use super::told;
 
-/// How much of an action's time nftables may have in all.
-const TIME: Duration = Duration::from_secs(1);
+/// How much of an action's time nftables may have in all: the first `nft` since a node's boot
+/// comes from the disk, which took 1.6 s on a busy node, and another 0.2 s.
+const PERCENT_FOR_NFT: u32 = 20;
+/// How much they may have of a long one: initiators wait meanwhile.
+const AT_MOST: Duration = Duration::from_secs(5);
+
+/// Returns how much of an action's time nftables may have in all.
+fn share(budget: Budget) -> Duration {
+    AT_MOST.min(budget.length() * PERCENT_FOR_NFT / 100)
+}
 
 /// The bars of one action.
 pub(super) struct Bars {
-    /// What nftables have not used yet of [`TIME`].
+    /// What nftables have not used yet of their time.
     left: Duration,
     /// Ports that may be barred, by this action or by an earlier one that was killed.
     may_be_set: BTreeSet<Wwn>,
@@ -34,7 +43,7 @@ impl Bars {
     pub(super) fn get_ready(kernel: &dyn Kernel, scope: &Scope, budget: Budget) -> Self {
         let entries = scope.entries.iter().filter(|entry| entry.link.is_some());
         let may_be_set = entries.map(|entry| entry.wwpn).collect();
-        let mut bars = Self { left: TIME, may_be_set };
+        let mut bars = Self { left: share(budget), may_be_set };
         if !bars.may_be_set.is_empty() {
             let ready = vec![vec![Op::ReadyBar]];
             if bars.run(kernel, "get ready for a bar", ready, budget) != [true] {
@@ -105,6 +114,6 @@ impl Bars {
 
 /// Returns why `nft` cannot be started here, if it cannot. Started, it does nothing.
 pub(super) fn unavailable(kernel: &dyn Kernel, budget: Budget) -> Option<KernelError> {
-    let end = budget.end.min(kernel.now() + TIME);
+    let end = budget.end.min(kernel.now() + share(budget));
     kernel.run(&[vec![Op::ReadyBar]], end).pop()?.failed
 }

@@ -213,11 +213,8 @@ impl San {
             | Op::WriteAll { .. }
             | Op::Expedite
             | Op::Relax => QUICK,
-            Op::Echo(_)
-            | Op::LogOut { .. }
-            | Op::ReadyBar
-            | Op::Bar { .. }
-            | Op::LiftBar(_) => ROUND_TRIP,
+            Op::Bar { .. } => ROUND_TRIP + self.nft.cost(),
+            Op::Echo(_) | Op::LogOut { .. } | Op::ReadyBar | Op::LiftBar(_) => ROUND_TRIP,
             // What is asked of a disk.
             _ => ROUND_TRIP + self.stalled(node).unwrap_or_default(),
         };
