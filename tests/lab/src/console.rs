@@ -9,6 +9,18 @@ const HUNG: &str = "blocked for more than";
 const TROUBLE: [&str; 5] =
     ["BUG: ", "Oops: ", "general protection fault", "Internal error", "Kernel panic"];
 
+/// How many lines of an initiator's journal explain why commands failed.
+const LINES: usize = 12;
+
+/// Returns an initiator's own words on commands that failed: the first lines of its journal
+/// that tell what became of a command or of a remote port.
+#[must_use]
+pub fn failed_commands(journal: &str) -> String {
+    let signs = ["FAILED Result", "Sense Key", "I/O error, dev", " rport-"];
+    let tells = |line: &&str| signs.iter().any(|sign| line.contains(sign));
+    journal.lines().filter(tells).take(LINES).collect::<Vec<_>>().join("\n")
+}
+
 /// Where a task hangs first in a console's text, with what follows on it.
 #[must_use]
 pub fn hung(console: &str) -> Option<String> {
@@ -42,5 +54,13 @@ mod tests {
         assert_eq!(trouble("[ 1.0] all well\n"), None);
         let hangs = "[ 9.0] INFO: task x:1 blocked for more than 15 seconds.\n";
         assert!(hung(hangs).is_some() && trouble(hangs).is_none());
+    }
+    #[test]
+    fn a_failed_command_is_told_by_its_host_byte() {
+        let journal = "[ 1.0] host kernel: sd 1:0:0:0: [sdi] Attached SCSI disk\n\
+                       [ 2.0] host kernel: sd 1:0:0:0: [sdi] tag#9 FAILED Result: \
+                       hostbyte=DID_ERROR driverbyte=DRIVER_OK cmd_age=3s\n";
+        let told = failed_commands(journal);
+        assert!(told.starts_with("[ 2.0]") && told.contains("DID_ERROR"), "{told}");
     }
 }

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::World;
-use crate::paths;
-use crate::plan::{ARRAYS, SIDES};
+use crate::guest::Guest;
+use crate::plan::{ARRAYS, HOST, SIDES};
+use crate::{console, paths};
 
 /// How long a guest may take to answer each question.
 const TIME: Duration = Duration::from_secs(30);
@@ -22,17 +23,37 @@ const NODE: &str = "uptime
     nft list ruleset";
 
 /// What the initiator is asked.
-const HOST: &str = "uptime
+const INITIATOR: &str = "uptime
     grep . /sys/class/fc_remote_ports/*/port_name /sys/class/fc_remote_ports/*/port_state
     for d in /sys/block/sd*; do
         echo ${d##*/} $(cat $d/device/wwid $d/device/state) in flight: $(cat $d/inflight)
     done
     dmsetup status --target multipath";
 
+/// Returns the length of the initiator's journal, to tell later what came after.
+pub fn journal_length(world: &World) -> usize {
+    journal(world).len()
+}
+
+/// Returns what the initiator's kernel has said of failed commands since its journal had
+/// this length: a status or a host byte tells who ended them.
+pub fn failed_commands(world: &World, since: usize) -> String {
+    console::failed_commands(journal(world).get(since..).unwrap_or_default())
+}
+
+/// Returns the initiator's journal; empty where it cannot be read.
+fn journal(world: &World) -> String {
+    let log = |host: &Guest| {
+        let name = format!("{HOST}.{}.journal", host.boots());
+        paths::read(&world.lab.folders().log(&name))
+    };
+    world.lab.host().and_then(log).unwrap_or_default()
+}
+
 /// Writes it to `NAME.failed` among the logs. What does not answer is said there.
 pub fn write(world: &World, name: &str, error: &str) {
     let mut text = format!("{name}: {error}\n");
-    let asked = ARRAYS.map(|node| (node, NODE)).into_iter().chain([("host", HOST)]);
+    let asked = ARRAYS.map(|node| (node, NODE)).into_iter().chain([(HOST, INITIATOR)]);
     for (name, script) in asked {
         let Ok(guest) = world.lab.guest(name) else { continue };
         let boots = guest.boots();

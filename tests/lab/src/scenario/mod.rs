@@ -190,7 +190,7 @@ pub fn everything_read_back(world: &World) -> Row {
 /// Plays something, and makes a row of what came of it.
 fn judged(world: &World, name: &str, play: impl FnOnce() -> Result<(Mark, Seen)>) -> Row {
     progress::note(&format!("-- {name}"));
-    let began = Instant::now();
+    let (began, journal) = (Instant::now(), autopsy::journal_length(world));
     let (seen, verdict) = match play() {
         Ok((mark, seen)) => {
             let verdict = judge(world, mark, &seen.load, seen.may_hang);
@@ -204,7 +204,11 @@ fn judged(world: &World, name: &str, play: impl FnOnce() -> Result<(Mark, Seen)>
             (Seen { load, ..Seen::default() }, Err(Error::other(error)))
         }
     };
-    let error = verdict.err().map(|error| error.to_string());
+    let mut error = verdict.err().map(|error| error.to_string());
+    if let Some(error) = error.as_mut().filter(|_| seen.load.io_errors > 0) {
+        let why = autopsy::failed_commands(world, journal);
+        error.push_str(&format!("\nthe initiator's kernel:\n{why}"));
+    }
     if let Some(error) = &error {
         eprintln!("{name}: {error}");
         autopsy::write(world, name, error);
