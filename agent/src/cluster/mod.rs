@@ -148,6 +148,22 @@ fn answer(
     Err(Failure::new(Kind::Failed, step, format!("{program}: {said}")))
 }
 
+/// Returns whether the cluster has nothing to do at this moment, as its controller says.
+///
+/// # Errors
+/// See [`ask`].
+pub fn is_idle() -> Result<bool, Failure> {
+    let ask = |arguments: &[&str]| {
+        ask(
+            "ask the cluster's controller",
+            "crmadmin",
+            &[&["--quiet"], arguments].concat(),
+        )
+    };
+    let controller = ask(&["--dc_lookup"])?;
+    Ok(ask(&["--status", controller.trim()])?.trim() == "S_IDLE")
+}
+
 /// Sets a node attribute that ends with the node's membership.
 ///
 /// # Errors

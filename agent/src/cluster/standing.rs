@@ -9,8 +9,10 @@ use super::{COULD, LACKS, Member, Resource, Rule, View, rule_of_move};
 pub enum Standing {
     /// The node can take the group, as far as is known.
     Able(Says),
-    /// The node says that it lacks something, or nothing at all where others speak: why.
+    /// The node says that it lacks something: why.
     Lacking(String),
+    /// The node says nothing at all where others speak, in words.
+    Silent(String),
     /// Pacemaker would not run the group there: why.
     Barred(String),
 }
@@ -54,7 +56,7 @@ impl Standing {
             // It may be there for its vote, and have no storage.
             (None, Says::Nothing) if view.nodes.iter().any(Member::has_spoken) => {
                 let name = &member.name;
-                Self::Lacking(format!("{name} says nothing of its ports, as others do"))
+                Self::Silent(format!("{name} says nothing of its ports, as others do"))
             }
             (None, says) => Self::Able(says),
         }
@@ -88,7 +90,7 @@ pub fn ban(view: &View, rules: &[Rule], group: &Resource, node: &str) -> Option<
 }
 
 /// Returns what a node says that it lacks, if it does.
-pub fn lacks(group: &Resource, member: &Member) -> Option<String> {
+fn lacks(group: &Resource, member: &Member) -> Option<String> {
     let (id, name) = (&group.id, &member.name);
     if member.ports_online == Some(0) {
         return Some(format!("{name} has no physical port online"));
@@ -148,7 +150,7 @@ mod tests {
         assert_eq!(of("h"), Standing::Barred("rule no-h keeps x from h".into()));
         assert_eq!(of("i"), Standing::Able(Says::Ready));
         let silent = "a says nothing of its ports, as others do";
-        assert_eq!(of("a"), Standing::Lacking(silent.into()));
+        assert_eq!(of("a"), Standing::Silent(silent.into()));
         let quiet = MON.replace("attribute", "nothing");
         let quiet = View::parse(&quiet).unwrap();
         let a = quiet.node("a").unwrap();

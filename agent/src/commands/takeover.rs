@@ -12,7 +12,7 @@ use understudy_core::params::quoted;
 use understudy_core::scope::Scope;
 use understudy_core::verbs::check_node;
 
-use crate::cluster::standing::{ban, lacks, unusable};
+use crate::cluster::standing::{ban, unusable};
 use crate::cluster::{self, Configuration, Member, Resource, Rule, Says, Standing, View};
 use crate::exit::Code;
 
@@ -24,6 +24,8 @@ use super::{TIME, complain};
 const AGAIN: Duration = Duration::from_millis(300);
 /// For the move: a stop that fails is followed by a fence, and by a start after it.
 const MOVE: Duration = Duration::from_secs(300);
+/// For Pacemaker to begin it; a move that it will not begin is none.
+const BEGIN: Duration = Duration::from_secs(10);
 
 /// A move to a node, or to one of the others that can take the group.
 pub fn takeover(kernel: &RealKernel, this: &str, line: &Line) -> Code {
@@ -91,7 +93,8 @@ fn carry_out(
         );
     }
     let scope = || configuration.scope(kernel, configured, this, || Some(&view));
-    match (doubts(kernel, this, group, target, scope), line.has("--force")) {
+    let standing = Standing::of(&view, &rules, group, target);
+    match (doubts(kernel, this, standing, target, scope), line.has("--force")) {
         (Some(why), false) => {
             return Err(veto(why).advise("--force goes on regardless"));
         }
@@ -174,7 +177,9 @@ fn choose<'a>(
     for node in nodes {
         match Standing::of(view, rules, group, node) {
             Standing::Able(says) => able.push((says, *node)),
-            Standing::Lacking(why) | Standing::Barred(why) => against.push(why),
+            Standing::Lacking(why) | Standing::Silent(why) | Standing::Barred(why) => {
+                against.push(why);
+            }
         }
     }
     let id = &group.id;
@@ -229,18 +234,22 @@ fn never(view: &View, group: &Resource, target: &Member) -> Option<String> {
     of_group.or_else(|| unusable(target))
 }
 
-/// What speaks against the node, if anything. Its disks can be looked at from itself only;
-/// another node's `fcport` says each minute whether it lacks something.
+/// Returns what speaks against the node, if anything. Its disks can be looked at from itself
+/// only; another node's `fcport` says each minute whether it lacks something, and one that
+/// says nothing where others do may have no agent at all.
 fn doubts(
     kernel: &RealKernel,
     this: &str,
-    group: &Resource,
+    standing: Standing,
     target: &Member,
     scope: impl FnOnce() -> Result<Scope, Failure>,
 ) -> Option<String> {
-    let lacks = lacks(group, target);
-    if lacks.is_some() || !is_same_node(&target.name, this) {
-        return lacks;
+    let here = is_same_node(&target.name, this);
+    match standing {
+        Standing::Silent(_) if here => {}
+        Standing::Lacking(why) | Standing::Silent(why) => return Some(why),
+        Standing::Able(_) | Standing::Barred(_) if !here => return None,
+        Standing::Able(_) | Standing::Barred(_) => {}
     }
     scope()
         .and_then(|scope| check_node(kernel, &scope, Budget::new(kernel, TIME)))
@@ -270,6 +279,11 @@ fn follow(id: &str, node: &str) -> Result<Duration, Failure> {
         match (state, left) {
             (State::There, Some(left)) => return Ok(left.elapsed()),
             (State::Lost(why), _) => return Err(veto(why)),
+            (State::Before, _) if begun.elapsed() > BEGIN && cluster::is_idle()? => {
+                return Err(veto(format!("Pacemaker has {id} stay where it is")).advise(
+                    "crm_simulate -sL shows its scores; a node may lack the agent",
+                ));
+            }
             _ if begun.elapsed() > MOVE => {
                 return Err(veto(format!("not there after {} s", MOVE.as_secs()))
                     .advise("See crm_mon and the cluster's log"));
