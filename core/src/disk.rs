@@ -30,6 +30,12 @@ pub struct Disk {
 }
 
 impl Disk {
+    /// Returns whether a device node is this disk, under this name or another.
+    pub fn is_at(&self, kernel: &dyn Kernel, node: &Path) -> bool {
+        let wwid = || wwid_of(kernel, node.file_name()?.to_str()?);
+        self.node == node || self.wwid.is_some() && wwid() == self.wwid
+    }
+
     /// The unit serial number under which initiators know this disk as a LUN of this
     /// group: the same from every node, and another one than the disk's own. 32 hex
     /// digits, of which the kernel puts the first 25 into the NAA identifier.
@@ -38,6 +44,14 @@ impl Disk {
         let disk = self.wwid.as_deref().unwrap_or(&device);
         format!("{:032x}", fnv128(&[&wwnn.hex(), disk]))
     }
+}
+
+/// Returns whether a device that was opened has left this node. Its name is nobody else's as
+/// long as it is open, but the kernel shows it no longer, and answers all requests to it with
+/// an error.
+pub fn has_left(kernel: &dyn Kernel, node: &Path) -> bool {
+    let name = node.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| !kernel.exists(&Path::new(paths::BLOCK).join(name)))
 }
 
 /// Finds every disk of a group, or says of each that is missing what was looked for.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::{Node, Setup, pair};
 use understudy_core::failure::Kind;
 use understudy_core::kernel::Kernel;
-use understudy_core::verbs::{Health, Level};
+use understudy_core::verbs::{Health, Level, health, status};
 
 fn set_dead(node: &Node, disk: &str, dead: bool) {
     let nexus = node.kernel.node();
@@ -39,6 +39,47 @@ fn a_start_that_fails_is_followed_by_a_stop_that_does_not() {
             b.start().unwrap();
             assert!(b.owns_all(), "{disk}");
         }
+    }
+}
+
+/// LIO goes on with a device that is gone, and every command to it is an error: the group is
+/// stopped and started again, with the disk under its name of now.
+#[test]
+fn a_disk_that_comes_back_under_another_name_is_no_health() {
+    let (a, _) = pair(&Setup::new(3, 2).keeping());
+    for disk in a.setup.all_disks().map(str::to_owned).collect::<Vec<_>>() {
+        a.start().unwrap();
+        a.kernel.sleep(Duration::from_secs(1));
+        assert_eq!(a.health(Level::Disk), Health::Running, "{disk}");
+        a.san.borrow_mut().leaves(0, &disk);
+        let status = status(&a.kernel, a.name, a.budget()).unwrap();
+        let left = |fault: &String| fault.contains("has left this node");
+        assert!(status.groups[0].faults.iter().any(left), "{disk}: {status:?}");
+        let again = format!("{disk}q");
+        for back in [false, true] {
+            if back {
+                a.san.borrow_mut().returns(0, &disk, &again);
+            }
+            for level in [Level::Port, Level::Owner, Level::Disk] {
+                let Health::Failed(why) = a.health(level) else { panic!("{level:?}") };
+                let left = format!("/dev/{disk}, which has left this node");
+                assert!(why.iter().any(|why| why.contains(&left)), "{disk}: {why:?}");
+            }
+        }
+        // By the kernel's word too, where the database knows nothing of it.
+        let mut scope = a.scope_with(&[]);
+        scope.entries.clear();
+        let health = health(&a.kernel, a.name, &scope, Level::Owner, a.budget());
+        let Health::Failed(why) = health else { panic!("{disk}: {health:?}") };
+        let open = format!("is open as /dev/{disk}, and its disk is /dev/{again}");
+        assert!(why.iter().any(|why| why.contains(&open)), "{disk}: {why:?}");
+        a.stop().unwrap();
+        assert_eq!(a.leavings(), [""; 0], "{disk}");
+        a.start().unwrap();
+        assert_eq!(a.health(Level::Disk), Health::Running, "{disk}");
+        a.stop().unwrap();
+        a.san.borrow_mut().leaves(0, &again);
+        a.san.borrow_mut().returns(0, &disk, &disk);
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric::{self, VirtualPort};
-use crate::group::{DeviceName, DiskSpec, Group, LinkLoss, Ownership, PortSpec, title};
+use crate::group::{
+    DeviceName, DiskSpec, Group, LinkLoss, Ownership, PortSpec, STATE, title,
+};
 use crate::kernel::{Chain, Kernel, KernelError, Op};
 use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
 use crate::numbers;
@@ -85,11 +87,13 @@ pub fn health(
     faults.extend(exports(group, &found));
     faults.extend(turned_away(kernel, group, level));
     faults.extend(unkept(group, &found));
+    faults.extend(departed(kernel, scope));
     if faults.is_empty() && level >= Level::Owner {
         faults.extend(unheard(kernel, &found, budget));
         match find_disks(kernel, group) {
             Ok((disks, state)) => {
                 let disks: Vec<_> = disks.into_iter().chain(state).collect();
+                faults.extend(misled(kernel, scope, group, &disks));
                 let Checked { faults: more, doubts } =
                     deeper(kernel, node, group, &disks, level, budget);
                 faults.extend(more);
@@ -264,6 +268,46 @@ fn turned_away(kernel: &dyn Kernel, group: &Group, level: Level) -> Vec<String> 
         }
     };
     group.disks.iter().take(asked).filter_map(fault).collect()
+}
+
+/// Returns which disks have left this node since they were opened, by the database's word on
+/// what they were called: LIO goes on serving them, and each command ends with an error.
+pub(super) fn departed(kernel: &dyn Kernel, scope: &Scope) -> Vec<String> {
+    let disks = scope.entries.iter().flat_map(|e| e.disks.iter().chain(&e.state));
+    let disks: BTreeMap<u16, &PathBuf> = disks.map(|d| (d.spec.lun, &d.node)).collect();
+    let gone = disks.into_iter().filter(|(_, node)| disk::has_left(kernel, node));
+    let words = |(lun, node): (u16, &PathBuf)| {
+        format!("{} is {}, which has left this node", title(lun), node.display())
+    };
+    gone.map(words).collect()
+}
+
+/// Returns which LUNs are served from another device than the disk that the configuration
+/// names, and whether reservations are kept on another: the disk has left and come back under
+/// another name. The database need not know of it.
+fn misled(
+    kernel: &dyn Kernel,
+    scope: &Scope,
+    group: &Group,
+    disks: &[Disk],
+) -> Vec<String> {
+    let found = match scope.survey(kernel) {
+        Ok(found) => found,
+        Err(error) => return vec![error.to_string()],
+    };
+    let opened = |disk: &Disk| {
+        if disk.lun == STATE {
+            return found.keepers.iter().find_map(|keeper| keeper.device.clone());
+        }
+        let store = found.export.backstore(&lio::backstore_path(group.wwnn, disk.lun))?;
+        store.enabled.then(|| store.device.clone())
+    };
+    let other = |disk: &Disk| {
+        let open = opened(disk).filter(|open| !disk.is_at(kernel, open))?;
+        let (name, open, now) = (title(disk.lun), open.display(), disk.node.display());
+        Some(format!("{name} is open as {open}, and its disk is {now}"))
+    };
+    disks.iter().filter_map(other).collect()
 }
 
 /// A group whose initiators' reservations are to be kept and are not.

@@ -17,6 +17,7 @@ use crate::registry::{self, Entry, Role, Took};
 use crate::scope::{Found, Scope};
 use crate::wwn::Wwn;
 
+use super::health::departed;
 use super::{survey, unseen};
 
 /// A node.
@@ -194,7 +195,8 @@ fn served(
     let ports = scope.entries.iter().map(|entry| port(kernel, entry, &found));
     let ports = ports.collect::<Result<Vec<_>, _>>().map_err(unseen)?;
     let luns = luns(kernel, keys, entry, &found, budget);
-    let faults = faults(&ports, &luns);
+    let mut faults = faults(&ports, &luns);
+    faults.extend(departed(kernel, &scope));
     Ok(Some(Served {
         group: name.to_owned(),
         role: entry.role,

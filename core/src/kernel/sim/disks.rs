@@ -27,9 +27,13 @@ struct Disk {
     state: Vec<Record>,
 }
 
-/// Disks by their kernel names, which are the same on every node.
+/// Disks by their kernel names, which are the same on every node until one comes back.
 #[derive(Debug, Clone, Default)]
-pub struct Disks(BTreeMap<String, Disk>);
+pub struct Disks {
+    all: BTreeMap<String, Disk>,
+    /// Names that disks were given when they came back, and their first ones.
+    renamed: BTreeMap<String, String>,
+}
 
 /// What a disk answered, and whose commands in it were aborted on the way.
 type Answer = (Result<Done, Cause>, Vec<usize>);
@@ -38,17 +42,37 @@ impl Disks {
     /// Disks without any registration.
     pub fn new<T: AsRef<str>>(names: &[T]) -> Self {
         let names = names.iter().map(|name| name.as_ref().to_owned());
-        Self(names.map(|name| (name, Disk::default())).collect())
+        let all = names.map(|name| (name, Disk::default())).collect();
+        Self { all, renamed: BTreeMap::new() }
     }
 
     /// Their names.
     pub fn names(&self) -> impl Iterator<Item = &String> {
-        self.0.keys()
+        self.all.keys()
+    }
+
+    /// Returns the first name of a disk.
+    pub(super) fn first_name<'a>(&'a self, name: &'a str) -> &'a str {
+        self.renamed.get(name).map_or(name, String::as_str)
+    }
+
+    /// From now on a disk has another name too.
+    pub(super) fn rename(&mut self, disk: &str, name: &str) {
+        self.renamed.insert(name.to_owned(), disk.to_owned());
+    }
+
+    fn get(&self, name: &str) -> Option<&Disk> {
+        self.all.get(self.first_name(name))
+    }
+
+    fn get_mut(&mut self, name: &str) -> Option<&mut Disk> {
+        let name = self.renamed.get(name).map_or(name, String::as_str);
+        self.all.get_mut(name)
     }
 
     /// From now on a disk knows no reservations.
     pub fn without_reservations(&mut self, name: &str) {
-        if let Some(disk) = self.0.get_mut(name) {
+        if let Some(disk) = self.get_mut(name) {
             disk.unsupported = true;
         }
     }
@@ -56,7 +80,7 @@ impl Disks {
     /// From now on a node's path to a disk is dead, and every command by it fails; or it is
     /// well again.
     pub fn set_dead(&mut self, name: &str, nexus: usize, dead: bool) {
-        let Some(disk) = self.0.get_mut(name) else { return };
+        let Some(disk) = self.get_mut(name) else { return };
         match dead {
             true => disk.dead.insert(nexus),
             false => disk.dead.remove(&nexus),
@@ -65,14 +89,14 @@ impl Disks {
 
     /// From now on a disk is reserved the old way, by SPC-2 RESERVE of a nexus.
     pub fn reserve_the_old_way(&mut self, name: &str, nexus: usize) {
-        if let Some(disk) = self.0.get_mut(name) {
+        if let Some(disk) = self.get_mut(name) {
             disk.reserved = Some(nexus);
         }
     }
 
     /// Another program has registered a key by a nexus, and reserves where it is told to.
     pub fn other_program(&mut self, name: &str, nexus: usize, key: Key, reserves: bool) {
-        if let Some(disk) = self.0.get_mut(name) {
+        if let Some(disk) = self.get_mut(name) {
             disk.registered.insert(nexus, key);
             if reserves {
                 disk.holder = Some((nexus, WRITE_EXCLUSIVE_REGISTRANTS_ONLY));
@@ -82,21 +106,21 @@ impl Disks {
 
     /// From now on a disk says yes to every change of its reservation, and makes none.
     pub fn deaf(&mut self, name: &str) {
-        if let Some(disk) = self.0.get_mut(name) {
+        if let Some(disk) = self.get_mut(name) {
             disk.deaf = true;
         }
     }
 
     /// From now on a disk has so many sectors, of which no node knows yet.
     pub fn resize(&mut self, name: &str, sectors: u64) {
-        if let Some(disk) = self.0.get_mut(name) {
+        if let Some(disk) = self.get_mut(name) {
             disk.sectors = Some(sectors);
         }
     }
 
     /// Puts what is known of a LUN in place of what was.
     pub(super) fn put(&mut self, name: &str, record: Record) {
-        if let Some(disk) = self.0.get_mut(name) {
+        if let Some(disk) = self.get_mut(name) {
             disk.state.retain(|old| old.serial != record.serial);
             disk.state.push(record);
         }
@@ -104,22 +128,22 @@ impl Disks {
 
     /// What a keeper has put on a disk.
     pub(super) fn state(&self, name: &str) -> Vec<Record> {
-        self.0.get(name).map_or(Vec::new(), |disk| disk.state.clone())
+        self.get(name).map_or(Vec::new(), |disk| disk.state.clone())
     }
 
     /// How many sectors a disk says that it has.
     pub fn sectors(&self, name: &str) -> Option<u64> {
-        self.0.get(name)?.sectors
+        self.get(name)?.sectors
     }
 
     /// What a disk reports.
     pub fn reservation(&self, name: &str) -> Reservation {
-        self.0.get(name).map(Disk::report).unwrap_or_default()
+        self.get(name).map(Disk::report).unwrap_or_default()
     }
 
     /// Whether a disk takes writes from a nexus.
     pub fn accepts(&self, name: &str, nexus: usize) -> bool {
-        self.0.get(name).is_some_and(|disk| match disk.holder {
+        self.get(name).is_some_and(|disk| match disk.holder {
             // Registrants Only: all of them may write. Of the types of other software,
             // which are met but never made here, none lets more than those in.
             Some(_) => disk.registered.contains_key(&nexus),
@@ -138,7 +162,7 @@ impl Disks {
             _ => return (Err(Cause::Device("no command for a disk".into())), vec![]),
         };
         let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
-        match self.0.get_mut(name.as_ref()) {
+        match self.get_mut(&name) {
             None => (Err(Cause::Device("no such disk".into())), vec![]),
             Some(disk) if disk.dead.contains(&nexus) => {
                 // As seen of a SCSI device in the state `offline` (DID_NO_CONNECT).

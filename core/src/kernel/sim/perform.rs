@@ -123,6 +123,7 @@ impl San {
             | Op::PreemptAndAbort { disk, .. } => {
                 let (answer, aborted) = self.disks.perform(node, op);
                 let disk = disk.file_name().unwrap_or_default().to_string_lossy();
+                let disk = self.disks.first_name(&disk).to_owned();
                 for nexus in aborted {
                     self.abort(&disk, nexus);
                 }

@@ -194,11 +194,7 @@ impl San {
     pub fn boot(&mut self, node: usize) {
         let mut tree = Tree::default();
         for name in self.disks.names() {
-            tree.file(format!("/dev/{name}"), "");
-            tree.link(format!("/dev/disk/by-id/wwn-{name}"), format!("/dev/{name}"));
-            let block = Path::new(paths::BLOCK).join(name);
-            tree.file(block.join("inflight"), "");
-            tree.file(block.join("device/wwid"), format!("naa.6001405{name}\n"));
+            appears(&mut tree, name, name);
         }
         for (attribute, text) in [
             ("port_name", format!("0x200052540000000{node}\n")),
@@ -255,6 +251,27 @@ impl San {
             self.enable_physical(node);
         }
         self.changes += 1;
+    }
+
+    /// A disk leaves a node: what is under its names there goes, and who has it open keeps a
+    /// device that answers with errors (`del_gendisk`).
+    pub fn leaves(&mut self, node: usize, disk: &str) {
+        let Some(node) = self.nodes.get_mut(node) else { return };
+        let block = Path::new(paths::BLOCK).join(disk);
+        let (device, link) =
+            (format!("/dev/{disk}"), format!("/dev/disk/by-id/wwn-{disk}"));
+        for path in [block.as_path(), Path::new(&device), Path::new(&link)] {
+            node.tree.remove(path);
+        }
+    }
+
+    /// A disk comes back to a node, under another name: its old one is in use as long as
+    /// somebody has it open.
+    pub fn returns(&mut self, node: usize, disk: &str, name: &str) {
+        self.disks.rename(disk, name);
+        if let Some(node) = self.nodes.get_mut(node) {
+            appears(&mut node.tree, disk, name);
+        }
     }
 
     /// A node loses its power, and all that it held in memory. What it had registered
@@ -378,4 +395,13 @@ impl Node {
     fn active_port(&self, wwpn: Wwn) -> bool {
         self.ports.iter().any(|port| port.active && port.wwpn == wwpn)
     }
+}
+
+/// Puts a disk into a node's tree, under a name.
+fn appears(tree: &mut Tree, disk: &str, name: &str) {
+    tree.file(format!("/dev/{name}"), "");
+    tree.link(format!("/dev/disk/by-id/wwn-{disk}"), format!("/dev/{name}"));
+    let block = Path::new(paths::BLOCK).join(name);
+    tree.file(block.join("inflight"), "");
+    tree.file(block.join("device/wwid"), format!("naa.6001405{disk}\n"));
 }

@@ -8,6 +8,7 @@ use super::configfs::served;
 use super::san::{Event, Hba, San};
 use super::transport::Port;
 use crate::kernel::Instant;
+use crate::kernel::paths;
 use crate::wwn::Wwn;
 
 /// One initiator's writes to one LUN: numbered, one at a time, always to the same place.
@@ -229,10 +230,18 @@ impl San {
         if found.transitioning {
             return self.is_answered(id, Answer::Transitioning);
         }
+        let inflight = paths::block(&found.device, "inflight");
+        if !node.is_some_and(|node| node.tree.exists(&inflight)) {
+            panic!(
+                "{} sends to {}, which has left the node",
+                flow.initiator, found.device
+            );
+        }
+        let device = self.disks.first_name(&found.device).to_owned();
         // It is asked for its data (FCP_XFER_RDY).
         self.frame(command);
         if let Some(command) = self.commands.get_mut(&id) {
-            command.disk = found.device;
+            command.disk = device;
         }
         self.moves_on(id, Stage::AwaitsData, 1, 1200);
     }

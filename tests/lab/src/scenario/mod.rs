@@ -6,6 +6,7 @@ mod bad_configuration;
 mod commanded;
 mod contract;
 mod crash_points;
+mod disk_returns;
 mod fabric_link;
 mod fabric_lost;
 mod foreign_keys;
@@ -79,7 +80,7 @@ pub struct Seen {
 const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 30] = [
+pub const SCENARIOS: [Scenario; 31] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -94,6 +95,7 @@ pub const SCENARIOS: [Scenario; 30] = [
     first("initiator-added", initiator::run),
     first("disk-grown", grown::run),
     first("giveback-policy", giveback::run),
+    first("disk-returns", disk_returns::run),
     first("foreign-keys", foreign_keys::run),
     first("zoned-fabric", zoned::run),
     first("package-upgrade", package::upgrade),
