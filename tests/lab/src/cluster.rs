@@ -1,4 +1,4 @@
-//! Corosync and Pacemaker on the two storage nodes.
+//! Corosync and Pacemaker on the storage nodes.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,31 +6,47 @@ use std::time::Duration;
 use crate::bmc::{PASSWORD, USER};
 use crate::error::Result;
 use crate::guest::Guest;
-use crate::plan::{ARRAYS, MACHINE, cluster_address};
+use crate::plan::{ARRAYS, MACHINE, cluster_address, member_id};
 use crate::{share, speed};
 
 /// For how long Corosync hears nothing before it gives a node up: emulated nodes starve for
 /// a second at times.
 pub const TOKEN: Duration = Duration::from_secs(3);
 
-/// `corosync.conf`.
+/// A member of the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// The guest.
+    pub guest: &'static str,
+    /// What the cluster calls it.
+    pub name: &'static str,
+}
+
+/// Returns the members of most labs: both storage nodes, by their own names.
 #[must_use]
-pub fn corosync_conf(token: Duration) -> String {
+pub fn pair() -> [Member; 2] {
+    ARRAYS.map(|guest| Member { guest, name: guest })
+}
+
+/// Returns the `corosync.conf` of a cluster of these members.
+#[must_use]
+pub fn corosync_conf(members: &[Member], token: Duration) -> String {
     let token = token.as_millis();
     let mut nodes = String::new();
-    for (number, name) in (1..).zip(ARRAYS) {
-        let address = cluster_address(name);
+    for Member { guest, name } in members {
+        let (number, address) = (member_id(guest), cluster_address(guest));
         let _ = write!(
             nodes,
             "    node {{\n        nodeid: {number}\n        name: {name}\n        \
              ring0_addr: {address}\n    }}\n"
         );
     }
+    let two = if members.len() == 2 { "    two_node: 1\n" } else { "" };
     format!(
         "totem {{\n    version: 2\n    cluster_name: understudy\n    transport: knet\n    \
          crypto_cipher: none\n    crypto_hash: none\n    token: {token}\n}}\n\
          nodelist {{\n{nodes}}}\n\
-         quorum {{\n    provider: corosync_votequorum\n    two_node: 1\n}}\n\
+         quorum {{\n    provider: corosync_votequorum\n{two}}}\n\
          logging {{\n    to_stderr: no\n    to_syslog: no\n    to_logfile: yes\n    \
          logfile: /var/log/corosync/corosync.log\n    timestamp: hires\n}}\n"
     )
@@ -50,34 +66,10 @@ pub fn first_cib(ports: [u16; 2]) -> String {
         property(&mut properties, "opt", name, value);
     }
     let (mut devices, mut rules) = (String::new(), String::new());
-    for (node, port) in ARRAYS.into_iter().zip(ports) {
-        let id = format!("fence-{node}");
-        let mut attributes = String::new();
-        for (name, value) in [
-            ("ip", MACHINE),
-            ("ipport", port.to_string().as_str()),
-            ("username", USER),
-            ("password", PASSWORD),
-            ("lanplus", "1"),
-            ("power_wait", "0"),
-            ("pcmk_host_list", node),
-            ("pcmk_host_check", "static-list"),
-        ] {
-            property(&mut attributes, &id, name, value);
-        }
-        let _ = write!(
-            devices,
-            "<primitive id=\"{id}\" class=\"stonith\" type=\"fence_ipmilan\">\
-             <instance_attributes id=\"{id}-attributes\">{attributes}\
-             </instance_attributes>\
-             <operations><op id=\"{id}-start\" name=\"start\" interval=\"0\" \
-             timeout=\"60s\"/></operations></primitive>"
-        );
-        let _ = write!(
-            rules,
-            "<rsc_location id=\"{id}-elsewhere\" rsc=\"{id}\" node=\"{node}\" \
-             score=\"-INFINITY\"/>"
-        );
+    for (member, port) in pair().into_iter().zip(ports) {
+        let (device, rule) = fence(member, port);
+        devices.push_str(&device);
+        rules.push_str(&rule);
     }
     format!(
         "<cib validate-with=\"pacemaker-4.0\" epoch=\"1\" num_updates=\"0\" \
@@ -86,6 +78,38 @@ pub fn first_cib(ports: [u16; 2]) -> String {
          </cluster_property_set></crm_config><nodes/><resources>{devices}</resources>\
          <constraints>{rules}</constraints></configuration><status/></cib>\n"
     )
+}
+
+/// Returns the fencing device of a member, and the rule that it runs elsewhere. `port` is the
+/// UDP port of the member's BMC.
+#[must_use]
+pub fn fence(member: Member, port: u16) -> (String, String) {
+    let (id, node) = (format!("fence-{}", member.guest), member.name);
+    let mut attributes = String::new();
+    for (name, value) in [
+        ("ip", MACHINE),
+        ("ipport", port.to_string().as_str()),
+        ("username", USER),
+        ("password", PASSWORD),
+        ("lanplus", "1"),
+        ("power_wait", "0"),
+        ("pcmk_host_list", node),
+        ("pcmk_host_check", "static-list"),
+    ] {
+        property(&mut attributes, &id, name, value);
+    }
+    let device = format!(
+        "<primitive id=\"{id}\" class=\"stonith\" type=\"fence_ipmilan\">\
+         <instance_attributes id=\"{id}-attributes\">{attributes}\
+         </instance_attributes>\
+         <operations><op id=\"{id}-start\" name=\"start\" interval=\"0\" \
+         timeout=\"60s\"/></operations></primitive>"
+    );
+    let rule = format!(
+        "<rsc_location id=\"{id}-elsewhere\" rsc=\"{id}\" node=\"{node}\" \
+         score=\"-INFINITY\"/>"
+    );
+    (device, rule)
 }
 
 /// Appends a name and a value, as the CIB has them.
@@ -99,17 +123,29 @@ fn property(to: &mut String, id: &str, name: &str, value: &str) {
 /// # Errors
 /// Corosync does not take it.
 pub fn be_patient(nodes: [&Guest; 2]) -> Result<()> {
-    for node in nodes {
-        share::corosync(node.name(), speed::stretch(TOKEN), &node.machine().folders)?;
-        let script = format!(
-            "cp /lab/{}/files/etc/corosync/corosync.conf /etc/corosync/",
-            node.name()
-        );
-        node.run(&script, Duration::from_secs(20))?;
-    }
-    // One tells the other.
-    let [node, _] = nodes;
-    node.run("corosync-cfgtool -R", Duration::from_secs(20)).map(drop)
+    let [first, _] = nodes;
+    nodes.into_iter().try_for_each(|node| tell(node, &pair()))?;
+    reload(first)
+}
+
+/// Tells a guest who the members of the cluster are, now and after each boot.
+///
+/// # Errors
+/// The guest does not take it.
+pub fn tell(guest: &Guest, members: &[Member]) -> Result<()> {
+    let (name, folders) = (guest.name(), &guest.machine().folders);
+    share::corosync(name, members, speed::stretch(TOKEN), folders)?;
+    let script =
+        format!("cp /lab/{name}/files/etc/corosync/corosync.conf /etc/corosync/");
+    guest.run(&script, Duration::from_secs(20)).map(drop)
+}
+
+/// Has every member go by its file again; one tells the others.
+///
+/// # Errors
+/// Corosync does not take it.
+pub fn reload(member: &Guest) -> Result<()> {
+    member.run("corosync-cfgtool -R", Duration::from_secs(20)).map(drop)
 }
 
 /// Waits until `count` nodes are online, as `node` sees it.

@@ -1,6 +1,6 @@
 //! The lab's takeover groups: what the cluster is told of them, and where to find their
-//! disks at the initiator. Two are always there; a third one has ports in two fabrics, and a
-//! fourth one the names of its home's physical port.
+//! disks at the initiator. Two are always there; of the others one has ports in two fabrics,
+//! one has the names of its home's physical port, and one is a third storage node's.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use understudy_fabric::wwn::Wwn;
 
 use crate::error::{Error, Result};
 use crate::guest::Guest;
-use crate::plan::{ARRAYS, HOST, SIDES, Side, guests};
+use crate::plan::{ARRAYS, HOST, SIDES, SPARE, Side, guests};
 use crate::shelf::{self, Disk};
 use crate::speed;
 
@@ -55,6 +55,13 @@ pub fn own() -> Group {
     let [a, b] = ARRAYS;
     let (letter, sides, own) = ('f', &[Side::B], true);
     Group { name: "own", home: b, partner: a, letter, sides, own }
+}
+
+/// The one of the third storage node, on two of the disks that come and go.
+#[must_use]
+pub fn third() -> Group {
+    let (letter, sides, own) = ('d', &[Side::A], false);
+    Group { name: "group-c", home: SPARE, partner: ARRAYS[0], letter, sides, own }
 }
 
 impl Group {
@@ -123,6 +130,7 @@ impl Group {
     pub fn disks(&self) -> Vec<Disk> {
         match self.sides {
             [_] if self.own => shelf::spares().into_iter().skip(2).collect(),
+            [_] if self.home == SPARE => shelf::spares().into_iter().take(2).collect(),
             [_] => shelf::group(self.letter),
             _ => shelf::spares().into_iter().take(2).collect(),
         }
@@ -259,8 +267,17 @@ fn apply(node: &Guest, tables: &str, change: &str) -> Result<()> {
          {change} && cat /run/groups.xml"
     );
     let xml = speed::stretch_times(&node.run(&configure, Duration::from_secs(60))?);
+    modify(node, &xml)
+}
+
+/// Has the cluster's configuration say what this one says, and the rest of it as it is.
+///
+/// # Errors
+/// The cluster refuses.
+pub fn modify(node: &Guest, configuration: &str) -> Result<()> {
     let apply = format!(
-        "cibadmin --modify --allow-create --scope configuration -p <<'XML'\n{xml}\nXML"
+        "cibadmin --modify --allow-create --scope configuration -p \
+         <<'XML'\n{configuration}\nXML"
     );
     node.run(&apply, Duration::from_secs(60)).map(drop)
 }

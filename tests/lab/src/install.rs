@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::error::{Error, Result};
 use crate::fabric::binary;
-use crate::lab::Lab;
+use crate::lab::{self, Lab};
 use crate::scenario::world::COMMAND;
 use crate::{paths, program};
 
@@ -61,8 +61,6 @@ pub fn built(lab: &Lab, nodes: &[&str]) -> Result<()> {
 
 /// Runs a script on these nodes, side by side.
 fn on(lab: &Lab, nodes: &[&str], script: &str) -> Result<()> {
-    lab.everywhere(|guest| match nodes.contains(&guest.name()) {
-        true => guest.run(script, COMMAND * 2).map(drop),
-        false => Ok(()),
-    })
+    let nodes = lab.all().filter(|guest| nodes.contains(&guest.name()));
+    lab::side_by_side(nodes, |guest| guest.run(script, COMMAND * 2).map(drop))
 }

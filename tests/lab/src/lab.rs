@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,9 @@ use crate::bmc::Bmc;
 use crate::error::{Error, Result};
 use crate::fabric::Fabric;
 use crate::guest::Guest;
+use crate::hub::Hub;
 use crate::image::Image;
-use crate::plan::{ARRAYS, Folders, HOST, Role, Side, Spec, guests};
+use crate::plan::{ARRAYS, Folders, HOST, Role, Side, Spec, guests, reserve};
 use crate::qemu::Machine;
 use crate::shelf::Disk;
 use crate::{cluster, interrupt, paths, program, progress, share, shelf, speed};
@@ -31,7 +33,11 @@ const SLOW: f64 = 0.8;
 #[derive(Debug)]
 pub struct Lab {
     guests: Vec<Guest>,
-    _bmcs: Vec<Bmc>,
+    /// Those that are off until they are called in.
+    reserve: Vec<Guest>,
+    bmcs: Mutex<Vec<Bmc>>,
+    _hub: Hub,
+    image: Image,
     fabrics: [Fabric; 2],
     folders: Folders,
     accel: Accel,
@@ -73,17 +79,18 @@ impl Lab {
         let (step, began) =
             (progress::step("start: fabric, BMCs, guests"), Instant::now());
         let accel = Accel::probe();
+        let all = [specs, &reserve()].concat();
+        let hub = Hub::start(&all, &folders.run)?;
         let fabrics = [
-            Fabric::start(Side::A, specs, &folders)?,
-            Fabric::start(Side::B, specs, &folders)?,
+            Fabric::start(Side::A, &all, &folders)?,
+            Fabric::start(Side::B, &all, &folders)?,
         ];
-        let guests: Vec<Guest> = specs
-            .iter()
-            .map(|spec| {
-                let (image, folders) = (image.clone(), folders.clone());
-                Guest::new(Machine { spec: spec.clone(), image, accel, folders })
-            })
-            .collect();
+        let guest = |spec: &Spec| {
+            let (image, folders) = (image.clone(), folders.clone());
+            Guest::new(Machine { spec: spec.clone(), image, accel, folders })
+        };
+        let guests: Vec<Guest> = specs.iter().map(guest).collect();
+        let reserve = reserve().iter().map(guest).collect();
         let bmcs = guests
             .iter()
             .map(|guest| Bmc::start(guest, &folders))
@@ -92,7 +99,7 @@ impl Lab {
             let at = guests.iter().position(|guest| guest.name() == name);
             at.and_then(|at| bmcs.get(at)).map_or(0, Bmc::port)
         };
-        share::fill(specs, disks, ARRAYS.map(port), &folders)?;
+        share::fill(&all, disks, ARRAYS.map(port), &folders)?;
         shelf::make(disks, &folders)?;
         for guest in &guests {
             make_disk(&image, &folders, guest.name())?;
@@ -101,7 +108,10 @@ impl Lab {
         step.done(if accel == Accel::Kvm { "KVM" } else { "emulation: no KVM" });
         Ok(Self {
             guests,
-            _bmcs: bmcs,
+            reserve,
+            bmcs: Mutex::new(bmcs),
+            _hub: hub,
+            image,
             fabrics,
             folders,
             accel,
@@ -126,7 +136,7 @@ impl Lab {
             wait_unit(self.host()?, "lab-shelf.service", BOOT)?;
             self.everywhere(|guest| match guest.machine().spec.role {
                 Role::Array => wait_unit(guest, "lab-disks.service", BOOT),
-                Role::Host | Role::Bench => Ok(()),
+                _ => Ok(()),
             })
         })?;
         progress::during("cluster: both nodes online", || {
@@ -158,28 +168,37 @@ impl Lab {
         self.host()?.run(&script, Duration::from_secs(20)).map(drop)
     }
 
-    /// Runs `work` for every guest, side by side.
+    /// Powers a guest of the reserve on, and gives back the UDP port of its BMC.
+    ///
+    /// # Errors
+    /// There is no such guest, or it cannot be started.
+    pub fn call_in(&self, name: &str) -> Result<u16> {
+        let guest = self.guest(name)?;
+        let bmc = Bmc::start(guest, &self.folders)?;
+        let port = bmc.port();
+        self.bmcs.lock().unwrap_or_else(PoisonError::into_inner).push(bmc);
+        make_disk(&self.image, &self.folders, name)?;
+        guest.power_on()?;
+        Ok(port)
+    }
+
+    /// Runs `work` for every guest but the reserve, side by side.
     ///
     /// # Errors
     /// The first one of `work`.
     pub fn everywhere(&self, work: impl Fn(&Guest) -> Result<()> + Sync) -> Result<()> {
-        let work = &work;
-        thread::scope(|scope| {
-            let all: Vec<_> = self
-                .guests
-                .iter()
-                .map(|guest| scope.spawn(move || work(guest)))
-                .collect();
-            all.into_iter().try_for_each(|one| {
-                one.join().unwrap_or_else(|_| Err(Error::other("a thread panicked")))
-            })
-        })
+        side_by_side(&self.guests, work)
     }
 
-    /// All guests.
+    /// All guests but the reserve.
     #[must_use]
     pub fn guests(&self) -> &[Guest] {
         &self.guests
+    }
+
+    /// Every guest, on or off.
+    pub fn all(&self) -> impl Iterator<Item = &Guest> {
+        self.guests.iter().chain(&self.reserve)
     }
 
     /// A guest by its name.
@@ -187,7 +206,7 @@ impl Lab {
     /// # Errors
     /// There is none of that name.
     pub fn guest(&self, name: &str) -> Result<&Guest> {
-        self.guests.iter().find(|guest| guest.name() == name).ok_or_else(|| {
+        self.all().find(|guest| guest.name() == name).ok_or_else(|| {
             Error::other(format!("no guest {name}: array-a, array-b or host"))
         })
     }
@@ -232,16 +251,34 @@ impl Drop for Lab {
 impl Lab {
     /// Cuts everybody's power and removes what only a running lab needs; the logs stay.
     pub fn stop(&self) {
-        for guest in &self.guests {
+        for guest in self.all() {
             guest.power_off();
         }
         let _ = paths::remove(&self.folders.run);
-        for guest in &self.guests {
+        for guest in self.all() {
             let _ = paths::remove(&self.folders.disk(guest.name()));
         }
         let _ = paths::remove(&self.folders.state.join("shelf.raw"));
         let _ = paths::remove(&self.folders.state.join("run"));
     }
+}
+
+/// Runs `work` for these guests, side by side.
+///
+/// # Errors
+/// The first one of `work`.
+pub fn side_by_side<'a>(
+    guests: impl IntoIterator<Item = &'a Guest>,
+    work: impl Fn(&Guest) -> Result<()> + Sync,
+) -> Result<()> {
+    let work = &work;
+    thread::scope(|scope| {
+        let guests = guests.into_iter();
+        let all: Vec<_> = guests.map(|guest| scope.spawn(move || work(guest))).collect();
+        all.into_iter().try_for_each(|one| {
+            one.join().unwrap_or_else(|_| Err(Error::other("a thread panicked")))
+        })
+    })
 }
 
 /// One lab a workspace.

@@ -16,6 +16,7 @@ pub mod error;
 pub mod fabric;
 pub mod groups;
 pub mod guest;
+pub mod hub;
 pub mod image;
 pub mod install;
 pub mod interrupt;

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 pub enum Role {
     /// A storage node: serves disks over Fibre Channel.
     Array,
+    /// A member of the cluster that has a vote, and neither ports nor disks.
+    Vote,
     /// The initiator, and the shelf that holds the disks.
     Host,
     /// Alone, with disks in its memory.
@@ -19,7 +21,7 @@ impl Role {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Array => "array",
+            Self::Array | Self::Vote => "array",
             Self::Host => "host",
             Self::Bench => "bench",
         }
@@ -72,11 +74,8 @@ impl Side {
 pub enum Wire {
     /// To a Fibre Channel fabric's socket of this link.
     Fabric(Side),
-    /// To the other storage node: datagrams between two sockets.
-    Cluster {
-        /// The other node's name.
-        peer: &'static str,
-    },
+    /// To the hub of the cluster's network.
+    Cluster,
     /// A storage network; this side listens, and is started first.
     StorageServer {
         /// The name of the link.
@@ -123,6 +122,12 @@ pub struct Spec {
 
 /// The storage nodes' names.
 pub const ARRAYS: [&str; 2] = ["array-a", "array-b"];
+/// The name of a third storage node, which is no part of most labs.
+pub const SPARE: &str = "array-c";
+/// The name of a node that only votes, which is no part of most labs.
+pub const VOTE: &str = "vote";
+/// Every guest that may be a member of the cluster, in the order of their node ids.
+pub const MEMBERS: [&str; 4] = [ARRAYS[0], ARRAYS[1], SPARE, VOTE];
 /// The initiator's name.
 pub const HOST: &str = "host";
 /// The guest of the bench.
@@ -130,16 +135,22 @@ pub const BENCH: &str = "bench";
 /// The machine's loopback, as a guest sees it.
 pub const MACHINE: &str = "10.0.2.2";
 
-/// A storage node's address on the cluster's own link.
+/// Returns a member's number: its node id, and the last part of its addresses.
 #[must_use]
-pub fn cluster_address(array: &str) -> &'static str {
-    if array == "array-a" { "10.77.1.1" } else { "10.77.1.2" }
+pub fn member_id(member: &str) -> usize {
+    MEMBERS.iter().position(|name| *name == member).map_or(0, |place| place + 1)
 }
 
-/// The shelf's address on a storage node's storage network.
+/// Returns a member's address on the cluster's own network.
 #[must_use]
-pub fn shelf_address(array: &str) -> &'static str {
-    if array == "array-a" { "10.77.2.1" } else { "10.77.3.1" }
+pub fn cluster_address(member: &str) -> String {
+    format!("10.77.1.{}", member_id(member))
+}
+
+/// Returns the shelf's address on a storage node's storage network.
+#[must_use]
+pub fn shelf_address(array: &str) -> String {
+    format!("10.77.{}.1", 1 + member_id(array))
 }
 
 /// The iSCSI name of a guest.
@@ -161,8 +172,9 @@ fn interface(
 ) -> Interface {
     let kind = match wire {
         Wire::Fabric(Side::A) => 1,
-        Wire::Cluster { .. } => 2,
+        Wire::Cluster => 2,
         Wire::StorageServer { link: "storage-b" } => 4,
+        Wire::StorageServer { link: "storage-c" } => 7,
         Wire::StorageServer { .. } | Wire::StorageClient { .. } => 3,
         Wire::Management => 5,
         Wire::Fabric(Side::B) => 6,
@@ -186,25 +198,6 @@ pub fn bench() -> Spec {
 /// The three guests, in the order in which they are started.
 #[must_use]
 pub fn guests() -> Vec<Spec> {
-    let array = |number: u8, name, peer, link, cluster, storage| Spec {
-        name,
-        role: Role::Array,
-        mebibytes: 1024,
-        nice: 0,
-        interfaces: vec![
-            port(number, Side::A),
-            port(number, Side::B),
-            interface(number, "cluster0", Some(cluster), 1500, Wire::Cluster { peer }),
-            interface(
-                number,
-                "storage0",
-                Some(storage),
-                9000,
-                Wire::StorageClient { link },
-            ),
-            interface(number, "mgmt0", Some("10.0.2.15/24"), 1500, Wire::Management),
-        ],
-    };
     let server = |name, link, address| {
         interface(3, name, Some(address), 9000, Wire::StorageServer { link })
     };
@@ -219,10 +212,50 @@ pub fn guests() -> Vec<Spec> {
                 port(3, Side::B),
                 server("storage-a", "storage-a", "10.77.2.1/24"),
                 server("storage-b", "storage-b", "10.77.3.1/24"),
+                server("storage-c", "storage-c", "10.77.4.1/24"),
             ],
         },
-        array(1, "array-a", "array-b", "storage-a", "10.77.1.1/24", "10.77.2.2/24"),
-        array(2, "array-b", "array-a", "storage-b", "10.77.1.2/24", "10.77.3.2/24"),
+        array(1, ARRAYS[0], "storage-a", "10.77.1.1/24", "10.77.2.2/24"),
+        array(2, ARRAYS[1], "storage-b", "10.77.1.2/24", "10.77.3.2/24"),
+    ]
+}
+
+/// The guests that are off until a scenario calls them in.
+#[must_use]
+pub fn reserve() -> Vec<Spec> {
+    // They boot while others serve.
+    let nice = 5;
+    let spare = array(5, SPARE, "storage-c", "10.77.1.3/24", "10.77.4.2/24");
+    let vote = Spec {
+        name: VOTE,
+        role: Role::Vote,
+        mebibytes: 640,
+        nice,
+        interfaces: member(6, "10.77.1.4/24"),
+    };
+    vec![Spec { nice, ..spare }, vote]
+}
+
+/// A storage node.
+fn array(
+    number: u8,
+    name: &'static str,
+    link: &'static str,
+    cluster: &'static str,
+    storage: &'static str,
+) -> Spec {
+    let wire = Wire::StorageClient { link };
+    let mut interfaces = vec![port(number, Side::A), port(number, Side::B)];
+    interfaces.push(interface(number, "storage0", Some(storage), 9000, wire));
+    interfaces.extend(member(number, cluster));
+    Spec { name, role: Role::Array, mebibytes: 1024, nice: 0, interfaces }
+}
+
+/// What every member of the cluster has: the cluster's network, and a way to the BMCs.
+fn member(number: u8, cluster: &'static str) -> Vec<Interface> {
+    vec![
+        interface(number, "cluster0", Some(cluster), 1500, Wire::Cluster),
+        interface(number, "mgmt0", Some("10.0.2.15/24"), 1500, Wire::Management),
     ]
 }
 
@@ -299,6 +332,7 @@ mod tests {
     fn no_hardware_address_twice() {
         let all: Vec<String> = guests()
             .into_iter()
+            .chain(reserve())
             .flat_map(|guest| guest.interfaces)
             .map(|nic| nic.mac)
             .collect();

@@ -8,10 +8,9 @@ use crate::accel::Accel;
 use crate::child::{self, Owned};
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::paths;
 use crate::plan::{Folders, Interface, Role, Spec, Wire, fabric_socket};
-use crate::program;
 use crate::wire::PORT;
+use crate::{hub, paths, program};
 
 /// Everything a guest's QEMU is started with, at each power-on the same.
 #[derive(Debug, Clone)]
@@ -119,7 +118,7 @@ impl Machine {
             // gone and blocking it, they use up their tries within milliseconds:
             // docs/fabrics.md.
             Role::Host => "preempt=none ",
-            Role::Array | Role::Bench => "",
+            Role::Array | Role::Vote | Role::Bench => "",
         };
         format!(
             "root=/dev/vda rw console=ttyS0 loglevel=5 net.ifnames=0 \
@@ -165,9 +164,8 @@ impl Arguments {
                 let socket = fabric_socket(run, *side, guest);
                 format!("stream,id={id},server=off,{}", unix("addr", &socket))
             }
-            Wire::Cluster { peer } => {
-                let (own, other) =
-                    (run.join(format!("{guest}.cl")), run.join(format!("{peer}.cl")));
+            Wire::Cluster => {
+                let (own, other) = (hub::guests_end(run, guest), hub::hubs_end(run));
                 format!(
                     "dgram,id={id},{},{}",
                     unix("local", &own),

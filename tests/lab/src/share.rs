@@ -6,9 +6,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::cluster::Member;
 use crate::error::{Error, Result};
 use crate::fabric::binary;
-use crate::plan::{ARRAYS, Folders, HOST, Role, Side, Spec, cluster_address, iscsi_name};
+use crate::plan::{
+    ARRAYS, Folders, HOST, MEMBERS, Role, SPARE, Side, Spec, cluster_address, iscsi_name,
+};
 use crate::shelf::Disk;
 use crate::{cluster, paths, plan, shelf};
 
@@ -44,8 +47,8 @@ pub fn fill(
         paths::copy_tree(&files.join(guest.role.name()), &own)?;
         paths::write(&own.join("interfaces"), guest.interface_table())?;
         identity(guest, &own.join("files/etc"))?;
-        if guest.role == Role::Array {
-            corosync(guest.name, cluster::TOKEN, folders)?;
+        if matches!(guest.role, Role::Array | Role::Vote) {
+            corosync(guest.name, &cluster::pair(), cluster::TOKEN, folders)?;
         }
     }
     Ok(())
@@ -69,13 +72,18 @@ pub fn set_dark(folders: &Folders, guest: &str) -> Result<()> {
     paths::write(&folders.share().join("common/dark"), format!("{guest} fc1\n"))
 }
 
-/// Writes a storage node's `corosync.conf`, for its next boot.
+/// Writes a guest's `corosync.conf`, for its next boot.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn corosync(node: &str, token: Duration, folders: &Folders) -> Result<()> {
-    let file = folders.share().join(node).join("files/etc/corosync/corosync.conf");
-    paths::write(&file, cluster::corosync_conf(token))
+pub fn corosync(
+    guest: &str,
+    members: &[Member],
+    token: Duration,
+    folders: &Folders,
+) -> Result<()> {
+    let file = folders.share().join(guest).join("files/etc/corosync/corosync.conf");
+    paths::write(&file, cluster::corosync_conf(members, token))
 }
 
 /// For how many seconds an initiator on this machine waits for a port that is gone
@@ -99,8 +107,8 @@ fn identity(guest: &Spec, etc: &Path) -> Result<()> {
         format!("75de50000000000000000000{number:08x}\n"),
     )?;
     let mut hosts = "127.0.0.1 localhost\n".to_owned();
-    for array in ARRAYS {
-        let _ = writeln!(hosts, "{} {array}", cluster_address(array));
+    for member in MEMBERS {
+        let _ = writeln!(hosts, "{} {member}", cluster_address(member));
     }
     paths::write(&etc.join("hosts"), hosts)?;
     let target = iscsi_name("shelf");
@@ -115,15 +123,16 @@ fn identity(guest: &Spec, etc: &Path) -> Result<()> {
         Role::Host => {
             debug_assert_eq!(name, HOST);
             let mut line = format!("{} {target}", shelf::MEBIBYTES);
-            for array in ARRAYS {
+            let arrays = || ARRAYS.into_iter().chain([SPARE]);
+            for array in arrays() {
                 let _ = write!(line, " {}", plan::shelf_address(array));
             }
             line.push_str(" -");
-            for array in ARRAYS {
+            for array in arrays() {
                 let _ = write!(line, " {}", iscsi_name(array));
             }
             paths::write(&etc.join("lab-shelf"), line + "\n")
         }
-        Role::Bench => Ok(()),
+        Role::Vote | Role::Bench => Ok(()),
     }
 }

@@ -27,6 +27,7 @@ mod reservations;
 mod same_name;
 mod stop_cannot_drain;
 mod stranger;
+mod three_nodes;
 mod two_fabric_takeover;
 mod two_fabrics;
 pub mod world;
@@ -80,7 +81,7 @@ pub struct Seen {
 const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 31] = [
+pub const SCENARIOS: [Scenario; 32] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -111,6 +112,7 @@ pub const SCENARIOS: [Scenario; 31] = [
     first(TWO_FABRICS[0], two_fabric_takeover::run),
     first(TWO_FABRICS[1], fabric_lost::run),
     first("physical-port-identity", physical_port::run),
+    second("three-nodes", three_nodes::run),
     // Last: a kernel may hang in it, and that is read from a guest's console ever after.
     first("fc-link-cut", fabric_link::run),
 ];

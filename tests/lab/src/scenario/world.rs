@@ -465,7 +465,7 @@ PYTHON",
             }
         }
         let mut hung = Vec::new();
-        for guest in self.lab.guests() {
+        for guest in self.lab.all() {
             for boot in 1..=guest.boots() {
                 let name = format!("{}.{boot}.console", guest.name());
                 let console = paths::read(&self.lab.folders().log(&name))?;
