@@ -41,7 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) const CLOSE: &str = "close the disks and give them up";
 
 /// Stops serving a group on this node. Nothing there is a success. Keys on its disks are
-/// given up, and one that stays is a warning: nothing writes there any more.
+/// given up, and one that stays is a warning: nothing writes there any more. So is an entry
+/// of the database that stays.
 ///
 /// # Errors
 /// When anything is left by which the node could serve: a port, a session, an export, an
@@ -121,8 +122,10 @@ pub fn release(
         return Err(further.fold(first.clone(), Failure::and));
     }
     for wwpn in &scope.wwpns {
-        registry::forget(kernel, &scope.name, *wwpn)
-            .map_err(|error| Failure::kernel("forget the virtual port", &[error]))?;
+        // A hint, on a disk in memory that may be full: what it tells of is gone.
+        if let Err(error) = registry::forget(kernel, &scope.name, *wwpn) {
+            log::warn!("forget the virtual port: {error}");
+        }
     }
     Ok(())
 }
