@@ -54,6 +54,9 @@ pub fn has_left(kernel: &dyn Kernel, node: &Path) -> bool {
     name.is_some_and(|name| !kernel.exists(&Path::new(paths::BLOCK).join(name)))
 }
 
+/// The step that finds a group's disks.
+pub const FIND: &str = "find the disks";
+
 /// Finds every disk of a group, or says of each that is missing what was looked for.
 ///
 /// # Errors
@@ -81,7 +84,7 @@ pub fn find_all(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Result<Vec<Disk>, Fa
     }
     Err(Failure {
         kind: Kind::Node,
-        step: "find the disks",
+        step: FIND,
         causes: missing,
         path: None,
         advice: "Check that this node is connected to its storage, and the disks \

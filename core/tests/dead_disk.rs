@@ -9,7 +9,8 @@ use std::time::Duration;
 use common::{Node, Setup, pair};
 use understudy_core::failure::Kind;
 use understudy_core::kernel::Kernel;
-use understudy_core::verbs::{Health, Level, health, status};
+use understudy_core::kernel::sim::SimKernel;
+use understudy_core::verbs::{Health, Level, health, status, takeover};
 
 fn set_dead(node: &Node, disk: &str, dead: bool) {
     let nexus = node.kernel.node();
@@ -81,6 +82,35 @@ fn a_disk_that_comes_back_under_another_name_is_no_health() {
         a.san.borrow_mut().leaves(0, &again);
         a.san.borrow_mut().returns(0, &disk, &disk);
     }
+}
+
+/// After a power cut of a whole site nodes are up before their array.
+#[test]
+fn a_start_after_a_boot_waits_for_its_disks() {
+    for disk in ["sda", "sdb"] {
+        let (a, _) = pair(&Setup::new(2, 1));
+        a.san.borrow_mut().leaves(0, disk);
+        let comes = a.kernel.now() + Duration::from_secs(3);
+        let pause = |time: Duration| {
+            let mut san = a.san.borrow_mut();
+            let to = san.now() + time;
+            if san.now() < comes && comes <= to {
+                san.returns(0, disk, disk);
+            }
+            san.advance(to);
+        };
+        let kernel = SimKernel::enter(&a.san, 0).paused_by(&pause);
+        let scope = a.scope_with(&[]);
+        takeover(&kernel, a.name, &scope, a.budget(), &mut a.phases()).unwrap();
+        assert!(a.owns_all(), "{disk}");
+    }
+    // Later one that is missing is missing: another node may have it.
+    let (a, _) = pair(&Setup::new(2, 1));
+    a.kernel.sleep(Duration::from_secs(700));
+    a.san.borrow_mut().leaves(0, "sdb");
+    let before = a.kernel.now();
+    assert_eq!(a.start().unwrap_err().kind, Kind::Node);
+    assert!(a.kernel.now() - before < Duration::from_secs(1));
 }
 
 /// It is served nowhere after the stop, whatever key is left: the next owner removes that.

@@ -15,9 +15,14 @@ use crate::lio::{self, Driver, Export, TCM_FC};
 use crate::ownership::{self, Keys, Whose};
 use crate::scope::{Found, Scope};
 
-/// How much of the time may be waited for a physical port that another group turns on.
-const PERCENT_TO_BE_LIT: u32 = 40;
-/// Between two looks whether it is.
+/// How much of the time may be waited for a physical port that another group turns on, and
+/// for disks after a boot.
+const PERCENT_TO_COME: u32 = 40;
+/// For how long after a node's boot its disks may still come: after a power cut of a whole
+/// site arrays take longer than nodes. Later a disk that is missing is missing, and another
+/// node is not kept waiting.
+const BOOTING: Duration = Duration::from_secs(600);
+/// Between two looks for a port or for disks.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A takeover's observations: what this node has for the group.
@@ -37,23 +42,28 @@ pub(super) struct Here {
     pub lost: Vec<PortSpec>,
 }
 
-/// Observes; and where no physical port will do, waits for one whose state passes: that is
-/// dark until the group whose names it has turns it on, as after a failure, when both come to
-/// this node at once; or whose link comes up or login goes on, as after a boot.
-pub(super) fn with_a_port(
+/// Observes, and waits for what may still come. That is a physical port whose state passes:
+/// it is dark until the group whose names it has turns it on, as after a failure, when both
+/// come to this node at once; or its link comes up or its login goes on, as after a boot. And
+/// after a boot it is disks.
+pub(super) fn with_all_that_comes(
     kernel: &dyn Kernel,
     scope: &Scope,
     group: &Group,
     budget: Budget,
 ) -> Result<Here, Failure> {
-    let patience = budget.first(PERCENT_TO_BE_LIT);
+    let patience = budget.first(PERCENT_TO_COME);
+    let a_port = || {
+        fabric::physical_ports(kernel)
+            .is_ok_and(|ports| ports.iter().any(PhysicalPort::may_come))
+    };
     loop {
         match observe(kernel, scope, group) {
-            Err(failure)
-                if failure.step == fabric::CHOOSE
-                    && !patience.is_over(kernel)
-                    && fabric::physical_ports(kernel)
-                        .is_ok_and(|ports| ports.iter().any(PhysicalPort::may_come)) => {}
+            Err(failure) if !patience.is_over(kernel) => match failure.step {
+                fabric::CHOOSE if a_port() => {}
+                disk::FIND if kernel.now() < BOOTING => {}
+                _ => return Err(failure),
+            },
             answer => return answer,
         }
         kernel.sleep(LOOK_AGAIN);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::expedited::expedited;
-use super::here::{Here, misconfigured, not_lost, with_a_port};
+use super::here::{Here, misconfigured, not_lost, with_all_that_comes};
 use super::{release, unseen};
 use crate::budget::Budget;
 use crate::claims::Claims;
@@ -66,17 +66,17 @@ pub fn takeover(
     phases: &mut Phases,
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
-    let mut here = with_a_port(kernel, scope, group, budget)?;
+    let mut here = with_all_that_comes(kernel, scope, group, budget)?;
     // Before anything is taken: where a node still serves, this one leaves it alone.
     if elsewhere(kernel, &here.absent)?.is_some() {
         not_elsewhere(kernel, &here.absent, budget.first(PERCENT_TO_WAIT))?;
         phases.end(kernel, "wait");
-        here = with_a_port(kernel, scope, group, budget)?;
+        here = with_all_that_comes(kernel, scope, group, budget)?;
     }
     if scope.is_of_others(&here.found) {
         log::warn!("targets with names of {} are here: they are removed", group.name);
         release(kernel, node, scope, budget.first(PERCENT_TO_BUILD), phases)?;
-        here = with_a_port(kernel, scope, group, budget)?;
+        here = with_all_that_comes(kernel, scope, group, budget)?;
     }
     let keys = Keys::of(kernel, node).map_err(unseen)?;
     let exported = here.found.export.backstores.iter().any(|b| b.enabled);

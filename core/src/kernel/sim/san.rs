@@ -154,7 +154,7 @@ impl San {
             unguarded: 0,
             unused: Default::default(),
             changes: 0,
-            now: Duration::from_secs(1000),
+            now: Duration::from_secs(100),
             nodes: Vec::new(),
             initiators: initiators.to_vec(),
             flows: Vec::new(),
