@@ -11,7 +11,7 @@ use understudy_core::failure::Kind;
 use understudy_core::kernel::Kernel;
 use understudy_core::verbs::{Health, Level, takeover};
 
-/// What a node has of any group, and who may write to each disk.
+/// Returns what a node has of any group, and who may write to each disk.
 fn snapshot(node: &Node) -> BTreeMap<String, String> {
     let dirs = [
         "/sys/class/fc_vports",
@@ -35,7 +35,7 @@ fn snapshot(node: &Node) -> BTreeMap<String, String> {
     seen
 }
 
-/// A group of its own, with two spare disks.
+/// Returns a group with names of its own and two spare disks.
 fn stranger(like: &Setup) -> Setup {
     let [one, two] = SPARE.map(str::to_owned);
     Setup {
@@ -48,8 +48,8 @@ fn stranger(like: &Setup) -> Setup {
     }
 }
 
-/// Sees that a group's probe, stop, start and stop again leave a group alone that is served
-/// on the same node, and that its start is refused.
+/// Asserts that a group's probe, stop, start and second stop leave alone a group that is
+/// served on the same node, and that its start is refused.
 fn leaves_alone(served: &Node, clash: Setup) {
     let before = snapshot(served);
     let other = served.with(clash);
@@ -115,7 +115,7 @@ fn a_reload_takes_no_disk_of_another_group() {
     assert_eq!(another.health(Level::Disk), Health::Running);
 }
 
-/// Two starts at one moment: this one has looked before the other one has recorded itself.
+/// Two starts at one moment: one has looked before the other has recorded itself.
 #[test]
 fn a_start_that_has_looked_too_early_is_refused_all_the_same() {
     let (a, _) = pair(&Setup::new(2, 1));
@@ -135,7 +135,8 @@ fn a_start_that_has_looked_too_early_is_refused_all_the_same() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
 
-    /// Any overlap, and any order of actions of the group that came second.
+    /// No overlap of parameters, and no order of actions of the second group, touches
+    /// what the first one serves.
     #[test]
     fn no_overlap_touches_what_is_served(
         port in 0..3_usize,

@@ -9,7 +9,7 @@ use understudy_core::verbs::{Health, Level};
 
 const LUNS: u16 = 256;
 
-/// What was asked of the kernel.
+/// How much was asked of the kernel.
 #[derive(Debug, PartialEq, Eq)]
 struct Cost {
     /// Files read and directories listed.
@@ -40,9 +40,10 @@ fn is_backstore(path: &std::path::Path) -> bool {
     path.strip_prefix("/sys/kernel/config/target/core").is_ok()
 }
 
-/// For each LUN: find it, own it, make it and its mapping to two initiators; and take all
-/// of that away again. A stop looks at every disk again and again until all is quiet.
-/// None starts a process but the one worker.
+/// Costs of a start, a monitor and a stop. A start finds and owns each disk, makes its
+/// LUN and maps it to two initiators; a stop takes all of that away again. A stop looks
+/// at every disk again and again until all is quiet. No action starts a process but the
+/// one worker.
 #[test]
 fn costs_do_not_grow() {
     let (node, _) = pair(&Setup::new(LUNS, 1));
@@ -52,9 +53,9 @@ fn costs_do_not_grow() {
     // Until every initiator has found it.
     node.kernel.sleep(std::time::Duration::from_secs(1));
     let stop = cost(&node, |node| node.stop().unwrap());
-    // For each disk: register, reserve, read back; make a backstore, enable it and say what
-    // it is; a LUN, two mapped LUNs; ask how large it is. Of the database, once more what
-    // other groups have begun since.
+    // For each disk: register, reserve, read back; make a backstore, enable it and say
+    // what it is; a LUN, two mapped LUNs; ask how large it is. In the database: look once
+    // more at what other groups have begun since.
     assert_eq!(start, Cost { reads: 587, deeds: 4111, graces: 256 });
     assert_eq!(monitor, Cost { reads: 791, deeds: 0, graces: 0 });
     assert_eq!(stop, Cost { reads: 9585, deeds: 2574, graces: 513 });

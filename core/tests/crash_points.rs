@@ -1,7 +1,8 @@
 //! The agent dies after any operation, or any operation goes wrong in any way that it
-//! can: then a stop ends clean, and a start serves. Every point and every fault is tried,
-//! for 1 to 8 LUNs on 1 and 2 ports, and on an HBA of qla2xxx for 1 and 2, with and without
-//! another group on the same HBA whose initiators write all the while; nothing is sampled.
+//! can: then a stop ends clean, and a start serves. Every point and every fault is tried;
+//! nothing is sampled. Groups have 1 to 8 LUNs on 1 and 2 ports. On a qla2xxx HBA they
+//! have 1 and 2 LUNs, with and without another group on the same HBA whose initiators
+//! write all the while.
 #![expect(
     clippy::indexing_slicing,
     clippy::panic,
@@ -19,11 +20,11 @@ use understudy_core::kernel::sim::{Deed, Fault};
 use understudy_core::kernel::{Kernel, LANES};
 use understudy_core::verbs::{Health, Level};
 
-/// What is interrupted.
+/// The action that is interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verb {
     Start,
-    /// After a stop, which leaves something with qla2xxx.
+    /// A start after a stop, which with qla2xxx leaves a port and its empty target.
     Restart,
     Stop,
     Reload,
@@ -31,7 +32,7 @@ enum Verb {
 
 use Verb::{Reload, Restart, Start, Stop};
 
-/// One case: a group on a node, at the moment before the verb.
+/// A case to try: a group on a node, at the moment before the verb.
 struct Case {
     setup: Setup,
     verb: Verb,
@@ -107,7 +108,7 @@ impl Case {
         node
     }
 
-    /// Whether it was answered with success.
+    /// Runs the verb, and returns whether it succeeded.
     fn act(&self, node: &mut Node) -> bool {
         match self.verb {
             Start | Restart => node.start().is_ok(),
@@ -116,7 +117,7 @@ impl Case {
         }
     }
 
-    /// Every operation of the verb, when nothing goes wrong.
+    /// Returns every operation of the verb, when nothing goes wrong.
     fn deeds(&self) -> Vec<Deed> {
         let mut node = self.node();
         node.kernel.plan(None);
@@ -138,11 +139,11 @@ impl Case {
         )
     }
 
-    /// Lets one operation go wrong, and looks whether the answer is true.
+    /// Lets one operation go wrong, and asserts that the answer is true.
     fn strike(&self, fault: Fault, at: usize, deed: &Deed, name: &str) {
         let mut node = self.node();
-        // An entry of the database that cannot be removed holds up no stop, and no more does
-        // a disk that does not say whose it is; its key may stay.
+        // A stop does not fail because an entry of the database cannot be removed, or
+        // because a disk does not say whose it is. The key on such a disk may stay.
         let entry = |what: &String| {
             *deed == Deed::Discard && what.starts_with("/run/understudy/ports/")
         };
@@ -167,7 +168,7 @@ impl Case {
     }
 }
 
-/// A stop ends clean, and a start serves.
+/// Asserts that a stop now ends clean, and that a start then serves.
 fn recovers(node: &Node, name: &str) {
     node.stop().unwrap_or_else(|failure| panic!("{name}: then stop: {failure}"));
     assert_eq!(node.leavings(), [""; 0], "{name}");
@@ -187,14 +188,14 @@ fn recovers(node: &Node, name: &str) {
     }
 }
 
-/// The LUN on which something is registered, as long as it is there: one that a reload
-/// leaves alone, where there are enough.
+/// Returns the LUN on which something is registered, if the group still has it. A reload
+/// leaves that LUN alone where there are enough of them.
 fn subject(setup: &Setup) -> Option<u16> {
     let its = |name: &str| setup.disks.iter().find(|(_, its)| its == name);
     its("sdb").or_else(|| its("sda")).map(|(lun, _)| *lun)
 }
 
-/// What is registered there, through the first port.
+/// Returns the registration that [`register`] makes, in the words of LIO.
 fn registration(node: &Node) -> Vec<String> {
     let (Some(lun), port) = (subject(&node.setup), &node.setup.ports[0]) else {
         return Vec::new();
@@ -213,7 +214,8 @@ fn registered(node: &Node) -> Vec<String> {
     subject(&node.setup).map_or(Vec::new(), |lun| san.registered(port, initiator, lun))
 }
 
-/// Has it registered.
+/// Has an initiator register on the LUN of [`subject`] through the first port, and
+/// reserve it.
 fn register(node: &Node) {
     let (port, initiator) = (node.setup.ports[0].parse().unwrap(), initiators()[1]);
     let lun = subject(&node.setup).unwrap();
@@ -277,8 +279,8 @@ fn any_operation_may_fail_in_any_way() {
     assert!(points > 20_000, "{points}");
 }
 
-/// A read that fails hides nothing that is there: a stop does not then say that nothing
-/// is left, nor a monitor that nothing runs.
+/// A read that fails hides nothing that is there: a stop does not report that nothing is
+/// left, and a monitor does not report that nothing runs.
 #[test]
 fn any_read_may_fail() {
     let case = Case { setup: Setup::new(2, 2), verb: Stop, lanes: LANES };

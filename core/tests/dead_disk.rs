@@ -1,5 +1,5 @@
-//! A disk that a node cannot reach: no start there, and a stop all the same. A node is fenced
-//! only where it may still serve.
+//! A disk that a node cannot reach: a start there fails, and a stop still succeeds. A
+//! node is fenced only where it may still serve.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -17,7 +17,8 @@ fn set_dead(node: &Node, disk: &str, dead: bool) {
     node.san.borrow_mut().disks.set_dead(disk, nexus, dead);
 }
 
-/// The last node, with a group of its own, cannot start its partner's: nothing follows.
+/// The last node serves a group of its own and cannot start its partner's. The stop that
+/// follows succeeds, and the node's own group is not touched.
 #[test]
 fn a_start_that_fails_is_followed_by_a_stop_that_does_not() {
     for keeping in [false, true] {
@@ -43,8 +44,8 @@ fn a_start_that_fails_is_followed_by_a_stop_that_does_not() {
     }
 }
 
-/// LIO goes on with a device that is gone, and every command to it is an error: the group is
-/// stopped and started again, with the disk under its name of now.
+/// LIO goes on with a device that is gone, and every command to it ends with an error. So
+/// a monitor fails; a stop and a start then serve the disk under its new name.
 #[test]
 fn a_disk_that_comes_back_under_another_name_is_no_health() {
     let (a, _) = pair(&Setup::new(3, 2).keeping());
@@ -67,7 +68,7 @@ fn a_disk_that_comes_back_under_another_name_is_no_health() {
                 assert!(why.iter().any(|why| why.contains(&left)), "{disk}: {why:?}");
             }
         }
-        // By the kernel's word too, where the database knows nothing of it.
+        // The kernel shows this too, where the database has no entry.
         let mut scope = a.scope_with(&[]);
         scope.entries.clear();
         let health = health(&a.kernel, a.name, &scope, Level::Owner, a.budget());
@@ -84,7 +85,7 @@ fn a_disk_that_comes_back_under_another_name_is_no_health() {
     }
 }
 
-/// After a power cut of a whole site nodes are up before their array.
+/// After a power cut of a whole site, nodes are up before their array.
 #[test]
 fn a_start_after_a_boot_waits_for_its_disks() {
     for disk in ["sda", "sdb"] {
@@ -104,7 +105,7 @@ fn a_start_after_a_boot_waits_for_its_disks() {
         takeover(&kernel, a.name, &scope, a.budget(), &mut a.phases()).unwrap();
         assert!(a.owns_all(), "{disk}");
     }
-    // Later one that is missing is missing: another node may have it.
+    // Long after the boot a missing disk is not waited for: another node may have it.
     let (a, _) = pair(&Setup::new(2, 1));
     a.kernel.sleep(Duration::from_secs(700));
     a.san.borrow_mut().leaves(0, "sdb");
@@ -113,7 +114,8 @@ fn a_start_after_a_boot_waits_for_its_disks() {
     assert!(a.kernel.now() - before < Duration::from_secs(1));
 }
 
-/// It is served nowhere after the stop, whatever key is left: the next owner removes that.
+/// After the stop the disk is served nowhere, though this node's key is left on it. The
+/// next owner removes that key.
 #[test]
 fn a_disk_that_dies_while_it_is_served_keeps_no_stop_from_its_end() {
     let (a, b) = pair(&Setup::new(3, 2).keeping());

@@ -11,9 +11,9 @@ use understudy_core::ownership::{Keys, remember_cluster};
 use understudy_core::verbs::check::{Verdict, check};
 use understudy_core::verbs::{Health, Level, plan, status};
 
-/// As fence_scsi makes them: four digits of its cluster, four of the node.
+/// Keys as fence_scsi makes them: four digits of its cluster, four of the node.
 const FENCING: [Key; 2] = [Key(0x5e2a_0000), Key(0x5e2a_0001)];
-/// Another program's.
+/// Another program's key.
 const STRANGE: Key = Key(0xdead_beef_0000_0001);
 /// A nexus of no node.
 const NEXUS: usize = 7;
@@ -22,13 +22,13 @@ fn on(node: &Node, disk: &str) -> Reservation {
     node.san.borrow().disks.reservation(disk)
 }
 
-/// Another program on a nexus of a disk.
+/// Registers another program on a nexus of a disk.
 fn program(node: &Node, disk: &str, nexus: usize, key: Key, reserves: bool) {
     node.san.borrow_mut().disks.other_program(disk, nexus, key, reserves);
 }
 
-/// Sees that a start is refused for what is on a disk, and leaves it as it is; and that a
-/// stop after it succeeds.
+/// Asserts that a start is refused for what is on a disk and leaves it as it is, and that
+/// a stop after it succeeds.
 fn refused(node: &Node, disk: &str, words: &str) -> Failure {
     let before = on(node, disk);
     let failure = node.start().unwrap_err();
@@ -57,7 +57,8 @@ fn a_node_that_learns_its_clusters_word_goes_on_serving() {
     assert_eq!(a.leavings(), [""; 0]);
     a.start().unwrap();
     assert_eq!(on(&a, "sda").keys, [Keys::new("a", Some(0xc1)).now]);
-    // One that does not know the word yet takes over from it, and the other way round.
+    // A node that does not know the word yet takes over from one that does, and the other
+    // way round.
     a.san.borrow_mut().crash(0);
     b.start().unwrap();
     assert_eq!(on(&b, "sda").keys, [key_of("b")]);
@@ -68,7 +69,8 @@ fn a_node_that_learns_its_clusters_word_goes_on_serving() {
     assert_eq!(a.health(Level::Disk), Health::Running);
 }
 
-/// A stop answers for what serves, and a note is a hint.
+/// A stop answers for what serves: it needs no note of the cluster's word, which is only
+/// a hint.
 #[test]
 fn a_stop_does_without_the_clusters_word() {
     let (a, _) = pair(&Setup::new(2, 1));
@@ -113,7 +115,7 @@ fn a_registrant_that_does_not_belong_there_is_removed_in_place() {
         assert_eq!(a.health(Level::Owner), Health::Running);
         assert!(a.owns_all());
     }
-    // Another node of this cluster is not fought with: the cluster says whose the disk is.
+    // Another node's key is not removed: the cluster says whose the disk is.
     program(&a, "sdb", NEXUS, key_of("b"), false);
     assert!(matches!(a.health(Level::Owner), Health::Failed(_)));
     assert_eq!(on(&a, "sdb").keys.len(), 2);
@@ -132,7 +134,8 @@ fn a_takeover_removes_what_only_stood_there() {
 #[test]
 fn keys_that_keep_nodes_apart_are_named_and_left() {
     let (a, _) = pair(&Setup::new(2, 1));
-    // This node's own, and the other's, which holds.
+    // Keys of this node's nexus and of the other's, each with and without the
+    // reservation.
     for (disk, nexus, reserves) in
         [("sda", 0, false), ("sdb", 0, true), ("sda", 1, true), ("sdb", 1, false)]
     {

@@ -1,5 +1,5 @@
-//! Targets under a group's names that somebody else has made: `targetctl restore`, of what it
-//! had saved while the group was served.
+//! Targets under a group's names that somebody else has made, such as `targetctl restore`
+//! from what it had saved while the group was served.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -15,7 +15,7 @@ fn backstore(number: usize, lun: u16) -> PathBuf {
     PathBuf::from(format!("/sys/kernel/config/target/core/iblock_{number}/lun_{lun}"))
 }
 
-/// Makes the group's targets as `targetctl restore` does of what it had saved of it.
+/// Makes the group's targets as `targetctl restore` makes them from what it had saved.
 fn restore(node: &Node) {
     let mut ops = Vec::new();
     let link =
@@ -96,7 +96,8 @@ fn a_stop_takes_it_away_beside_the_node_that_serves() {
     assert!(b.owns_all());
 }
 
-/// Of two groups' `lun_0` rtslib makes one, and has both groups' LUNs lead there.
+/// Where two groups have a `lun_0`, rtslib makes one backstore of that name and has both
+/// groups' LUNs lead there.
 #[test]
 fn a_backstore_that_another_target_has_fails_no_stop() {
     let (a, _) = pair(&Setup::new(2, 1));

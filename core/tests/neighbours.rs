@@ -21,8 +21,8 @@ fn nothing_may_be_cleared_while_a_group_is_here() {
     assert_eq!(in_use(&a.kernel), [""; 0]);
 }
 
-/// On qla2xxx also not once a group has gone: its port's target stays, and the physical
-/// port's own is not made again before a boot.
+/// On qla2xxx targets may not be cleared even after a group has gone: its port's target
+/// stays, and the physical port's own target is not made again before a boot.
 #[test]
 fn nor_what_stays_with_a_port() {
     let (a, _) = pair(&Setup::new(1, 1).on_qla2xxx());
@@ -35,7 +35,8 @@ fn nor_what_stays_with_a_port() {
     assert!(left.contains(&format!("target {} belongs to a port", a.setup.ports[0])));
 }
 
-/// Of a group, of an iSCSI target on a file, and of one on a disk.
+/// Returns a saved configuration: a group, an iSCSI target on `device`, and a backstore
+/// on a file.
 fn saved(node: &Node, device: &str) -> String {
     let port = node.setup.ports.first().unwrap().replace(':', "");
     format!(
@@ -70,7 +71,7 @@ fn what_was_saved_is_restored_without_groups() {
     assert_eq!(names("storage_objects", "plugin"), ["block", "fileio"]);
     assert_eq!(names("storage_objects", "name"), ["mine", "lun_0"]);
     assert_eq!(names("targets", "fabric"), ["iscsi"]);
-    // Nothing of ours in it: targetctl reads its own file.
+    // The file has nothing of ours: targetctl reads its own.
     a.kernel.set(SAVED, &others.to_string());
     assert_eq!(Saved::read(&a.kernel).unwrap().without_groups(), None);
     for broken in ["", "[1, 2]", "{\"targets\": 3, \"storage_objects\": [[], 4, null]}"] {

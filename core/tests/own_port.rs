@@ -72,14 +72,15 @@ fn it_goes_from_the_port_itself_to_a_virtual_one_and_back() {
     a.stop().unwrap();
     assert!(!is_on(&a));
     assert_eq!((at(&a), a.leavings()), (vec![], vec![]));
-    // Turned off in silence it would be in the fabric for another 20 seconds.
+    // If it had been turned off without a logout, it would be in the fabric for another
+    // 20 seconds.
     let before = b.kernel.now();
     b.start().unwrap();
     assert!(b.kernel.now() - before < Duration::from_secs(10));
     assert_eq!((at(&b), b.health(Level::Disk)), (vec![1], Health::Running));
     b.kernel.sleep(Duration::from_secs(1));
 
-    // Its node comes back: dark, and nothing of the group is there.
+    // The node comes back: its port is dark, and nothing of the group is there.
     a.san.borrow_mut().crash(0);
     a.san.borrow_mut().boot(0);
     turn(&a, "0");
@@ -91,8 +92,8 @@ fn it_goes_from_the_port_itself_to_a_virtual_one_and_back() {
     assert_eq!(a.health(Level::Disk), Health::Running);
 }
 
-/// A group that is away would else come home to a node that seems to lack its fabric, and go
-/// away again at once.
+/// If a dark port did not count, a group would come home to a node that seems to lack its
+/// fabric, and go away again at once.
 #[test]
 fn a_dark_port_counts_in_the_fabric_in_which_it_was() {
     let (a, _) = pair();
@@ -101,7 +102,7 @@ fn a_dark_port_counts_in_the_fabric_in_which_it_was() {
         (steady, seen.dark)
     };
     let look = || watch::look(&a.kernel, "fcport", Duration::ZERO, &|_| true).unwrap();
-    // Since the boot it was in no fabric.
+    // The port has been in no fabric since the boot.
     a.kernel.set("/sys/class/net/eth1/carrier", "1\n");
     assert_eq!(counts(watch::begin(&a.kernel, "fcport").unwrap()), (vec![], 1));
     a.start().unwrap();
@@ -109,12 +110,13 @@ fn a_dark_port_counts_in_the_fabric_in_which_it_was() {
     a.stop().unwrap();
     assert!(!is_on(&a));
     assert_eq!(counts(look().unwrap()), (vec![1], 0));
-    // Without its link it cannot come.
+    // Without its link the port cannot come.
     a.kernel.set("/sys/class/net/eth1/carrier", "0\n");
     assert_eq!(counts(look().unwrap()), (vec![0], 0));
 }
 
-/// The two leave a node side by side: the port goes once its guest has gone.
+/// Two groups leave a node at the same time: the physical port is turned off only once no
+/// guest hangs from it.
 #[test]
 fn a_port_is_not_turned_off_under_a_guest() {
     let (a, _) = pair();
@@ -137,7 +139,8 @@ fn a_port_is_not_turned_off_under_a_guest() {
     assert!(!is_on(&a));
 }
 
-/// Nor where it cannot be read whether there is one: the simulation stops a test that does.
+/// A port is not turned off where it cannot be read whether a guest hangs from it. The
+/// simulation fails a test that turns one off under a guest.
 #[test]
 fn a_read_that_fails_hides_no_guest() {
     for at in 0.. {
@@ -155,7 +158,7 @@ fn a_read_that_fails_hides_no_guest() {
     }
 }
 
-/// Without the group whose names the port has nothing turns it on.
+/// Nothing turns a dark port on but the group whose names it has.
 #[test]
 fn a_guest_waits_for_a_dark_port() {
     let (a, _) = pair();
@@ -168,8 +171,8 @@ fn a_guest_waits_for_a_dark_port() {
     guest.start().unwrap();
 }
 
-/// Turned on by hand it is out of the fabric before there is a target on it: initiators
-/// that met it empty would not ask again.
+/// A port that somebody turned on by hand leaves the fabric before it gets its target:
+/// initiators that meet it empty do not ask again.
 #[test]
 fn a_port_that_was_on_is_turned_off_first() {
     let (a, _) = pair();

@@ -1,5 +1,5 @@
-//! The verbs on simulated nodes whose ports are an HBA's of qla2xxx. `crash_points` has
-//! every point at which they may be cut short.
+//! The verbs on simulated nodes whose ports are on a qla2xxx HBA. `crash_points` tries
+//! every point at which a verb may be cut short.
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -40,12 +40,12 @@ fn is_create(op: &Op) -> bool {
     matches!(op, Op::Write { path, .. } if path.ends_with("vport_create"))
 }
 
-/// Whether it makes the target.
+/// Whether an operation makes the group's target.
 fn is_bind(op: &Op) -> bool {
     matches!(op, Op::MakeDir(path) if path == Path::new(PORT))
 }
 
-/// Where an operation of this kind comes, among those of an action.
+/// Returns the place of the first operation of a kind among an action's operations.
 fn place(deeds: &[Deed], is: impl Fn(&Op) -> bool) -> Option<usize> {
     deeds.iter().position(|deed| matches!(deed, Deed::Op(op) if is(op)))
 }
@@ -60,7 +60,7 @@ fn deeds(node: &Node, act: impl FnOnce(&Node)) -> Vec<Deed> {
     node.kernel.deeds()
 }
 
-/// The state of the only virtual port.
+/// Returns the state of the only virtual port.
 fn state(node: &Node) -> String {
     let vport = node.kernel.list(Path::new(VPORTS)).unwrap().remove(0);
     node.kernel.read(&Path::new(VPORTS).join(vport).join("vport_state")).unwrap()
@@ -71,8 +71,8 @@ fn show(node: &Node, state: &str) {
     node.kernel.set(&format!("{VPORTS}/{vport}/vport_state"), state);
 }
 
-/// It sets no `proc_name`. A driver from elsewhere has the name of its module, not of the
-/// PCI driver, which may be the same.
+/// The driver qla2xxx sets no `proc_name`. A driver from elsewhere is known by its
+/// module: its PCI driver may have the name of the one in the kernel.
 #[test]
 fn the_port_is_known_by_the_module_of_its_driver() {
     let (a, _) = pair(&setup());
@@ -98,7 +98,8 @@ fn the_port_comes_first_and_its_target_serves_last() {
     assert!(a.owns_all());
 }
 
-/// It is out of the fabric then, and is let in again as soon as its target is full.
+/// A stop logs the port out of the fabric. The next start lets it in again as soon as its
+/// target has its LUNs.
 #[test]
 fn a_stop_keeps_the_port_and_its_empty_target() {
     let (a, _) = pair(&setup());
@@ -261,8 +262,8 @@ fn a_flap_of_the_link_is_no_failure() {
     assert_eq!(seen, Health::Running);
 }
 
-/// A reset of the chip lets every port log in again, those that are kept as well. A probe
-/// tells the truth of it, and a stop ends it.
+/// A reset of the chip lets every port log in again, kept ports too. A probe reports such
+/// a port, and a stop logs it out.
 #[test]
 fn a_kept_port_that_a_reset_has_let_in_is_not_hidden() {
     let (a, _) = pair(&setup());
@@ -282,7 +283,8 @@ fn a_kept_port_that_a_reset_has_let_in_is_not_hidden() {
     assert_eq!(a.health(Level::Disk), Health::Running);
 }
 
-/// Its name may be another node's by then.
+/// The name of a kept port may be logged in on another node when a reset lets the port
+/// in.
 #[test]
 fn a_kept_port_that_a_reset_has_let_in_is_put_out_again() {
     let (a, _) = pair(&setup().with_another());
@@ -291,7 +293,7 @@ fn a_kept_port_that_a_reset_has_let_in_is_put_out_again() {
     assert_eq!(put_out(), []);
     own.start().unwrap();
     a.start().unwrap();
-    // What is served is none of them, nor what is about to be.
+    // Ports that are served stay in, and so do those that are about to be.
     assert_eq!(put_out(), []);
     a.stop().unwrap();
     assert_eq!(put_out(), []);

@@ -1,9 +1,10 @@
-//! What a real kernel was asked for, and what it answered, asked of the simulated one: the
-//! answers have to be the same.
+//! Calls that were recorded on a real kernel are made to the simulated one, which has to
+//! give the same answers.
 //!
 //! The recordings are the files in `tests/recordings`, one for each node, made on a guest
-//! with the agent's `UNDERSTUDY_RECORD=FILE` (a line for each call, see `Recorded`). One
-//! begins where the node serves nothing yet; nobody else takes the disks meanwhile.
+//! with the agent's `UNDERSTUDY_RECORD=FILE` (a line for each call, see `Recorded`). A
+//! recording begins where the node serves nothing yet; nobody else takes the disks
+//! meanwhile.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -25,7 +26,8 @@ use understudy_core::wwn::Wwn;
 /// The physical port of a simulated node.
 const PHYSICAL: &str = "/sys/class/fc_host/host2";
 
-/// A simulated node as the recorded one was before its recording.
+/// Returns a simulated node in the state in which the recorded one was before its
+/// recording.
 fn prepare(recording: &[Recorded]) -> SimKernel<'static> {
     let ops = || recording.iter().flat_map(|call| &call.chains).flatten();
     let disks: BTreeSet<String> = ops().filter_map(disk).collect();
@@ -40,7 +42,8 @@ fn prepare(recording: &[Recorded]) -> SimKernel<'static> {
     for (op, done) in answered(recording) {
         match (op, done) {
             (Op::MakeDir(path), done) if seen.insert(path.clone()) => {
-                // What nobody made was there before, and so was what was found.
+                // A directory that nobody made was there before, and so was one that was
+                // found.
                 let above = path.parent().filter(|above| !seen.contains(*above));
                 if let Some(above) = above.filter(|above| !above.starts_with("/sys")) {
                     kernel.set_dir(above);
@@ -64,7 +67,7 @@ fn prepare(recording: &[Recorded]) -> SimKernel<'static> {
     kernel
 }
 
-/// Every operation that was carried out, with its answer.
+/// Returns every operation that was carried out, with its answer.
 fn answered(recording: &[Recorded]) -> impl Iterator<Item = (&Op, &Done)> {
     let calls = recording.iter();
     let chains = calls.flat_map(|call| call.chains.iter().zip(&call.results));
@@ -88,8 +91,8 @@ fn initiator(op: &Op) -> Option<Wwn> {
     acl.to_str()?.parse().ok()
 }
 
-/// The same for the simulated node, whose ports have other numbers. An ECHO names a remote
-/// port by such numbers, and changes nothing.
+/// Translates a recorded chain for the simulated node, whose ports have other numbers. An
+/// ECHO is left out: it names a remote port by such numbers, and changes nothing.
 fn translate(chain: &Chain) -> Chain {
     let ops = chain.iter().filter(|op| !matches!(op, Op::Echo(_)));
     let each = ops.map(|op| match op {
@@ -102,7 +105,7 @@ fn translate(chain: &Chain) -> Chain {
     each.collect()
 }
 
-/// What of an answer does not depend on the words of a driver.
+/// Returns the part of an answer that does not depend on a driver's wording.
 fn essence(result: &ChainResult) -> (Vec<Done>, Option<String>) {
     let sorted = |done: &Done| match done {
         Done::Reservation(Reservation { keys, holder }) => {
@@ -120,7 +123,7 @@ fn essence(result: &ChainResult) -> (Vec<Done>, Option<String>) {
     (result.done.iter().map(sorted).collect(), cause)
 }
 
-/// Every answer in which the simulated kernel differs from the recorded one.
+/// Returns every answer in which the simulated kernel differs from the recorded one.
 fn differences(recording: &[Recorded]) -> Vec<String> {
     let kernel = prepare(recording);
     let Some(first) = recording.first() else { return vec!["it is empty".into()] };
@@ -206,7 +209,8 @@ impl Kernel for Noted<'_> {
     }
 }
 
-/// A whole takeover from a partner that died, and a release, from their recording alone.
+/// A takeover from a partner that died and a release can be replayed from their recording
+/// alone.
 #[test]
 fn a_recording_says_all_that_a_replay_needs() {
     let (a, b) = common::pair(&common::Setup::new(3, 2));
@@ -226,7 +230,8 @@ fn a_recording_says_all_that_a_replay_needs() {
     assert_eq!(differences(&calls), [""; 0]);
 }
 
-/// A recording by hand, of a kernel that answers as it should, and of one that does not.
+/// Two recordings made by hand: of a kernel that answers as it should, and of one that
+/// does not.
 #[test]
 fn a_kernel_that_answers_otherwise_is_found_out() {
     let core = Path::new("/sys/kernel/config/target/core/iblock_1");

@@ -204,9 +204,9 @@ fn a_disk_that_is_taken_from_under_an_export_is_caught() {
     a.kernel.sleep(Duration::from_secs(2));
 }
 
-/// As measured for 256 LUNs on a stock kernel, side by side: 1.0 s to build, 10.4 s to
-/// take down, and 1.0 s for both where grace periods are expedited. That they wait for
-/// one another is what costs.
+/// Times measured for 256 LUNs on a stock kernel, side by side: 1.0 s to build, 10.4 s to
+/// take down, and 1.0 s for both where grace periods are expedited. The cost is that
+/// grace periods wait for one another.
 #[test]
 fn time_goes_into_grace_periods() {
     for (expedite, measured) in [("no", 10_400), ("yes", 1_000)] {
@@ -298,7 +298,7 @@ fn a_target_that_is_removed_beside_another_is_caught() {
     let _ = remove(&node, QLA_PORT);
 }
 
-/// The physical port is one of those that have lost their target functions.
+/// The physical port, too, has lost its target functions.
 #[test]
 #[should_panic(expected = "no target functions")]
 fn a_command_after_the_last_target_was_removed_is_caught() {

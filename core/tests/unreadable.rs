@@ -30,7 +30,7 @@ fn spoil(node: &Node, end: &str) {
 
 const WHY: &str = "I/O error";
 
-/// How long a stop takes where this cannot be read.
+/// Returns how long a stop takes where this attribute cannot be read.
 fn stop_without(end: &str) -> Duration {
     let a = serving(&Setup::new(1, 1));
     spoil(&a, end);
@@ -48,7 +48,8 @@ fn a_port_whose_frames_cannot_be_counted_is_not_quiet() {
     }
 }
 
-/// An initiator that may still have to send the data of a WRITE.
+/// Such an initiator may still have to send the data of a WRITE, so the stop waits
+/// longer.
 #[test]
 fn initiators_that_cannot_be_listed_were_not_heard() {
     let (took, usual) = (stop_without("fc_remote_ports"), stop_without("nothing"));
@@ -111,7 +112,8 @@ fn a_session_that_cannot_be_read_is_not_absent() {
     }
 }
 
-/// Its node is not one that has fewer ports: the cluster would move groups away.
+/// A port that cannot be read must not make its node seem to have fewer ports: the
+/// cluster would move groups away.
 #[test]
 fn a_physical_port_that_cannot_be_read_is_not_counted() {
     let (a, _) = pair(&Setup::new(1, 1));
@@ -136,7 +138,7 @@ fn a_start_says_what_it_could_not_read() {
     }
 }
 
-/// A group that has the physical port's own names.
+/// Returns a group that has the physical port's own names.
 fn own() -> Setup {
     Setup {
         wwnn: "10:00:52:54:00:00:00:00".into(),
@@ -145,7 +147,7 @@ fn own() -> Setup {
     }
 }
 
-/// Another node may have a port with the right names.
+/// The failure is this node's alone: another node may have a port with the right names.
 #[test]
 fn a_node_name_that_cannot_be_read_is_no_wrong_configuration() {
     let (a, _) = pair(&own());
@@ -157,7 +159,7 @@ fn a_node_name_that_cannot_be_read_is_no_wrong_configuration() {
     assert_eq!(failure.kind, Kind::Node, "{failure}");
 }
 
-/// Turned off in silence it would stay in the fabric for another 20 seconds.
+/// A port that is turned off without a logout stays in the fabric for another 20 seconds.
 #[test]
 fn a_physical_port_that_cannot_log_out_is_not_turned_off() {
     let (a, _) = pair(&own());
@@ -204,7 +206,7 @@ fn a_doubt_that_cannot_be_looked_into_stays_one() {
     assert!(doubts.into_iter().any(|doubt| doubt.found.contains(WHY)), "{findings:?}");
 }
 
-/// Two nodes would seem to have different ways to a disk.
+/// If they were compared, two nodes would seem to have different ways to a disk.
 #[test]
 fn limits_that_cannot_be_read_are_not_compared() {
     let (a, _) = pair(&Setup::new(1, 1));

@@ -105,7 +105,7 @@ fn after_a_crash_the_partner_takes_every_disk() {
     assert_eq!(entries[0].role, registry::Role::Guest);
 }
 
-/// What initiators had registered is there on the partner; and a node that comes back has
+/// What initiators had registered is there on the partner. A node that comes back has
 /// nothing of the group, though LIO's files there still lead where its keeper was.
 #[test]
 fn reservations_outlive_the_node_that_served_them() {
@@ -154,8 +154,8 @@ fn what_is_not_to_be_kept_is_not() {
     }
 }
 
-/// A group whose reservations cannot be read is not served: whom they keep out would be let
-/// in. And one that has no keeper any more is not well.
+/// A group whose reservations cannot be read is not served: initiators that they keep out
+/// would be let in. A group that has lost its keeper fails its monitor.
 #[test]
 fn no_port_without_its_reservations() {
     let (a, _) = common::pair(&Setup::new(1, 1).keeping());
@@ -215,7 +215,7 @@ fn a_node_that_lost_its_disks_says_so() {
     assert!(faults[0].starts_with("LUN 1") && faults.len() == 1, "{faults:?}");
 }
 
-/// Registering would let this node write again, beside the owner.
+/// If the start registered again, this node could write beside the owner.
 #[test]
 fn a_start_does_not_take_back_a_disk_that_it_still_exports() {
     let (a, b) = pair();
@@ -242,7 +242,7 @@ fn all_disks_or_none() {
     assert!(text.contains("LUN 1") && text.contains("ownership=none"), "{text}");
     assert!(!a.owns_all());
     assert_eq!(a.leavings(), [""; 0]);
-    // A stop of what cannot be here has nothing to fail at.
+    // A stop of a group that cannot be here has nothing to fail at.
     a.stop().unwrap();
     a.start_with(&[("ownership", "none")]).unwrap();
 }
@@ -273,8 +273,8 @@ fn numbers_that_some_initiators_do_not_see_are_doubtful() {
     assert_eq!(doubts("16383=naa.6001405sda"), both);
 }
 
-/// A command that fails on a disk that is ours already, as after a crash: the disk's own
-/// word counts, and LIO opens it.
+/// A command may fail on a disk that is ours already, as after a crash. What the disk
+/// itself reports counts, and LIO opens it.
 #[test]
 fn what_a_disk_says_outweighs_what_a_command_answered() {
     let (a, _) = pair();
@@ -296,7 +296,8 @@ fn what_a_disk_says_outweighs_what_a_command_answered() {
     assert_eq!(a.health(Level::Disk), Health::Running);
 }
 
-/// However often it says that it has done what it was told.
+/// A disk is not owned because it answers every command with success: its reservation is
+/// read back.
 #[test]
 fn a_disk_that_only_says_yes_is_not_owned() {
     let (a, _) = pair();
@@ -333,7 +334,8 @@ fn a_fabric_without_npiv_is_named_and_undone() {
     assert_eq!(a.leavings(), [""; 0]);
 }
 
-/// The link comes up after the node has booted, as its partner's group is to start there.
+/// The link of a node that has just booted comes up while its partner's group is to start
+/// there.
 #[test]
 fn a_port_on_its_way_is_waited_for() {
     for state in ["Linkdown", "Offline"] {
@@ -355,7 +357,7 @@ fn a_port_on_its_way_is_waited_for() {
         assert_eq!(a.health(Level::Disk), Health::Running);
         set(state);
         a.stop().unwrap();
-        // One that does not come costs no more than the half of the time.
+        // A port that does not come costs no more than half of the time.
         let begun = a.kernel.now();
         let refused = a.start().unwrap_err();
         assert_eq!(refused.step, fabric::CHOOSE);
@@ -389,7 +391,7 @@ fn a_port_that_is_logged_in_elsewhere_is_refused() {
     a.start().unwrap();
 }
 
-/// What LUNs cost are grace periods, 18 ms each.
+/// LUNs cost grace periods, 18 ms each.
 #[test]
 fn grace_periods_are_expedited_unless_the_group_says_no() {
     let took = |expedite: &str| {
@@ -406,7 +408,8 @@ fn grace_periods_are_expedited_unless_the_group_says_no() {
     assert!(without - with > Duration::from_millis(18 * 16), "{with:?}, {without:?}");
 }
 
-/// The first LUN and the first initiator go; see [`Setup::changed`].
+/// Has initiators let go of all LUNs, before a reload takes some away; see
+/// [`Setup::changed`].
 fn let_go(node: &Node) {
     let luns = node.setup.disks.iter().map(|(lun, _)| *lun);
     let (luns, names) = (luns.collect(), common::initiators().into_iter().collect());
@@ -436,7 +439,7 @@ fn luns_and_initiators_change_under_a_live_port() {
     assert_eq!(entries[0].since, since[0].since);
     let luns: Vec<_> = entries[0].disks.iter().map(|disk| disk.spec.lun).collect();
     assert_eq!(luns, after.disks.iter().map(|(lun, _)| *lun).collect::<Vec<_>>());
-    // And with nothing to change in the kernel, nothing changes there.
+    // With nothing to change in the kernel, nothing changes there.
     let tree = a.kernel.below("/sys");
     a.san.borrow_mut().unused = Default::default();
     a.reload(&Setup { home: "b".into(), ..after }).unwrap();
@@ -467,7 +470,8 @@ fn a_reload_that_lacks_a_disk_changes_nothing() {
     }
 }
 
-/// What an initiator has sent to a number, and sends again, is meant for its disk.
+/// A command that an initiator sends again to a LUN number is meant for the disk behind
+/// it before.
 #[test]
 fn a_number_keeps_its_disk_through_a_reload() {
     let (mut a, b) = pair();
@@ -513,7 +517,7 @@ fn a_number_keeps_its_disk_through_a_reload() {
     assert_eq!(a.leavings(), [""; 0]);
 }
 
-/// Each node has a size of its own in mind: the one that serves, and the next.
+/// Each node remembers a size of its own: the node that serves, and the next one.
 #[test]
 fn a_disk_that_has_grown_is_noticed() {
     let (mut a, b) = pair();
@@ -562,8 +566,8 @@ fn a_group_that_is_not_served_is_not_changed() {
     assert_eq!(a.leavings(), [""; 0]);
 }
 
-/// A start that should not have been, as by hand or of a clone: the initiators of the node
-/// that serves do not feel it, even where its reservations are lost.
+/// A start that should not have been, by hand or of a clone, is not felt by the
+/// initiators of the node that serves, even where its reservations are lost.
 #[test]
 fn a_start_beside_a_living_node_takes_nothing() {
     for lost in [false, true] {
@@ -595,7 +599,7 @@ fn a_start_beside_a_living_node_takes_nothing() {
     }
 }
 
-/// A port whose link was cut is logged in until the switch misses its keep-alives.
+/// A port whose link was cut stays logged in until the switch misses its keep-alives.
 #[test]
 fn news_of_a_logout_may_take_its_time() {
     let (a, _) = pair();
@@ -626,8 +630,8 @@ fn a_stop_waits_for_what_is_in_flight() {
     assert!(a.kernel.now() - before >= Duration::from_secs(3));
 }
 
-/// What was accepted before the LUNs turned away may reach a disk at any moment, and stay
-/// there for longer than a bar lasts.
+/// A command that was accepted before the LUNs turned commands away may reach a disk at
+/// any moment, and stay there for longer than a bar lasts.
 #[test]
 fn a_stop_waits_for_what_comes_between_two_looks() {
     let looks = (0..40).flat_map(|look| [(look, 40), (look, 4000)]);
@@ -667,7 +671,7 @@ fn a_stop_that_cannot_drain_fails_and_keeps_the_port() {
     assert!(failure.contains("drain") && failure.contains("sda"), "{failure}");
     assert!(a.owns_all());
     assert_eq!(a.kernel.list(Path::new("/sys/class/fc_vports")).unwrap().len(), 2);
-    // It is in transition now, and a monitor must not call that running.
+    // The group is in transition now, and a monitor must not call that running.
     assert!(matches!(a.health(Level::Port), Health::Failed(_)));
 }
 
@@ -686,7 +690,7 @@ fn a_bar_that_is_refused_is_set_again() {
     assert_eq!(bars, 2);
 }
 
-/// Nothing of a stop depends on nftables, and a fifth of its time at most is theirs.
+/// No stop depends on nftables, which get at most a fifth of its time.
 #[test]
 fn a_node_without_nft_stops_clean() {
     // How long a stop takes, and how many bars it lifts.
@@ -706,7 +710,7 @@ fn a_node_without_nft_stops_clean() {
     };
     let (usual, lifts) = stop_with(Nft::Works);
     assert_eq!(lifts, 2);
-    // The first one since a boot is waited for: the ports were barred.
+    // The first `nft` since a boot is slow and is waited for: the ports were barred.
     assert_eq!(stop_with(Nft::Cold).1, 2);
     let fifth = pair().0.budget().length() / 5;
     for nft in [Nft::Missing, Nft::Refused, Nft::Hangs] {
@@ -717,7 +721,8 @@ fn a_node_without_nft_stops_clean() {
     }
 }
 
-/// What makes a stop quicker or surer fails none, in whatever way it goes wrong.
+/// An operation that only makes a stop quicker or surer never fails it, however it goes
+/// wrong.
 #[test]
 fn no_stop_fails_by_what_is_best_effort() {
     let is_best_effort = |deed: &Deed| {
@@ -755,8 +760,8 @@ fn no_stop_fails_by_what_is_best_effort() {
     assert!(points > 30, "{points}");
 }
 
-/// A failed stop leaves every LUN in transition, so the first tells at level 0; one alone
-/// shows at level 10.
+/// A failed stop leaves every LUN in transition, so the first LUN shows it at level 0. A
+/// single LUN in transition shows at level 10.
 #[test]
 fn a_lun_that_turns_commands_away_is_not_healthy() {
     for (lun, cheap, deep) in [(0, false, false), (1, true, false)] {
@@ -798,7 +803,7 @@ fn a_lost_link_is_what_the_configuration_says() {
     let (failed, took) = look("fail");
     assert!(matches!(failed, Health::Failed(faults) if faults.len() == 1));
     assert!((4..=6).contains(&took), "{took} s");
-    // A port that has its link and is not logged in is no matter of the link.
+    // A port that has its link and is not logged in has not failed for want of a link.
     set_link(&a.kernel, "Disabled", "Online");
     assert!(matches!(look("degraded").0, Health::Failed(_)));
 }
@@ -829,7 +834,7 @@ fn a_lost_fabric_holds_up_no_takeover_in_the_other() {
     };
     let lost = "port 20:02:00:25:00:00:00:01 is not here: its fabric is lost";
     assert_eq!(look(), Health::Degraded(vec![lost.into()]));
-    // It is back: to have the port too, the group is started anew.
+    // The fabric is back. To have its port too, the group must be started again.
     a.kernel.set("/sys/class/fc_host/host9/port_state", "Online");
     a.kernel.set("/sys/class/fc_host/host9/fabric_name", "0x1000000000000002");
     a.kernel.set("/sys/class/fc_host/host9/port_name", "0x2000525400000009");
@@ -840,8 +845,8 @@ fn a_lost_fabric_holds_up_no_takeover_in_the_other() {
     assert_eq!(a.leavings(), [""; 0]);
 }
 
-/// Another port of the node with more room than the first one, as the kernel shows a port
-/// that no switch answers.
+/// Adds a port with more room than the first one, as the kernel shows a port that no
+/// switch answers.
 fn with_a_port_in_no_fabric(a: &Node, port_type: &str, fabric_name: &str) {
     for (attribute, text) in [
         ("port_name", "0x2000525400000003"),
@@ -926,8 +931,9 @@ fn a_flap_of_the_link_is_no_failure() {
     assert!(a.kernel.now() >= back);
 }
 
-/// Done or not: one that is carried out late would end a later ownership. It takes all the
-/// time there is, so that no disk can be asked any more.
+/// An unregistration that hangs fails the stop, done or not: carried out late it would
+/// end a later ownership. It takes all the time there is, so no disk can be asked
+/// afterwards.
 #[test]
 fn a_stop_whose_unregistration_hangs_fails() {
     let is_unregister = |deed: &Deed| matches!(deed, Deed::Op(Op::Unregister { .. }));
@@ -948,7 +954,7 @@ fn a_stop_whose_unregistration_hangs_fails() {
     }
 }
 
-/// A plan that is carried out is a start, and a stop.
+/// A plan of a start, carried out, is a start; a plan of a stop is a stop.
 #[test]
 fn a_plan_has_every_operation_and_does_none() {
     let (a, _) = pair();
@@ -974,7 +980,7 @@ fn a_plan_has_every_operation_and_does_none() {
     assert_eq!(rest, []);
 }
 
-/// Every node's REPORT LUNS tells of them in one order: that in which they were mapped.
+/// Every node's REPORT LUNS lists the LUNs in one order: that in which they were mapped.
 #[test]
 fn an_initiator_gets_its_luns_one_after_another() {
     let (a, _) = pair();
@@ -1016,7 +1022,8 @@ fn a_check_says_all_that_is_in_the_way() {
     assert_eq!(bad(&look(&b, &[("wwnn", "nonsense")])), ["parameters"]);
 }
 
-/// bnx2fc hangs from a network interface, as software FCoE does, and sets no `proc_name`.
+/// The driver bnx2fc hangs from a network interface, as software FCoE does, and sets no
+/// `proc_name`.
 #[test]
 fn a_port_of_bnx2fc_is_known_by_its_symbolic_name() {
     let (a, _) = pair();
@@ -1078,7 +1085,8 @@ fn the_watch_counts_ports_and_remembers_fabrics() {
     a.kernel.set("/sys/class/fc_host/host2/fabric_name", "0x0");
     after(1);
     assert_eq!(counts(watch::begin(&a.kernel, "fcport").unwrap().steady), [1]);
-    // Lost to every node, then to all but one: this one may be the next to find it again.
+    // The fabric is lost to every node, then to all but one: this node may be the next to
+    // find it again.
     elsewhere.set(false);
     assert_eq!(look("fcport").unwrap(), (vec![0], vec![1]));
     after(60);
@@ -1129,7 +1137,7 @@ fn a_group_that_could_not_be_served_waits_anew() {
     assert_eq!(steady(0, &[("one", YES), ("two", NO)]), [Some(0), None]);
     assert_eq!(steady(5, &[("one", YES), ("two", YES)]), [Some(5), Some(0)]);
     assert_eq!(steady(5, &[("one", NO), ("two", YES)]), [None, Some(5)]);
-    // A look at the ports, or a start of the agent again, forgets nothing.
+    // Looking at the ports or starting the agent again forgets nothing.
     watch::look(&a.kernel, "fcport", Duration::ZERO, &|_| true).unwrap();
     watch::begin(&a.kernel, "fcport").unwrap();
     assert_eq!(steady(5, &[("one", YES), ("two", YES)]), [Some(0), Some(10)]);
@@ -1143,7 +1151,7 @@ fn a_group_that_could_not_be_served_waits_anew() {
     assert_eq!(told.groups.into_iter().collect::<Vec<_>>(), ["two"]);
 }
 
-/// Whoever waits for the fence are the initiators.
+/// A stop gives up soon on such a port: initiators wait for the fence that follows.
 #[test]
 fn a_wedged_port_without_a_link_is_given_up_soon() {
     for (state, least, most) in [("Linkdown", 4, 6), ("Active", 18, 21)] {
@@ -1215,13 +1223,13 @@ fn a_disk_that_is_still_to_be_made_is_in_nobodys_way() {
     let disks = findings.iter().find(|finding| finding.what == "disks").unwrap();
     assert_eq!(disks.verdict, Verdict::Doubtful);
     assert!(disks.found.contains("made by pool, which does not run here"), "{disks:?}");
-    // A start misses it.
+    // A start fails without the disk.
     assert!(
         plan::planner("start").unwrap()(&a.kernel, a.name, &scope, a.budget()).is_err()
     );
 }
 
-/// As a DRBD device whose other half is promoted elsewhere.
+/// The disk may be a DRBD device whose other half is promoted elsewhere.
 #[test]
 fn a_disk_that_does_not_answer_yet_is_in_nobodys_way() {
     let (a, _) = pair();

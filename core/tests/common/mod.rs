@@ -1,4 +1,4 @@
-//! A group on simulated nodes, as the tests of the verbs want it.
+//! A group on simulated nodes, for the tests of the verbs.
 #![allow(dead_code, reason = "each test has its own use for it")]
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ use understudy_core::scope::Scope;
 use understudy_core::verbs::{Health, Level, health, release, reload, takeover};
 use understudy_core::wwn::Wwn;
 
-/// Simulations spend a quarter of their time more in the system's own.
+/// With the system's allocator the simulations take a quarter longer.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -51,13 +51,13 @@ pub const INITIATORS: [&str; 2] = ["21:00:00:24:ff:00:00:01", "21:00:00:24:ff:00
 pub const SPARE: [&str; 2] = ["sdx", "sdy"];
 
 impl Setup {
-    /// A group with that many LUNs and ports.
+    /// Returns a group with that many LUNs and ports.
     pub fn new(luns: u16, ports: usize) -> Self {
         Self {
             name: "group-a".into(),
             wwnn: "20:00:00:25:b5:00:00:0a".into(),
             ports: (1..=ports).map(|n| format!("20:0{n}:00:25:b5:00:00:0a")).collect(),
-            // A gap, since nothing says that there is none.
+            // The numbers have a gap, since nothing forbids one.
             disks: (0..luns)
                 .map(|n| (n + n / 2 * 3, format!("sd{}", letter(n))))
                 .collect(),
@@ -69,18 +69,18 @@ impl Setup {
         }
     }
 
-    /// The same, with a state device.
+    /// Returns this group with a state disk, so that it has a keeper.
     pub fn keeping(mut self) -> Self {
         self.state = Some("sdz".into());
         self
     }
 
-    /// The same on an HBA of qla2xxx.
+    /// Returns this group on nodes whose ports are on a qla2xxx HBA.
     pub fn on_qla2xxx(self) -> Self {
         Self { hba: Hba::Qla2xxx, ..self }
     }
 
-    /// The same, with another group of two LUNs and a port beside it.
+    /// Returns this group with another one beside it, which has two LUNs and a port.
     pub fn with_another(self) -> Self {
         let another = Self {
             name: "group-b".into(),
@@ -92,8 +92,8 @@ impl Setup {
         Self { beside: Some(Box::new(another)), ..self }
     }
 
-    /// The same group after a change: its first and last LUNs are gone, and two have come;
-    /// an initiator is gone, and another has come.
+    /// Returns the group after a change: its first and last LUNs are gone, and two have
+    /// come; an initiator is gone, and another has come.
     pub fn changed(&self) -> Self {
         let [other, new] = SPARE.map(str::to_owned);
         let mut changed = self.clone();
@@ -121,7 +121,7 @@ impl Setup {
         })
     }
 
-    /// The kernel names of every disk that the group owns.
+    /// Returns the kernel names of every disk that the group owns.
     pub fn all_disks(&self) -> impl Iterator<Item = &str> {
         self.disks.iter().map(|(_, name)| name.as_str()).chain(self.state.as_deref())
     }
@@ -147,7 +147,7 @@ pub fn initiators() -> Vec<Wwn> {
     INITIATORS.iter().map(|name| name.parse().unwrap()).collect()
 }
 
-/// The key of a node that knows no word of its cluster.
+/// Returns the key of a node that does not know its cluster's word.
 pub fn key_of(node: &str) -> Key {
     Keys::new(node, None).now
 }
@@ -166,12 +166,12 @@ impl Node {
         Self { name, kernel, san: Rc::clone(san), setup: setup.clone() }
     }
 
-    /// The group beside it, on the same node.
+    /// Returns the agent on this node for the group beside this one, if there is one.
     pub fn another(&self) -> Option<Self> {
         Some(self.with((**self.setup.beside.as_ref()?).clone()))
     }
 
-    /// The agent on this node, for another group.
+    /// Returns the agent on this node for another group.
     pub fn with(&self, setup: Setup) -> Self {
         let kernel = SimKernel::enter(&self.san, self.kernel.node());
         Self { name: self.name, kernel, san: Rc::clone(&self.san), setup }
@@ -187,7 +187,7 @@ impl Node {
         })
     }
 
-    /// The node's reservation keys.
+    /// Returns the node's reservation keys.
     pub fn keys(&self) -> Keys {
         Keys::of(&self.kernel, self.name).unwrap()
     }
@@ -218,7 +218,8 @@ impl Node {
         self.stop_with(&[])
     }
 
-    /// Changes the group that it serves, whose initiators have let go of what goes.
+    /// Changes the group that the node serves. Its initiators have let go of what is
+    /// removed.
     pub fn reload(&mut self, to: &Setup) -> Result<(), Failure> {
         self.setup = to.clone();
         let scope = self.scope_with(&[]);
@@ -229,7 +230,7 @@ impl Node {
         health(&self.kernel, self.name, &self.scope_with(&[]), level, self.budget())
     }
 
-    /// Everything that a stop must not leave: ports, exports, entries, keys.
+    /// Returns everything that a stop must not leave: ports, exports, entries, keys.
     pub fn leavings(&self) -> Vec<String> {
         let below = [
             "/sys/class/fc_vports",
@@ -255,8 +256,8 @@ impl Node {
         left
     }
 
-    /// What qla2xxx keeps until a boot: a port that was told to stay out, and its target
-    /// with nothing in it.
+    /// Whether qla2xxx keeps this until a boot: a port that was told to stay out, or its
+    /// target with nothing in it.
     fn is_kept(&self, path: &Path) -> bool {
         if self.setup.hba != Hba::Qla2xxx {
             return false;
@@ -271,7 +272,7 @@ impl Node {
         })
     }
 
-    /// Whether something is of the group beside this one.
+    /// Whether a path belongs to the group beside this one.
     fn is_others(&self, path: &Path) -> bool {
         let Some(other) = &self.setup.beside else { return false };
         let wwpn: Wwn = other.ports[0].parse().unwrap();
@@ -310,19 +311,19 @@ impl Node {
     }
 }
 
-/// The virtual port that a path is of.
+/// Returns the virtual port that a path belongs to.
 fn vport_of(path: &Path) -> Option<PathBuf> {
     let dir = Path::new("/sys/class/fc_vports");
     Some(dir.join(path.strip_prefix(dir).ok()?.iter().next()?))
 }
 
-/// Two nodes with the same disks; the group is native to the first.
+/// Returns two nodes with the same disks; the group is native to the first.
 pub fn pair(setup: &Setup) -> (Node, Node) {
     let san = setup.san();
     (Node::new("a", &san, setup), Node::new("b", &san, setup))
 }
 
-/// Runs until the simulated process is killed; `None` when it was.
+/// Runs an action; returns `None` if the simulated process was killed.
 pub fn unless_killed<T>(run: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(end) => Some(end),

@@ -1,5 +1,5 @@
-//! An agent's action on a node, as a coroutine: it is suspended whenever time passes for
-//! it, and until it goes on anything may happen to it and around it.
+//! An agent's action on a node, as a coroutine. It is suspended whenever time passes for
+//! it; until it is resumed anything may happen to it and around it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,9 +18,9 @@ use understudy_core::verbs::{Health, Level, health, release, takeover};
 use crate::common::Setup;
 
 pub const NAMES: [&str; 2] = ["a", "b"];
-/// The cluster's word.
+/// The cluster's word, which is part of its nodes' keys.
 const WORD: &str = "00c1";
-/// What Pacemaker gives an action, and what the agent takes of that for itself.
+/// The time that Pacemaker gives an action; `INNER` is what the agent uses of it.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
 const INNER: Duration = Duration::from_secs(18);
 
@@ -36,7 +36,7 @@ pub fn keys(node: usize) -> Keys {
     Keys::new(NAMES[node], u16::from_str_radix(WORD, 16).ok())
 }
 
-/// What it answered.
+/// What an action answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     Done,
@@ -49,20 +49,20 @@ pub struct Agent {
     life: Coroutine<(), Instant, Answer, DefaultStack>,
 }
 
-/// What became of a step.
+/// How a step of an action ended.
 pub enum Step {
-    /// It goes on at this time.
+    /// The action goes on at this time.
     Until(Instant),
     Ended(Answer),
 }
 
 thread_local! {
-    /// Stacks that no coroutine uses any more.
+    /// Stacks that no coroutine uses now.
     static STACKS: RefCell<Vec<DefaultStack>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Agent {
-    /// An agent; `fault` says which of its operations goes wrong, and how.
+    /// Returns an agent; `fault` says which of its operations goes wrong, and how.
     pub fn new(
         san: &SharedSan,
         node: usize,
@@ -86,7 +86,7 @@ impl Agent {
         Self { action, life }
     }
 
-    /// Lets it go on.
+    /// Resumes the action until it is suspended again or ends.
     pub fn step(&mut self) -> Step {
         match self.life.resume(()) {
             CoroutineResult::Yield(until) => Step::Until(until),
@@ -94,23 +94,23 @@ impl Agent {
         }
     }
 
-    /// Ends it, wherever it is.
+    /// Ends the action, wherever it is.
     pub fn end(mut self) {
         self.life.force_unwind();
         STACKS.with_borrow_mut(|stacks| stacks.push(self.life.into_stack()));
     }
 }
 
-/// Until when a process is held up that wants to let this much time pass. Between two
-/// looks a process hardly ever is.
+/// Returns until when a process that lets this much time pass is held up. Between two
+/// looks, when no time passes, it hardly ever is.
 fn held_up(san: &SharedSan, time: Duration) -> Option<Instant> {
     let mut san = san.borrow_mut();
     let looks = time.is_zero();
     if looks && !san.one_in(64) {
         return None;
     }
-    // One that stands still for longer than a bar lasts, between its last look and the
-    // logout, hangs the kernel whatever its code says; the node is fenced then.
+    // A process that stands still for longer than a bar lasts, between its last look and
+    // the logout, hangs the kernel whatever its code says; the node is fenced then.
     let stall = if san.one_in(200) { 1500 } else { 200 };
     Some(san.now() + time + san.takes(0, stall))
 }
@@ -119,7 +119,8 @@ fn act(kernel: &dyn Kernel, node: usize, setup: &Setup, action: Action) -> Answe
     let scope = Scope::gather(kernel, &setup.name, |name| setup.param(name));
     let budget = Budget::new(kernel, INNER);
     let (name, mut phases) = (NAMES[node], Phases::since(budget.start));
-    // A node learns its cluster's word at a start, and may have started before it did.
+    // A node learns its cluster's word at a start, but may also start a group before it
+    // knows it.
     if action == Action::Start && budget.start.as_millis() % 3 > 0 {
         let _ = remember_cluster(kernel, WORD);
     }

@@ -1,6 +1,6 @@
-//! A cluster manager, as far as it matters: it probes, starts, stops, monitors and fences
-//! by Pacemaker's rules. Above all it starts a group only when it knows that the group is
-//! stopped everywhere, and takes a node for stopped only once fencing says so.
+//! A cluster manager, as far as the test needs one: it probes, starts, stops, monitors
+//! and fences by Pacemaker's rules. It starts a group only when it knows that the group
+//! is stopped everywhere. It takes a node for stopped only once fencing says so.
 
 use understudy_core::kernel::Instant;
 use understudy_core::kernel::sim::Rng;
@@ -23,17 +23,18 @@ pub struct Side {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Node {
     Member,
-    /// It may still run: it must be fenced before anything is concluded.
+    /// The node is not heard and may still run: it must be fenced before anything is
+    /// concluded.
     Lost,
     BeingFenced,
-    /// It does not run, or so it was said.
+    /// The node does not run, or fencing says that it does not.
     Off,
 }
 
 #[derive(Debug, Clone)]
 pub struct Group {
     pub on: [Known; NODES],
-    /// Where it is to run, if that node is a member.
+    /// The node where the group is to run, if that node is a member.
     pub wanted: usize,
     monitor_at: Instant,
 }
@@ -44,9 +45,9 @@ pub enum Known {
     Nothing,
     Stopped,
     Running,
-    /// Something went wrong with it there: it has to be stopped.
+    /// Something went wrong with the group there: it has to be stopped.
     Failed,
-    /// An action is under way; nothing else is asked for meanwhile.
+    /// An action is under way; no other is ordered meanwhile.
     Busy(u64, Action),
 }
 
@@ -58,7 +59,7 @@ pub enum Want {
 }
 
 impl Side {
-    /// Nodes that have just met: nothing is known.
+    /// Returns a side of nodes that have just met: nothing is known yet.
     pub fn new(id: u64, wanted: [usize; GROUPS]) -> Self {
         let group = |wanted| Group {
             on: [Known::Nothing, Known::Nothing],
@@ -72,20 +73,20 @@ impl Side {
         self.nodes[node] == Node::Member
     }
 
-    /// A node is not heard of any more.
+    /// Takes note that a node is no longer heard.
     pub fn lose(&mut self, node: usize) {
         if self.is_member(node) {
             self.nodes[node] = Node::Lost;
         }
     }
 
-    /// A node (re)joins; whatever ran there has to be looked for.
+    /// Takes note that a node (re)joins: what runs there has to be probed.
     pub fn join(&mut self, node: usize) {
         self.nodes[node] = Node::Member;
         self.groups.iter_mut().for_each(|group| group.on[node] = Known::Nothing);
     }
 
-    /// Fencing says that a node is off.
+    /// Takes note that fencing says a node is off.
     pub fn fenced(&mut self, node: usize) {
         self.nodes[node] = Node::Off;
         self.groups.iter_mut().for_each(|group| group.on[node] = Known::Stopped);
@@ -106,7 +107,7 @@ impl Side {
         known && self.groups.iter().all(settled)
     }
 
-    /// What is to be done now.
+    /// Returns what is to be done now.
     pub fn wants(&mut self, now: Instant, rng: &mut Rng) -> Vec<Want> {
         let mut wants = Vec::new();
         for node in 0..NODES {
@@ -115,7 +116,7 @@ impl Side {
                 wants.push(Want::Fence(node));
             }
         }
-        // Nothing is moved while a node may run that nobody hears of.
+        // Nothing is moved while a node that nobody hears may still run.
         let unclean = self.nodes.contains(&Node::BeingFenced);
         let nodes = self.nodes;
         let members = |node: &usize| nodes[*node] == Node::Member;
@@ -152,7 +153,7 @@ impl Side {
         wants
     }
 
-    /// What became of an action; `None` where nobody ever said.
+    /// Takes note of an action's answer; `None` where none ever came.
     pub fn learn(&mut self, node: usize, group: usize, id: u64, answer: Option<&Answer>) {
         let Known::Busy(busy, action) = self.groups[group].on[node] else { return };
         if busy != id {
@@ -169,7 +170,7 @@ impl Side {
             _ => Known::Failed,
         };
         match (action, &group.on[node]) {
-            // A stop that failed leaves nothing else.
+            // After a failed stop the node can only be fenced.
             (Action::Stop, Known::Failed) => self.lose(node),
             (Action::Start, Known::Failed) => group.wanted = 1 - node,
             _ => {}

@@ -1,18 +1,19 @@
 //! Two nodes, one truth. Each schedule is a seed: two nodes with a group each, shared
 //! disks with reservations, a fabric, initiators that write, and a cluster manager that
 //! starts, stops, probes, fences late, loses messages and falls apart. Both nodes' agents
-//! go on one operation at a time, each held up as the seed has it; some of the operations
-//! fail or hang.
+//! go on one operation at a time, each held up as the seed decides; some of the
+//! operations fail or hang.
 //!
 //! After every step: no disk can be written to by both nodes; no WWPN is logged in twice,
 //! unless fencing lied; a stop that succeeded left nothing; a monitor that said "running"
-//! or "not running" was right; what initiators were told is registered is there where a
-//! start succeeded. The simulation itself stops a port that logs out with
-//! commands in flight, a LUN that is unmapped under a live port, any error that an
-//! initiator would see, and the loss of any write that it was told is done.
+//! or "not running" was right; where a start succeeded, every registration that was
+//! acknowledged to an initiator is there. The simulation itself fails a test in which a
+//! port logs out with commands in flight, or a LUN is unmapped under a live port. It also
+//! fails one in which an initiator would see an error, or would lose a write that was
+//! acknowledged.
 //!
-//! `UNDERSTUDY_SEED=N` runs that schedule alone, and aloud; `UNDERSTUDY_SCHEDULES=N`
-//! says how many there are to be.
+//! `UNDERSTUDY_SEED=N` runs that schedule alone, and prints what happens;
+//! `UNDERSTUDY_SCHEDULES=N` says how many to run.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -44,13 +45,13 @@ fn no_schedule_splits_or_lies() {
     schedules(Hba::Libfc, 100_000);
 }
 
-/// The same where HBAs of qla2xxx carry the ports, both groups' on one.
+/// Schedules on nodes whose ports are on qla2xxx HBAs, both groups' on the same one.
 #[test]
 fn no_schedule_on_qla2xxx_splits_or_lies() {
     schedules(Hba::Qla2xxx, 10_000);
 }
 
-/// The schedules of the seeds up to a number, on every core.
+/// Runs the schedules of all seeds below a number, on every core.
 fn schedules(hba: Hba, usual: u64) {
     let schedules = number("UNDERSTUDY_SCHEDULES").unwrap_or(usual);
     if let Some(seed) = number("UNDERSTUDY_SEED") {

@@ -1,4 +1,4 @@
-//! One schedule: two nodes, their cluster, and everything that a seed has happen to them.
+//! A schedule: two nodes, their cluster, and everything that a seed makes happen to them.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -17,9 +17,9 @@ use crate::cluster::{GROUPS, Known, NODES, Node, Side, Want};
 use crate::common::{INITIATORS, Setup, initiators};
 use crate::tally::Tally;
 
-/// For how long things go wrong; after that the cluster is left to itself.
+/// How long things go wrong; after that the cluster is left to itself.
 const TROUBLE: Duration = Duration::from_secs(20);
-/// By when it must have settled then.
+/// How long the cluster then has to settle.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 pub struct Schedule {
@@ -27,8 +27,8 @@ pub struct Schedule {
     rng: Rng,
     setups: [Rc<Setup>; GROUPS],
     wwpns: [Vec<Wwn>; GROUPS],
-    /// For each group's LUN and initiator what it may have registered, through which port:
-    /// what was answered last, and what was not since.
+    /// What each initiator may have registered on each group's LUN, and through which
+    /// port: the last registration that was answered, and all since that were not.
     registered: BTreeMap<(usize, u16, Wwn), Vec<Registered>>,
     sides: Vec<Side>,
     /// For each node and group, the agent that acts, and the orders that wait for it.
@@ -37,21 +37,21 @@ pub struct Schedule {
     agenda: BinaryHeap<Reverse<(Instant, u64, Event)>>,
     next_id: u64,
     calm_at: Instant,
-    /// Whether fencing may say that a node is off which is not.
+    /// Whether fencing may say that a node is off that is still running.
     may_lie: bool,
-    /// Where the next agent is killed before its time.
+    /// For each node, whether its next agent is killed before its time is over.
     doomed: [bool; NODES],
-    /// Whether disks have not answered a node for a while.
+    /// Whether a node's disks have at some time not answered for a while.
     stalled: bool,
     checked: u64,
     aloud: bool,
     pub tally: Tally,
 }
 
-/// A port and a key, or nothing.
+/// A registered key and the port it was registered through, or no registration.
 type Registered = Option<(Wwn, u64)>;
 
-/// An agent at work, and what there was to see meanwhile.
+/// An agent at work, and what was seen of its group meanwhile.
 struct Acting {
     id: u64,
     agent: Agent,
@@ -77,7 +77,7 @@ enum Event {
         group: usize,
         id: u64,
     },
-    /// Its time is over.
+    /// An agent's time is over.
     Kill {
         node: usize,
         group: usize,
@@ -85,9 +85,9 @@ enum Event {
     },
     /// An order reaches its node.
     Order(Order),
-    /// A side gives up waiting for an answer.
+    /// A side stops waiting for an answer.
     Unheard(Order),
-    /// A side thinks.
+    /// Every side decides what to do.
     Thinks,
     /// Fencing answers.
     Fenced {
@@ -161,7 +161,7 @@ impl Schedule {
         schedule
     }
 
-    /// Runs it to its end, checking after every step.
+    /// Runs the schedule to its end, and checks after every step.
     pub fn run(mut self) -> Tally {
         let end = self.calm_at + PATIENCE;
         while !self.is_settled() {
@@ -196,7 +196,8 @@ impl Schedule {
         self.agenda.push(Reverse((self.now() + time, self.next_id, event)));
     }
 
-    /// A time in milliseconds: mostly the first part of the span, sometimes all of it.
+    /// Returns a random time between these milliseconds: mostly from the first part of
+    /// the span, sometimes from all of it.
     fn takes(&mut self, least: u64, most: u64) -> Duration {
         self.san.borrow_mut().takes(least, most)
     }
@@ -225,7 +226,7 @@ impl Schedule {
         }
     }
 
-    /// Every side does what it wants done.
+    /// Starts what each side wants done.
     fn think(&mut self) {
         self.heal();
         let now = self.now();
@@ -269,7 +270,7 @@ impl Schedule {
     fn arrives(&mut self, order: Order) {
         let Order { id, node, group, action } = order;
         let side = self.sides.iter().find(|side| side.is_member(node));
-        // Not if nobody waits for it any more.
+        // An order that nobody waits for any longer is dropped.
         if side.is_some_and(|s| s.groups[group].on[node] == Known::Busy(id, action)) {
             self.queues[node][group].push_back(order);
             self.begin(node, group);
@@ -296,7 +297,7 @@ impl Schedule {
         self.after(Duration::ZERO, Event::Goes { node, group, id });
     }
 
-    /// What goes wrong in one of an agent's operations, if anything does.
+    /// Returns what goes wrong in one of an agent's operations, if anything does.
     fn fault(&mut self) -> Option<(usize, Fault)> {
         if self.now() > self.calm_at || !self.rng.one_in(12) {
             return None;
@@ -362,7 +363,7 @@ impl Schedule {
         }
     }
 
-    /// A node is without power: nothing on it goes on.
+    /// Cuts the power of a node: nothing on it goes on.
     fn power_off(&mut self, node: usize) {
         for group in 0..GROUPS {
             self.queues[node][group].clear();
@@ -371,7 +372,7 @@ impl Schedule {
             }
         }
         self.san.borrow_mut().crash(node);
-        // A side of its own is gone with it; others miss it.
+        // A side that had only this node is gone with it; other sides miss the node.
         self.sides.iter_mut().for_each(|side| side.lose(node));
         self.sides.retain(|side| (0..NODES).any(|node| side.is_member(node)));
         let time = self.takes(2000, 10_000);
@@ -379,7 +380,7 @@ impl Schedule {
     }
 
     fn fenced(&mut self, side: u64, node: usize, lies: bool) {
-        // Whoever asked for it may be dead by now, and its fencing with it.
+        // The side that asked may be dead by now, and its fencing with it.
         let Some(at) = self.sides.iter().position(|s| s.id == side) else { return };
         if self.sides[at].nodes[node] != Node::BeingFenced {
             return;
@@ -402,7 +403,7 @@ impl Schedule {
         self.san.borrow_mut().boot(node);
     }
 
-    /// Nodes that can hear each other are of one side.
+    /// Joins nodes that can hear each other into one side.
     fn heal(&mut self) {
         let alive = |node: usize| self.san.borrow().is_alive(node);
         if !(0..NODES).all(alive) {
@@ -432,7 +433,7 @@ impl Schedule {
         }
     }
 
-    /// Something goes wrong, or is moved.
+    /// Makes something go wrong, or has a group moved.
     fn trouble(&mut self) {
         let node = self.rng.below(NODES as u64) as usize;
         let group = self.rng.below(GROUPS as u64) as usize;
@@ -460,7 +461,7 @@ impl Schedule {
         }
     }
 
-    /// An initiator registers a key, and may get no answer.
+    /// Has an initiator register a key, for which it may get no answer.
     fn registers(&mut self) {
         let group = self.rng.below(GROUPS as u64) as usize;
         if self.setups[group].state.is_some() {
@@ -484,7 +485,8 @@ impl Schedule {
         self.after(time, Event::Registers);
     }
 
-    /// What initiators were told is registered is there, on the node that serves.
+    /// Asserts that what initiators were told is registered is there, on the node that
+    /// serves.
     fn knows_what_was_registered(&self, group: usize) {
         let san = self.san.borrow();
         for ((_, lun, initiator), may_be) in
@@ -506,7 +508,7 @@ impl Schedule {
         }
     }
 
-    /// The nodes hear each other no more: each goes on by itself.
+    /// Parts the nodes: they no longer hear each other, and each goes on by itself.
     fn part(&mut self) {
         let [side] = self.sides.as_slice() else { return };
         if !(0..NODES).all(|node| side.is_member(node)) {
@@ -522,7 +524,7 @@ impl Schedule {
         self.sides = vec![one, other];
     }
 
-    /// Notes how a group is on a node while somebody looks at it.
+    /// Notes whether a group is served or idle on a node while an agent acts on it.
     fn see(&mut self, node: usize, group: usize) {
         let san = self.san.borrow();
         let on = |wwpn: &Wwn| san.logged_in_at(*wwpn).contains(&node);
@@ -534,7 +536,7 @@ impl Schedule {
         }
     }
 
-    /// An answer must be so, or have been so at a moment of the action.
+    /// Asserts that an answer is true, or was true at some moment of the action.
     fn is_true(&mut self, node: usize, group: usize, acting: &Acting, answer: &Answer) {
         let name = &self.setups[group].name;
         let well = matches!(answer, Answer::Done | Answer::Health(Health::Running));
@@ -566,7 +568,7 @@ impl Schedule {
                 for disk in self.setups[group].all_disks() {
                     let left = san.disks.reservation(disk).keys;
                     let ours = left.iter().any(|key| keys(node).are(*key));
-                    // A disk that does not say whose it is holds up no stop.
+                    // A stop does not fail because a disk does not say whose it is.
                     let excused = acting.hangs || self.stalled;
                     assert!(!ours || excused, "{name}: a key on {disk}");
                     self.tally.keys_left += u64::from(ours);
@@ -586,7 +588,7 @@ impl Schedule {
         }
     }
 
-    /// What must hold at every moment.
+    /// Asserts what must hold at every moment.
     fn check(&mut self) {
         if self.checked == self.san.borrow().changes {
             return;
@@ -608,8 +610,8 @@ impl Schedule {
     }
 }
 
-/// A group at home on a node: one or two LUNs, one or two ports, and sometimes a disk for
-/// what initiators register.
+/// Returns a group at home on a node, with one or two LUNs, one or two ports, and
+/// sometimes a state disk for what initiators register.
 fn setup(home: usize, rng: &mut Rng) -> Setup {
     let (luns, ports) = (1 + rng.below(4) / 3, 1 + rng.below(4) / 3);
     Setup {

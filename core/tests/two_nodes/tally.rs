@@ -1,5 +1,5 @@
-//! What happened in all schedules together: a simulation in which nothing goes wrong
-//! proves nothing.
+//! Counts of what happened in all schedules together: a simulation in which nothing goes
+//! wrong proves nothing.
 
 use std::ops::AddAssign;
 
@@ -11,9 +11,10 @@ pub struct Tally {
     pub stops: [u64; 2],
     pub monitors: [u64; 2],
     pub writes: u64,
-    /// Keys that a stop could not give up, and said so.
+    /// Keys that were left on a disk by a stop that could not give them up.
     pub keys_left: u64,
-    /// Keys that an initiator was told are registered, where they outlive a node.
+    /// Keys that an initiator was told are registered, in groups whose registrations
+    /// outlive a node.
     pub registered: u64,
     pub agents_killed: u64,
     /// Operations that were to fail or to hang.
@@ -22,11 +23,12 @@ pub struct Tally {
     pub power_cuts: u64,
     pub partitions: u64,
     pub fenced: u64,
-    /// Fencing said that a node was off, and it was not.
+    /// How often fencing said that a node was off without turning it off.
     pub lies: u64,
-    /// A name was logged in twice, which only a lie allows.
+    /// How often a name was seen logged in twice, which only a lie of fencing allows.
     pub doubled: u64,
-    /// See [`understudy_core::kernel::sim::San::unguarded`].
+    /// Late writes to a disk that nobody owned, by nodes that should have been fenced;
+    /// see [`understudy_core::kernel::sim::San::unguarded`].
     pub unguarded: u64,
 }
 

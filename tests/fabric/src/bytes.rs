@@ -1,7 +1,7 @@
 //! Big-endian reading and writing of wire formats, checked at every step.
 //!
-//! Every format here comes from a machine that may be crashing, so decoding answers
-//! `None` where bytes are missing and never panics.
+//! Frames come from a machine that may be crashing, so decoding returns `None` where
+//! bytes are missing and never panics.
 
 /// Takes fields off the front of a slice.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +15,7 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
-    /// What has not been taken yet.
+    /// Returns what has not been taken yet.
     pub fn rest(self) -> &'a [u8] {
         self.rest
     }
@@ -25,14 +25,14 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    /// The next `n` bytes.
+    /// Takes the next `n` bytes.
     pub fn take(&mut self, n: usize) -> Option<&'a [u8]> {
         let (head, tail) = self.rest.split_at_checked(n)?;
         self.rest = tail;
         Some(head)
     }
 
-    /// The next `N` bytes, as an array.
+    /// Takes the next `N` bytes, as an array.
     pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, tail) = self.rest.split_first_chunk::<N>()?;
         self.rest = tail;
@@ -44,27 +44,27 @@ impl<'a> Reader<'a> {
         self.take(n).map(|_| ())
     }
 
-    /// One byte.
+    /// Takes one byte.
     pub fn u8(&mut self) -> Option<u8> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    /// Two bytes.
+    /// Takes two bytes.
     pub fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_be_bytes)
     }
 
-    /// Three bytes: the width of an FC address and of F_CTL.
+    /// Takes three bytes: the width of an FC address and of F_CTL.
     pub fn u24(&mut self) -> Option<u32> {
         self.array::<3>().map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]))
     }
 
-    /// Four bytes.
+    /// Takes four bytes.
     pub fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
 
-    /// Eight bytes: the width of a WWN.
+    /// Takes eight bytes: the width of a WWN.
     pub fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
     }
@@ -75,33 +75,33 @@ pub trait Put {
     /// Appends bytes as they are.
     fn put(&mut self, bytes: &[u8]);
 
-    /// One byte.
+    /// Appends one byte.
     fn put_u8(&mut self, value: u8) {
         self.put(&[value]);
     }
 
-    /// Two bytes.
+    /// Appends two bytes.
     fn put_u16(&mut self, value: u16) {
         self.put(&value.to_be_bytes());
     }
 
-    /// The low three bytes.
+    /// Appends the low three bytes.
     fn put_u24(&mut self, value: u32) {
         let [_, low @ ..] = value.to_be_bytes();
         self.put(&low);
     }
 
-    /// Four bytes.
+    /// Appends four bytes.
     fn put_u32(&mut self, value: u32) {
         self.put(&value.to_be_bytes());
     }
 
-    /// Eight bytes.
+    /// Appends eight bytes.
     fn put_u64(&mut self, value: u64) {
         self.put(&value.to_be_bytes());
     }
 
-    /// Reserved bytes.
+    /// Appends `n` reserved bytes, which are 0.
     fn put_zeros(&mut self, n: usize);
 }
 

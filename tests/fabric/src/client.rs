@@ -13,15 +13,15 @@ pub enum ClientError {
     /// The control socket could not be reached.
     #[error("control socket {path}: {source}")]
     Connect {
-        /// Its path.
+        /// The path of the socket.
         path: String,
-        /// Why.
+        /// Why it could not be reached.
         source: io::Error,
     },
     /// The connection broke.
     #[error("control socket: {0}")]
     Io(#[from] io::Error),
-    /// The other end is no fabric.
+    /// The reply cannot be read: the other end is no fabric.
     #[error("reply is no JSON of a fabric: {0}")]
     Reply(#[from] serde_json::Error),
     /// The fabric refused.
@@ -45,12 +45,12 @@ impl Client {
         Ok(Self { socket: BufReader::new(socket) })
     }
 
-    /// The ports that are logged in.
+    /// Returns the ports that are logged in.
     pub fn ports(&mut self) -> Result<Vec<PortInfo>, ClientError> {
         Ok(self.call(&Request::Ports)?.ports.unwrap_or_default())
     }
 
-    /// The links.
+    /// Returns the links.
     pub fn links(&mut self) -> Result<Vec<LinkInfo>, ClientError> {
         Ok(self.call(&Request::Links)?.links.unwrap_or_default())
     }
@@ -75,7 +75,7 @@ impl Client {
         self.call(&Request::Pause).map(drop)
     }
 
-    /// Lets them go.
+    /// Forwards the held frames, and all that follow.
     pub fn resume(&mut self) -> Result<(), ClientError> {
         self.call(&Request::Resume).map(drop)
     }

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use crate::control::{Reply, Request};
 use crate::journal::Journal;
 
-/// A request line longer than this comes from no client of ours.
+/// The longest request line: a longer one comes from no client of ours.
 const MAX_LINE: usize = 64 << 10;
 
 /// A client of the control socket.
@@ -32,17 +32,17 @@ impl Peer {
         }
     }
 
-    /// Its socket.
+    /// Returns the client's socket.
     pub fn stream(&self) -> &UnixStream {
         &self.stream
     }
 
-    /// Whether it can be forgotten.
+    /// Whether the client has closed and can be forgotten.
     pub fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Whether it has not taken everything yet.
+    /// Whether the client has not taken everything yet.
     pub fn is_behind(&self) -> bool {
         !self.output.is_empty()
     }
@@ -77,7 +77,7 @@ impl Peer {
         self.line(reply);
     }
 
-    /// From now on this client gets the events after `seq`.
+    /// Has this client get the events after `seq` from now on.
     pub fn watch(&mut self, seq: u64) {
         self.watching = Some(seq);
     }

@@ -17,45 +17,45 @@ pub enum Request {
     Links,
     /// Cut a link: nothing passes, its ports are deregistered.
     Cut {
-        /// Which.
+        /// The link.
         link: String,
     },
     /// End a cut.
     Restore {
-        /// Which.
+        /// The link.
         link: String,
     },
     /// End the login of one port, with a Clear Virtual Link.
     Drop {
-        /// Which.
+        /// The port's name.
         wwpn: Wwn,
     },
     /// Hold frames between ports; logins go on.
     Pause,
-    /// Let them go, in order.
+    /// Forward the held frames in order, and hold no others.
     Resume,
     /// Grant virtual ports, or do not, from a link's next FLOGI.
     Npiv {
-        /// Whether.
+        /// Whether virtual ports are granted.
         on: bool,
-        /// One link; all where there is none.
+        /// The link; every link where none is named.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         link: Option<String>,
     },
     /// Put zones in force, or end zoning.
     Zone {
-        /// Each zone's members; all ports see all where there are none.
+        /// The members of each zone; without zones every port sees every other.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         zones: Option<Vec<Vec<Wwn>>>,
     },
     /// The events after a sequence number.
     Events {
-        /// The last one that is already known.
+        /// The number of the last event that is already known.
         after: u64,
     },
     /// The reply, then events as they happen, a line each, until the client closes.
     Watch {
-        /// Begin after this event; with the next one where there is none.
+        /// The event to begin after; without one the next event is the first.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<u64>,
     },
@@ -68,27 +68,27 @@ pub enum Request {
 pub struct Reply {
     /// Whether the request was carried out.
     pub ok: bool,
-    /// Why not.
+    /// Why the request was not carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// For [`Request::Ports`].
+    /// The answer to [`Request::Ports`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<PortInfo>>,
-    /// For [`Request::Links`].
+    /// The answer to [`Request::Links`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub links: Option<Vec<LinkInfo>>,
-    /// For [`Request::Events`].
+    /// The answer to [`Request::Events`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<Vec<Event>>,
 }
 
 impl Reply {
-    /// Done.
+    /// Returns the reply to a request that was carried out.
     pub fn ok() -> Self {
         Self { ok: true, ..Self::default() }
     }
 
-    /// Not done.
+    /// Returns the reply to a request that was not carried out.
     pub fn error(error: impl ToString) -> Self {
         Self { error: Some(error.to_string()), ..Self::default() }
     }
@@ -97,11 +97,11 @@ impl Reply {
 /// A port that is logged in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PortInfo {
-    /// The link it is on.
+    /// The link that the port is on.
     pub link: String,
-    /// Its name.
+    /// The port's name.
     pub wwpn: Wwn,
-    /// Its node's name.
+    /// The name of the port's node.
     pub wwnn: Wwn,
     /// The address that it was granted.
     pub fcid: Fcid,
@@ -111,9 +111,9 @@ pub struct PortInfo {
     pub fc4: Vec<Fc4Info>,
     /// Whether it asked for state change notifications.
     pub state_changes: bool,
-    /// Its symbolic port name.
+    /// The symbolic port name.
     pub symbolic_name: String,
-    /// When it logged in, seconds since 1970.
+    /// When the port logged in, in seconds since 1970.
     pub since: f64,
 }
 
@@ -123,7 +123,7 @@ pub struct Fc4Info {
     /// The type: 8 is FCP.
     #[serde(rename = "type")]
     pub fc4: u8,
-    /// Its feature bits, once RFF_ID has said them.
+    /// The feature bits of the type, once RFF_ID has set them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<u8>,
 }
@@ -143,7 +143,7 @@ pub enum LinkState {
 /// A link.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LinkInfo {
-    /// Its name.
+    /// The link's name.
     pub name: String,
     /// Whether it carries frames.
     pub state: LinkState,
@@ -155,7 +155,8 @@ pub struct LinkInfo {
     pub received: u64,
     /// Frames sent to the node.
     pub sent: u64,
-    /// Frames from the node that no live port was there for, or that came from none.
+    /// Frames from the node that were not addressed to a live port, or did not come from
+    /// one.
     pub discarded: u64,
     /// Bytes waiting for the node to take them.
     pub queued: usize,

@@ -1,6 +1,6 @@
 //! The CRC of FC-FS: the CRC-32 of Ethernet, reflected, 0xedb88320.
 
-/// One entry a byte value, computed by the compiler.
+/// The CRC of each byte value, computed by the compiler.
 #[allow(clippy::indexing_slicing, reason = "const evaluation: out of range cannot build")]
 const TABLE: [u32; 256] = {
     let mut table = [0; 256];
@@ -18,7 +18,7 @@ const TABLE: [u32; 256] = {
     table
 };
 
-/// The CRC of `bytes`.
+/// Returns the CRC of `bytes`.
 pub fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc: u32, byte| {
         let [low, ..] = crc.to_le_bytes();

@@ -194,7 +194,7 @@ pub fn timeouts() -> Vec<u8> {
 /// What a port asks to be told about: an SCR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateChangeRegistration {
-    /// 1 fabric-detected, 2 port-detected, 3 both, 255 nothing any more.
+    /// 1 fabric-detected, 2 port-detected, 3 both, 255 no longer anything.
     pub function: u8,
 }
 
@@ -223,9 +223,9 @@ impl StateChangeRegistration {
 /// A LOGO: which port leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Logout {
-    /// Its address, as it says.
+    /// The address that the port says it has.
     pub fcid: Fcid,
-    /// Its name.
+    /// The port's name.
     pub wwpn: Wwn,
 }
 

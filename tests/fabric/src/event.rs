@@ -32,7 +32,7 @@ pub enum What {
     Rscn,
     /// A port's FC-4 features became known to the name server.
     Registered,
-    /// A port gave an exchange with another port up (ABTS): it took too long.
+    /// A port gave up an exchange with another port (ABTS) that took too long.
     Aborted,
     /// Other zones are in force.
     Zoned,
@@ -59,10 +59,10 @@ pub enum LoginKind {
     Fdisc,
 }
 
-/// One line of the event log.
+/// An event: a line of the event log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Counts from 1, without gaps.
+    /// The event's number: counts from 1, without gaps.
     pub seq: u64,
     /// Seconds since 1970.
     pub t: f64,
@@ -74,10 +74,10 @@ pub struct Event {
     /// The port's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wwpn: Option<Wwn>,
-    /// Its node's name.
+    /// The name of the port's node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wwnn: Option<Wwn>,
-    /// Its address.
+    /// The port's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fcid: Option<Fcid>,
     /// The link.
@@ -89,7 +89,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event that the log has not numbered and dated yet.
+    /// Returns an event that the log has not numbered and dated yet.
     pub fn new(event: What) -> Self {
         Self {
             seq: 0,
@@ -104,12 +104,12 @@ impl Event {
         }
     }
 
-    /// The same event, on a link.
+    /// Returns this event, on a link.
     pub fn on_link(self, link: &str) -> Self {
         Self { link: Some(link.to_owned()), ..self }
     }
 
-    /// The same event, with a reason.
+    /// Returns this event, with a reason.
     pub fn because(self, reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), ..self }
     }
@@ -126,10 +126,10 @@ pub struct Overlap {
     pub second: Event,
 }
 
-/// Every moment at which a WWPN was logged in twice, from the log alone.
+/// Returns every moment at which a WWPN was logged in twice, from the log alone.
 ///
-/// The fabric keeps one login a name, so it never makes one. [`contests`] has the
-/// attempts, which is what a cluster must answer for.
+/// The fabric keeps one login for each name, so its own log has no overlap. [`contests`]
+/// has the attempts, which are what a cluster must answer for.
 pub fn overlaps(events: &[Event]) -> Vec<Overlap> {
     let mut live: BTreeMap<Wwn, Vec<&Event>> = BTreeMap::new();
     let mut found = Vec::new();
@@ -150,8 +150,8 @@ pub fn overlaps(events: &[Event]) -> Vec<Overlap> {
     found
 }
 
-/// Every attempt to log a WWPN in while it was logged in on another link: refused logins
-/// of a name that was live, and logins that were taken over.
+/// Returns every attempt to log a WWPN in while it was logged in on another link: refused
+/// logins of a name that was live, and logins that were taken over.
 pub fn contests(events: &[Event]) -> Vec<Event> {
     let contested = |event: &&Event| match event.event {
         What::Replaced => true,

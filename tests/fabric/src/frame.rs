@@ -84,11 +84,11 @@ pub fn readdress(frame: &mut [u8], dst: Mac, src: Mac) {
 pub struct FcHeader {
     /// Routing control: what kind of frame this is.
     pub r_ctl: u8,
-    /// To whom.
+    /// The destination address.
     pub d_id: Fcid,
     /// Class-specific control.
     pub cs_ctl: u8,
-    /// From whom.
+    /// The source address.
     pub s_id: Fcid,
     /// The protocol inside (1 ELS, 8 FCP, 0x20 CT).
     pub fc_type: u8,

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 fn run(setup: Setup) -> Result<(), ServerError> {
     let mut server = Server::start(setup)?;
     let mut stdout = io::stdout();
-    // Whoever started this may not care to read it.
+    // The process that started this one may not read its output.
     let _ = writeln!(stdout, "ready").and_then(|()| stdout.flush());
     server.run()
 }

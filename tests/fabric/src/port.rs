@@ -38,46 +38,46 @@ impl Registration {
 /// A port that is logged in.
 #[derive(Debug, Clone)]
 pub struct Port {
-    /// Where.
+    /// The link that the port is on.
     pub link: LinkId,
-    /// The MAC of its node, to which FIP frames go.
+    /// The MAC of the port's node, to which FIP frames go.
     pub enode: Mac,
-    /// How it logged in.
+    /// How the port logged in.
     pub kind: LoginKind,
-    /// Its name.
+    /// The port's name.
     pub wwpn: Wwn,
-    /// Its node's name.
+    /// The name of the port's node.
     pub wwnn: Wwn,
-    /// Its address.
+    /// The address that the port was granted.
     pub fcid: Fcid,
-    /// The largest payload that it receives.
+    /// The largest payload that the port receives.
     pub receive_size: u16,
-    /// When it logged in.
+    /// When the port logged in.
     pub since: Duration,
-    /// When it was last heard of.
+    /// When the port was last heard.
     pub heard: Duration,
     /// For a physical port: whether it was granted virtual ports.
     pub npiv: bool,
-    /// Whether it asked for state change notifications.
+    /// Whether the port asked for state change notifications.
     pub state_changes: bool,
-    /// Whether the others have been told of it.
+    /// Whether the other ports have been told that this one is there.
     pub announced: bool,
-    /// Its entry in the name server.
+    /// The port's entry in the name server.
     pub names: Registration,
 }
 
 impl Port {
-    /// The MAC that it was granted.
+    /// Returns the MAC that the port was granted.
     pub fn mac(&self) -> Mac {
         Mac::fabric_provided(self.fcid)
     }
 
-    /// The port as FIP names it.
+    /// Returns the port as FIP names it.
     pub fn vn_port(&self) -> VnPort {
         VnPort { mac: self.mac(), fcid: self.fcid, wwpn: self.wwpn }
     }
 
-    /// The node name that the name server answers with.
+    /// Returns the node name that the name server answers with.
     pub fn node_name(&self) -> Wwn {
         self.names.node_name.unwrap_or(self.wwnn)
     }
@@ -95,9 +95,9 @@ impl Ports {
     const DOMAIN: u32 = 0x01_0000;
     const ADDRESSES: u32 = 0xffff;
 
-    /// An address that nobody has. Each login gets the next one, so an address that was
-    /// given up comes back only after all others were used: an initiator that sees the
-    /// same WWPN at the same address may think that its session is still good.
+    /// Returns an address that nobody has. Each login gets the next one, so an address
+    /// that was given up comes back only after all others were used: an initiator that
+    /// sees the same WWPN at the same address may think that its session is still good.
     pub fn grant(&mut self) -> Option<Fcid> {
         for _ in 0..Self::ADDRESSES {
             self.granted = self.granted % Self::ADDRESSES + 1;

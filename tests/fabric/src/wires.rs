@@ -4,9 +4,9 @@
 //! # Lossless without deadlock
 //!
 //! No frame between live ports is ever dropped: the kernel's target driver never recovers
-//! from a lost one. Frames wait in the outbox of their link, and a link that fills another
-//! one's outbox beyond [`HIGH`] is not read from (*stalled*) until that outbox is down to
-//! [`LOW`], so that its node's own socket fills and its sender waits.
+//! from a lost one. Frames wait in the outbox of their link. A link that fills another
+//! one's outbox beyond [`HIGH`] is *stalled*: it is not read from until that outbox is
+//! down to [`LOW`], so its node's own socket fills and the sender waits.
 //!
 //! Plain backpressure of that kind can lock up in a circle: A fills B's outbox, B fills
 //! A's, neither is read from, and neither node reads because it waits to write. So one
@@ -30,12 +30,12 @@ use crate::link::Outbox;
 use crate::pcap::{Capture, Direction};
 use crate::port::LinkId;
 
-/// An outbox above this stalls those who send to it.
+/// An outbox above this size stalls the links that send to it.
 pub const HIGH: usize = 16 << 20;
-/// An outbox at or below this stalls nobody.
+/// An outbox at or below this size stalls no link.
 pub const LOW: usize = 8 << 20;
 
-/// One link's way out.
+/// A link's way out.
 #[derive(Debug, Default)]
 pub struct Wire {
     /// What waits for the node.
@@ -48,10 +48,10 @@ pub struct Wire {
     pub sent: u64,
 }
 
-/// All links' ways out.
+/// The ways out of all links.
 #[derive(Debug)]
 pub struct Wires {
-    /// By link.
+    /// The way out of each link.
     pub wires: Vec<Wire>,
     /// The event log.
     pub journal: Journal,
@@ -63,7 +63,7 @@ pub struct Wires {
 }
 
 impl Wires {
-    /// Wires for so many links. The clock starts now.
+    /// Returns wires for that many links. The clock starts now.
     pub fn new(links: usize, journal: Journal, capture: Option<Capture>) -> Self {
         Self {
             wires: std::iter::repeat_with(Wire::default).take(links).collect(),
@@ -76,17 +76,18 @@ impl Wires {
         }
     }
 
-    /// Time since the start.
+    /// Returns the time since the start.
     pub fn now(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// When the start was, counted from 1970.
+    /// Returns when the start was, counted from 1970.
     pub fn epoch(&self) -> Duration {
         self.epoch
     }
 
-    /// A frame came in; what is sent until the next call follows from it.
+    /// Takes note of a frame that came in; what is sent until the next call follows from
+    /// it.
     pub fn received(&mut self, link: LinkId, frame: &[u8], now: Duration) {
         self.reading = Some(link);
         if let Some(wire) = self.wires.get_mut(link.0) {
@@ -95,7 +96,7 @@ impl Wires {
         self.capture(link, Direction::Received, now, frame);
     }
 
-    /// What is sent from now on follows from no link's frame.
+    /// Takes note that what is sent from now on follows from no link's frame.
     pub fn idle(&mut self) {
         self.reading = None;
     }

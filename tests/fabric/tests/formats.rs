@@ -127,7 +127,7 @@ prop_compose! {
     }
 }
 
-/// What a logged-in port might ask a well-known address: good CRC, any content.
+/// Returns what a logged-in port might ask a well-known address: good CRC, any content.
 fn question() -> impl Strategy<Value = Vec<u8>> {
     let s_id = (1..5_u32).prop_map(|n| Fcid(0x01_0000 + n));
     let d_id = (0xff_fff0..0xff_ffff_u32).prop_map(Fcid);
@@ -165,12 +165,12 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// One byte changed somewhere, in half of the cases.
+/// Returns a change of one byte somewhere, in half of the cases.
 fn damage() -> impl Strategy<Value = Option<(prop::sample::Index, u8)>> {
     prop::option::of(any::<(prop::sample::Index, u8)>())
 }
 
-/// A fabric with two nodes.
+/// Returns a fabric with two nodes.
 fn fabric() -> Fabric {
     let mut fabric = Fabric::new(Config {
         links: vec!["a".to_owned(), "b".to_owned()],

@@ -10,15 +10,15 @@ use crate::port::LinkId;
 
 use super::{Fabric, Output, UnknownName};
 
-/// One cable: an F_Port of the fabric with room for one node.
+/// A cable: an F_Port of the fabric with room for one node.
 #[derive(Debug)]
 pub(super) struct Link {
     name: String,
-    /// A node is at the other end.
+    /// Whether a node is at the other end.
     connected: bool,
-    /// Cut through the control socket.
+    /// Whether the link was cut through the control socket.
     cut: bool,
-    /// Frames pass: connected and not cut.
+    /// Whether frames pass: the link is connected and not cut.
     pub(super) carries: bool,
     /// Whether the next FLOGI is granted virtual ports.
     pub(super) npiv: bool,
@@ -43,7 +43,7 @@ impl Link {
 }
 
 impl Fabric {
-    /// A node connected. It hears of the fabric at once.
+    /// Connects a node, which hears of the fabric at once.
     pub fn link_up(&mut self, link: LinkId, out: &mut impl Output) {
         self.set_link(link, out, |state| {
             state.connected = true;
@@ -51,7 +51,7 @@ impl Fabric {
         });
     }
 
-    /// The node's connection closed.
+    /// Takes note that the node's connection has closed.
     pub fn link_down(&mut self, link: LinkId, out: &mut impl Output) {
         self.set_link(link, out, |state| state.connected = false);
     }

@@ -37,13 +37,13 @@ pub enum DuplicateWwpn {
 /// How a fabric is set up.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The names of its links.
+    /// The names of the fabric's links.
     pub links: Vec<String>,
-    /// Its name, also that of its one switch.
+    /// The fabric's name, which is also the name of its only switch.
     pub fabric_name: Wwn,
-    /// Its policy for a WWPN that is there already.
+    /// The policy for a WWPN that is logged in already.
     pub duplicate_wwpn: DuplicateWwpn,
-    /// Whether it grants virtual ports.
+    /// Whether the fabric grants virtual ports.
     pub npiv: bool,
     /// Period of advertisements and keep-alives; zero: no keep-alives, no ageing.
     pub keep_alive: Duration,
@@ -51,12 +51,13 @@ pub struct Config {
 
 /// Where a fabric's frames and events go.
 pub trait Output {
-    /// A frame leaves on a link.
+    /// Sends a frame on a link.
     fn frame(&mut self, link: LinkId, frame: &[u8]);
-    /// A MAC on a link belongs to nobody any more: what still waits for it must not
-    /// arrive, least of all at a node that was frozen and wakes up.
+    /// Drops the frames that wait for a MAC on a link, which no longer belongs to
+    /// anybody. They must not arrive, least of all at a node that was frozen and wakes
+    /// up.
     fn revoke(&mut self, link: LinkId, mac: Mac);
-    /// Something happened.
+    /// Records an event.
     fn event(&mut self, event: Event);
 }
 

@@ -49,7 +49,7 @@ impl Fabric {
         Fip::ClearVirtualLink { fcf: Mac::FCF, switch: self.config.fabric_name, ports }
     }
 
-    /// Deregisters ports; the others hear of it in one notification.
+    /// Deregisters ports; the other ports hear of it in one notification.
     pub(super) fn end_logins(
         &mut self,
         ports: &[Fcid],
@@ -67,7 +67,7 @@ impl Fabric {
         self.notify(&known, out);
     }
 
-    /// Tells everybody that a port is there, or is not what it was.
+    /// Tells the other ports that a port is there, or has changed.
     pub(super) fn announce(&mut self, fcid: Fcid, out: &mut impl Output) {
         let Some(port) = self.ports.get_mut(fcid) else { return };
         port.announced = true;
@@ -84,7 +84,8 @@ impl Fabric {
         self.notify(&[&port], out);
     }
 
-    /// Puts other zones in force. Each port hears of those that it sees no longer or now.
+    /// Puts other zones in force. Each port hears of the ports that it no longer sees,
+    /// and of those that it sees from now on.
     pub fn zone(&mut self, zoning: Zoning, out: &mut impl Output) {
         let before = std::mem::replace(&mut self.zoning, zoning);
         out.event(Event::new(What::Zoned));
@@ -102,8 +103,8 @@ impl Fabric {
         self.tell(news, out);
     }
 
-    /// One RSCN to every other port that asked for it, with a page for each port that
-    /// it may know of.
+    /// Sends an RSCN to every other port that asked for it, with a page for each changed
+    /// port in its zones.
     fn notify(&mut self, changed: &[&Port], out: &mut impl Output) {
         let is_changed = |fcid| changed.iter().any(|port| port.fcid == fcid);
         let pages = |told: &Port| {

@@ -50,20 +50,20 @@ pub enum Fip {
     Solicitation {
         /// The node's own MAC.
         enode: Mac,
-        /// Its node name.
+        /// The node's name.
         name: Wwn,
-        /// The largest FCoE frame it takes.
+        /// The largest FCoE frame that the node takes.
         max_size: u16,
     },
     /// A forwarder says that it is there.
     Advertisement {
-        /// In answer to a solicitation.
+        /// Whether it answers a solicitation.
         solicited: bool,
         /// The forwarder's MAC.
         fcf: Mac,
-        /// Its switch name.
+        /// The name of the forwarder's switch.
         switch: Wwn,
-        /// The fabric that it leads to.
+        /// The fabric that the forwarder leads to.
         fabric: Wwn,
         /// Period of advertisements and keep-alives, in milliseconds.
         fka_ms: u32,
@@ -72,9 +72,9 @@ pub enum Fip {
     },
     /// FLOGI, FDISC or LOGO, asked or answered.
     LinkService {
-        /// Which.
+        /// Which link service.
         service: LinkService,
-        /// An answer.
+        /// Whether this is an answer.
         reply: bool,
         /// The FC header of the frame inside.
         header: FcHeader,
@@ -94,7 +94,7 @@ pub enum Fip {
     ClearVirtualLink {
         /// The forwarder's MAC.
         fcf: Mac,
-        /// Its switch name.
+        /// The name of the forwarder's switch.
         switch: Wwn,
         /// The ports.
         ports: Vec<VnPort>,

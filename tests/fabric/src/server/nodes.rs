@@ -11,7 +11,7 @@ use crate::socket::Socket;
 
 use super::Server;
 
-/// One link's sockets.
+/// The sockets of a link.
 pub(super) struct Source {
     pub(super) socket: Socket,
     pub(super) node: Option<UnixStream>,

@@ -11,7 +11,7 @@ use crate::login::{A, B, V, vn_port};
 use crate::node::FCP;
 use crate::program::{Program, until};
 
-/// What `tshark` prints about a capture.
+/// Returns what `tshark` prints about a capture.
 fn tshark(program: &Program, options: &[&str]) -> String {
     let output = Command::new("tshark")
         .arg("-r")
@@ -24,7 +24,7 @@ fn tshark(program: &Program, options: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// One run with every kind of frame that the fabric sends.
+/// Runs the fabric so that it sends every kind of frame, and returns the ended program.
 fn recorded_run() -> Program {
     let mut program =
         Program::with(&["--pcap", "capture", "--duplicate-wwpn", "takeover"]);

@@ -68,7 +68,7 @@ impl Node {
         self.socket.write_all(&bytes).expect("the fabric takes frames");
     }
 
-    /// The next frame, except for the periodic advertisement.
+    /// Reads the next frame, except for the periodic advertisement.
     pub fn read(&mut self) -> Heard {
         let start = Instant::now();
         loop {
@@ -80,12 +80,12 @@ impl Node {
             }
             let n = self.inbox.fill(&mut self.socket).expect("a frame from the fabric");
             assert!(n > 0, "the fabric hung up");
-            // Advertisements go on for ever.
+            // Advertisements never end, so the loop must.
             assert!(start.elapsed() < LIMIT, "no frame from the fabric");
         }
     }
 
-    /// The first frame that `pick` wants; others stay for later.
+    /// Waits for the first frame that `pick` wants; others stay for later.
     pub fn wait<T>(&mut self, mut pick: impl FnMut(&Heard) -> Option<T>) -> T {
         let seen = self.frames.iter().position(|heard| pick(heard).is_some());
         if let Some(heard) = seen.and_then(|at| self.frames.remove(at)) {
@@ -107,7 +107,7 @@ impl Node {
         assert_eq!(self.frames, [], "unexpected frames");
     }
 
-    /// Solicitation; the answer.
+    /// Sends a solicitation, and returns the answer.
     pub fn solicit(&mut self) -> Fip {
         let fip = Fip::Solicitation { enode: self.mac, name: Wwn(1), max_size: 2158 };
         self.send(&fip.encode(Mac::ALL_FCFS, self.mac));
