@@ -10,7 +10,7 @@ const BEGIN: &str = "PR_REG_START";
 /// What ends it.
 const END: &str = "PR_REG_END";
 
-/// Whether anything is registered in a text of LIO's.
+/// Returns whether anything is registered in a text of LIO's.
 pub fn has_registrations(text: &str) -> bool {
     text.contains(BEGIN)
 }
@@ -21,7 +21,7 @@ pub struct Registration<'a> {
     fields: Vec<(&'a str, &'a str)>,
 }
 
-/// Every registration of a text of LIO's.
+/// Returns every registration of a text of LIO's.
 pub fn registrations(text: &str) -> Vec<Registration<'_>> {
     let mut found = Vec::new();
     let mut fields = Vec::new();
@@ -38,14 +38,14 @@ pub fn registrations(text: &str) -> Vec<Registration<'_>> {
 }
 
 impl Registration<'_> {
-    /// The value of a field; empty where it has none.
+    /// Returns the value of a field; empty where the registration has none.
     pub fn get(&self, name: &str) -> &str {
         let field = self.fields.iter().find(|(its, _)| *its == name);
         field.map_or("", |(_, value)| value)
     }
 
-    /// Whether its initiator and its port are still the group's: for another LIO would keep
-    /// it for good, and in nobody's sight.
+    /// Returns whether the initiator and the port are still the group's. LIO would keep a
+    /// registration of any other for good, where nobody sees it.
     pub fn is_of(&self, group: &Group) -> bool {
         let wwn = |field| self.get(field).parse::<Wwn>().ok();
         let initiator = wwn("initiator_node");
@@ -53,7 +53,7 @@ impl Registration<'_> {
             && group.ports.iter().any(|port| Some(port.wwpn) == wwn("target_node"))
     }
 
-    /// What LIO wants to be told so that it has this registration again, once the LUN is
+    /// Returns the text that makes LIO have this registration again, once the LUN is
     /// mapped to its initiator.
     pub fn metadata(&self, lun: u16) -> String {
         let field = |(name, value): &(&str, &str)| match *name {

@@ -14,13 +14,14 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of this length, from now.
+    /// Returns a budget of this length, from now.
     pub fn new(kernel: &dyn Kernel, length: Duration) -> Self {
         let start = kernel.now();
         Self { start, end: start + length }
     }
 
-    /// The first part of it, in percent; the rest stays for what must follow.
+    /// Returns the first part of the budget, in percent; the rest stays for what must
+    /// follow.
     #[must_use]
     pub fn first(self, percent: u32) -> Self {
         Self {
@@ -29,17 +30,17 @@ impl Budget {
         }
     }
 
-    /// How long it is as a whole.
+    /// Returns how long the budget is as a whole.
     pub fn length(self) -> Duration {
         self.end.saturating_sub(self.start)
     }
 
-    /// How much of it has passed.
+    /// Returns how much of the budget has passed.
     pub fn spent(self, kernel: &dyn Kernel) -> Duration {
         kernel.now().saturating_sub(self.start)
     }
 
-    /// Whether it is over.
+    /// Returns whether the budget is over.
     pub fn is_over(self, kernel: &dyn Kernel) -> bool {
         kernel.now() >= self.end
     }

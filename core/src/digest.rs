@@ -1,7 +1,7 @@
 //! FNV-1a, for names that must come out the same on every node and in every release
 //! (the standard library's hasher promises neither). Not for secrets.
 
-/// 128 bits of FNV-1a over the parts, each ended so that their borders count.
+/// Returns 128 bits of FNV-1a over the parts, each ended so that their borders count.
 pub fn fnv128(parts: &[&str]) -> u128 {
     fnv1a(parts.iter().flat_map(|part| part.bytes().chain([0])))
 }

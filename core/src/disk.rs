@@ -17,15 +17,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A disk of the group, found here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
-    /// Its LUN number.
+    /// The disk's LUN number.
     pub lun: u16,
-    /// Its name in the configuration.
+    /// How the configuration names the disk.
     pub device: DeviceName,
-    /// Its device node, which may be another one after a reboot: `/dev/sdb`.
+    /// The device node, such as `/dev/sdb`. After a reboot it may be another one.
     pub node: PathBuf,
-    /// The kernel's name for it: `sdb`.
+    /// The kernel's name for the disk: `sdb`.
     pub name: String,
-    /// What it calls itself world-wide, where it does (a DRBD device does not).
+    /// The world-wide identifier that the disk reports, if it does (a DRBD device does
+    /// not).
     pub wwid: Option<String>,
 }
 
@@ -36,9 +37,9 @@ impl Disk {
         self.node == node || self.wwid.is_some() && wwid() == self.wwid
     }
 
-    /// The unit serial number under which initiators know this disk as a LUN of this
-    /// group: the same from every node, and another one than the disk's own. 32 hex
-    /// digits, of which the kernel puts the first 25 into the NAA identifier.
+    /// Returns the unit serial number by which initiators know this disk as a LUN of this
+    /// group. It is the same from every node, and is not the disk's own. It has 32 hex
+    /// digits, and the kernel puts the first 25 into the NAA identifier.
     pub fn unit_serial(&self, wwnn: Wwn) -> String {
         let device = self.device.to_string();
         let disk = self.wwid.as_deref().unwrap_or(&device);
@@ -93,13 +94,13 @@ pub fn find_all(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Result<Vec<Disk>, Fa
     })
 }
 
-/// Those disks of a group that are here.
+/// Returns the disks of a group that are on this node.
 pub fn find_any(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Vec<Disk> {
     look_for(kernel, specs).into_iter().flatten().collect()
 }
 
-/// Has the kernel notice which disks have grown, and tells. That it would not take a size is
-/// no failure: it is in nobody's way until initiators use the new end.
+/// Makes the kernel notice which disks have grown, and logs each. A new size that the
+/// kernel does not take is only logged: nobody needs it until initiators use the new end.
 pub fn rescan(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) {
     let chains: Vec<Chain> =
         disks.iter().map(|disk| vec![Op::Rescan(disk.node.clone())]).collect();
@@ -147,8 +148,8 @@ fn at_path(kernel: &dyn Kernel, path: &Path) -> Found {
     Ok((name, wwid))
 }
 
-/// World-wide names in the spelling that SCSI, multipath and udev can agree on: the
-/// designator type as a digit, then the name.
+/// Returns a world-wide name in the spelling that SCSI, multipath and udev can agree on:
+/// the designator type as a digit, then the name.
 fn canonical(wwid: &str) -> String {
     let wwid = wwid.trim();
     let wwid = wwid.strip_prefix("mpath-").unwrap_or(wwid);

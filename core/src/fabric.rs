@@ -21,7 +21,7 @@ pub use switch::{DARK, can_come, is_dark};
 pub struct PhysicalPort {
     /// The kernel's name: `host2`.
     pub host: String,
-    /// Its own port name.
+    /// The port name of the physical port.
     pub wwpn: Wwn,
     /// `Online` when it is logged in to a fabric, `Dark` when it is turned off.
     pub state: String,
@@ -36,8 +36,8 @@ pub struct PhysicalPort {
 }
 
 impl PhysicalPort {
-    /// Whether the port is in a state that passes by itself: dark, without its link, or on
-    /// the way to its login (`fc_get_host_port_state`).
+    /// Returns whether the port is in a state that passes by itself: dark, without its
+    /// link, or on the way to its login (`fc_get_host_port_state`).
     pub fn may_come(&self) -> bool {
         [DARK, "Linkdown", "Offline"].contains(&self.state.as_str())
     }
@@ -46,13 +46,13 @@ impl PhysicalPort {
 /// A virtual port; or a physical one, where a group has its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VirtualPort {
-    /// The kernel's name: `vport-2:0-1`; that of the physical port where it is one.
+    /// The kernel's name: `vport-2:0-1`. For a physical port, the name of its host.
     pub vport: String,
-    /// The physical port that carries it: `host2`.
+    /// The physical port that carries this one: `host2`.
     pub parent: String,
-    /// Its port name.
+    /// The port name.
     pub wwpn: Wwn,
-    /// Its node name.
+    /// The node name.
     pub wwnn: Wwn,
     /// `Active` when it is logged in; see `fc_vport_state_names` in
     /// drivers/scsi/scsi_transport_fc.c for the others.
@@ -60,22 +60,22 @@ pub struct VirtualPort {
 }
 
 impl VirtualPort {
-    /// Whether it is a physical port.
+    /// Returns whether this is a physical port.
     pub fn is_own(&self) -> bool {
         self.vport == self.parent
     }
 
-    /// Whether it is logged in to the fabric.
+    /// Returns whether the port is logged in to the fabric.
     pub fn is_linked(&self) -> bool {
         self.state == "Active"
     }
 
-    /// Whether it is, or may be in a moment.
+    /// Returns whether the port is logged in, or may be in a moment.
     pub fn may_be_logged_in(&self) -> bool {
         self.is_linked() || self.state == "Initializing"
     }
 
-    /// Whether it was told to stay out.
+    /// Returns whether the port was told to stay out of the fabric.
     pub fn is_disabled(&self) -> bool {
         self.state == "Disabled"
     }
@@ -94,7 +94,7 @@ const HOPELESS: [(&str, &str); 5] = [
     ("VPort Failed", "See the kernel's log"),
 ];
 
-/// Every physical port of this node.
+/// Returns every physical port of this node.
 ///
 /// # Errors
 /// When one is there and cannot be read: what it carries or could would not be known.
@@ -110,8 +110,8 @@ pub fn physical_ports(kernel: &dyn Kernel) -> Result<Vec<PhysicalPort>, KernelEr
         let Some(wwpn) = from_sysfs(&get("port_name")?) else { continue };
         let vports_in_use = count("npiv_vports_inuse")?;
         let state = get("port_state")?;
-        // In a loop a port can be in a fabric, and can carry no virtual one all the same;
-        // back to back with another node it may show a name (`fc_port_type_names`,
+        // In a loop a port can be in a fabric and still not carry virtual ports. Back to
+        // back with another node it may show a fabric's name (`fc_port_type_names`,
         // drivers/scsi/scsi_transport_fc.c).
         let port_type = get("port_type")?;
         let other = ["LPort", "NLPort", "Point-To-Point"];
@@ -129,7 +129,7 @@ pub fn physical_ports(kernel: &dyn Kernel) -> Result<Vec<PhysicalPort>, KernelEr
     Ok(ports)
 }
 
-/// Whether a physical port is logged in to its fabric.
+/// Returns whether a physical port is logged in to its fabric.
 ///
 /// # Errors
 /// When its state cannot be read.
@@ -138,7 +138,8 @@ pub fn is_online(kernel: &dyn Kernel, host: &str) -> Result<bool, KernelError> {
     Ok(state == "Online")
 }
 
-/// Every virtual port of this node, and every physical one that is on and could be off.
+/// Returns every virtual port of this node, and every physical one that is on and could
+/// be off.
 ///
 /// # Errors
 /// When one is there and cannot be read: whose it is would not be known.
@@ -158,7 +159,7 @@ pub fn virtual_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelErro
     Ok(ports)
 }
 
-/// The node name of a physical port.
+/// Returns the node name of a physical port.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -167,7 +168,7 @@ pub fn wwnn(kernel: &dyn Kernel, host: &str) -> Result<Option<Wwn>, KernelError>
     Ok(from_sysfs(&name))
 }
 
-/// The state of one, now.
+/// Reads the current state of a virtual port from the kernel.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -185,11 +186,11 @@ pub struct PortHost {
     pub host: String,
     /// `Online` when it is logged in.
     pub state: String,
-    /// Its address on the fabric: `0x010203`.
+    /// The port's address on the fabric: `0x010203`.
     pub fcid: String,
 }
 
-/// The host of a virtual port, or the physical port that has this name.
+/// Returns the host of the virtual or physical port that has this port name.
 ///
 /// # Errors
 /// When a host cannot be read: it may be this one.
@@ -204,8 +205,8 @@ pub fn host_of(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<PortHost>, Kerne
     Ok(None)
 }
 
-/// The network interface that a port's frames come through, where its host is one of
-/// software FCoE: .../net/eth1/ctlr_0/host2/...
+/// Returns the network interface that a port's frames come through, if its host is one of
+/// software FCoE. The interface is in the device's path: .../net/eth1/ctlr_0/host2/...
 pub fn software_link(kernel: &dyn Kernel, host: &str) -> Option<String> {
     let device = kernel.resolve(&paths::fc_host(host, "device")).ok()?;
     let mut parts = device.iter().map(|part| part.to_string_lossy().into_owned());
@@ -215,12 +216,13 @@ pub fn software_link(kernel: &dyn Kernel, host: &str) -> Option<String> {
     parts.next().filter(|link| !link.is_empty() && link.chars().all(plain))
 }
 
-/// An address as the kernel writes it: `0x010203`.
+/// Parses an address as the kernel writes it: `0x010203`.
 fn address(fcid: &str) -> Option<u32> {
     u32::from_str_radix(fcid.strip_prefix("0x")?, 16).ok()
 }
 
-/// Drops commands to a virtual port of software FCoE for the next moment.
+/// Returns the operation that drops commands to a virtual port of software FCoE for the
+/// next moment; `None` for other ports.
 ///
 /// # Errors
 /// When its address cannot be read.
@@ -230,8 +232,8 @@ pub fn bar(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<Op>, KernelError> {
     Ok(bar.map(|(link, fcid)| Op::Bar { link, wwpn, fcid }))
 }
 
-/// How many frames a virtual port has received and sent, if it counts them. As long as that
-/// changes, commands are being taken in, answered or turned away.
+/// Returns how many frames a virtual port has received and sent, if it counts them. While
+/// that number changes, commands are being taken in, answered or turned away.
 ///
 /// # Errors
 /// When a counter is there and cannot be read.
@@ -252,13 +254,13 @@ pub fn frames(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<u64>, KernelError
 pub struct RemotePort {
     /// The kernel's name: `rport-3:0-1`.
     pub name: String,
-    /// Its port name.
+    /// The port name of the remote port.
     pub wwpn: Wwn,
     /// `Online` while the two are logged in with one another.
     pub state: String,
 }
 
-/// The ports that the port of a host has met.
+/// Returns the ports that the port of a host has met.
 ///
 /// # Errors
 /// When one is there and cannot be read.
@@ -279,13 +281,13 @@ pub fn remote_ports(
     Ok(ports)
 }
 
-/// How fast a physical port is, in the kernel's words: `10 Gbit`.
+/// Returns how fast a physical port is, in the kernel's words: `10 Gbit`.
 pub fn speed(kernel: &dyn Kernel, host: &str) -> String {
     kernel::attribute_or_empty(kernel, &paths::fc_host(host, "speed"))
 }
 
-/// The remote ports that a virtual port is logged in with, of these names: each as the
-/// operation that asks it for an echo.
+/// Returns the operations that ask for an echo: one for each of `initiators` that a
+/// virtual port is logged in with.
 ///
 /// # Errors
 /// When one is there and cannot be read.
@@ -300,8 +302,8 @@ pub fn echoes(
     Ok(here.map(|port| Op::Echo(Path::new(paths::BSG).join(port.name))).collect())
 }
 
-/// The remote port under which this node sees a WWPN logged in, if it does. One that is
-/// gone lingers as `Blocked` or `Not Present`.
+/// Returns the remote port under which this node sees a WWPN logged in, if it does. A
+/// remote port that is gone lingers as `Blocked` or `Not Present`.
 ///
 /// # Errors
 /// When one is there and cannot be read.
@@ -320,9 +322,11 @@ pub fn logged_in_elsewhere(
     Ok(None)
 }
 
-/// The physical port on which a virtual port is to appear: online, in the right fabric,
-/// of one of these drivers, with room; the one with the most room of several. A virtual
-/// port that is there already, and logged out, has its own.
+/// Returns the physical port on which a virtual port is to appear. It must be online, in
+/// the right fabric, driven by one of `drivers`, and have room; of several, the one with
+/// the most room is chosen. A virtual port that exists already, logged out, stays where
+/// it is. A physical port that has the port's own name is the only choice: it need not be
+/// online, but it must be possible to turn it off.
 ///
 /// # Errors
 /// [`Kind::Node`], with what is wrong with each port that there is.
@@ -336,7 +340,7 @@ pub fn choose(
     let mut fit = Vec::new();
     let mut physical = physical_ports(kernel).map_err(unreadable)?;
     physical.retain(|physical| there.is_none_or(|vport| vport.parent == physical.host));
-    // With its own names in the fabric a port can carry no virtual one of the same.
+    // While a physical port has this name in the fabric, no virtual port can have it.
     if physical.iter().any(|physical| physical.wwpn == port.wwpn) {
         physical.retain(|physical| physical.wwpn == port.wwpn);
     }
@@ -372,13 +376,14 @@ pub fn choose(
     })
 }
 
-/// The failure to choose a physical port of which something cannot be read.
+/// Returns the failure to choose a physical port because one cannot be read.
 pub fn unreadable(error: KernelError) -> Failure {
     Failure { kind: Kind::Node, ..Failure::kernel(CHOOSE, &[error]) }
 }
 
-/// Whether no physical port of this node is online in the fabric that a port names. One
-/// that has the port's own name comes online with its group.
+/// Returns whether no physical port of this node is online in the fabric that a port
+/// names. A port that names no fabric has lost none. Nor is the fabric lost if a physical
+/// port has the port's own name: that one comes online with its group.
 ///
 /// # Errors
 /// When a physical port cannot be read.
@@ -417,8 +422,8 @@ fn why_unfit(
     full.then(|| "carries all the vports that it can".into())
 }
 
-/// Makes a virtual port, or turns the physical one on whose name it is: the moment in which
-/// it appears on the fabric.
+/// Returns the operation that makes a port appear on the fabric: it creates the virtual
+/// port, or turns on the physical port whose name it is.
 ///
 /// # Errors
 /// When the switch of a physical port cannot be looked up.
@@ -435,7 +440,8 @@ pub fn create(
     Ok(Op::Write { path, text: names(wwpn, wwnn) })
 }
 
-/// Logs a virtual port out and removes it, or logs a physical one out and turns it off.
+/// Returns the operations that log a virtual port out and remove it, or log a physical
+/// port out and turn it off.
 ///
 /// # Errors
 /// When the address or the switch of a physical port cannot be read.
@@ -447,12 +453,13 @@ pub fn delete(kernel: &dyn Kernel, port: &VirtualPort) -> Result<Chain, KernelEr
     Ok(vec![Op::Write { path, text: names(port.wwpn, port.wwnn) }])
 }
 
-/// Lets a virtual port log in that was logged out and kept.
+/// Returns the operation that lets a virtual port log in again that was logged out and
+/// kept.
 pub fn log_in(port: &VirtualPort) -> Op {
     set_disabled(port, "0")
 }
 
-/// Logs a virtual port out and keeps it.
+/// Returns the operation that logs a virtual port out and keeps it.
 pub fn log_out(port: &VirtualPort) -> Op {
     set_disabled(port, "1")
 }
@@ -462,12 +469,14 @@ fn set_disabled(port: &VirtualPort, disabled: &str) -> Op {
     Op::Write { path, text: disabled.into() }
 }
 
-/// Port name first (`store_fc_host_vport_create`).
+/// Returns the names as the kernel wants them, the port name first
+/// (`store_fc_host_vport_create`).
 fn names(wwpn: Wwn, wwnn: Wwn) -> String {
     format!("{}:{}", wwpn.hex(), wwnn.hex())
 }
 
-/// What an operator can do about a virtual port in this state, if waiting is no use.
+/// Returns what an operator can do about a virtual port in this state, if waiting is no
+/// use.
 pub fn hopeless(state: &str) -> Option<&'static str> {
     HOPELESS.iter().find(|(name, _)| *name == state).map(|(_, advice)| *advice)
 }

@@ -12,12 +12,12 @@ pub enum Kind {
     Configuration,
     /// This node lacks something: a disk, a port, a module. Another node may have it.
     Node,
-    /// It went wrong this time.
+    /// The step went wrong this time.
     Failed,
 }
 
-/// One failure of a verb: the step, everything that went wrong in it, and what the
-/// operator can do. It prints as one line.
+/// A failure of a verb: the step, everything that went wrong in it, and what the operator
+/// can do. It prints as one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Failure {
     /// See [`Kind`].
@@ -33,27 +33,27 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with one cause and no advice yet.
+    /// Returns a failure with one cause and no advice yet.
     pub fn new(kind: Kind, step: &'static str, cause: impl fmt::Display) -> Self {
         let causes = vec![cause.to_string()];
         Self { kind, step, causes, path: None, advice: String::new() }
     }
 
-    /// What the kernel refused in a step.
+    /// Returns the failure of a step in which the kernel refused something.
     pub fn kernel(step: &'static str, errors: &[KernelError]) -> Self {
         let causes = errors.iter().map(KernelError::to_string).collect();
         let path = errors.first().map(|error| error.path.clone());
         Self { kind: Kind::Failed, step, causes, path, advice: String::new() }
     }
 
-    /// The same, with advice.
+    /// Returns this failure with advice for the operator.
     #[must_use]
     pub fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = advice.into();
         self
     }
 
-    /// The same, with a further cause.
+    /// Returns this failure with a further cause.
     #[must_use]
     pub fn and(mut self, cause: impl fmt::Display) -> Self {
         self.causes.push(cause.to_string());

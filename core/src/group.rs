@@ -10,36 +10,37 @@ use serde::{Deserialize, Serialize};
 use crate::params::{self, VPORT, quoted};
 use crate::wwn::Wwn;
 
-/// One virtual port of a group.
+/// A virtual port of a group, as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortSpec {
     /// The port name that initiators know.
     pub wwpn: Wwn,
-    /// The fabric that it must appear in, by any of its names: a port knows its fabric by
-    /// the switch next to it. Any fabric where there are none.
+    /// The fabric that the port must appear in, by any of its names; empty for any
+    /// fabric. A fabric may have several names, because a port knows it by the switch
+    /// next to it.
     pub fabrics: Vec<Wwn>,
 }
 
 impl PortSpec {
-    /// Whether the port may appear in a fabric.
+    /// Returns whether the port may appear in a fabric.
     pub fn goes_to(&self, fabric: Wwn) -> bool {
         self.fabrics.is_empty() || self.fabrics.contains(&fabric)
     }
 
-    /// Returns the names of its fabric, for people: `A or B`.
+    /// Returns the names of the port's fabric, for people: `A or B`.
     pub fn fabrics_in_words(&self) -> String {
         let names: Vec<_> = self.fabrics.iter().map(Wwn::to_string).collect();
         names.join(" or ")
     }
 }
 
-/// One disk of a group.
+/// A disk of a group, as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskSpec {
-    /// Its LUN number, 0 to 16383: what fits beside an address method (SAM-5 4.7). LIO
-    /// sends it without one (`int_to_scsilun`).
+    /// The LUN number, 0 to 16383: what fits beside an address method (SAM-5 4.7). LIO
+    /// sends the number without an address method (`int_to_scsilun`).
     pub lun: u16,
-    /// How the configuration names it.
+    /// How the configuration names the disk.
     pub device: DeviceName,
 }
 
@@ -117,7 +118,7 @@ pub enum Ownership {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DriverChoice {
-    /// The one that belongs to the physical port's driver.
+    /// The LIO driver that belongs to the physical port's driver.
     Auto,
     /// `fc`, for libfc ports.
     TcmFc,
@@ -131,7 +132,7 @@ pub enum DriverChoice {
 pub enum Preserve {
     /// All of them.
     All,
-    /// Those of which an initiator has asked it (APTPL, SPC-4 5.13.5).
+    /// Only those made with APTPL, by which an initiator asks for this (SPC-4 5.13.5).
     Aptpl,
     /// None.
     None,
@@ -142,7 +143,7 @@ pub enum Preserve {
 pub enum LinkLoss {
     /// A failure.
     Fail,
-    /// None: the cluster has rules for it.
+    /// No failure: the cluster has rules for it.
     Degraded,
 }
 
@@ -161,7 +162,7 @@ pub struct Group {
     pub initiators: Vec<Wwn>,
     /// See [`Ownership`].
     pub ownership: Ownership,
-    /// The node that it belongs to, where that is said.
+    /// The node that the group belongs to, if the configuration says.
     pub home: Option<String>,
     /// See [`DriverChoice`].
     pub driver: DriverChoice,
@@ -171,7 +172,7 @@ pub struct Group {
     pub expedite: bool,
     /// The device on which initiators' reservations are kept; `None` where none are.
     pub state: Option<DeviceName>,
-    /// Which of them are.
+    /// Which of the initiators' reservations are kept.
     pub preserve: Preserve,
 }
 
@@ -197,7 +198,7 @@ const LUN_MAX: u16 = 16383;
 /// The number by which the state device goes among disks: that of no LUN.
 pub const STATE: u16 = u16::MAX;
 
-/// What people call a disk: by its LUN, or the one that has none.
+/// Returns what people call a disk: `LUN 3`, or `the state device`.
 pub fn title(lun: u16) -> String {
     if lun == STATE { "the state device".into() } else { format!("LUN {lun}") }
 }
@@ -314,13 +315,13 @@ impl Group {
         }
     }
 
-    /// Every disk that is owned: the LUNs', then the state device.
+    /// Returns every disk that is owned: the LUNs', then the state device.
     pub fn all_disks(&self) -> Vec<DiskSpec> {
         let state = self.state.clone().map(|device| DiskSpec { lun: STATE, device });
         self.disks.iter().cloned().chain(state).collect()
     }
 
-    /// Whether the group is at home on this node.
+    /// Returns whether the group is at home on this node.
     pub fn is_native(&self, node: &str) -> bool {
         self.home.as_deref().is_some_and(|home| is_same_node(home, node))
     }
@@ -407,7 +408,7 @@ fn parse_disk(word: &str) -> Result<DiskSpec, Fault> {
     Ok(DiskSpec { lun, device: device.parse()? })
 }
 
-/// Kernel names that are given out in the order of discovery.
+/// Returns whether a kernel name is given out in the order of discovery.
 fn volatile(name: &str) -> bool {
     let numbered = |prefix: &str| {
         name.strip_prefix(prefix)

@@ -15,19 +15,19 @@ use crate::wwn::Wwn;
 /// A LUN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Lun {
-    /// A digest of its unit serial number, from which its NAA identifier comes.
+    /// A digest of the unit serial number, from which the NAA identifier comes.
     serial: u32,
     /// Bytes of a block; 0 where the disk does not say.
     block: u32,
-    /// Its size in units of 512 bytes; 0 where the disk does not say.
+    /// The size in units of 512 bytes; 0 where the disk does not say.
     sectors: u64,
-    /// A digest of what LIO takes from this node's way to the disk and cannot be told;
-    /// `None` of a node that does not say.
+    /// A digest of the limits that LIO takes from this node's path to the disk, and that
+    /// cannot be set in LIO. `None` for a node that does not report them.
     limits: Option<u16>,
 }
 
-/// These: the largest transfer, the best one (VPD page B0), the write cache (mode page 8,
-/// VPD page 86).
+/// The attributes that `limits` of [`Lun`] is made of: the largest transfer, the best one
+/// (VPD page B0), the write cache (mode page 8, VPD page 86).
 const LIMITS: [&str; 4] = [
     "queue/max_hw_sectors_kb",
     "queue/minimum_io_size",
@@ -43,23 +43,24 @@ pub struct Identity(BTreeMap<u16, Lun>);
 /// How two nodes differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
-    /// A LUN is on one of them alone, or would be another one, in words.
+    /// A LUN is on only one of the nodes, or is not the same LUN on both, in words.
     Another(String),
-    /// Only its size, in words: a takeover looks anew.
+    /// Only the size differs, in words: a takeover reads it again.
     Size(String),
-    /// Only limits that LIO takes from the node's own way to the disk, in words.
+    /// Only limits differ that LIO takes from the node's own path to the disk, in words.
     Limits(String),
 }
 
 impl Identity {
-    /// What this node presents, or would: of those disks of a group that are here.
+    /// Returns what this node presents of a group, or would: the LUNs whose disks are
+    /// here.
     pub fn of(kernel: &dyn Kernel, group: &Group) -> Self {
         let disks = disk::find_any(kernel, &group.disks);
         let lun = |disk: Disk| (disk.lun, Lun::of(kernel, &disk, group.wwnn));
         Self(disks.into_iter().map(lun).collect())
     }
 
-    /// What sets another node's LUNs apart from these.
+    /// Returns how another node's LUNs differ from these.
     pub fn differences(&self, other: &Self) -> Vec<Difference> {
         let mut found = Vec::new();
         for (number, here) in &self.0 {

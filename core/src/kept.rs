@@ -1,7 +1,7 @@
-//! Initiators' own persistent reservations, kept across a takeover. LIO holds them in memory
-//! and loses them with it; what it writes for a loss of power it writes on this node alone.
-//! So it is led to write through a keeper onto a device that moves with the group, and is
-//! told of it on the next node, before the port appears.
+//! Initiators' own persistent reservations, kept across a takeover. LIO holds them in
+//! memory, and what it saves for a loss of power it saves on this node alone. So LIO is
+//! made to save them through a keeper, onto a device that moves with the group. On the
+//! next node they are written into LIO again before the port appears.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::lio;
 use crate::step::Step;
 use crate::wwn::Wwn;
 
-/// The step in which LIO is told.
+/// The step that writes the saved reservations into LIO.
 pub const GIVE_BACK: &str = "give initiators their reservations back";
 
 /// A keeper on this node, or what is left of one.
@@ -27,14 +27,14 @@ pub const GIVE_BACK: &str = "give initiators their reservations back";
 pub struct Keeper {
     /// The directory in which LIO writes.
     pub at: PathBuf,
-    /// The state device; none where no keeper is there any more.
+    /// The state device; `None` once the keeper is gone and only links are left.
     pub device: Option<PathBuf>,
-    /// The links by which LIO comes there.
+    /// The links in LIO's directory that lead into the keeper's.
     pub links: Vec<PathBuf>,
 }
 
-/// The keepers of groups with these node names. Links are looked for where there is a
-/// keeper, or `expected` to be one.
+/// Returns the keepers of groups with these node names. Links are looked for only if one
+/// of these keepers runs, or is `expected` to.
 ///
 /// # Errors
 /// When something is there and cannot be read.
@@ -73,26 +73,27 @@ fn links(kernel: &dyn Kernel) -> Result<Vec<(PathBuf, PathBuf)>, KernelError> {
     if kernel.exists(&dir) { kernel.links(&dir) } else { Ok(Vec::new()) }
 }
 
-/// LIO's directory for state files. It is a text that anybody could have set: only where it
-/// is a place for such files is anything made or removed there.
+/// Returns LIO's directory for state files, if it is below /var or /etc. It is a text
+/// that anybody could have set, so nothing is made or removed anywhere else.
 pub fn root(kernel: &dyn Kernel) -> Option<PathBuf> {
     let root = PathBuf::from(kernel.read(&paths::lio_dbroot()).ok()?.trim());
     ["/var", "/etc"].iter().any(|dir| paths::is_below(&root, dir)).then_some(root)
 }
 
-/// What ends a keeper. No initiator is logged in any more.
+/// Returns the operations that end a keeper. By then no initiator may be logged in.
 pub fn end(keeper: &Keeper) -> Chain {
     let links = keeper.links.iter().cloned().map(Op::Unlink);
     links.chain([Op::EndKeeper(keeper.at.clone())]).collect()
 }
 
-/// What has LIO write what it knows of a new LUN where the keeper takes it, and at every
-/// change: by itself it writes only what an initiator has asked to survive (APTPL).
+/// Returns the operations that make LIO save a new LUN's registrations where the keeper
+/// takes them. By itself LIO saves only those made with APTPL; with [`Preserve::All`] it
+/// saves at every change.
 pub fn lead(root: &Path, group: &Group, disk: &Disk) -> Chain {
     let serial = disk.unit_serial(group.wwnn);
     let file = paths::aptpl(root, &serial);
     let to = paths::kept(group.wwnn).join(paths::aptpl_name(&serial));
-    // What LIO has written there by itself is of another time.
+    // A file that LIO has written there by itself is out of date.
     let mut chain = vec![Op::Unlink(file.clone()), Op::Link { at: file, to }];
     if group.preserve == Preserve::All {
         let path =
@@ -102,13 +103,14 @@ pub fn lead(root: &Path, group: &Group, disk: &Disk) -> Chain {
     chain
 }
 
-/// The step that has a keeper run, and tells LIO what initiators had registered and
-/// reserved on those of some LUNs that are exported nowhere yet: afterwards it would not
-/// listen. The state device is this node's by now.
+/// Returns the step that starts a keeper, and writes into LIO what initiators had
+/// registered and reserved on `disks`. LUNs that are exported already are left out: LIO
+/// takes nothing in for them any more. This node owns the state device by now.
 ///
 /// # Errors
-/// The device cannot be read. Then nothing may be served: who was kept out by a
-/// reservation would be let in.
+/// When LIO's directory for state files is in no proper place, or the device cannot be
+/// read. Then nothing may be served: an initiator that a reservation kept out would be
+/// let in.
 pub fn give_back(
     kernel: &dyn Kernel,
     group: &Group,
@@ -141,10 +143,10 @@ pub fn give_back(
     Ok(Step::new(GIVE_BACK, chains))
 }
 
-/// What is known on a state device.
+/// Reads the records on a state device.
 ///
 /// # Errors
-/// It cannot be read, or somebody else's data is there.
+/// When the device cannot be read, or somebody else's data is there.
 pub fn load(
     kernel: &dyn Kernel,
     device: &Path,
@@ -158,7 +160,8 @@ pub fn load(
     }
 }
 
-/// What LIO is told of a LUN.
+/// Returns the operations that write a LUN's saved registrations into LIO. Those that do
+/// not belong to the group any longer are left out.
 fn told(group: &Group, disk: &Disk, backstore: &Path, text: &str) -> Chain {
     let registrations = aptpl::registrations(text);
     let write = |registration: &aptpl::Registration| {

@@ -32,8 +32,8 @@ pub fn remember(kernel: &dyn Kernel, moved: &Move) -> Result<(), Failure> {
         .map_err(|error| Failure::kernel(step, &[error]))
 }
 
-/// The last move of each group that was commanded here. What cannot be read is left out:
-/// nothing depends on it.
+/// Returns the last move of each group that was commanded here. What cannot be read is
+/// left out: nothing depends on it.
 pub fn all(kernel: &dyn Kernel) -> Vec<Move> {
     let names = kernel.list(Path::new(paths::MOVES)).unwrap_or_default();
     let read = |name: String| {
@@ -43,7 +43,8 @@ pub fn all(kernel: &dyn Kernel) -> Vec<Move> {
     names.into_iter().filter_map(read).collect()
 }
 
-/// A resource's name is an id of XML: it has no slash.
+/// Returns the path of a group's last move. A resource's name is an id of XML: it has no
+/// slash.
 fn path(group: &str) -> PathBuf {
     Path::new(paths::MOVES).join(format!("{group}.json"))
 }

@@ -1,6 +1,6 @@
-//! Neighbours: what else on this node changes LIO's targets. Above all the service of
-//! targetcli, whose `targetctl` removes every target whoever made it: all that there are on
-//! `clear`, and before it makes what was saved on `restore` (`RTSRoot.clear_existing` and
+//! Neighbours: what else on this node changes LIO's targets. Above all that is the
+//! service of targetcli. Its `targetctl` removes every target, no matter who made it: on
+//! `clear`, and on `restore` before it makes what was saved (`RTSRoot.clear_existing` and
 //! `RTSRoot.restore` of rtslib).
 
 use std::collections::BTreeSet;
@@ -82,7 +82,8 @@ impl Saved {
     }
 
     /// Returns what was saved of a group, in words: its target ports, and its disks as
-    /// backstores of anybody. What [`Self::without_groups`] leaves out is told of if `all`.
+    /// backstores of anybody. What [`Self::without_groups`] leaves out is included if
+    /// `all`.
     pub fn has(
         &self,
         kernel: &dyn Kernel,

@@ -14,17 +14,17 @@ pub struct Phases {
 }
 
 impl Phases {
-    /// The first phase began then.
+    /// Returns phases whose first one began at `begun`.
     pub fn since(begun: Instant) -> Self {
         Self { begun, ends: Vec::new() }
     }
 
-    /// A phase is over; the next one begins.
+    /// Ends a phase; the next one begins.
     pub fn end(&mut self, kernel: &dyn Kernel, name: &'static str) {
         self.ends.push((name, kernel.now()));
     }
 
-    /// Each phase and how long it took, in order.
+    /// Returns each phase and how long it took, in order.
     pub fn each(&self) -> impl Iterator<Item = (&'static str, Duration)> + '_ {
         let begins = std::iter::once(self.begun).chain(self.ends.iter().map(|e| e.1));
         let phase =
@@ -32,12 +32,13 @@ impl Phases {
         self.ends.iter().zip(begins).map(phase)
     }
 
-    /// How long they took together.
+    /// Returns how long the phases took together.
     pub fn total(&self) -> Duration {
         self.each().map(|(_, took)| took).sum()
     }
 
-    /// A row for each phase: its name, milliseconds, percent of the whole.
+    /// Returns a table with a row for each phase: its name, milliseconds, percent of the
+    /// whole.
     pub fn table(&self) -> String {
         let total = self.total().as_secs_f64().max(f64::MIN_POSITIVE);
         let mut table = format!("{:<10} {:>8} {:>5}\n", "phase", "ms", "%");

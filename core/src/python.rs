@@ -126,13 +126,13 @@ impl Status {
 
 #[pymethods]
 impl Reservation {
-    /// Whether a node, and no other, owns the disk.
+    /// Returns whether a node, and no other, owns the disk.
     fn owned_by_node(&self, node: &str) -> PyResult<bool> {
         Ok(keys_of(node)?.own(self))
     }
 }
 
-/// The keys of a node of this node's cluster.
+/// Returns the keys of a node of this node's cluster.
 fn keys_of(node: &str) -> PyResult<Keys> {
     let failed = |error| raised(&Failure::kernel("look at this node", &[error]));
     Keys::of(&RealKernel::of_environment(), node).map_err(failed)

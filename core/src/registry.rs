@@ -1,9 +1,9 @@
 //! The virtual port database: what this node serves, or has begun to.
 //!
-//! An entry for each port, written before the first step of a takeover and removed after
-//! the last of a release, so that a stop knows what was begun even if its configuration
-//! has changed since. It is a hint; the kernel is the truth. It lives under /run: a
-//! reboot ends what it tells of.
+//! There is an entry for each port. It is written before the first step of a takeover and
+//! removed after the last step of a release, so that a stop knows what was begun even if
+//! its configuration has changed since. The database is a hint; the kernel is the truth.
+//! It lives under /run: a reboot ends what it describes.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,18 +30,18 @@ pub enum Role {
     Guest,
 }
 
-/// One virtual port that this node serves.
+/// A virtual port that this node serves, or has begun to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The group's name: that of the Pacemaker resource.
     pub group: String,
-    /// Its node name.
+    /// The group's node name.
     pub wwnn: Wwn,
-    /// Its port name.
+    /// The port name.
     pub wwpn: Wwn,
-    /// The port name of the physical port that carries it.
+    /// The port name of the physical port that carries this one.
     pub physical_port: Wwn,
-    /// That port in the kernel's words: `host2`.
+    /// The kernel's name for the physical port: `host2`.
     pub host: String,
     /// See [`Role`].
     pub role: Role,
@@ -49,8 +49,8 @@ pub struct Entry {
     pub since: u64,
     /// Whether the group's disks carry reservations of ours.
     pub ownership: Ownership,
-    /// The network interface that it runs over, on software FCoE: there its commands
-    /// are barred before it logs out.
+    /// The network interface that the port runs over, on software FCoE. Its commands are
+    /// barred there before it logs out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
     /// The disks as they were found: LUN number and device node.
@@ -97,7 +97,8 @@ impl EntryDisk {
     }
 }
 
-/// A device node as [`Disk`] has it: what else an entry names would be opened as a disk.
+/// Reads a device node in the form that [`Disk`] has. Anything else is refused, because
+/// it would be opened as a disk.
 fn device_node<'de, D: Deserializer<'de>>(input: D) -> Result<PathBuf, D::Error> {
     let text = String::deserialize(input)?;
     let node = PathBuf::from(&text);
@@ -110,7 +111,7 @@ fn device_node<'de, D: Deserializer<'de>>(input: D) -> Result<PathBuf, D::Error>
 }
 
 impl Entry {
-    /// What is to be recorded of a port before its group is taken over.
+    /// Returns what to record of a port before its group is taken over.
     pub fn new(
         kernel: &dyn Kernel,
         node: &str,
@@ -141,7 +142,7 @@ impl Entry {
         }
     }
 
-    /// The same of a takeover that is over.
+    /// Returns this entry with the phases of the takeover, which is over.
     #[must_use]
     pub fn after(mut self, phases: &Phases) -> Self {
         let took = |(phase, time): (&str, Duration)| Took {
@@ -153,7 +154,8 @@ impl Entry {
     }
 }
 
-/// Every entry. A damaged one is set aside, with a warning, and the kernel is believed.
+/// Returns every entry. A damaged one is set aside, with a warning, and the kernel is
+/// believed.
 pub fn entries(kernel: &dyn Kernel) -> Vec<Entry> {
     let dir = Path::new(paths::REGISTRY);
     let names = kernel.list(dir).unwrap_or_else(|error| {
@@ -190,7 +192,7 @@ fn read(kernel: &dyn Kernel, path: &Path) -> Option<Entry> {
     None
 }
 
-/// The entries of a group.
+/// Returns the entries of a group.
 pub fn of_group(kernel: &dyn Kernel, name: &str) -> Vec<Entry> {
     entries(kernel).into_iter().filter(|entry| entry.group == name).collect()
 }

@@ -22,7 +22,7 @@ pub struct Scope {
     pub name: String,
     /// The configuration, or everything that is wrong with it.
     pub group: Result<Group, GroupError>,
-    /// What the database says of it.
+    /// What the database says of the group.
     pub entries: Vec<Entry>,
     /// What other groups on this node have: nothing of it is this group's.
     pub claims: Claims,
@@ -40,14 +40,14 @@ pub struct Scope {
 pub struct Found {
     /// The group's virtual ports.
     pub vports: Vec<VirtualPort>,
-    /// What LIO holds of it.
+    /// What LIO holds of the group.
     pub export: Export,
     /// The keepers of what initiators have reserved.
     pub keepers: Vec<Keeper>,
 }
 
 impl Found {
-    /// Whether the kernel holds nothing of the group but what a release leaves
+    /// Returns whether the kernel holds nothing of the group but what a release leaves
     /// ([`lio::Driver::binds`]).
     pub fn is_empty(&self) -> bool {
         let kept = self.keepers.iter().any(|keeper| keeper.device.is_some());
@@ -57,44 +57,49 @@ impl Found {
             && self.vports.iter().all(|vport| self.is_aside(vport.wwpn))
     }
 
-    /// Whether nothing is left of it either: a link on this node's own disk stays where the
-    /// node has lost its power, and is nothing that runs.
+    /// Returns whether the group has left nothing here, not even a keeper's links. Such a
+    /// link is on this node's own disk: it stays where the node has lost its power, and
+    /// nothing runs behind it.
     pub fn is_gone(&self) -> bool {
         self.is_empty() && self.keepers.is_empty()
     }
 
-    /// A virtual port of the group.
+    /// Returns a virtual port of the group.
     pub fn vport(&self, wwpn: Wwn) -> Option<&VirtualPort> {
         self.vports.iter().find(|vport| vport.wwpn == wwpn)
     }
 
-    /// Whether a port has LUNs to serve.
+    /// Returns whether a port has LUNs to serve.
     pub fn serves(&self, wwpn: Wwn) -> bool {
         self.export.tree(wwpn).is_some_and(|tree| !tree.is_bare())
     }
 
-    /// Whether a port's target stays with it, so that the two are there until a boot.
+    /// Returns whether a port's target stays with it, so that the two are there until a
+    /// boot.
     pub fn is_bound(&self, wwpn: Wwn) -> bool {
         self.export.tree(wwpn).is_some_and(|tree| tree.driver.binds())
     }
 
-    /// Whether a port is out of the fabric and its target empty, as a release leaves them.
+    /// Returns whether a port is out of the fabric and its target empty, as a release
+    /// leaves them.
     pub fn is_aside(&self, wwpn: Wwn) -> bool {
         let out = self.vport(wwpn).is_none_or(|vport| !vport.may_be_logged_in());
         out && self.is_bound(wwpn) && self.export.tree(wwpn).is_some_and(Tree::is_bare)
     }
 
-    /// Whether a port is kept, to be filled and let in by a takeover: told to stay out, or
-    /// with an empty target that would serve, whatever has let that in.
+    /// Returns whether a release has logged this port out and kept it, for a takeover to
+    /// use again ([`lio::Driver::binds`]). The port is normally `Disabled`. After a reset
+    /// of the HBA it may be logged in, with its target enabled and empty. A takeover
+    /// fills the target, then lets the port log in.
     pub fn is_kept(&self, wwpn: Wwn) -> bool {
         let disabled = self.vport(wwpn).is_some_and(VirtualPort::is_disabled);
         let tree = self.export.tree(wwpn).filter(|tree| tree.driver.binds());
         tree.is_some_and(|tree| disabled || tree.enabled && tree.is_bare())
     }
 
-    /// The virtual ports that a release has to log out. Of those that stay only `Disabled`
-    /// says that the driver has done it: a link event shows one that is logged in as
-    /// `VPort Failed` for a moment (`qla2x00_async_event`).
+    /// Returns the virtual ports that a release has to log out. Of ports that stay, only
+    /// `Disabled` says that the driver has logged one out: a link event shows one that is
+    /// logged in as `VPort Failed` for a moment (`qla2x00_async_event`).
     pub fn live(&self) -> impl Iterator<Item = &VirtualPort> {
         let out = |vport: &VirtualPort| self.is_bound(vport.wwpn) && vport.is_disabled();
         self.vports.iter().filter(move |vport| !out(vport))
@@ -131,9 +136,9 @@ impl Scope {
         }
     }
 
-    /// Whether what was found was made by somebody else, targetcli's service for instance: it
-    /// is targets alone, which no port has, so nobody is served; and this group's start has
-    /// recorded nothing, which it does before it makes any.
+    /// Returns whether what was found was made by somebody else, such as targetcli's
+    /// service. It is targets alone, which no port has, so nobody is served. This group's
+    /// start has recorded nothing, which it does before it makes any.
     pub fn is_of_others(&self, found: &Found) -> bool {
         let kept = found.keepers.iter().any(|keeper| keeper.device.is_some());
         let targets_alone = found.vports.is_empty() && found.export.hbas.is_empty();
@@ -178,9 +183,9 @@ impl Scope {
         Ok(vports)
     }
 
-    /// The disks that may carry our key, but for those of other groups here: the key is the
-    /// node's, so on those it is theirs. Of disks that only the configuration names, the ones
-    /// that are not here were never ours.
+    /// Returns the disks that may carry our key, but for those of other groups here: the
+    /// key is the node's, so on those it is theirs. Disks that only the configuration
+    /// names, and that are not here, were never ours.
     pub fn disks(&self, kernel: &dyn Kernel, export: &Export) -> Vec<PathBuf> {
         let mut disks = BTreeSet::new();
         let owns = |group: &&Group| group.ownership == Ownership::Scsi3Pr;

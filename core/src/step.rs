@@ -6,19 +6,19 @@ use crate::kernel::{Chain, ChainResult, Done, Kernel, KernelError};
 /// Chains that are worked on side by side, under a name that people know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// What it does, as a short phrase.
+    /// What the step does, as a short phrase.
     pub title: &'static str,
     /// See [`Kernel::run`].
     pub chains: Vec<Chain>,
 }
 
 impl Step {
-    /// A step.
+    /// Returns a step.
     pub fn new(title: &'static str, chains: Vec<Chain>) -> Self {
         Self { title, chains }
     }
 
-    /// Carries it out, all of it: a chain that fails stops no other.
+    /// Carries out the whole step: a chain that fails stops no other.
     pub fn run(&self, kernel: &dyn Kernel, budget: Budget) -> Vec<ChainResult> {
         let begun = kernel.now();
         let results = kernel.run(&self.chains, budget.end);
@@ -29,7 +29,7 @@ impl Step {
         results
     }
 
-    /// The same, for a step of which only failures are told.
+    /// Carries out the whole step, and returns only its failures.
     ///
     /// # Errors
     /// Every operation that failed.

@@ -1,16 +1,21 @@
 //! The watch over physical ports: how many are online in each fabric.
 //!
-//! The cluster is told of a change that has lasted. attrd's own dampening would not do: it
-//! takes whatever is so at the end of a time, and of a link that flaps that may be anything.
-//! A lost fabric is not told of where no other node says that it has it. Each node would
-//! tell of the loss, and of the return, at a moment of its own, and for as long as one has
-//! and another has not, one seems to be better.
-//! A port that has lost its link has lost its fabric's name too, so the fabrics that were
-//! seen are remembered, and in which of them each port was. One that is dark comes online
-//! with its group: it counts in the fabric in which it was, or else each time its group comes
-//! home to it, the node would seem to lack that fabric and the group would go away again.
-//! All of it is in a file that is there as long as the watch is kept;
-//! with it stands since when each group could have been served here.
+//! A change is reported to the cluster only after it has lasted. attrd's own dampening is
+//! no substitute: it reports whatever the value is when its timer ends, and for a link
+//! that flaps that may be anything.
+//!
+//! A lost fabric is reported only if another node says that it has it. Otherwise each
+//! node would report the loss, and the return, at a moment of its own. As long as one had
+//! and another had not, one of them would look better than it is.
+//!
+//! A port that has lost its link has lost its fabric's name too. So the watch remembers
+//! the fabrics that were seen, and in which of them each port was. A dark port comes
+//! online with its group, so it counts in the fabric in which it was. Otherwise, each
+//! time its group came home to it, the node would seem to lack that fabric and the group
+//! would go away again.
+//!
+//! All of this is in a file that exists as long as the watch is kept. The file also says
+//! since when each group could have been served here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -24,25 +29,26 @@ use crate::failure::{Failure, Kind};
 use crate::kernel::{Instant, Kernel, paths};
 use crate::wwn::Wwn;
 
-/// Monitors do not come to the millisecond: one that is this early counts as in time.
+/// How early a monitor may come and count as in time: monitors do not come to the
+/// millisecond.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// Physical ports online, or dark and able to come, by fabric; a fabric that was seen and
-/// has none is there with 0.
+/// How many physical ports are online, or dark and able to come, in each fabric. A fabric
+/// that was seen and has no such port is there with 0.
 pub type Online = BTreeMap<Wwn, u32>;
 
-/// What is remembered.
+/// What the watch remembers.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Watch {
-    /// The resource that keeps it.
+    /// The resource that keeps the watch.
     resource: String,
     /// The fabrics that were seen.
     fabrics: BTreeMap<Wwn, Fabric>,
     /// The fabric in which each physical port was last online.
     #[serde(default)]
     ports: BTreeMap<Wwn, Wwn>,
-    /// Groups of which something was told, and since when each could be served here, in
-    /// seconds of the monotonic clock; nothing where it cannot.
+    /// The groups that were reported, and since when each could be served here, in
+    /// seconds of the monotonic clock; `None` where it cannot.
     #[serde(default)]
     groups: BTreeMap<String, Option<u64>>,
     /// When groups were last looked at, in seconds of the monotonic clock.
@@ -53,39 +59,41 @@ struct Watch {
 /// What is remembered of a fabric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Fabric {
-    /// How many ports the cluster was told of.
+    /// How many ports were last reported to the cluster.
     told: u32,
     /// Since when there have been more or fewer, in milliseconds of the monotonic clock.
     changed: Option<u64>,
-    /// The same clock: since when there has been none here, and one elsewhere.
+    /// Since when there has been none here and one elsewhere, in milliseconds of the
+    /// monotonic clock.
     #[serde(default)]
     elsewhere: Option<u64>,
 }
 
-/// What there is, and what the cluster is to be told.
+/// What there is, and what to report to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// As it is now.
+    /// The ports as they are now.
     pub online: Online,
-    /// As it has been for long enough.
+    /// The ports as they have been for long enough.
     pub steady: Online,
     /// How many ports are dark and could come, in a fabric that is not known.
     pub dark: u32,
 }
 
-/// Of what something was told to the cluster.
+/// The fabrics and groups that were reported to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Told {
     /// The fabrics that were seen.
     pub fabrics: BTreeSet<Wwn>,
-    /// Groups.
+    /// The groups that were reported.
     pub groups: BTreeSet<String>,
 }
 
-/// Begins the watch, or goes on with it; gives back what the cluster is to be told.
+/// Begins the watch, or goes on with it. Returns what to report to the cluster.
 ///
 /// # Errors
-/// Another resource keeps it, the file cannot be written, or a port cannot be read.
+/// When another resource keeps the watch, the file cannot be written, or a port cannot be
+/// read.
 pub fn begin(kernel: &dyn Kernel, resource: &str) -> Result<Seen, Failure> {
     let step = "begin the watch";
     let mut watch = match load(kernel)? {
@@ -103,9 +111,10 @@ pub fn begin(kernel: &dyn Kernel, resource: &str) -> Result<Seen, Failure> {
     Ok(Seen { online, steady: watch.told(), dark })
 }
 
-/// Looks; nothing where this resource keeps no watch. A change counts once it has lasted
-/// for `dampen`, and a fabric that is lost once another node has had a port online there for
-/// as long, as `elsewhere` says; a fabric that was never seen, at once.
+/// Looks at the ports; returns `None` if this resource keeps no watch. A change counts
+/// once it has lasted for `dampen`. The loss of a fabric counts once another node, as
+/// `elsewhere` says, has had a port online there for as long. A fabric that was never
+/// seen counts at once.
 ///
 /// # Errors
 /// The file cannot be read or written, or a port cannot be read.
@@ -126,7 +135,7 @@ pub fn look(
 }
 
 impl Watch {
-    /// Takes what is online now for a change, or for what has lasted.
+    /// Takes note of what is online now: as a change, or as what has lasted for `dampen`.
     fn note(
         &mut self,
         online: &Online,
@@ -162,8 +171,8 @@ impl Watch {
     }
 }
 
-/// Takes note of a look at the groups, where the last one was so long ago; says whether it
-/// was.
+/// Takes note of a look at the groups, if the last one was at least `every` ago or there
+/// was none. Returns whether it did.
 ///
 /// # Errors
 /// The file cannot be read or written.
@@ -182,9 +191,10 @@ pub fn note_look_if_due(
     Ok(true)
 }
 
-/// For how many seconds each group could have been served here, without a break that was
-/// seen; `groups` are all, and whether each could be now. Of one for which that cannot be
-/// told at this moment, what was so before still is; at the first look it could.
+/// Returns for how many seconds each group could have been served here, without a break
+/// that was seen. `groups` has all groups, and whether each could be served now. Where
+/// that cannot be told at this moment, what was so before still is; at the first look the
+/// group could.
 ///
 /// # Errors
 /// The file cannot be read or written.
@@ -213,8 +223,7 @@ pub fn could_serve_for(
     Ok(watch.groups.into_iter().map(|(name, since)| (name, steady(since))).collect())
 }
 
-/// Ends the watch; gives back of what something was told, and nothing where this resource
-/// keeps no watch.
+/// Ends the watch. Returns what was reported, or `None` if this resource keeps no watch.
 ///
 /// # Errors
 /// The file cannot be read or removed.
@@ -257,7 +266,7 @@ fn load(kernel: &dyn Kernel) -> Result<Option<Watch>, Failure> {
         Err(error) if error.is(Errno::ENOENT) => return Ok(None),
         Err(error) => return Err(Failure::kernel("read the watch", &[error])),
     };
-    // One that is damaged is none: what was seen is seen again, or is gone.
+    // A damaged file counts as none: what was seen is seen again, or is gone.
     Ok(serde_json::from_str(&text).ok())
 }
 

@@ -32,19 +32,20 @@ pub struct WwnError {
 }
 
 impl Wwn {
-    /// The name with this value; `None` for zero, which no port may carry, and for 2^64 - 1,
-    /// which the kernel says where there is no name (`qla2x00_get_host_fabric_name`).
+    /// Returns the name with this value; `None` for zero, which no port may carry, and
+    /// for 2^64 - 1, which the kernel says where there is no name
+    /// (`qla2x00_get_host_fabric_name`).
     pub fn new(value: u64) -> Option<Self> {
         (value != 0 && value != u64::MAX).then_some(Self(value))
     }
 
-    /// The name as a number, most significant byte first on the wire.
+    /// Returns the name as a number, most significant byte first on the wire.
     pub fn value(self) -> u64 {
         self.0
     }
 
-    /// 16 lower-case hex digits without separators, as `vport_create` reads them
-    /// (`fc_parse_wwn`, drivers/scsi/scsi_transport_fc.c).
+    /// Returns the name as 16 lower-case hex digits without separators, as `vport_create`
+    /// reads them (`fc_parse_wwn`, drivers/scsi/scsi_transport_fc.c).
     pub fn hex(self) -> String {
         format!("{:016x}", self.0)
     }
@@ -102,8 +103,8 @@ impl fmt::Debug for Wwn {
     }
 }
 
-/// The name in a sysfs attribute, `0x%llx` and not padded
-/// (`fc_host_port_name`, drivers/scsi/scsi_transport_fc.c).
+/// Parses the name in a sysfs attribute, `0x%llx` and not padded (`fc_host_port_name`,
+/// drivers/scsi/scsi_transport_fc.c).
 pub fn from_sysfs(text: &str) -> Option<Wwn> {
     let hex = text.trim().strip_prefix("0x")?;
     u64::from_str_radix(hex, 16).ok().and_then(Wwn::new)

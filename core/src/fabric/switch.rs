@@ -14,7 +14,7 @@ use crate::wwn::from_sysfs;
 /// The state of a port that is off, beside those that the kernel has.
 pub const DARK: &str = "Dark";
 
-/// The switch of a physical port, where it has one: .../net/eth1/ctlr_0/host2.
+/// Returns the switch of a physical port, where it has one: .../net/eth1/ctlr_0/host2.
 ///
 /// # Errors
 /// When the port is there and cannot be looked up: it may have one.
@@ -28,13 +28,13 @@ pub fn switch(kernel: &dyn Kernel, host: &str) -> Result<Option<PathBuf>, Kernel
     Ok(switch.filter(|switch| kernel.exists(switch)))
 }
 
-/// The FCoE controller that a device hangs from.
+/// Returns the FCoE controller that a device hangs from.
 pub fn controller(device: &Path) -> Option<&str> {
     let mut parts = device.iter().filter_map(|part| part.to_str());
     parts.find(|part| part.starts_with("ctlr_"))
 }
 
-/// Whether a physical port is off.
+/// Returns whether a physical port is off.
 ///
 /// # Errors
 /// When its switch cannot be looked up or read.
@@ -66,8 +66,8 @@ pub fn off(kernel: &dyn Kernel, port: &VirtualPort) -> Result<Chain, KernelError
     Ok(log_out.into_iter().chain([turn(kernel, &port.parent, "0")?]).collect())
 }
 
-/// The physical ports that are on and could be off, in the shape of virtual ones: a group may
-/// have their names.
+/// Returns the physical ports that are on and could be off, in the shape of virtual ones:
+/// a group may have their names.
 ///
 /// # Errors
 /// When one is there and cannot be read.
@@ -99,7 +99,7 @@ pub fn own_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelError> {
     Ok(ports)
 }
 
-/// The state of a physical port in the words of a virtual one.
+/// Returns the state of a physical port in the words of a virtual one.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -116,7 +116,7 @@ pub fn can_come(kernel: &dyn Kernel, port: &PhysicalPort) -> Result<bool, Kernel
     Ok(port.state == DARK && has_link(kernel, &port.host)?)
 }
 
-/// Whether a physical port has a link, as far as that is a network interface's.
+/// Returns whether a physical port has a link, as far as that is a network interface's.
 fn has_link(kernel: &dyn Kernel, host: &str) -> Result<bool, KernelError> {
     let Some(link) = super::software_link(kernel, host) else { return Ok(true) };
     match kernel::attribute(kernel, &paths::carrier(&link)) {

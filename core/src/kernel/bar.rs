@@ -1,14 +1,15 @@
 //! A bar against new commands, on a port of software FCoE: frames that carry a command
 //! to an address are dropped before libfc sees them, everything else passes.
 //!
-//! libfc and tcm_fc have no way to stop listening: a command that arrives while its port
-//! logs out is never ended, and the logout waits for it for ever (`ft_queue_status` in
+//! libfc and tcm_fc have no way to stop listening. A command that arrives while its port
+//! logs out is never ended, and the logout waits for it without end (`ft_queue_status` in
 //! drivers/target/tcm_fc/tfc_cmd.c returns early for an aborted exchange and keeps the
-//! reference). To the initiator a dropped command is one that the logout, which follows
-//! at once, has overtaken: it sends it again when the port is back.
+//! reference). To the initiator, a dropped command looks like one that the logout has
+//! overtaken, which follows at once. The initiator sends it again when the port is back.
 //!
-//! A bar that stayed would be an I/O error there, so the kernel lifts it by itself, also
-//! for an agent that was killed: it is an element with a timeout of an nftables set.
+//! A bar that stayed would cause an I/O error at the initiator. So it is an element with
+//! a timeout in an nftables set: the kernel lifts it by itself, even if the agent was
+//! killed.
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
@@ -18,11 +19,11 @@ use super::op::{Done, Op};
 use super::{Cause, KernelError};
 use crate::wwn::Wwn;
 
-/// After how many seconds the kernel lifts a bar. One of some fifteen was an I/O error at
-/// an initiator of Linux.
+/// After how many seconds the kernel lifts a bar. A bar of some fifteen caused an I/O
+/// error at a Linux initiator.
 const EXPIRES: u32 = 5;
 
-/// Sets the bar, or sets it anew.
+/// Sets the bar, or sets it again.
 pub fn set(link: &str, wwpn: Wwn, fcid: u32, op: &Op) -> Result<Done, KernelError> {
     let (table, frame) = (table(wwpn), command_to(fcid));
     // The 32 bits at byte 28 of what follows the link's header: R_CTL and D_ID. In front
@@ -46,34 +47,37 @@ pub fn set(link: &str, wwpn: Wwn, fcid: u32, op: &Op) -> Result<Done, KernelErro
     )
 }
 
-/// Takes away what is left of it; one that is not there is well taken away.
+/// Lifts the bar of a port. If there is none, that is a success.
 pub fn lift(wwpn: Wwn, op: &Op) -> Result<Done, KernelError> {
     nft(&lifted(wwpn), op)
 }
 
-/// Returns the script that leaves no table of a port. It makes the table first: to delete one
-/// that somebody's `flush ruleset` has taken along would be an error.
+/// Returns the script that removes a port's table. It makes the table first: to delete
+/// one that somebody's `flush ruleset` has removed would be an error.
 fn lifted(wwpn: Wwn) -> String {
     let table = table(wwpn);
     format!("table netdev {table}\ndelete table netdev {table}")
 }
 
-/// One for each port, so that two groups' bars do not touch each other.
+/// Returns the name of a port's table. Each port has its own, so that two groups' bars do
+/// not touch each other.
 fn table(wwpn: Wwn) -> String {
     format!("understudy_{}", wwpn.hex())
 }
 
-/// How the header of a frame begins that carries a command: R_CTL, D_ID.
+/// Returns how the header of a frame begins that carries a command to an address: R_CTL,
+/// D_ID.
 fn command_to(fcid: u32) -> u32 {
     const UNSOLICITED_COMMAND: u32 = 0x06;
     UNSOLICITED_COMMAND << 24 | fcid & 0x00ff_ffff
 }
 
-/// One that has been started and waits for its script. Where none comes it does nothing,
-/// and ends with the process that started it.
+/// An `nft` that has been started and waits for its script. If none comes, it does
+/// nothing and ends with the process that started it.
 static READY: Mutex<Option<Child>> = Mutex::new(None);
 
-/// Starts it: most of its time is its start, and a bar is set while initiators wait.
+/// Starts `nft` in advance: most of its time is its start, and a bar is set while
+/// initiators wait.
 pub fn ready(op: &Op) -> Result<Done, KernelError> {
     let nft = start().map_err(|e| op.failed(Cause::of(&e)))?;
     *READY.lock().unwrap_or_else(PoisonError::into_inner) = Some(nft);
@@ -89,7 +93,7 @@ fn start() -> std::io::Result<Child> {
         .spawn()
 }
 
-/// Hands a script over, to be carried out as a whole or not at all.
+/// Runs a script with `nft`, which carries it out as a whole or not at all.
 fn nft(script: &str, op: &Op) -> Result<Done, KernelError> {
     let failed = |e: std::io::Error| op.failed(Cause::of(&e));
     let ready = READY.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -1,7 +1,7 @@
-//! Files of ours. Whoever could put a link in the way of a file that root writes could
-//! have root write anywhere; whoever could write into its directory could have root
-//! believe anything. So a path is walked name by name, no link is followed, and every
-//! directory and file must be its user's own: root's, or in a test the one's who runs it.
+//! Files of ours. A link in place of a file that root writes could make root write
+//! anywhere. A directory that others can write could make root believe anything. So a
+//! path is walked name by name, no link is followed, and every directory and file must
+//! belong to the user who runs this program: root, except in tests.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -19,7 +19,7 @@ use super::{Cause, KernelError};
 /// No file of ours is larger: what an environment can name makes a fraction of this.
 const LARGEST: u64 = 4 << 20;
 
-/// The text of a file.
+/// Returns the text of a file.
 pub fn load(root: &Path, path: &Path) -> Result<String, KernelError> {
     let failed = |errno| refused("read", path, errno);
     let (dir, name) = directory(root, path, false)?;
@@ -84,7 +84,7 @@ pub fn discard(root: &Path, path: &Path) -> Result<(), KernelError> {
     }
 }
 
-/// The directory that a file is in, and the file's name in it.
+/// Returns the directory that a file is in, and the file's name in it.
 fn directory(
     root: &Path,
     path: &Path,
@@ -117,7 +117,8 @@ fn open(dir: impl AsFd, name: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
     openat(dir, name, flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
 }
 
-/// Whether what is open is of this kind, and nobody's to write but root's or this user's.
+/// Checks that what is open is of this kind, and nobody's to write but root's or this
+/// user's.
 fn ours(fd: impl AsFd, kind: SFlag) -> Result<(), Cause> {
     let stat = fstat(fd).map_err(|errno| Cause::Errno(errno as i32))?;
     let why = if stat.st_mode & libc::S_IFMT != kind.bits() {
@@ -132,7 +133,7 @@ fn ours(fd: impl AsFd, kind: SFlag) -> Result<(), Cause> {
     Err(Cause::NotOurs(why))
 }
 
-/// A refusal by the kernel; that of a link in its own words.
+/// Returns a refusal by the kernel as an error; for a link, in words of its own.
 fn refused(action: &str, path: &Path, errno: Errno) -> KernelError {
     match errno {
         Errno::ELOOP | Errno::ENOTDIR => {
@@ -164,7 +165,7 @@ mod tests {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777
     }
 
-    /// What each of the three says; all of them must refuse.
+    /// Returns what each of the three says; all of them must refuse.
     fn refusals(root: &Path) -> Vec<String> {
         let path = Path::new(ENTRY);
         let all =
@@ -262,7 +263,7 @@ mod tests {
         }
     }
 
-    /// Each would have the reader wait for ever, or fill its memory.
+    /// Tries files that would make the reader wait without end, or fill its memory.
     #[test]
     fn only_a_plain_file_of_a_sane_size_is_read() {
         let (root, _elsewhere) = root();

@@ -1,5 +1,5 @@
-//! Starting and ending a keeper. It outlives whoever starts it, so it is a program of its
-//! own, in a session of its own: this very program, told to keep.
+//! Starting and ending a keeper. A keeper outlives the process that starts it, so it is a
+//! program of its own, in a session of its own: this very program, told to keep.
 
 use std::fs;
 use std::io::Read;
@@ -12,12 +12,13 @@ use nix::mount::{MntFlags, umount2};
 use super::op::{Done, Op};
 use super::{Cause, KernelError};
 
-/// The program's command for it; its words are the device and the directory.
+/// The command of this program that runs a keeper. Its arguments are the device and the
+/// directory.
 pub const COMMAND: &str = "keep";
-/// What it says once LIO may write. Anything else is why it cannot be.
+/// What a keeper prints once LIO may write. Any other output says why LIO cannot.
 pub const READY: &str = "ready\n";
 
-/// Has a keeper run, unless one runs that answers.
+/// Starts a keeper, unless one runs and answers.
 pub fn keep(device: &Path, at: &Path, op: &Op) -> Result<Done, KernelError> {
     let failed = |e: std::io::Error| op.failed(Cause::of(&e));
     if answers(at).is_ok() {
@@ -50,7 +51,7 @@ pub fn keep(device: &Path, at: &Path, op: &Op) -> Result<Done, KernelError> {
     Err(op.failed(Cause::Device(why.to_owned())))
 }
 
-/// Whether a keeper answers.
+/// Checks that a keeper answers.
 pub fn hear(at: &Path, op: &Op) -> Result<Done, KernelError> {
     answers(at).map(|()| Done::Unchanged).map_err(|cause| op.failed(cause))
 }
@@ -66,7 +67,8 @@ pub fn end(at: &Path, op: &Op) -> Result<Done, KernelError> {
     }
 }
 
-/// A directory that is not a keeper's is on the file system of its parent.
+/// Succeeds if a keeper's file system is mounted at a directory. Any other directory is
+/// on the file system of its parent.
 fn answers(at: &Path) -> Result<(), Cause> {
     let file_system = |path: &Path| {
         let found = nix::sys::statfs::statfs(path);

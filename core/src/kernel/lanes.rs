@@ -35,8 +35,8 @@ pub struct News {
 }
 
 /// Threads that work on chains side by side. They are kept from one request to the next:
-/// a start has a dozen steps, and to make threads anew for each costs more than some of
-/// them do.
+/// a start has a dozen steps, and to make threads again for each would cost more than
+/// some of the steps do.
 #[derive(Default)]
 pub struct Lanes {
     work: Arc<Work>,
@@ -84,7 +84,7 @@ impl Lanes {
 }
 
 impl Work {
-    /// A lane's life.
+    /// Carries out one request after another.
     fn lane(&self) {
         loop {
             let mut jobs = lock(&self.jobs);
@@ -158,7 +158,7 @@ impl Bag {
         add(lock(&self.content).news.entry(chain).or_default());
     }
 
-    /// Nothing more will be added to those of a chain.
+    /// Ends the news of a chain: nothing more will be added to them.
     fn end(&self, chain: usize) {
         let mut content = lock(&self.content);
         content.news.entry(chain).or_default().ended = true;
@@ -192,7 +192,7 @@ impl Bag {
     }
 }
 
-/// What a thread that panicked has left is as good as ever.
+/// Locks a mutex. What a thread that panicked has left in it is as good as ever.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

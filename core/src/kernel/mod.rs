@@ -43,23 +43,26 @@ pub type Instant = Duration;
 
 /// Everything that understudy asks of the kernel.
 pub trait Kernel {
-    /// The text of an attribute or a small file.
+    /// Returns the text of an attribute or a small file.
     fn read(&self, path: &Path) -> Result<String, KernelError>;
-    /// The sorted names in a directory; none where the directory is absent.
+    /// Returns the sorted names in a directory; none where the directory is absent.
     fn list(&self, dir: &Path) -> Result<Vec<String>, KernelError>;
-    /// The symbolic links in a directory and where each leads, by its own text alone.
+    /// Returns the symbolic links in a directory and where each leads, by its own text
+    /// alone.
     fn links(&self, dir: &Path) -> Result<Vec<(PathBuf, PathBuf)>, KernelError>;
-    /// Where a symbolic link leads, by its own text alone; nothing where there is none.
+    /// Returns where a symbolic link leads, by its own text alone; nothing where there is
+    /// none.
     fn leads(&self, link: &Path) -> Result<Option<PathBuf>, KernelError> {
         let dir = link.parent().filter(|dir| self.exists(dir));
         let links = dir.map_or(Ok(Vec::new()), |dir| self.links(dir))?;
         Ok(links.into_iter().find(|(its, _)| its == link).map(|(_, to)| to))
     }
-    /// Where a path leads when every link is followed.
+    /// Returns where a path leads when every link is followed.
     fn resolve(&self, path: &Path) -> Result<PathBuf, KernelError>;
-    /// Whether something is there, a link that leads nowhere included.
+    /// Returns whether something is there, a link that leads nowhere included.
     fn exists(&self, path: &Path) -> bool;
-    /// The text of a file of ours; nothing that another user could have put there.
+    /// Returns the text of a file of ours. What another user could have put there is
+    /// refused.
     fn load(&self, path: &Path) -> Result<String, KernelError> {
         self.read(path)
     }
@@ -77,16 +80,16 @@ pub trait Kernel {
     /// results stand in the order of the chains.
     fn run(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult>;
 
-    /// The monotonic clock.
+    /// Returns the time on the monotonic clock.
     fn now(&self) -> Instant;
-    /// The wall clock, in whole seconds since 1970.
+    /// Returns the time on the wall clock, in whole seconds since 1970.
     fn wall(&self) -> u64;
     /// Lets time pass, for what the kernel announces by no event.
     fn sleep(&self, time: Duration);
 }
 
-/// The text of an attribute, trimmed; empty where it has gone, as a port may while it is
-/// looked at.
+/// Returns the text of an attribute, trimmed; empty where it has gone, as a port may
+/// while it is looked at.
 ///
 /// # Errors
 /// When it is there and cannot be read: what is not known must not pass for absent.
@@ -98,14 +101,14 @@ pub fn attribute(kernel: &dyn Kernel, path: &Path) -> Result<String, KernelError
     }
 }
 
-/// The text of an attribute that is for display alone, trimmed; empty also where it cannot be
-/// read.
+/// Returns the text of an attribute that is for display alone, trimmed; empty also where
+/// it cannot be read.
 pub fn attribute_or_empty(kernel: &dyn Kernel, path: &Path) -> String {
     attribute(kernel, path).unwrap_or_default()
 }
 
-/// The kernel's release, and whether it is one before a major and minor version; what is
-/// not known is not before anything.
+/// Returns the kernel's release if it is older than a major and minor version. A release
+/// that is not known is not older.
 pub fn is_before(kernel: &dyn Kernel, version: (u32, u32)) -> Option<String> {
     let release = attribute(kernel, Path::new(paths::KERNEL_RELEASE)).ok()?;
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
@@ -121,9 +124,9 @@ pub enum Cause {
     Errno(i32),
     /// The kernel took only this many bytes of a write.
     Short(usize),
-    /// It began and had not ended when its time was over.
+    /// The operation began and had not ended when its time was over.
     TimedOut,
-    /// Its time was over before it began.
+    /// The time was over before the operation began.
     NotBegun,
     /// The disk knows no persistent reservations, so that nobody can have any there.
     NoReservations,
@@ -132,19 +135,19 @@ pub enum Cause {
     Reserved,
     /// A SCSI device answered with this; already in words.
     Device(String),
-    /// A link exists already and leads elsewhere, to here.
+    /// A link exists already and leads elsewhere: to this path.
     LeadsTo(PathBuf),
     /// What is there in place of a file or directory of ours; in words.
     NotOurs(String),
 }
 
 impl Cause {
-    /// Whether a disk that answers so can have no key of ours.
+    /// Returns whether a disk that answers so can have no key of ours.
     pub fn excludes_keys(&self) -> bool {
         matches!(self, Self::NoReservations | Self::Reserved)
     }
 
-    /// What an error of the standard library's file functions comes from.
+    /// Returns the cause of an error of the standard library's file functions.
     pub(crate) fn of(error: &std::io::Error) -> Self {
         Self::Errno(error.raw_os_error().unwrap_or(Errno::EIO as i32))
     }
@@ -170,7 +173,7 @@ impl std::fmt::Display for Cause {
     }
 }
 
-/// One failed operation: what was attempted, where, with which value, and why not.
+/// A failed operation: what was attempted, where, with which value, and why it failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{action} {}{}: {cause}", .path.display(), value_part(.value))]
 pub struct KernelError {
@@ -189,32 +192,32 @@ fn value_part(value: &Option<String>) -> String {
 }
 
 impl KernelError {
-    /// An error that carries an errno.
+    /// Returns an error that carries an errno.
     pub fn errno(action: &str, path: &Path, errno: Errno) -> Self {
         Self::new(action, path, Cause::Errno(errno as i32))
     }
 
-    /// An error without a value.
+    /// Returns an error without a value.
     pub fn new(action: &str, path: &Path, cause: Cause) -> Self {
         Self { action: action.into(), path: path.into(), value: None, cause }
     }
 
-    /// An error of the standard library's file functions.
+    /// Returns an error of the standard library's file functions.
     pub fn io(action: &str, path: &Path, error: &std::io::Error) -> Self {
         Self::new(action, path, Cause::of(error))
     }
 
-    /// Whether the kernel said just this.
+    /// Returns whether the kernel said just this.
     pub fn is(&self, errno: Errno) -> bool {
         self.cause == Cause::Errno(errno as i32)
     }
 
-    /// Whether there is nothing there, or no more.
+    /// Returns whether there is nothing there, or nothing any longer.
     pub fn is_gone(&self) -> bool {
         [Errno::ENOENT, Errno::ENODEV, Errno::ENXIO].iter().any(|errno| self.is(*errno))
     }
 
-    /// Whether the time ran out, rather than the kernel refusing.
+    /// Returns whether the time ran out, rather than the kernel refusing.
     pub fn is_late(&self) -> bool {
         matches!(self.cause, Cause::TimedOut | Cause::NotBegun)
     }

@@ -11,7 +11,8 @@ use super::state::Record;
 use super::{Cause, KernelError, paths, value_part};
 use crate::wwn::Wwn;
 
-/// One operation. Each is idempotent: done already, it succeeds as [`Done::Unchanged`].
+/// An operation. Each is idempotent: if it is done already, it succeeds. Those that
+/// notice say so by [`Done::Unchanged`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Op {
@@ -36,15 +37,15 @@ pub enum Op {
         /// All of what is written.
         text: String,
     },
-    /// The same with one that not every kernel has.
+    /// Write an attribute that not every kernel has. Without the attribute, do nothing.
     WriteIfAny {
         /// The attribute.
         path: PathBuf,
         /// All of what is written.
         text: String,
     },
-    /// Write several attributes of a directory, one after the other: where they are many
-    /// they cost less so than one by one.
+    /// Write several attributes of a directory, one after the other. For many attributes
+    /// that costs less than an operation for each.
     WriteAll {
         /// The directory.
         dir: PathBuf,
@@ -53,8 +54,8 @@ pub enum Op {
     },
     /// Read the registered keys and the reservation of a disk.
     ReadReservation(PathBuf),
-    /// Register a key where this node has none: one that has is told of a conflict, so that
-    /// what it has is not replaced unseen.
+    /// Register a key where this node has none. If it has one, the disk reports a
+    /// conflict, so that no key is replaced unseen.
     Join {
         /// The block device.
         disk: PathBuf,
@@ -94,8 +95,8 @@ pub enum Op {
     },
     /// Read the first bytes of a disk, past every cache.
     ReadDisk(PathBuf),
-    /// Have the kernel notice that a disk has grown; a disk that does not say how large it
-    /// is has not.
+    /// Have the kernel notice that a disk has grown. A disk that does not say how large
+    /// it is counts as not grown.
     Rescan(PathBuf),
     /// Get ready to set a bar, so that it is set at once.
     ReadyBar,
@@ -108,30 +109,32 @@ pub enum Op {
         /// The port's address.
         fcid: u32,
     },
-    /// End that, and take away what it needed.
+    /// Lift the bar of a port, and remove what it needed.
     LiftBar(Wwn),
     /// Have the kernel expedite its RCU grace periods, for this process.
     Expedite,
-    /// Have it as it was, unless another process of ours still wants it otherwise.
+    /// Restore `rcu_expedited` to its earlier value, unless another process of ours still
+    /// needs expedited grace periods.
     Relax,
     /// Read all that a state device has.
     LoadState(PathBuf),
-    /// Have a keeper of a state device run: a process that lasts, in whose directory LIO
-    /// writes what initiators register and reserve.
+    /// Start a keeper of a state device, unless one runs: a process that lasts, in whose
+    /// directory LIO writes what initiators register and reserve.
     Keep {
         /// The state device.
         device: PathBuf,
         /// The directory.
         at: PathBuf,
     },
-    /// See whether the keeper of a directory answers.
+    /// Check that the keeper of a directory answers.
     HearKeeper(PathBuf),
     /// End the keeper of a directory, and take the directory away.
     EndKeeper(PathBuf),
     /// Send an ECHO to a remote port, by its bsg device, and wait for the answer.
     Echo(PathBuf),
-    /// Log a port out of its fabric and nothing else, by its bsg device. A fabric that does
-    /// not answer learns in its own time that the port has gone: no error.
+    /// Log a port out of its fabric and nothing else, by its bsg device. If the fabric
+    /// does not answer that is no error: it learns in its own time that the port has
+    /// gone.
     LogOut {
         /// The bsg device of its host.
         device: PathBuf,
@@ -146,7 +149,7 @@ pub enum Op {
 pub const UNREGISTER: &str = "unregister";
 
 impl Op {
-    /// The verb, the place and the value, for a sentence or for an error.
+    /// Returns the verb, the place and the value, for a sentence or for an error.
     fn parts(&self) -> (&'static str, &Path, Option<String>) {
         match self {
             Self::MakeDir(path) => ("mkdir", path, None),
@@ -191,7 +194,7 @@ impl Op {
         }
     }
 
-    /// This operation as an error.
+    /// Returns this operation as an error.
     pub fn failed(&self, cause: Cause) -> KernelError {
         let (action, path, value) = self.parts();
         KernelError { action: action.into(), path: path.into(), value, cause }
@@ -204,16 +207,17 @@ impl fmt::Display for Op {
         write!(f, "{action} {}{}", path.display(), value_part(&value))
     }
 }
-/// Operations that build on one another: the second is begun when the first succeeded.
+/// Operations that build on one another: each begins only when the one before it has
+/// succeeded.
 pub type Chain = Vec<Op>;
 
 /// What an operation that succeeded has done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Done {
-    /// The kernel's state is another one now.
+    /// The operation changed the kernel's state.
     Changed,
-    /// It was so already.
+    /// Nothing was changed: all was so already, or the operation only looks.
     Unchanged,
     /// What [`Op::ReadReservation`] found.
     Reservation(Reservation),
@@ -222,7 +226,7 @@ pub enum Done {
 }
 
 impl Done {
-    /// Whether it is what a disk said of its owner.
+    /// Returns whether this is what a disk said of its owner.
     pub fn is_reservation(&self) -> bool {
         matches!(self, Self::Reservation(_))
     }
@@ -232,14 +236,14 @@ impl Done {
 /// none follows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ChainResult {
-    /// In the order of the operations.
+    /// What each operation has done, in their order.
     pub done: Vec<Done>,
     /// The failure that ended the chain early.
     pub failed: Option<KernelError>,
 }
 
 impl ChainResult {
-    /// The answer of the only, or last, operation, or the failure.
+    /// Returns the answer of the only, or last, operation, or the failure.
     pub fn into_last(self) -> Result<Done, KernelError> {
         match (self.failed, self.done.into_iter().next_back()) {
             (Some(error), _) => Err(error),

@@ -57,110 +57,114 @@ pub const BSG: &str = "/dev/bsg";
 /// Where the persistent names of disks are kept by udev.
 pub const DISK_BY_ID: &str = "/dev/disk/by-id";
 
-/// Whether a path leads, name by name, to something below a directory.
+/// Returns whether a path leads, name by name, to something below a directory.
 pub fn is_below(path: &Path, dir: &str) -> bool {
     let inside = path.strip_prefix(dir).ok().filter(|inside| *inside != Path::new(""));
     let plain = |part| matches!(part, Component::Normal(_));
     inside.is_some_and(|inside| inside.components().all(plain))
 }
 
-/// An attribute of a physical or virtual port.
+/// Returns the path of an attribute of a physical or virtual port.
 pub fn fc_host(host: &str, attribute: &str) -> PathBuf {
     Path::new(FC_HOSTS).join(host).join(attribute)
 }
 
-/// An attribute of a virtual port, by the kernel's name for it (`vport-H:C-N`).
+/// Returns the path of an attribute of a virtual port, by the kernel's name for it
+/// (`vport-H:C-N`).
 pub fn fc_vport(vport: &str, attribute: &str) -> PathBuf {
     Path::new(FC_VPORTS).join(vport).join(attribute)
 }
 
-/// The name of the driver behind a SCSI host, where the driver sets it.
+/// Returns the path of the attribute that names the driver behind a SCSI host, where the
+/// driver sets it.
 pub fn driver_name(host: &str) -> PathBuf {
     Path::new(SCSI_HOSTS).join(host).join("proc_name")
 }
 
-/// An attribute of a block device.
+/// Returns the path of an attribute of a block device.
 pub fn block(name: &str, attribute: &str) -> PathBuf {
     Path::new(BLOCK).join(name).join(attribute)
 }
 
-/// An attribute of an FCoE controller, by the kernel's name for it (`ctlr_0`).
+/// Returns the path of an attribute of an FCoE controller, by the kernel's name for it
+/// (`ctlr_0`).
 pub fn fcoe_controller(name: &str, attribute: &str) -> PathBuf {
     Path::new("/sys/bus/fcoe/devices").join(name).join(attribute)
 }
 
-/// Whether a network interface has a link.
+/// Returns the path of the attribute that says whether a network interface has a link.
 pub fn carrier(interface: &str) -> PathBuf {
     Path::new("/sys/class/net").join(interface).join("carrier")
 }
 
-/// The directory of a module, there while it is loaded.
+/// Returns the directory of a module, there while it is loaded.
 pub fn module(name: &str) -> PathBuf {
     Path::new(MODULES).join(name)
 }
 
-/// A parameter of a module, as it was loaded.
+/// Returns the path of a parameter of a module, as it was loaded.
 pub fn module_parameter(module_name: &str, parameter: &str) -> PathBuf {
     module(module_name).join("parameters").join(parameter)
 }
 
-/// The directory of LIO's backstores.
+/// Returns the directory of LIO's backstores.
 pub fn lio_core() -> PathBuf {
     Path::new(TARGET).join("core")
 }
 
-/// Where LIO keeps its state files; an attribute that holds a path.
+/// Returns the path of the attribute that says where LIO keeps its state files.
 pub fn lio_dbroot() -> PathBuf {
     Path::new(TARGET).join("dbroot")
 }
 
-/// The file in which LIO keeps what initiators have registered on a LUN, below its
-/// [`lio_dbroot`], by the LUN's serial number (`__core_scsi3_write_aptpl_to_file`).
+/// Returns the path of the file in which LIO keeps what initiators have registered on a
+/// LUN. It is below LIO's [`lio_dbroot`], and named by the LUN's serial number
+/// (`__core_scsi3_write_aptpl_to_file`).
 pub fn aptpl(dbroot: &Path, serial: &str) -> PathBuf {
     dbroot.join("pr").join(aptpl_name(serial))
 }
 
-/// The name of that file.
+/// Returns the name of the file that [`aptpl`] is the path of.
 pub fn aptpl_name(serial: &str) -> String {
     format!("aptpl_{serial}")
 }
 
-/// The serial number in such a name.
+/// Returns the serial number in a name that [`aptpl_name`] returns.
 pub fn aptpl_serial(name: &str) -> Option<&str> {
     let serial = name.strip_prefix("aptpl_")?;
     let plain = !serial.is_empty() && serial.chars().all(|c| c.is_ascii_alphanumeric());
     Some(serial).filter(|_| plain)
 }
 
-/// The directory of a group's keeper.
+/// Returns the directory of a group's keeper.
 pub fn kept(wwnn: Wwn) -> PathBuf {
     Path::new(KEPT).join(wwnn.hex())
 }
 
-/// A target fabric's directory, such as `fc`.
+/// Returns a target fabric's directory, such as `fc`.
 pub fn lio_fabric(fabric: &str) -> PathBuf {
     Path::new(TARGET).join(fabric)
 }
 
-/// A target port's directory under its fabric.
+/// Returns a target port's directory under its fabric.
 pub fn lio_port(fabric: &str, wwpn: Wwn) -> PathBuf {
     lio_fabric(fabric).join(wwpn.to_string())
 }
 
-/// The link by which a unit is on: started with the system.
+/// Returns the link by which a unit is on: started with the system.
 pub fn unit_wanted(unit: &str) -> PathBuf {
     Path::new("/etc/systemd/system/multi-user.target.wants").join(unit)
 }
 
-/// What the package puts beside a unit of others; then the files that would replace it, the
-/// administrator's.
+/// Returns the path of the file that the package puts beside a unit of others; then of
+/// the administrator's files that would replace it.
 pub fn unit_drop_ins(unit: &str) -> [PathBuf; 3] {
     ["/usr/lib", "/etc", "/run"].map(|root| {
         PathBuf::from(format!("{root}/systemd/system/{unit}.d/understudy.conf"))
     })
 }
 
-/// The database entry of a port.
+/// Returns the path of the database entry of a port.
 pub fn registry_entry(wwpn: Wwn) -> PathBuf {
     Path::new(REGISTRY).join(format!("{}.json", wwpn.hex()))
 }

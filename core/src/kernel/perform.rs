@@ -16,12 +16,12 @@ use super::op::{Done, Op};
 use super::reservation::Key;
 use super::{Cause, Instant, KernelError, bar, bsg, keeper, rcu, scsi, size, state};
 
-/// Since boot, suspended time left out: the same in parent and child.
+/// Returns the time since boot, suspended time left out: the same in parent and child.
 pub fn monotonic() -> Instant {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
-/// Where a path of the kernel's is below a root.
+/// Returns where a path of the kernel's is below a root.
 pub fn under(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
@@ -102,7 +102,7 @@ pub fn write_once(path: &Path, text: &str) -> Result<Done, Cause> {
     }
 }
 
-/// One read of a page from the start of the disk, past the page cache.
+/// Reads one page from the start of the disk, past the page cache.
 fn read_disk(disk: &Path) -> std::io::Result<Done> {
     const PAGE: usize = 4096;
     let mut file =

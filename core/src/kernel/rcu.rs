@@ -1,8 +1,8 @@
 //! Expedited RCU grace periods. A LUN comes and goes with one or two of them, some 18 ms
-//! each, which the kernel partly waits for one after the other; expedited they are hardly
-//! noticed. The switch is one for the whole kernel, and costs every processor something:
-//! so it is on for as long as a change takes, and is put back by the last of ours that
-//! needs it, be it one that finds what a killed one has left.
+//! each, and the kernel partly waits for one after the other. Expedited, they are hardly
+//! noticed. The switch is one for the whole kernel, and costs every processor something,
+//! so it is on only as long as a change takes. The last process of ours that needs it
+//! puts it back, even if an earlier one was killed and has left it on.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ struct Holders {
     pids: Vec<i32>,
 }
 
-/// Turns it on for a process.
+/// Turns expedited grace periods on for a process.
 pub fn expedite(root: &Path, pid: Pid, op: &Op) -> Result<Done, KernelError> {
     change(root, op, |holders| {
         if !holders.pids.contains(&pid.as_raw()) {
@@ -30,7 +30,8 @@ pub fn expedite(root: &Path, pid: Pid, op: &Op) -> Result<Done, KernelError> {
     })
 }
 
-/// Turns it off, unless another process of ours still needs it.
+/// Ends a process's need for expedited grace periods. The switch is put back, unless
+/// another process of ours still needs them.
 pub fn relax(root: &Path, pid: Pid, op: &Op) -> Result<Done, KernelError> {
     change(root, op, |holders| holders.pids.retain(|other| *other != pid.as_raw()))
 }
@@ -52,7 +53,8 @@ fn change(
     };
     act(&mut holders);
     let wanted = if holders.pids.is_empty() { holders.before.as_str() } else { "1" };
-    // Told before it is done: a process that is killed in between leaves word of it.
+    // The file names a process before the switch is on for it: one that is killed in
+    // between leaves word of it.
     if holders.pids.is_empty() {
         fs::write(&switch, wanted).map_err(failed)?;
         files::discard(root, file)?;
@@ -64,7 +66,8 @@ fn change(
 }
 
 impl Holders {
-    /// Leaves out who has died. A text that makes no sense is that of nobody.
+    /// Reads the file's text, and leaves out processes that have died. A text that makes
+    /// no sense names no process.
     fn parse(text: &str, now: &str) -> Self {
         let mut lines = text.lines();
         let before = lines.next().filter(|value| matches!(*value, "0" | "1"));

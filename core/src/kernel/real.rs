@@ -26,7 +26,7 @@ pub struct RealKernel {
 }
 
 impl RealKernel {
-    /// The kernel whose /sys, /dev and /run are found below `root`.
+    /// Returns the kernel whose /sys, /dev and /run are found below `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
@@ -56,20 +56,22 @@ impl RealKernel {
         self
     }
 
-    /// Whether this process may act on it: on this node's own kernel root alone may,
-    /// who alone sees all of it. Below another root the files' own permissions decide.
+    /// Returns whether this process may act on the kernel. On this node's own only root
+    /// may, because only root sees all of it. Below another root the files' own
+    /// permissions decide.
     pub fn may_act(&self) -> bool {
         nix::unistd::geteuid().is_root() || !self.is_this_nodes()
     }
 
-    /// Whether this is the kernel that runs this process, and not a tree of files.
+    /// Returns whether this is the kernel that runs this process, and not a tree of
+    /// files.
     pub fn is_this_nodes(&self) -> bool {
         let place =
             |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
         place(&self.root) == place(Path::new("/"))
     }
 
-    /// The name of this node, as the kernel has it.
+    /// Returns the name of this node, as the kernel has it.
     pub fn node_name() -> String {
         let name = nix::unistd::gethostname().unwrap_or_default();
         name.to_string_lossy().into_owned()
@@ -183,8 +185,9 @@ impl Kernel for RealKernel {
     }
 }
 
-/// An attribute is a page at most, and comes whole: where it does not fill what it is read
-/// into, there is nothing more to ask for. A thousand LUNs have thousands of them.
+/// Reads an attribute, which is a page at most and comes whole: where it does not fill
+/// what it is read into, there is nothing more to ask for. A thousand LUNs have thousands
+/// of them.
 fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut file = fs::File::open(path)?;
     let mut bytes = vec![0; 4096];
@@ -198,7 +201,7 @@ fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 impl RealKernel {
-    /// Where the text of a link in a directory leads.
+    /// Returns where the text of a link in a directory leads.
     fn lead(&self, dir: &Path, text: &Path) -> PathBuf {
         let mut place =
             if text.is_absolute() { PathBuf::from("/") } else { dir.to_owned() };
@@ -212,7 +215,8 @@ impl RealKernel {
         place
     }
 
-    /// What is done yet of these chains by a process that is to die within them.
+    /// Returns what is still done of these chains by a process that is to die within
+    /// them.
     fn last(&self, chains: &[Chain]) -> Option<Vec<Chain>> {
         let mut left = self.dies_after.get()?;
         let all: usize = chains.iter().map(Vec::len).sum();

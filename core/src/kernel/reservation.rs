@@ -34,15 +34,15 @@ pub struct Holder {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Reservation {
-    /// One for each registered I_T nexus: a key stands once for each path.
+    /// A key for each registered I_T nexus: the same key appears once for each path.
     pub keys: Vec<Key>,
     /// `None` where nobody has reserved the disk.
     pub holder: Option<Holder>,
 }
 
 impl Reservation {
-    /// The answer of PERSISTENT RESERVE IN, READ FULL STATUS (SPC-4 6.15.5): the keys and
-    /// the holder in one.
+    /// Parses the answer of PERSISTENT RESERVE IN, READ FULL STATUS (SPC-4 6.15.5): the
+    /// keys and the holder in one.
     ///
     /// # Errors
     /// In words, where the answer is shorter than it says it is, or ends amid a registrant.
@@ -59,7 +59,7 @@ impl Reservation {
         Ok(found)
     }
 
-    /// The answer of PERSISTENT RESERVE IN, READ KEYS (SPC-4 6.15.2).
+    /// Parses the answer of PERSISTENT RESERVE IN, READ KEYS (SPC-4 6.15.2).
     ///
     /// # Errors
     /// In words, where the answer is shorter than it says it is, or ends amid a key.
@@ -73,7 +73,7 @@ impl Reservation {
         Ok(keys.map(|chunk| Key(be64(chunk))).collect())
     }
 
-    /// The answer of PERSISTENT RESERVE IN, READ RESERVATION (SPC-4 6.15.3).
+    /// Parses the answer of PERSISTENT RESERVE IN, READ RESERVATION (SPC-4 6.15.3).
     ///
     /// # Errors
     /// As for [`Self::parse_keys`].
@@ -91,16 +91,16 @@ impl Reservation {
     }
 }
 
-/// One descriptor of READ FULL STATUS.
+/// A descriptor of READ FULL STATUS.
 struct Registrant {
     key: Key,
     holds: Option<Holder>,
-    /// In bytes, with the name of its port.
+    /// The descriptor's length in bytes, with the name of the registrant's port.
     length: usize,
 }
 
 impl Registrant {
-    /// The first of some; nothing where they do not hold all of it.
+    /// Parses the first of some descriptors; `None` if it is not there as a whole.
     fn of(descriptors: &[u8]) -> Option<Self> {
         const HOLDS: u8 = 0x01;
         const ALL_REGISTRANTS: [u8; 2] = [7, 8];
@@ -118,7 +118,7 @@ impl Registrant {
     }
 }
 
-/// What follows the generation and the length, as far as the length goes.
+/// Returns what follows the generation and the length, as far as the length goes.
 fn body<'a>(answer: &'a [u8], command: &str) -> Result<&'a [u8], String> {
     let length = answer
         .get(4..8)
@@ -128,7 +128,7 @@ fn body<'a>(answer: &'a [u8], command: &str) -> Result<&'a [u8], String> {
     })
 }
 
-/// A number as SCSI has it, the most significant byte first.
+/// Returns a number that SCSI has written, the most significant byte first.
 pub(super) fn be64(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }

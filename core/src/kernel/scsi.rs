@@ -135,9 +135,10 @@ pub fn preempt_and_abort(disk: &Path, key: Key, other: Key) -> Result<Done, Kern
     changed(answer, action, disk, Some(other))
 }
 
-/// READ FULL STATUS, which says it all at once; READ KEYS and READ RESERVATION of a disk
-/// that does not know it, or that has more to say than fits. Through SG_IO: on a dm device
-/// it goes to one path, which is enough, since the answer lists all of them.
+/// Reads the reservation of a disk by READ FULL STATUS, which says it all at once. Where
+/// the disk does not have that, or has more to say than fits, READ KEYS and READ
+/// RESERVATION do. All go through SG_IO: on a dm device to one path, which is enough,
+/// since the answer lists all of them.
 pub fn read_reservation(disk: &Path) -> Result<Done, KernelError> {
     const READ_KEYS: u8 = 0;
     const READ_RESERVATION: u8 = 1;
@@ -165,8 +166,8 @@ pub fn read_reservation(disk: &Path) -> Result<Done, KernelError> {
 }
 
 thread_local! {
-    /// The disk that this thread has asked last: a chain asks one disk after another thing,
-    /// and to open and close it costs a good part of a command.
+    /// The disk that this thread has asked last. A chain asks one disk several times, and
+    /// opening and closing it costs a good part of a command.
     static LAST: RefCell<Option<(PathBuf, Rc<File>)>> = const { RefCell::new(None) };
 }
 
@@ -175,8 +176,9 @@ pub fn close() {
     LAST.take();
 }
 
-/// Read-only: root needs no more for these ioctls (`blkdev_pr_allowed` in block/ioctl.c),
-/// and closing a disk that was open for writing has udev probe it anew each time.
+/// Opens a disk read-only. Root needs nothing else for these ioctls (`blkdev_pr_allowed`
+/// in block/ioctl.c), and closing a disk that was open for writing makes udev probe it
+/// again each time.
 fn open(disk: &Path, action: &str) -> Result<Rc<File>, KernelError> {
     let last = LAST.with_borrow(|last| match last {
         Some((its, file)) if its == disk => Some(Rc::clone(file)),
@@ -195,8 +197,8 @@ fn open(disk: &Path, action: &str) -> Result<Rc<File>, KernelError> {
     Ok(file)
 }
 
-/// Issues a command again where a unit attention stood in its way: that is told once to
-/// each nexus, instead of an answer, and the command has not been carried out.
+/// Issues a command again if a unit attention came in place of its answer. A disk reports
+/// an attention once to each nexus, and has then not carried out the command.
 fn past_attentions(mut issue: impl FnMut() -> nix::Result<i32>) -> nix::Result<i32> {
     for _ in 1..TRIES {
         match issue() {
@@ -207,8 +209,9 @@ fn past_attentions(mut issue: impl FnMut() -> nix::Result<i32>) -> nix::Result<i
     issue()
 }
 
-/// Before 6.5 a positive answer is the SCSI status with bits of the mid layer above it,
-/// later it is `enum pr_status`, whose lowest byte is the same for what matters here.
+/// Returns what a change of a reservation has come to. Before 6.5 a positive answer is
+/// the SCSI status with bits of the mid layer above it. Later it is `enum pr_status`,
+/// whose lowest byte is the same for what matters here.
 fn changed(
     answer: nix::Result<i32>,
     action: &str,
@@ -230,14 +233,14 @@ fn changed(
     Err(KernelError { action: action.into(), path: disk.into(), value, cause })
 }
 
-/// PERSISTENT RESERVE IN (SPC-4 6.15).
+/// Sends PERSISTENT RESERVE IN (SPC-4 6.15) and returns the answer.
 fn persistent_reserve_in(file: &File, action: u8, room: u16) -> Result<Vec<u8>, Cause> {
     let [high, low] = room.to_be_bytes();
     let command = [0x5e, action, 0, 0, 0, 0, 0, high, low, 0];
     ask(file, "PERSISTENT RESERVE IN", &command, room)
 }
 
-/// The size of a disk in bytes, by READ CAPACITY (16) (SBC-3 5.16).
+/// Returns the size of a disk in bytes, by READ CAPACITY (16) (SBC-3 5.16).
 pub fn capacity(disk: &Path) -> Result<u64, Cause> {
     const LENGTH: u16 = 32;
     let mut command = [0; 16];
@@ -251,7 +254,8 @@ pub fn capacity(disk: &Path) -> Result<u64, Cause> {
     })
 }
 
-/// The last block's number, and the size of each; nothing where the answer is cut short.
+/// Returns the size in an answer, from the last block's number and the size of each;
+/// `None` where the answer is cut short.
 fn bytes_of(answer: &[u8]) -> Option<u64> {
     let (last, block) = (be64(answer.get(..8)?), be64(answer.get(8..12)?));
     Some(last.saturating_add(1).saturating_mul(block))

@@ -1,6 +1,6 @@
-//! Disks that have grown. Linux does not look by itself: it goes on with the size that it
-//! has read once, each node with its own. A node that took a group over with an old size
-//! would refuse what initiators wrote to the new end.
+//! Disks that have grown. Linux does not look by itself: each node goes on with the size
+//! that it has read once. A node that took a group over with an old size would refuse
+//! what initiators wrote to the new end.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use super::op::{Done, Op};
 use super::perform::{under, write_once};
 use super::{Cause, KernelError, paths, scsi};
 
-/// Has the kernel read a disk's size anew where the disk says that it is larger.
+/// Makes the kernel read a disk's size again if the disk says that it is larger.
 ///
 /// # Errors
-/// The kernel keeps to the old size: a multipath device has a table of its own.
+/// When the kernel keeps to the old size: a multipath device has a table of its own.
 pub fn rescan(root: &Path, disk: &Path, op: &Op) -> Result<Done, KernelError> {
     let name = disk.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let said = scsi::capacity(&under(root, disk));
@@ -38,13 +38,15 @@ pub fn rescan(root: &Path, disk: &Path, op: &Op) -> Result<Done, KernelError> {
     }
 }
 
-/// In bytes; sysfs counts sectors of 512, whatever the disk's own are.
+/// Returns the size that the kernel has read, in bytes; sysfs counts sectors of 512,
+/// whatever the disk's own are.
 fn known(root: &Path, name: &str) -> std::io::Result<u64> {
     let text = fs::read_to_string(under(root, &paths::block(name, "size")))?;
     Ok(text.trim().parse::<u64>().unwrap_or(0).saturating_mul(512))
 }
 
-/// What has a disk read anew: of the disk itself, or of each path of a dm device.
+/// Returns the attributes that make the kernel read a disk again: that of the disk
+/// itself, or of each path of a dm device.
 fn devices(root: &Path, name: &str) -> Vec<PathBuf> {
     let slaves = under(root, &paths::block(name, "slaves"));
     let slaves = fs::read_dir(slaves).into_iter().flatten().flatten();

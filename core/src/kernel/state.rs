@@ -48,7 +48,7 @@ pub fn load(device: &Path) -> Result<Vec<Record>, Cause> {
     Ok(slots.into_iter().map(|slot| slot.record).collect())
 }
 
-/// How many LUNs a device of so many bytes has room for.
+/// Returns how many LUNs a device of so many bytes has room for.
 pub fn room(bytes: u64) -> u64 {
     bytes.saturating_sub(START as u64) / (2 * SLOT as u64)
 }
@@ -92,7 +92,7 @@ impl Store {
         Ok(Self { file, name, slots })
     }
 
-    /// What is known of each LUN.
+    /// Returns the records of all LUNs.
     pub fn records(&self) -> impl Iterator<Item = Record> {
         self.slots.iter().map(|slot| slot.record.clone())
     }
@@ -125,8 +125,8 @@ impl Store {
         Ok(())
     }
 
-    /// The slot of a LUN: its own, or one whose LUN has nothing to be remembered any more,
-    /// or the next one.
+    /// Returns the slot of a LUN: its own, or one whose LUN has nothing to be remembered
+    /// any more, or the next one.
     fn place(&self, serial: &str) -> usize {
         let its = |slot: &Slot| slot.record.serial == serial;
         let idle = |slot: &Slot| slot.record.text.is_empty();
@@ -136,7 +136,7 @@ impl Store {
     }
 }
 
-/// Every slot that is in use: they were given out one after the other.
+/// Reads every slot that is in use: they were given out one after the other.
 fn slots(file: &File, name: &str) -> Result<Vec<Slot>, Cause> {
     let mut found = Vec::new();
     for at in 0..room(size(file)?) as usize {
@@ -148,7 +148,7 @@ fn slots(file: &File, name: &str) -> Result<Vec<Slot>, Cause> {
     Ok(found)
 }
 
-/// A copy, where a whole one is there.
+/// Reads a copy of a slot, where a whole one is there.
 fn slot(file: &File, name: &str, at: usize, copy: usize) -> Result<Option<Slot>, Cause> {
     let first = read(file, place(at, copy), PAGE)?;
     let Some(length) = length(&first) else { return Ok(None) };
@@ -156,7 +156,7 @@ fn slot(file: &File, name: &str, at: usize, copy: usize) -> Result<Option<Slot>,
     Ok(judge(name, copy, whole.get(..length).unwrap_or_default()))
 }
 
-/// How long a copy says that it is, its first line included.
+/// Returns how long a copy says that it is, its first line included.
 fn length(page: &[u8]) -> Option<usize> {
     let end = page.iter().position(|byte| *byte == b'\n')?;
     let head = std::str::from_utf8(page.get(..end)?).ok()?;
@@ -165,7 +165,7 @@ fn length(page: &[u8]) -> Option<usize> {
     Some(end + 1 + length).filter(|whole| *whole <= SLOT)
 }
 
-/// What a copy says, where its digest says the same.
+/// Returns what a copy says, where its digest says the same.
 fn judge(name: &str, copy: usize, whole: &[u8]) -> Option<Slot> {
     let (head, text) = std::str::from_utf8(whole).ok()?.split_once('\n')?;
     let mut words = head.strip_prefix(COPY)?.split_whitespace();
@@ -182,12 +182,12 @@ fn digest(name: &str, change: u64, serial: &str, text: &str) -> String {
     format!("{:032x}", fnv128(&[name, &change.to_string(), serial, text]))
 }
 
-/// Where a copy is.
+/// Returns where a copy is.
 fn place(at: usize, copy: usize) -> u64 {
     START as u64 + (2 * at + copy) as u64 * SLOT as u64
 }
 
-/// The name that a device of ours has; none where it has only zeros as yet.
+/// Returns the name that a device of ours has; `None` where it has only zeros as yet.
 fn named(file: &File) -> Result<Option<String>, Cause> {
     if size(file)? < place(1, 0) {
         let least = place(1, 0) >> 10;
@@ -212,19 +212,19 @@ fn open(options: &mut OpenOptions, flags: i32, device: &Path) -> Result<File, Ca
     direct.map_err(|e| Cause::of(&e))
 }
 
-/// Of a block device the metadata does not tell.
+/// Returns the size of a device. The metadata of a block device does not tell it.
 fn size(mut file: &File) -> Result<u64, Cause> {
     file.seek(SeekFrom::End(0)).map_err(|e| Cause::of(&e))
 }
 
-/// Pages from an offset, at least so many bytes of them.
+/// Reads whole pages from an offset, at least `length` bytes.
 fn read(file: &File, from: u64, length: usize) -> Result<Vec<u8>, Cause> {
     let mut pages = Pages::new(length);
     file.read_exact_at(pages.bytes(), from).map_err(|e| Cause::of(&e))?;
     Ok(pages.bytes().to_vec())
 }
 
-/// One write of whole pages.
+/// Writes a text in one write of whole pages.
 fn write(file: &File, to: u64, text: &str) -> Result<(), Cause> {
     let mut pages = Pages::new(text.len());
     pages.bytes().iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Instant;
 use super::op::{Chain, ChainResult};
 
-/// One call and its answer.
+/// A call of [`Kernel::run`](super::Kernel::run) and its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recorded {
     /// When it was begun, on the kernel door's clock.
@@ -23,7 +23,8 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Adds it to a file. An agent works as well without its recording.
+    /// Appends this call to a file. A failure is only logged: an agent works as well
+    /// without its recording.
     pub fn append(&self, file: &Path) {
         let line = serde_json::to_string(self).map_err(std::io::Error::other);
         let written = line.and_then(|line| {

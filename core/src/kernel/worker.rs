@@ -1,10 +1,10 @@
 //! The process that does the work.
 //!
-//! A write into sysfs or configfs can hang in the kernel for good: a thread in that
-//! state keeps its whole process from ending, whoever kills it, and Pacemaker then waits
+//! A write into sysfs or configfs can hang in the kernel for good. A thread in that state
+//! keeps its whole process from ending, even if that is killed, and Pacemaker then waits
 //! out its own time. So a forked child does all that changes anything. The parent waits
-//! no longer than it has time, and leaves a child that hangs behind: killed, it begins
-//! nothing more, even if the kernel lets go of it later.
+//! no longer than it has time, and leaves a child that hangs behind. Killed, the child
+//! begins nothing more, even if the kernel lets go of it later.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -57,8 +57,8 @@ impl Worker {
         }
     }
 
-    /// Has the chains carried out; `None` in place of the worker where it must not be
-    /// used again.
+    /// Carries out chains. Returns their results, and the worker, or `None` in its place
+    /// if it must not be used again.
     pub fn run(
         mut self,
         chains: &[Chain],
@@ -81,7 +81,7 @@ impl Worker {
         (board.close(chains), None)
     }
 
-    /// Waits until there is news; `false` when time is over.
+    /// Waits until there is news. Returns `false` when time is over.
     fn wait(&self, until: Instant) -> bool {
         loop {
             let left = until.saturating_sub(monotonic());
@@ -98,7 +98,7 @@ impl Worker {
         }
     }
 
-    /// Reads what there is; `false` when the child is gone.
+    /// Reads what news there is. Returns `false` when the child is gone.
     fn take(&mut self, board: &mut Board) -> bool {
         let mut buffer = [0u8; 65536];
         match nix::unistd::read(&self.news, &mut buffer) {
@@ -118,13 +118,14 @@ impl Worker {
     }
 
     fn abandon(&self) {
-        // One that hangs cannot be reaped; whoever inherits it does that.
+        // A child that hangs cannot be reaped here; the process that inherits it does
+        // that.
         let _ = kill(self.pid, Signal::SIGKILL);
         let _ = waitpid(self.pid, Some(WaitPidFlag::WNOHANG));
     }
 }
 
-/// What the parent knows of each chain.
+/// What the parent has heard about each chain.
 struct Board {
     results: Vec<ChainResult>,
     begun: Vec<bool>,
@@ -158,7 +159,8 @@ impl Board {
         }
     }
 
-    /// Says of each chain that did not end where it stopped.
+    /// Returns the results. A chain that did not end has failed at the operation where it
+    /// stopped.
     fn close(mut self, chains: &[Chain]) -> Vec<ChainResult> {
         let states = self.begun.iter().zip(&self.ended);
         for ((result, chain), (begun, ended)) in
@@ -176,9 +178,10 @@ impl Board {
     }
 }
 
-/// The child's life: a request a line, until the parent is gone.
+/// Carries out requests in the child, one a line, until the parent is gone.
 fn live(root: PathBuf, requests: OwnedFd, news: File) {
-    // Whoever waits for the end of the parent's output must not wait for this one's.
+    // A process that waits for the end of the parent's output must not wait for the
+    // child's.
     if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
         let _ = dup2_stdin(&null);
         let _ = dup2_stdout(&null);

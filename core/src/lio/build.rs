@@ -1,5 +1,5 @@
-//! Exporting a group, from the disks up. Each function returns what is missing still,
-//! as chains that may run side by side; what is there already is left alone.
+//! Exporting a group, from the disks up. Each function returns what is still missing, as
+//! chains that may run side by side. What is there already is left alone.
 
 use std::path::{Path, PathBuf};
 
@@ -17,18 +17,18 @@ pub const LINK: &str = "backstore";
 /// A portal group's attribute.
 pub(super) const ENABLE: &str = "enable";
 
-/// The backstore of a LUN.
+/// Returns the path of the backstore of a LUN.
 pub fn backstore_path(wwnn: Wwn, lun: u16) -> PathBuf {
     hba(wwnn).join(format!("lun_{lun}"))
 }
 
-/// The directory below which the backstores are built.
+/// Returns the operations that make the directory below which the backstores are built.
 pub fn frame(group: &Group) -> Chain {
     vec![Op::MakeDir(hba(group.wwnn))]
 }
 
-/// The directories of the target ports, below which the rest is built: of each port, of
-/// each initiator.
+/// Returns the operations that make the target ports, a chain for each: the directories
+/// of the port and of each initiator, and the attributes.
 pub fn targets(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain> {
     let target = |(port, number): (&PortSpec, u16)| {
         let path = paths::lio_port(driver.fabric(), port.wwpn);
@@ -54,25 +54,28 @@ pub fn targets(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain
     group.ports.iter().zip(1..).map(target).collect()
 }
 
-/// Has a target port serve, where its driver needs to be told.
+/// Returns the operation that makes a target port serve, where its driver needs to be
+/// told.
 pub fn enable(driver: &dyn Driver, wwpn: Wwn) -> Op {
     write(&tpg(&paths::lio_port(driver.fabric(), wwpn)), ENABLE, "1".into())
 }
 
-/// The relative target port identifier. Kernels before 6.4 give it by themselves, to each
-/// disk's ports in the order in which they come.
+/// Returns the operation that sets the relative target port identifier. Kernels before
+/// 6.4 give it by themselves, to each disk's ports in the order in which they come.
 fn set_port_id(tpg: &Path, number: u16) -> Op {
     Op::WriteIfAny { path: tpg.join("rtpi"), text: number.to_string() }
 }
 
-/// The backstores: a chain for each disk, empty where nothing is missing.
+/// Returns the operations that make the backstores: a chain for each disk, empty where
+/// nothing is missing.
 pub fn build(group: &Group, disks: &[Disk], export: &Export) -> Vec<Chain> {
     let linked = export.linked();
     let missing = disks.iter().map(|disk| {
         let path = backstore_path(group.wwnn, disk.lun);
         let there = export.backstore(&path);
-        // How far one is that no LUN leads to yet, it does not say: told of a reservation
-        // twice it would have it twice.
+        // A backstore that no LUN links to may be half built, and LIO does not say how
+        // far. A registration written twice would be registered twice. So the backstore
+        // is removed and built again.
         let half = there.filter(|_| !linked.contains(path.as_path()));
         let remove = half.map(|_| Op::RemoveDir(path.clone()));
         match there.filter(|b| b.enabled && remove.is_none()) {
@@ -107,13 +110,14 @@ fn make(group: &Group, disk: &Disk, path: &Path) -> Chain {
         write(path, "control", format!("udev_path={}", disk.node.display())),
         write(path, "udev_path", disk.node.display().to_string()),
         write(path, "wwn/vpd_unit_serial", disk.unit_serial(group.wwnn)),
-        // It fills in what is its own idea of the rest (`target_configure_device`).
+        // LIO fills in its own idea of the rest (`target_configure_device`).
         write(path, "enable", "1".into()),
         Op::WriteAll { dir: path.to_owned(), values: presented.to_vec() },
     ]
 }
 
-/// The LUNs of each port: a chain for each disk, so that its ports come in their order.
+/// Returns the operations that make the LUNs of each port: a chain for each disk, so that
+/// its ports come in their order.
 pub fn luns(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain> {
     let of = |disk: &DiskSpec| {
         let to = backstore_path(group.wwnn, disk.lun);
@@ -127,9 +131,9 @@ pub fn luns(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain> {
     group.disks.iter().map(of).collect()
 }
 
-/// Each initiator's view of the LUNs, under the same numbers: a chain for each initiator,
-/// as REPORT LUNS tells of them in the order in which they came
-/// (`core_enable_device_list_for_node`).
+/// Returns the operations that map the LUNs to each initiator, under the same numbers.
+/// Each initiator has one chain, as REPORT LUNS lists LUNs in the order in which they
+/// came (`core_enable_device_list_for_node`).
 pub fn mapped_luns(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain> {
     let mut chains = Vec::new();
     for port in &group.ports {
@@ -150,8 +154,9 @@ pub fn mapped_luns(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<C
     chains
 }
 
-/// A LUN directory with its link, unless both are there. A link that leads elsewhere is
-/// tried all the same: the kernel's refusal names it.
+/// Returns the operations that make a LUN's directory with its link, or `None` if both
+/// are there. A link that leads elsewhere is tried as well: the kernel's refusal names
+/// it.
 fn lun(dir: &Path, number: u16, to: PathBuf, known: &[Lun]) -> Option<Chain> {
     if known.iter().any(|lun| lun.number == number && lun.leads_to(&to)) {
         return None;
@@ -160,7 +165,8 @@ fn lun(dir: &Path, number: u16, to: PathBuf, known: &[Lun]) -> Option<Chain> {
     Some(vec![Op::MakeDir(path.clone()), Op::Link { at: path.join(LINK), to }])
 }
 
-/// Sets the ALUA state of everything that a backstore is exported through.
+/// Returns the operation that sets the ALUA state of everything that a backstore is
+/// exported through.
 pub fn set_alua(backstore: &Path, state: &str) -> Op {
     write(backstore, ALUA_STATE, state.into())
 }

@@ -27,31 +27,33 @@ pub use tcm_fc::{TCM_FC, TcmFc};
 
 /// What differs between LIO's Fibre Channel drivers.
 pub trait Driver: fmt::Debug + Sync {
-    /// The name in the `driver` parameter.
+    /// Returns the name in the `driver` parameter.
     fn name(&self) -> &'static str;
-    /// The module that must be loaded.
+    /// Returns the module that must be loaded.
     fn module(&self) -> &'static str;
-    /// When it has to be loaded.
+    /// Returns when the module has to be loaded.
     fn loaded(&self) -> &'static str;
-    /// Its directory in LIO's configfs.
+    /// Returns the driver's directory in LIO's configfs.
     fn fabric(&self) -> &'static str;
-    /// Whether it serves the ports of a SCSI host driver.
+    /// Returns whether the driver serves the ports of a SCSI host driver.
     fn serves(&self, host_driver: &str) -> bool;
-    /// Whether a target belongs, once made, to one virtual port for as long as the kernel
-    /// runs. Then the port comes first and [`enable`] last; and a release logs the port
-    /// out without deleting it, and leaves its empty target for the next takeover.
+    /// Returns whether a target belongs, once made, to one virtual port for as long as
+    /// the kernel runs. Then the port comes first and [`enable`] last; and a release logs
+    /// the port out without deleting it, and leaves its empty target for the next
+    /// takeover.
     fn binds(&self) -> bool;
-    /// The relative target port identifier of a group's port: of this name, in this place
-    /// among the group's.
+    /// Returns the relative target port identifier of a group's port: of this name, in
+    /// this place among the group's.
     fn port_id(&self, wwpn: Wwn, number: u16) -> u16;
-    /// Attributes of a portal group that have to be other than they come.
+    /// Returns the attributes of a portal group that must not stay as they come.
     fn attributes(&self) -> &'static [(&'static str, &'static str)];
-    /// Whether a physical port can carry targets.
+    /// Checks that a physical port can carry targets.
     ///
     /// # Errors
     /// [`crate::failure::Kind::Node`], with what has to be set up.
     fn ready(&self, kernel: &dyn Kernel, physical: Wwn) -> Result<(), Failure>;
-    /// What an operator should know before relying on it, each with what to do.
+    /// Returns what an operator should know before relying on the driver, each with what
+    /// to do.
     fn doubts(&self, kernel: &dyn Kernel, physical: Wwn) -> Vec<(String, &'static str)>;
 }
 
@@ -66,7 +68,7 @@ impl Eq for dyn Driver {}
 /// Every driver that there is.
 pub const DRIVERS: [&dyn Driver; 2] = [&TCM_FC, &QLA2XXX];
 
-/// The drivers that a group may be served by.
+/// Returns the drivers that a group may be served by.
 pub fn candidates(choice: DriverChoice) -> Vec<&'static dyn Driver> {
     let may = |driver: &&dyn Driver| match choice {
         DriverChoice::Auto => true,
@@ -84,8 +86,9 @@ pub const ALUA_TRANSITIONING: &str = "15";
 /// A backstore's attribute with the ALUA state of all that it is exported through.
 const ALUA_STATE: &str = "alua/default_tg_pt_gp/alua_access_state";
 
-/// The directory of a group's backstores, one for each group: an agent that removes its
-/// last backstore must not take away the ground from under another group's first.
+/// Returns the directory of a group's backstores. Each group has its own: an agent that
+/// removes its last backstore must not remove the directory in which another group makes
+/// its first.
 pub fn hba(wwnn: Wwn) -> PathBuf {
     // The kernel reads the number as 32 bits.
     let number = fnv128(&["hba", &wwnn.hex()]) as u32 & 0x7fff_ffff;

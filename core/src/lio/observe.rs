@@ -9,29 +9,30 @@ use crate::kernel::{self, Kernel, KernelError, paths};
 use crate::lio::{ALUA_STATE, DRIVERS, Driver, hba};
 use crate::wwn::Wwn;
 
-/// All that LIO holds of a group.
+/// Everything that LIO holds of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Export {
     /// The group's backstore directories: one, or two where its node name has changed.
     pub hbas: Vec<PathBuf>,
-    /// Its backstores, in the order of their paths; none where they were not looked at.
+    /// The group's backstores, in the order of their paths; none where they were not
+    /// looked at.
     pub backstores: Vec<Backstore>,
-    /// Its target ports.
+    /// The group's target ports.
     pub trees: Vec<Tree>,
 }
 
 /// A backstore: a disk as LIO knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backstore {
-    /// Its directory.
+    /// The backstore's directory.
     pub path: PathBuf,
-    /// Whether it is configured and holds the disk open.
+    /// Whether the backstore is configured and holds the disk open.
     pub enabled: bool,
-    /// The device that it was given.
+    /// The device that the backstore was given.
     pub device: PathBuf,
-    /// Its unit serial number.
+    /// The unit serial number.
     pub serial: String,
-    /// Its ALUA state as LIO prints it.
+    /// The ALUA state as LIO prints it.
     pub alua: String,
 }
 
@@ -40,26 +41,26 @@ pub struct Backstore {
 pub struct Tree {
     /// The port name.
     pub wwpn: Wwn,
-    /// Whose it is.
+    /// The driver of the port.
     pub driver: &'static dyn Driver,
     /// The directory of the port.
     pub path: PathBuf,
-    /// Whether it serves, of a driver that has to be told.
+    /// Whether the port serves; always false for a driver that need not be told.
     pub enabled: bool,
-    /// Whether it has its portal group, `tpgt_1`.
+    /// Whether the port has its portal group, `tpgt_1`.
     pub has_tpg: bool,
-    /// Its LUNs.
+    /// The port's LUNs.
     pub luns: Vec<Lun>,
-    /// Its initiators.
+    /// The port's initiators.
     pub acls: Vec<Acl>,
 }
 
 /// A LUN or a mapped LUN: a directory with a link in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lun {
-    /// Its number.
+    /// The LUN's number.
     pub number: u16,
-    /// Its directory.
+    /// The LUN's directory.
     pub path: PathBuf,
     /// The link and where it leads, once there is one.
     pub link: Option<(PathBuf, PathBuf)>,
@@ -68,24 +69,24 @@ pub struct Lun {
 /// An initiator and the LUNs that it may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acl {
-    /// Its directory.
+    /// The initiator's directory.
     pub path: PathBuf,
-    /// Its mapped LUNs; none where they were not looked at.
+    /// The mapped LUNs; none where they were not looked at.
     pub mapped: Vec<Lun>,
 }
 
 impl Export {
-    /// Whether LIO holds nothing of the group.
+    /// Returns whether LIO holds nothing of the group.
     pub fn is_empty(&self) -> bool {
         self.hbas.is_empty() && self.trees.is_empty()
     }
 
-    /// The tree of a port.
+    /// Returns the tree of a port.
     pub fn tree(&self, wwpn: Wwn) -> Option<&Tree> {
         self.trees.iter().find(|tree| tree.wwpn == wwpn)
     }
 
-    /// The backstores to which a LUN of some port leads.
+    /// Returns the backstores to which a LUN of some port leads.
     pub fn linked(&self) -> BTreeSet<&Path> {
         let luns = self.trees.iter().flat_map(|tree| &tree.luns);
         luns.filter_map(|lun| Some(lun.link.as_ref()?.1.as_path())).collect()
@@ -104,7 +105,7 @@ impl Export {
         self.linked().into_iter().filter(is_stray).collect()
     }
 
-    /// The backstore in a directory.
+    /// Returns the backstore in a directory.
     pub fn backstore(&self, path: &Path) -> Option<&Backstore> {
         let found = self.backstores.binary_search_by(|b| b.path.as_path().cmp(path));
         self.backstores.get(found.ok()?)
@@ -112,45 +113,46 @@ impl Export {
 }
 
 impl Backstore {
-    /// Whether it holds this disk, under the identity that it has in a group; one that is
-    /// not enabled holds none yet.
+    /// Returns whether the backstore holds no other disk than this one, under the
+    /// identity that it has in a group. A backstore that is not enabled holds none yet.
     pub fn holds(&self, wwnn: Wwn, disk: &Disk) -> bool {
         !self.enabled || self.device == disk.node && self.serial == disk.unit_serial(wwnn)
     }
 }
 
 impl Lun {
-    /// Whether this is where its link leads.
+    /// Returns whether the LUN's link leads to a path.
     pub fn leads_to(&self, path: &Path) -> bool {
         self.link.as_ref().is_some_and(|(_, to)| to == path)
     }
 }
 
 impl Acl {
-    /// The initiator's port name, which names its directory.
+    /// Returns the initiator's port name, which names its directory.
     pub fn initiator(&self) -> Option<Wwn> {
         self.path.file_name()?.to_str()?.parse().ok()
     }
 }
 
 impl Tree {
-    /// The directory of the portal group.
+    /// Returns the directory of the portal group.
     pub fn tpg(&self) -> PathBuf {
         tpg(&self.path)
     }
 
-    /// Whether it has nothing to serve, and nobody to serve it to.
+    /// Returns whether the port has nothing to serve, and nobody to serve it to.
     pub fn is_bare(&self) -> bool {
         self.luns.is_empty() && self.acls.is_empty()
     }
 }
 
-/// No driver accepts another number (`ft_add_tpg`, `tcm_qla2xxx_make_tpg`).
+/// Returns the directory of a port's portal group. No driver accepts another number
+/// (`ft_add_tpg`, `tcm_qla2xxx_make_tpg`).
 pub fn tpg(port: &Path) -> PathBuf {
     port.join("tpgt_1")
 }
 
-/// Looks for everything that LIO holds under these names, whoever made it.
+/// Looks for everything that LIO holds under these names, no matter who made it.
 ///
 /// # Errors
 /// When a directory is there and cannot be read: then nothing may be concluded.
@@ -162,8 +164,8 @@ pub fn observe(
     with_backstores(kernel, glance(kernel, wwnns, wwpns)?)
 }
 
-/// The same without a look at the mapped LUNs, of which each initiator has as many as
-/// there are LUNs.
+/// Looks for everything that LIO holds under these names but the mapped LUNs: each
+/// initiator has as many as there are LUNs.
 ///
 /// # Errors
 /// See [`observe`].
@@ -188,7 +190,7 @@ fn with_backstores(
     Ok(export)
 }
 
-/// The same without a look at the backstores.
+/// Looks for everything that LIO holds under these names but the backstores.
 ///
 /// # Errors
 /// See [`observe`].
@@ -227,7 +229,7 @@ fn outline(
     Ok(export)
 }
 
-/// The ALUA state of a backstore; empty where it is not there.
+/// Returns the ALUA state of a backstore; empty where it is not there.
 ///
 /// # Errors
 /// When it is there and cannot be read.
@@ -270,7 +272,8 @@ fn luns(kernel: &dyn Kernel, dir: &Path) -> Result<Vec<Lun>, KernelError> {
             let link = path.join(LINK);
             let link = match kernel.leads(&link)? {
                 Some(to) => Some((link, to)),
-                // Another's may have any name; among the attributes it is the only link.
+                // Somebody else's link may have any name; among the attributes it is the
+                // only link.
                 None => kernel.links(&path)?.into_iter().next(),
             };
             luns.push(Lun { number, path, link });

@@ -1,4 +1,4 @@
-//! What LIO exports of a group that the group, changed since, does not have any more.
+//! What LIO exports of a group that the group, changed since, no longer has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,15 +17,15 @@ pub struct Obsolete {
     pub acls: Vec<Acl>,
     /// LUNs that the other initiators have to lose.
     pub mapped: Vec<Lun>,
-    /// The LUNs themselves.
+    /// LUNs whose number no longer has a disk in the group, or has another one.
     pub luns: Vec<Lun>,
-    /// What is behind them.
+    /// Backstores that do not hold the disk that the group has under their number.
     pub backstores: Vec<Backstore>,
 }
 
 impl Obsolete {
-    /// Compares. A LUN whose number leads to another disk now goes as well: it has to be
-    /// made anew.
+    /// Compares what LIO exports with the group. A LUN whose number leads to another disk
+    /// now goes as well: it has to be made again.
     pub fn of(group: &Group, disks: &[Disk], export: &Export) -> Self {
         let wanted: BTreeSet<u16> = group.disks.iter().map(|disk| disk.lun).collect();
         let kept: BTreeMap<_, _> = disks
@@ -58,7 +58,8 @@ impl Obsolete {
         }
     }
 
-    /// The steps that remove it, each to be begun when the one before it has ended.
+    /// Returns the steps that remove all of this, each to be begun when the one before it
+    /// has ended.
     pub fn remove(&self) -> [(&'static str, Vec<Chain>); 4] {
         [
             ("remove the initiators", self.acls.iter().map(forget).collect()),

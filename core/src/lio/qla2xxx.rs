@@ -1,9 +1,10 @@
 //! qla2xxx: the target of QLogic's ports, through tcm_qla2xxx. Built from the kernel's
 //! source (6.1.192 and 6.12.117), and not yet run on hardware.
 //!
-//! Of its two fabrics `qla2xxx` is the one: a mkdir in `qla2xxx_npiv` takes a lock that its
-//! task holds already (`qlt_lport_register`, `qlt_add_target`: `qla_tgt_mutex`). So the
-//! virtual port is made by `vport_create`, and its target after it.
+//! Of the two fabrics of tcm_qla2xxx, `qla2xxx` is the one in use: a mkdir in
+//! `qla2xxx_npiv` takes a lock that its task holds already (`qlt_lport_register`,
+//! `qlt_add_target`: `qla_tgt_mutex`). So the virtual port is made by `vport_create`, and
+//! its target after it.
 //!
 //! Why a target stays. Making it binds it to the port that has its name at that moment
 //! (`tcm_qla2xxx_lport_register_cb`), and no other. Removing it takes the target functions
@@ -40,10 +41,10 @@ const MODE: &str = "qlini_mode";
 /// Initiator and target, and target alone (`qlt_parse_ini_mode`).
 const DUAL: &str = "dual";
 const DISABLED: &str = "disabled";
-/// Whether whoever has no ACL of his own gets one when he logs in.
+/// Whether an initiator without an ACL of its own gets one when it logs in.
 const DEMO: &str = "attrib/generate_node_acls";
-/// The first kernel that was looked at and prepares a virtual port's list of commands from
-/// unknown senders (`qlt_vport_create`: `unknown_atio_list`); 6.1 does not.
+/// The first kernel, of those that were looked at, that prepares a virtual port's list of
+/// commands from unknown senders (`qlt_vport_create`: `unknown_atio_list`); 6.1 does not.
 const PREPARED: (u32, u32) = (6, 12);
 
 impl Driver for Qla2xxx {
@@ -71,19 +72,21 @@ impl Driver for Qla2xxx {
         true
     }
 
-    /// Made of its name: of those that are enabled no two on a node may have the same
-    /// (`target_tpg_register_rtpi`).
+    /// Returns a number made of the port's name: no two ports on a node that are enabled
+    /// may have the same (`target_tpg_register_rtpi`).
     fn port_id(&self, wwpn: Wwn, _: u16) -> u16 {
         (fnv128(&["rtpi", &wwpn.hex()]) % 65535) as u16 + 1
     }
 
-    /// The other defaults concern dynamic ACLs alone (`tcm_qla2xxx_make_tpg`).
+    /// Turns off ACLs that LIO makes at a login. The other defaults concern such dynamic
+    /// ACLs alone (`tcm_qla2xxx_make_tpg`).
     fn attributes(&self) -> &'static [(&'static str, &'static str)] {
         &[(DEMO, "0")]
     }
 
-    /// Enabling the physical port's target resets the chip, and with it every virtual port
-    /// (`qlt_enable_vha`): that is for the boot, and never done in here.
+    /// Looks at the mode of the port's driver and at the physical port's target. Enabling
+    /// that target resets the chip, and with it every virtual port (`qlt_enable_vha`):
+    /// that is for the boot, and never done in here.
     fn ready(&self, kernel: &dyn Kernel, physical: Wwn) -> Result<(), Failure> {
         let lacks = |step, cause: String, advice| {
             Err(Failure::new(Kind::Node, step, cause).advise(advice))

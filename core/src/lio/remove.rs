@@ -20,9 +20,9 @@ pub fn resume(backstores: &[Backstore]) -> Vec<Chain> {
     live.map(|b| vec![set_alua(&b.path, ALUA_ACTIVE_OPTIMIZED)]).collect()
 }
 
-/// The steps that remove the target ports, each to be begun when the one before it has
-/// ended. configfs dictates the order: a directory goes after what links to it. What is
-/// bound to a port stays, empty.
+/// Returns the steps that remove the target ports, each to be begun when the one before
+/// it has ended. configfs dictates the order: a directory goes after what links to it.
+/// What is bound to a port stays, empty.
 pub fn remove_ports(export: &Export) -> [(&'static str, Vec<Chain>); 3] {
     let trees = || export.trees.iter();
     let acls = trees().flat_map(|tree| &tree.acls).map(forget);
@@ -37,8 +37,8 @@ pub fn remove_ports(export: &Export) -> [(&'static str, Vec<Chain>); 3] {
     ]
 }
 
-/// The step that removes backstores that somebody else has made for the group's ports, each
-/// with its directory, once no LUN leads there.
+/// Returns the step that removes backstores that somebody else has made for the group's
+/// ports, each with its directory, once no LUN leads there.
 pub fn remove_strays(export: &Export) -> (&'static str, Vec<Chain>) {
     let strays = export.strays().into_iter().map(|stray| {
         let dir = stray.parent().into_iter().map(|dir| Op::RemoveDir(dir.to_owned()));
@@ -47,18 +47,18 @@ pub fn remove_strays(export: &Export) -> (&'static str, Vec<Chain>) {
     ("remove backstores of others", strays.collect())
 }
 
-/// The step that removes the backstores' directory, once they are gone.
+/// Returns the step that removes the backstores' directory, once they are gone.
 pub fn remove_hbas(export: &Export) -> (&'static str, Vec<Chain>) {
     let hbas = export.hbas.iter().map(|hba| vec![Op::RemoveDir(hba.clone())]);
     ("remove the backstores' directory", hbas.collect())
 }
 
-/// What closes a disk.
+/// Returns the operations that close a disk.
 pub fn close(backstore: &Backstore) -> Chain {
     vec![Op::RemoveDir(backstore.path.clone())]
 }
 
-/// An initiator with all that it may see.
+/// Returns the operations that remove an initiator with all that it may see.
 pub(super) fn forget(acl: &Acl) -> Chain {
     let mapped = acl.mapped.iter().flat_map(unlink);
     mapped.chain([Op::RemoveDir(acl.path.clone())]).collect()

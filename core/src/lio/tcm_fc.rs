@@ -40,8 +40,9 @@ impl Driver for TcmFc {
         false
     }
 
-    /// Its place, as older kernels give them too. tcm_fc enables nothing, so nothing keeps
-    /// two groups on a node from having the same.
+    /// Returns the port's place among the group's, as older kernels give it by
+    /// themselves. tcm_fc enables nothing, so nothing keeps two groups on a node from
+    /// having the same.
     fn port_id(&self, _: Wwn, number: u16) -> u16 {
         number
     }

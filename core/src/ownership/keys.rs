@@ -16,26 +16,27 @@ const OF_CLUSTER: u64 = 0x7553;
 /// The keys under which a node owns disks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keys {
-    /// What it registers from now on.
+    /// The key that the node registers from now on.
     pub now: Key,
-    /// What it may have registered before it knew its cluster's word: as good.
+    /// The key that the node may have registered before it knew its cluster's word: as
+    /// good.
     pub before: Key,
     pub(super) cluster: Option<u16>,
 }
 
-/// Whose a key is.
+/// The owner of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
-    /// This node's.
+    /// This node.
     Ours,
-    /// That of another node of this cluster; or of one that knew no cluster's word.
+    /// Another node of this cluster, or a node that knew no cluster's word.
     Partners,
-    /// That of a node of another cluster.
+    /// A node of another cluster.
     OtherClusters,
-    /// In the form in which fence_scsi makes its keys, and people those of fence_mpath and
-    /// multipathd: no more than 32 bits.
+    /// A fencing program: the key has no more than 32 bits, as fence_scsi makes its keys,
+    /// and people those of fence_mpath and multipathd.
     Fencing,
-    /// Another program's.
+    /// Another program.
     Strangers,
 }
 
@@ -74,20 +75,22 @@ impl Keys {
         Self { now, before, cluster }
     }
 
-    /// Whether a key is this node's. As long as it knows no word of its cluster, as after a
-    /// boot, one of its name with any word is: it may have registered that before.
+    /// Returns whether a key is this node's. As long as the node knows no word of its
+    /// cluster, as after a boot, a key of its name with any word is: the node may have
+    /// registered that before.
     pub fn are(&self, key: Key) -> bool {
         let by_name = self.cluster.is_none() && key.0 >> 48 == OF_CLUSTER;
         let name = |key: Key| key.0 as u32;
         key == self.now || key == self.before || by_name && name(key) == name(self.before)
     }
 
-    /// Whether this node, and no other, is registered and holds a disk as a node does.
+    /// Returns whether this node holds a disk as a node does, and no other is registered.
     pub fn own(&self, disk: &Reservation) -> bool {
         self.hold(disk) && disk.keys.iter().all(|key| self.are(*key))
     }
 
-    /// Whether this node holds a disk as a node does, whoever else is registered.
+    /// Returns whether this node holds a disk as a node does, no matter who else is
+    /// registered.
     pub fn hold(&self, disk: &Reservation) -> bool {
         let kind = WRITE_EXCLUSIVE_REGISTRANTS_ONLY;
         disk.holder.is_some_and(|its| its.kind == kind && self.are(its.key))
@@ -117,7 +120,7 @@ fn word(text: &str) -> Option<u16> {
     plain.then(|| u16::from_str_radix(digits, 16).ok()).flatten()
 }
 
-/// Whether the cluster's word is noted on this node; it is forgotten with a boot.
+/// Returns whether the cluster's word is noted on this node; it is forgotten with a boot.
 pub fn knows_cluster(kernel: &dyn Kernel) -> bool {
     kernel.load(Path::new(paths::CLUSTER)).is_ok_and(|text| word(&text).is_some())
 }

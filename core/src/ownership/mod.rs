@@ -34,8 +34,9 @@ pub fn read(
     results.into_iter().map(|r| r.into_last().map(reservation)).collect()
 }
 
-/// What each disk says after a chain that asks it: whatever the commands in it answered,
-/// that is what holds. A chain that ended before has its disk asked now.
+/// Returns what each disk says after a chain that asks it. That is what holds, whatever
+/// the commands in the chain answered. If a chain ended before it asked, its disk is
+/// asked now.
 fn read_back(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
@@ -54,8 +55,8 @@ fn read_back(
     said.into_iter().filter_map(|said| said.or_else(|| asked.next())).collect()
 }
 
-/// The operations that make a disk ours, whoever has it, and read that back: a plan,
-/// nothing is done here.
+/// Returns the operations that make a disk ours, no matter who has it, and read that
+/// back. This is a plan: nothing is done here.
 pub fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
     let (disk, key) = (disk.to_owned(), keys.now);
     let preempt = |other: Key| Op::PreemptAndAbort { disk: disk.clone(), key, other };
@@ -95,8 +96,8 @@ pub fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
     chain
 }
 
-/// Whether disks seem to be nobody's, as after a stop: the first is asked for all. To ask
-/// each of them first would be a command to each for nothing.
+/// Returns whether disks seem to be nobody's, as after a stop. The first is asked for
+/// all: to ask each of them first would be a command to each for nothing.
 pub fn seem_free(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> bool {
     let first = nodes(disks.get(..1).unwrap_or_default());
     let mut now = read(kernel, &first, budget).into_iter();
@@ -136,8 +137,8 @@ fn unanswered<'a>(
 }
 
 /// Returns what can be done about disks whose reservations cannot be read. A disk that is
-/// slow or gone for the moment may well have an owner: of such a one nobody may be told to do
-/// without reservations.
+/// slow or gone for the moment may well have an owner, so nobody may be advised to do
+/// without reservations for it.
 pub fn advice<'a>(errors: impl IntoIterator<Item = &'a KernelError>) -> &'static str {
     let errors: Vec<_> = errors.into_iter().collect();
     let all = |cause| errors.iter().all(|error| error.cause == cause);
@@ -161,9 +162,10 @@ fn nodes(disks: &[Disk]) -> Vec<PathBuf> {
     disks.iter().map(|disk| disk.node.clone()).collect()
 }
 
-/// Owns every disk or none. The step has a chain for each that begins as [`take`] says of what
-/// was known of it, and goes on with what may be done once it is ours. Gives back what
-/// became of each.
+/// Owns every disk or none. `step` has one chain for each disk, in the order of `disks`.
+/// A chain starts with the operations of [`take`], planned from the reservation that was
+/// last read (or from a free disk, if none was). It goes on with what may only run once
+/// the disk is ours, such as making its backstore. Returns one result for each disk.
 ///
 /// A disk that turns out to be another's is taken in a second go, once every disk has
 /// answered. So nothing need be known at first.
@@ -192,14 +194,14 @@ pub fn own(
     let mut taken = results.clone();
     carry_out(kernel, &again.collect::<Vec<_>>(), &mut taken, budget);
     acquired(kernel, disks, &taken, keys, budget)?;
-    // Ours, whatever a command on the way answered: what follows is done for those too
-    // whose chain such an answer has ended.
+    // All are ours, whatever a command on the way answered. So the rest of a chain is
+    // done even where such an answer has ended it.
     let rest = step.chains.iter().zip(&mut results).map(|(chain, result)| {
         let read = result.done.iter().any(Done::is_reservation);
         if read || result.failed.is_none() {
             return Chain::new();
         }
-        // Of a disk that nothing follows for, as of the state device, all is done.
+        // Where nothing follows, as for the state device, all is done.
         *result = ChainResult::default();
         once_ours(chain)
     });
@@ -235,8 +237,9 @@ pub const NOT_OURS: &str = "Keep that away from the group's disks: masking at th
                             devices of fence_scsi, reservation_key in multipath.conf. A key \
                             that is left of something gone: sg_persist --clear";
 
-/// Returns the key that has a disk left alone, if there is one, and whose it is. One that
-/// only stands there beside a reservation of this cluster's is in nobody's way.
+/// Returns the key for which a disk is left alone, if there is one, and whose it is. A
+/// key that only stands there beside a reservation of this cluster's is in nobody's way,
+/// unless it is one of a fencing program.
 fn somebody_elses(now: &Reservation, keys: &Keys) -> Option<(Key, Whose)> {
     let holder = now.holder.map(|holder| holder.key);
     // Key zero stands for all registrants.
@@ -251,8 +254,8 @@ fn somebody_elses(now: &Reservation, keys: &Keys) -> Option<(Key, Whose)> {
     found.next()
 }
 
-/// Carries out those chains that are not empty, and puts what became of them in the place
-/// of what was there.
+/// Carries out the chains that are not empty, and puts their results in the place of
+/// those that were there.
 fn carry_out(
     kernel: &dyn Kernel,
     chains: &[Chain],
@@ -270,13 +273,13 @@ fn carry_out(
     }
 }
 
-/// What of a chain follows the reading back.
+/// Returns what of a chain follows the reading back.
 fn once_ours(chain: &[Op]) -> Chain {
     let read = chain.iter().position(|op| matches!(op, Op::ReadReservation(_)));
     chain.iter().skip(read.map_or(0, |read| read + 1)).cloned().collect()
 }
 
-/// Whether every disk is ours.
+/// Checks that every disk is ours.
 fn acquired(
     kernel: &dyn Kernel,
     disks: &[Disk],
@@ -313,10 +316,11 @@ fn acquired(
     })
 }
 
-/// Those of some disks that carry a key of ours; and each that cannot be asked.
+/// Returns those disks that carry a key of ours, and an error for each that cannot be
+/// asked.
 ///
-/// A disk that knows no reservations is not ours, nor is one that another node has reserved
-/// the old way: that goes only where nobody is registered.
+/// A disk that has no reservations is not ours. Nor is one that another node has reserved
+/// the old way: that is possible only where nobody is registered.
 pub fn owned(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
@@ -337,8 +341,9 @@ pub fn owned(
     (ours, errors)
 }
 
-/// The operations that give a disk up, and read that back: a reservation ends with its
-/// holder's registration (SPC-4 5.13; LIO's answers are in core/tests/recordings).
+/// Returns the operations that give a disk up, and read that back. A reservation ends
+/// with its holder's registration (SPC-4 5.13; LIO's answers are in
+/// core/tests/recordings).
 pub fn leave(disk: &Path, key: Key) -> Chain {
     vec![
         Op::Unregister { disk: disk.to_owned(), key },
@@ -362,8 +367,9 @@ impl Left {
     }
 }
 
-/// Gives up those disks that are ours; another's key is left alone, whatever is asked. Where
-/// nothing is left no key of ours is on any of them, as they say themselves.
+/// Gives up disks, and returns what is left. Another's key is left alone, whatever is
+/// asked. Where nothing is left, no key of ours is on any of them, as they say
+/// themselves.
 pub fn give_up(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
@@ -375,8 +381,8 @@ pub fn give_up(
     given_up(kernel, disks, left, keys, budget)
 }
 
-/// Whether no key of ours is on any of some disks, after what [`leave`] says was done to
-/// each; see [`give_up`]. One that has a key all the same, or does not say, is given up
+/// Returns what is left on disks after the operations of [`leave`], with their results;
+/// see [`give_up`]. A disk that still has a key of ours, or does not say, is given up
 /// again: what failed was a moment's trouble, or the key is an earlier one of ours.
 pub fn given_up(
     kernel: &dyn Kernel,
@@ -426,25 +432,26 @@ pub fn given_up(
     found
 }
 
-/// Whether a chain was given up while it unregistered.
+/// Returns whether a chain was given up while it unregistered.
 fn is_outstanding(result: &ChainResult) -> bool {
     let failed = result.failed.as_ref();
     failed
         .is_some_and(|error| error.cause == Cause::TimedOut && error.action == UNREGISTER)
 }
 
-/// What a look at disks that should be ours has found, in words.
+/// What a check of disks that should be ours has found, in words.
 #[derive(Debug, Default)]
 pub struct Checked {
-    /// Each that is not ours.
+    /// Each disk that is not ours.
     pub faults: Vec<String>,
-    /// Each that is ours, and has somebody else's keys beside.
+    /// Each disk that is ours, and has somebody else's keys beside.
     pub doubts: Vec<String>,
 }
 
-/// Whether every disk is still ours. Registrants that are nobody's of this cluster may write
-/// to it: they are removed. Not one that keeps somebody's nodes apart, and not another node's
-/// of this cluster: whether that one may have the disk is the cluster's to say.
+/// Checks that every disk is still ours. Registrants that belong to no node of this
+/// cluster may write to it, so they are removed. What stays is a key that keeps
+/// somebody's nodes apart, and another node's of this cluster: whether that node may have
+/// the disk is the cluster's to say.
 pub fn check(
     kernel: &dyn Kernel,
     disks: &[Disk],
@@ -489,8 +496,8 @@ pub fn check(
     checked
 }
 
-/// The operations that remove the registrants of a disk of ours that have no business there,
-/// and read that back; none where there are none.
+/// Returns the operations that remove the registrants that have no business on a disk of
+/// ours, and read that back; none if there are no such registrants.
 fn throw_out(disk: &Disk, now: &Reservation, keys: &Keys) -> Chain {
     let Some(holder) = now.holder.filter(|_| keys.hold(now)) else { return Chain::new() };
     let strange = |whose| matches!(whose, Whose::Strangers | Whose::OtherClusters);

@@ -50,22 +50,23 @@ impl Finding {
         Self { what, verdict, found, advice: advice.to_owned() }
     }
 
-    /// As it should be.
+    /// Returns a finding that is as it should be.
     pub fn good(what: &'static str, found: impl Into<String>) -> Self {
         Self::new(what, Verdict::Good, found.into(), "")
     }
 
-    /// Not as it should be.
+    /// Returns a finding that is not as it should be.
     pub fn doubtful(what: &'static str, found: impl Into<String>, advice: &str) -> Self {
         Self::new(what, Verdict::Doubtful, found.into(), advice)
     }
 
-    /// In the way of a takeover.
+    /// Returns a finding that would make a takeover fail.
     pub fn bad(what: &'static str, found: impl Into<String>, advice: &str) -> Self {
         Self::new(what, Verdict::Bad, found.into(), advice)
     }
 
-    /// One for each cause of a failure, or the one that there is none.
+    /// Returns a finding for each cause of a failure, or a good one if there is no
+    /// failure.
     fn of<T>(what: &'static str, found: Result<T, Failure>, well: &str) -> Vec<Self> {
         match found {
             Ok(_) => vec![Self::good(what, well)],
@@ -142,8 +143,8 @@ fn changed_by_others(kernel: &dyn Kernel, group: &Group, disks: &[Disk]) -> Vec<
     findings
 }
 
-/// Returns findings about disks as they are to be taken: where the disks are still to be
-/// made ([`Scope::maker`]), none is in the way of a takeover.
+/// Returns findings about disks as they are to be taken. Where the disks are still to be
+/// made ([`Scope::maker`]), no finding says that a takeover would fail.
 fn to_come(findings: impl IntoIterator<Item = Finding>, scope: &Scope) -> Vec<Finding> {
     let judged = |finding: Finding| match &scope.maker {
         Some(maker) if finding.verdict == Verdict::Bad => Finding::doubtful(
@@ -171,7 +172,7 @@ fn physical_ports(
         Ok(found) => found,
         failed => return Finding::of(what, failed, ""),
     };
-    // One of which that is not known is judged as if it had to be here.
+    // A port for which that is not known is judged as if it had to be here.
     let is_lost = |port: &PortSpec| left_out(kernel, group, port).unwrap_or(false);
     let all_lost = group.ports.iter().all(is_lost);
     let one = |port: &PortSpec| {
@@ -281,7 +282,7 @@ fn numbers(group: &Group) -> Vec<Finding> {
     findings
 }
 
-/// Relative target port ids, where this kernel does not let them be set.
+/// Returns the finding that this kernel does not let relative target port ids be set.
 fn port_ids(kernel: &dyn Kernel) -> Option<Finding> {
     let release = kernel::is_before(kernel, (6, 4))?;
     let found = format!("kernel {release} gives relative target port ids by itself");
@@ -290,7 +291,7 @@ fn port_ids(kernel: &dyn Kernel) -> Option<Finding> {
     Some(Finding::doubtful("port ids", found, advice))
 }
 
-/// Whether this node could read what initiators have reserved.
+/// Returns whether this node could read what initiators have reserved, as a finding.
 fn state(
     kernel: &dyn Kernel,
     group: &Group,
@@ -329,7 +330,7 @@ fn readable(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> Vec<Finding>
     failed
 }
 
-/// Whether the disks do what an owner needs, and whose they are.
+/// Returns whether the disks do what an owner needs, and whose they are, as findings.
 fn reservations(
     kernel: &dyn Kernel,
     node: &str,

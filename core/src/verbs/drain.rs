@@ -1,11 +1,12 @@
 //! Drain: turn new commands away, and wait until none is in flight. No counter shows all of
 //! them, so each kind has a means of its own; ARCHITECTURE.md has the list.
 //!
-//! With qla2xxx, as its source has it: `inflight` is the same; an ECHO goes through its own
-//! bsg (`qla24xx_bsg_request`), for a port that it knows as a remote one, which with
-//! `qlini_mode=disabled` it does of none; the frames are the whole HBA's
-//! (`qla2x00_get_fc_host_stats`), so that beside a busy port there is no rest; and there is
-//! no bar. None of that is what its logout hangs of: it ends what LIO has not got.
+//! With qla2xxx, as its source has it: `inflight` is the same. An ECHO goes through the
+//! driver's own bsg (`qla24xx_bsg_request`), to a port that it knows as a remote one;
+//! with `qlini_mode=disabled` it knows none. The frames are the whole HBA's
+//! (`qla2x00_get_fc_host_stats`), so beside a busy port there is no rest. There is no
+//! bar. None of this can hang a logout on qla2xxx: the driver ends any command that it
+//! has not yet passed to LIO.
 
 use std::time::Duration;
 
@@ -20,16 +21,16 @@ use crate::step::Step;
 use super::bars::Bars;
 use super::told;
 
-/// How long nothing may be in flight, and no frame come or go, before a port logs out.
+/// How long all must be quiet before a port logs out: nothing in flight, and no frames.
 /// What has arrived and is not yet with the disk is in no counter that the kernel shows;
 /// even a command that is just being turned away hangs a logout.
 const SETTLED: Duration = Duration::from_millis(250);
-/// The same where an initiator gave no echo: a WRITE whose data it still has to send is
-/// in no counter either.
+/// How long all must be quiet where an initiator gave no echo: a WRITE whose data it
+/// still has to send is in no counter either.
 const SETTLED_UNHEARD: Duration = Duration::from_millis(1500);
 /// How long commands may be barred before the port logs out.
 const BARRED: Duration = Duration::from_secs(3);
-/// Between two looks at the counters.
+/// The time between two looks at the counters.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How much of the time the drain may use; logging out and unmapping need the rest.
 pub(super) const PERCENT_TO_DRAIN: u32 = 60;
@@ -63,10 +64,10 @@ pub(super) fn drain(
                 let why = "no time was left to see whether commands still come";
                 return Err(undrained(vec![why.into()], budget.spent(kernel)));
             }
-            // One that was accepted has come to a disk that is slow: from the start.
+            // A command that was accepted has come to a disk that is slow: begin again.
             Rest::Busy => {}
-            // An initiator that never rests, and no bar: it is no more of a risk to log
-            // out than to have the node fenced.
+            // An initiator never rests, and there is no bar. To log out is no greater
+            // risk than to have the node fenced.
             Rest::Talk => {
                 log::warn!("commands still come; the port is logged out regardless");
                 return Ok(());
@@ -75,7 +76,7 @@ pub(super) fn drain(
     }
 }
 
-/// How a port is that was waited for.
+/// How a port is after it was waited for.
 enum Rest {
     /// Nothing is in flight, and no frame has come or gone for long enough.
     Quiet,
@@ -85,7 +86,8 @@ enum Rest {
     Busy,
 }
 
-/// Waits until all has been quiet for so long.
+/// Waits until nothing has been in flight, and no frame has come or gone, for `settled`.
+/// Returns how the port is then, or at `end`.
 fn settles(kernel: &dyn Kernel, found: &Found, settled: Duration, end: Instant) -> Rest {
     let stores = &found.export.backstores;
     let (mut idle_since, mut quiet_since) = (kernel.now(), kernel.now());
@@ -96,7 +98,7 @@ fn settles(kernel: &dyn Kernel, found: &Found, settled: Duration, end: Instant) 
         if !in_flight(kernel, stores).is_empty() {
             idle_since = now;
         }
-        // What is not counted may come and go.
+        // Frames that are not counted may come and go.
         if frames.is_err() || frames != before {
             quiet_since = now;
         }
@@ -112,7 +114,7 @@ fn settles(kernel: &dyn Kernel, found: &Found, settled: Duration, end: Instant) 
     }
 }
 
-/// Looks again and again until `done`, or `end`; says which it was.
+/// Waits until `done`, or until `end`. Returns whether it was `done`.
 pub(super) fn wait_until(
     kernel: &dyn Kernel,
     end: Instant,
@@ -129,7 +131,7 @@ pub(super) fn wait_until(
     }
 }
 
-/// The failure to drain.
+/// Returns the failure to drain.
 fn undrained(busy: Vec<String>, spent: Duration) -> Failure {
     still_in_flight(busy, spent).advise(
         "The port was not logged out: it would hang the kernel. The node has to be \
@@ -145,7 +147,8 @@ pub(super) fn still_in_flight(busy: Vec<String>, spent: Duration) -> Failure {
     failure
 }
 
-/// How many frames the group's ports have received and sent; or why that is not known.
+/// Returns how many frames the group's ports have received and sent, or why that is not
+/// known.
 fn exchanged(kernel: &dyn Kernel, found: &Found) -> Result<u64, String> {
     let mut sum = 0u64;
     for VirtualPort { wwpn, .. } in &found.vports {
@@ -155,10 +158,11 @@ fn exchanged(kernel: &dyn Kernel, found: &Found) -> Result<u64, String> {
     Ok(sum)
 }
 
-/// Asks every initiator for an echo. Frames between two ports keep their order: with the
-/// answer everything is here that an initiator had to send for commands that were
-/// accepted before, above all the data of its WRITEs, however slow it may be. A port
-/// without its link is sent nothing any more, and there is nobody to ask.
+/// Asks every initiator for an echo, and returns whether all answered. Frames between two
+/// ports keep their order. So with the answer everything is here that an initiator had to
+/// send for commands that were accepted before, above all the data of its WRITEs, however
+/// slow it may be. A port without its link is left out: nothing more is sent to it, and
+/// there is nobody to ask.
 fn heard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> bool {
     let linked = |wwpn| found.vports.iter().any(|p| p.wwpn == wwpn && p.is_linked());
     let trees = found.export.trees.iter().filter(|tree| linked(tree.wwpn));
@@ -179,7 +183,7 @@ fn heard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> bool {
     heard.is_ok()
 }
 
-/// Each disk with commands in flight, in words.
+/// Returns each disk with commands in flight, in words.
 pub(super) fn in_flight(kernel: &dyn Kernel, stores: &[Backstore]) -> Vec<String> {
     let busy = stores.iter().filter(|b| b.enabled).filter_map(|backstore| {
         let name = backstore.device.file_name()?.to_string_lossy().into_owned();

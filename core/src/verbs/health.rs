@@ -22,7 +22,7 @@ use super::here::{find_disks, left_out};
 
 /// How long a port that is not logged in has to come back, before a monitor fails.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Between two looks at it.
+/// The time between two looks at such a port.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How closely to look.
@@ -30,25 +30,26 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub enum Level {
     /// The port and the target tree; reads sysfs and configfs alone (OCF level 0).
     Port,
-    /// And whether every LUN carries out commands, and its disk is still ours (OCF level
+    /// Adds whether every LUN carries out commands, and its disk is still ours (OCF level
     /// 10).
     Owner,
-    /// And whether every disk answers a read (OCF level 20).
+    /// Adds whether every disk answers a read (OCF level 20).
     Disk,
 }
 
 /// How a group is on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
-    /// It is served, wholly.
+    /// The group is served, wholly.
     Running,
-    /// It is served, but for ports whose physical port has lost its link, and that is to
-    /// be no failure; or with somebody else's keys on a disk; or its configuration puts
-    /// another disk behind a number, which a reload has refused.
+    /// The group is served, with doubts. A port is missing or not logged in because its
+    /// link or its fabric is lost, and that is to be no failure; or a disk has somebody
+    /// else's keys; or the configuration puts another disk behind a number, which a
+    /// reload has refused.
     Degraded(Vec<String>),
-    /// Nothing of it is here.
+    /// Nothing of the group is here.
     NotRunning,
-    /// Something of it is here, and this is wrong with it.
+    /// Something of the group is here, and this is wrong with it.
     Failed(Vec<String>),
 }
 
@@ -65,7 +66,7 @@ pub fn health(
         Ok(found) => found,
         Err(error) => return Health::Failed(vec![error.to_string()]),
     };
-    // Where it counted as running here it would be stopped on the node that serves it.
+    // If it counted as running here, it would be stopped on the node that serves it.
     if found.is_empty() || scope.is_of_others(&found) {
         return Health::NotRunning;
     }
@@ -109,9 +110,9 @@ pub fn health(
     }
 }
 
-/// Returns a group as it is in force, and what of its configuration is not: where a reload
-/// has refused to put another disk behind a number, nothing of it is. Only a disk that has
-/// another name than the database knows can be such a one.
+/// Returns a group as it is in force, and what of its configuration is not. Where a
+/// reload has refused to put another disk behind a number, nothing of the configuration
+/// is in force. That can be so only if a disk has another name than the database knows.
 fn in_force<'a>(
     kernel: &dyn Kernel,
     scope: &Scope,
@@ -141,8 +142,8 @@ fn in_force<'a>(
     Ok((Cow::Owned(before), misplaced))
 }
 
-/// What is wrong with the ports; and, where that is to be no failure, those that have only
-/// lost their link.
+/// Returns what is wrong with the ports. Where a lost link is to be no failure, the
+/// second list has the ports that have only lost theirs.
 fn ports(
     kernel: &dyn Kernel,
     group: &Group,
@@ -195,7 +196,7 @@ fn ports(
     (faults, lost)
 }
 
-/// Why a virtual port is not logged in to its fabric, if it is not.
+/// Returns why a virtual port is not logged in to its fabric, if it is not.
 fn not_served(
     kernel: &dyn Kernel,
     port: &PortSpec,
@@ -214,8 +215,8 @@ fn not_served(
     }
 }
 
-/// What the group says and LIO has not. What LIO has besides is no fault: a changed
-/// configuration is put into force by Pacemaker, not by a monitor.
+/// Returns what the group says and LIO has not. What LIO has besides is no fault: a
+/// changed configuration is put into force by Pacemaker, not by a monitor.
 fn exports(group: &Group, found: &Found) -> Vec<String> {
     let mut faults = Vec::new();
     for spec in &group.disks {
@@ -251,8 +252,8 @@ fn exports(group: &Group, found: &Found) -> Vec<String> {
     faults
 }
 
-/// LUNs that do not carry out commands. A stop that failed leaves all of them so: at level
-/// 0 the first one tells.
+/// Returns the LUNs that do not carry out commands. A stop that failed leaves all of them
+/// so: at level 0 the first one tells.
 ///
 /// A backstore is linked only while it is enabled (`target_fabric_port_link`), and cannot
 /// go while it is: so its ALUA state is all that is asked of it.
@@ -310,14 +311,16 @@ fn misled(
     disks.iter().filter_map(other).collect()
 }
 
-/// A group whose initiators' reservations are to be kept and are not.
+/// Returns the fault of a group whose initiators' reservations are to be kept and are
+/// not.
 fn unkept(group: &Group, found: &Found) -> Option<String> {
     let kept = || found.keepers.iter().any(|keeper| keeper.device.is_some());
     let fault = "initiators' reservations are not kept: there is no keeper";
     (group.state.is_some() && !kept()).then(|| fault.to_owned())
 }
 
-/// A keeper that has died, or hangs: LIO waits for it, or refuses reservations.
+/// Returns the failure of each keeper that has died, or hangs: LIO waits for it, or
+/// refuses reservations.
 fn unheard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Vec<String> {
     let keepers = found.keepers.iter().filter(|keeper| keeper.device.is_some());
     let chains: Vec<Chain> =

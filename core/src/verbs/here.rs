@@ -1,4 +1,4 @@
-//! Here: what this node has for a group, seen before anything is done.
+//! What this node has for a group, seen before anything is done.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const PERCENT_TO_COME: u32 = 40;
 /// site arrays take longer than nodes. Later a disk that is missing is missing, and another
 /// node is not kept waiting.
 const BOOTING: Duration = Duration::from_secs(600);
-/// Between two looks for a port or for disks.
+/// The time between two looks for a port or for disks.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A takeover's observations: what this node has for the group.
@@ -32,20 +32,20 @@ pub(super) struct Here {
     pub disks: Vec<Disk>,
     /// The state device, where the group has one.
     pub state: Option<Disk>,
-    /// As the disks report it; empty where it was not asked for.
+    /// The reservations as the disks report them; empty where they were not asked for.
     pub reservations: Vec<Reservation>,
     pub found: Found,
     /// The ports that have to appear, with the physical port for each: to be made, or made
     /// before and kept ([`Found::is_kept`]).
     pub absent: Vec<(PortSpec, PhysicalPort)>,
-    /// Those that cannot be made here; see [`left_out`].
+    /// The ports that cannot be made here; see [`left_out`].
     pub lost: Vec<PortSpec>,
 }
 
-/// Observes, and waits for what may still come. That is a physical port whose state passes:
-/// it is dark until the group whose names it has turns it on, as after a failure, when both
-/// come to this node at once; or its link comes up or its login goes on, as after a boot. And
-/// after a boot it is disks.
+/// Observes this node, and waits for what may still come. A physical port may come whose
+/// state passes: it is dark until the group whose names it has turns it on, as after a
+/// failure, when both come to this node at once; or its link comes up or its login goes
+/// on, as after a boot. After a boot disks may come, too.
 pub(super) fn with_all_that_comes(
     kernel: &dyn Kernel,
     scope: &Scope,
@@ -70,8 +70,8 @@ pub(super) fn with_all_that_comes(
     }
 }
 
-/// Whether this node has what the group needs: modules, disks and ports. Disks that are
-/// still to be made ([`Scope::maker`]) are not missed.
+/// Checks that this node has what the group needs: modules, disks and ports. Disks that
+/// are still to be made ([`Scope::maker`]) are not missed.
 ///
 /// # Errors
 /// The first thing that is missing.
@@ -110,7 +110,8 @@ pub(super) fn observe(
     observe_with(kernel, scope, group, || find_disks(kernel, group))
 }
 
-/// Looks at the same, with the disks as they are found: the LUNs', and the state device.
+/// Looks at everything that a takeover needs but the disks' owners. `find` finds the
+/// disks: the LUNs', and the state device.
 fn observe_with(
     kernel: &dyn Kernel,
     scope: &Scope,
@@ -163,7 +164,7 @@ fn observe_with(
     Ok(Here { driver, disks, state, reservations: Vec::new(), found, absent, lost })
 }
 
-/// A group with a physical port's name has its node name as well.
+/// Checks that a group with a physical port's name has its node name as well.
 fn same_node_name(
     kernel: &dyn Kernel,
     group: &Group,
@@ -180,9 +181,9 @@ fn same_node_name(
         .advise("A group with a physical port's name has its node name as well"))
 }
 
-/// Whether a group is served without one of its ports here: its fabric is lost to this
-/// node, and that is to be no failure. The other ones serve every LUN too. Once the fabric
-/// is back, a monitor misses the port.
+/// Returns whether a group is served without one of its ports here: its fabric is lost to
+/// this node, and that is to be no failure. The other ports serve every LUN too. Once the
+/// fabric is back, a monitor misses the port.
 ///
 /// # Errors
 /// When a physical port cannot be read: which fabrics there are is not known.
@@ -197,7 +198,7 @@ pub(super) fn left_out(
     }
 }
 
-/// The disks of a group's LUNs, and its state device.
+/// Returns the disks of a group's LUNs, and its state device.
 ///
 /// # Errors
 /// See [`disk::find_all`].
@@ -208,15 +209,15 @@ pub(super) fn find_disks(
     disk::find_all(kernel, &group.all_disks()).map(apart)
 }
 
-/// Tells the disks of LUNs and the state device apart.
+/// Separates the disks of LUNs from the state device.
 fn apart(found: Vec<Disk>) -> (Vec<Disk>, Option<Disk>) {
     let (state, disks): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|disk| disk.lun == STATE);
     (disks, state.into_iter().next())
 }
 
-/// A target whose port was deleted by somebody else: it takes no other port, and while it is
-/// there no other target can have its name.
+/// Returns the failure of a target whose port was deleted by somebody else. It takes no
+/// other port, and while it is there no other target can have its name.
 pub(super) fn widowed(found: &Found, port: &PortSpec) -> Failure {
     let path = found.export.tree(port.wwpn).map(|tree| tree.path.clone());
     let cause = format!("the target {} has lost its port", port.wwpn);
@@ -226,12 +227,13 @@ pub(super) fn widowed(found: &Found, port: &PortSpec) -> Failure {
 }
 
 impl Here {
-    /// Every disk that a node owns or does not: the LUNs', then the state device.
+    /// Returns every disk that has an owner: the LUNs' disks, then the state device.
     pub(super) fn owned(&self) -> Vec<Disk> {
         self.disks.iter().chain(&self.state).cloned().collect()
     }
 
-    /// With the disks' owners, where reservations are ours to make.
+    /// Returns these observations with the disks' owners, where reservations are ours to
+    /// make.
     pub(super) fn with_owners(
         self,
         kernel: &dyn Kernel,
@@ -246,7 +248,8 @@ impl Here {
     }
 }
 
-/// The driver that serves the group here: that of its targets, or else of its ports.
+/// Returns the driver that serves the group here: that of its targets, or else of its
+/// ports.
 pub(super) fn driver(
     kernel: &dyn Kernel,
     group: &Group,
@@ -273,7 +276,7 @@ pub(super) fn driver(
     }
 }
 
-/// Whether LIO is here, and one of these drivers.
+/// Checks that LIO is here, and one of these drivers.
 pub(super) fn target_is_here(
     kernel: &dyn Kernel,
     drivers: &[&dyn Driver],
@@ -293,8 +296,8 @@ pub(super) fn target_is_here(
     Ok(())
 }
 
-/// A backstore that holds another disk than the one that the group says would be served
-/// under a wrong identity.
+/// Checks that no backstore holds another disk than the one that the group says: it would
+/// be served under a wrong identity.
 fn same_disks(group: &Group, disks: &[Disk], export: &Export) -> Result<(), Failure> {
     for disk in disks {
         let path = lio::backstore_path(group.wwnn, disk.lun);
@@ -314,7 +317,8 @@ fn same_disks(group: &Group, disks: &[Disk], export: &Export) -> Result<(), Fail
     Ok(())
 }
 
-/// A keeper that keeps on another device would be believed to be this group's.
+/// Checks that no keeper keeps on another device: it would be believed to be this
+/// group's.
 fn same_state(state: Option<&Disk>, found: &Found) -> Result<(), Failure> {
     for device in found.keepers.iter().filter_map(|keeper| keeper.device.as_ref()) {
         if state.is_none_or(|state| state.node != *device) {

@@ -13,8 +13,8 @@ use crate::scope::Found;
 use crate::step::Step;
 use crate::wwn::Wwn;
 
-/// Logs out what should not be in, and says which names those were. A port of which the
-/// database knows is a verb's business.
+/// Logs out the ports that should not be in the fabric, and returns their names. A port
+/// that is in the database is a verb's business.
 ///
 /// # Errors
 /// What could not be read, or logged out.

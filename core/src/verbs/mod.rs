@@ -28,12 +28,12 @@ pub use reload::reload;
 pub use status::status;
 pub use takeover::takeover;
 
-/// What there is of a group, for a verb that cannot go on without knowing.
+/// Returns what there is of a group, for a verb that cannot go on without knowing.
 fn look(kernel: &dyn Kernel, scope: &Scope) -> Result<Found, Failure> {
     scope.look(kernel).map_err(unseen)
 }
 
-/// The same without what each initiator may see.
+/// Returns what there is of a group, without what each initiator may see.
 fn survey(kernel: &dyn Kernel, scope: &Scope) -> Result<Found, Failure> {
     scope.survey(kernel).map_err(unseen)
 }
@@ -42,7 +42,7 @@ fn unseen(error: KernelError) -> Failure {
     Failure::kernel("look at this node", &[error])
 }
 
-/// Errors that nothing fails for, in words.
+/// Returns errors that nothing fails for, in words.
 pub(super) fn told(errors: &[KernelError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

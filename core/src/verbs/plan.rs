@@ -18,13 +18,13 @@ use super::release::{CLOSE, closing, logouts};
 use super::takeover::{self, Steps};
 use super::{look, unseen};
 
-/// What finds the steps.
+/// A function that finds the steps.
 pub type Planner = fn(&dyn Kernel, &str, &Scope, Budget) -> Result<Vec<Step>, Failure>;
 
-/// The one for an action by its OCF name.
+/// Returns the planner for an action, by its OCF name.
 ///
 /// # Errors
-/// No action of that name has a plan.
+/// When no action of that name has a plan.
 pub fn planner(action: &str) -> Result<Planner, Failure> {
     match action {
         "start" => Ok(takeover_steps),
@@ -36,7 +36,7 @@ pub fn planner(action: &str) -> Result<Planner, Failure> {
     }
 }
 
-/// The steps of [`super::takeover`]; those with nothing to do are left out.
+/// Returns the steps of [`super::takeover`]; those with nothing to do are left out.
 ///
 /// # Errors
 /// What would have the takeover refuse before its first step.
@@ -63,7 +63,7 @@ pub fn takeover_steps(
     Ok(without_empty(steps.collect()))
 }
 
-/// The steps of [`super::release`]; those with nothing to do are left out.
+/// Returns the steps of [`super::release`]; those with nothing to do are left out.
 ///
 /// # Errors
 /// Something is there and cannot be read.
@@ -84,7 +84,7 @@ pub fn release_steps(
     }
     let ports = lio::remove_ports(&found.export).into_iter();
     steps.extend(ports.map(|(title, chains)| Step::new(title, chains)));
-    // One that does not say is no reason to keep the rest from people.
+    // A disk that does not answer is no reason to keep the rest from people.
     let (ours, _) = ownership::owned(kernel, &disks, &keys, budget);
     steps.push(Step::new(CLOSE, closing(&found, &ours, keys.now)));
     let (title, hbas) = lio::remove_hbas(&found.export);

@@ -27,9 +27,10 @@ use super::expedited::expedited;
 use super::guests::guests;
 use super::{look, told};
 
-/// How long a port without its link may take to log out; one with it takes a fraction of
-/// a second. Where the link was lost under load tcm_fc is wedged, the logout never ends,
-/// and every second until the fence is one of the initiators' patience.
+/// How long a port without its link may take to log out; with its link it takes a
+/// fraction of a second. Where the link was lost under load, tcm_fc is wedged and the
+/// logout never ends, and every second until the fence is one of the initiators'
+/// patience.
 const LINKLESS: Duration = Duration::from_secs(4);
 /// How much of the time may be waited for other groups' ports.
 const PERCENT_TO_BE_ALONE: u32 = 40;
@@ -40,14 +41,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The step that closes the disks.
 pub(super) const CLOSE: &str = "close the disks and give them up";
 
-/// Stops serving a group on this node. Nothing there is a success. Keys on its disks are
-/// given up, and one that stays is a warning: nothing writes there any more. So is an entry
-/// of the database that stays.
+/// Stops serving a group on this node. If nothing is there, that is a success. Keys on
+/// its disks are given up. A key that stays is only a warning: nothing writes there any
+/// more. So is an entry of the database that stays.
 ///
 /// # Errors
 /// When anything is left by which the node could serve: a port, a session, an export, an
-/// open disk, a keeper; or a command that may still end a later ownership. Then only fencing
-/// makes sure, and the message says so by its being one.
+/// open disk, a keeper; or a command that may still end a later ownership. Only fencing
+/// can rule that out, so the agent reports every error as a failed stop.
 pub fn release(
     kernel: &dyn Kernel,
     node: &str,
@@ -55,11 +56,12 @@ pub fn release(
     budget: Budget,
     phases: &mut Phases,
 ) -> Result<(), Failure> {
-    // Nothing of a stop depends on a bar, and none costs it more than a second: `bars.rs`.
+    // Nothing of a stop depends on a bar, and bars take a small part of its time: `bars.rs`.
     let mut bars = Bars::get_ready(kernel, scope, budget);
     let found = look(kernel, scope)?;
     let disks = scope.disks(kernel, &found.export);
-    // A note that cannot be read is a hint; without it each key of the node's name is ours.
+    // The note of the cluster's word is a hint. Where it cannot be read, each key of the
+    // node's name is ours.
     let keys = Keys::of(kernel, node).unwrap_or_else(|error| {
         log::warn!("{error}");
         Keys::new(node, None)
@@ -83,7 +85,7 @@ pub fn release(
         };
         let ports = lio::remove_ports(&found.export).into_iter();
         ports.for_each(|(title, chains)| step(title, chains));
-        // Nobody is served through them, so one that stays fails no stop.
+        // Nobody is served through strays, so one that stays fails no stop.
         let (title, strays) = lio::remove_strays(&found.export);
         if let Err(errors) = Step::new(title, strays).apply(kernel, budget) {
             log::warn!("{title}: {}", told(&errors));
@@ -92,8 +94,9 @@ pub fn release(
         let (closed, given_up) = disown(kernel, &found, disks, &keys, budget);
         let (title, hbas) = lio::remove_hbas(&found.export);
         step(title, hbas);
-        // What serves fails a stop, and what may still be carried out. A key that stays does
-        // not: whoever owns the disk next removes it before a port appears.
+        // A stop fails for what serves, and for what may still be carried out. A key that
+        // stays does not count: the next owner of the disk removes it before a port
+        // appears.
         for (title, errors) in [(CLOSE, closed), (GIVE_UP, given_up.outstanding)] {
             left.extend((!errors.is_empty()).then(|| Failure::kernel(title, &errors)));
         }
@@ -122,7 +125,8 @@ pub fn release(
         return Err(further.fold(first.clone(), Failure::and));
     }
     for wwpn in &scope.wwpns {
-        // A hint, on a disk in memory that may be full: what it tells of is gone.
+        // An entry is a hint, on a disk in memory that may be full. What it describes is
+        // gone.
         if let Err(error) = registry::forget(kernel, &scope.name, *wwpn) {
             log::warn!("forget the virtual port: {error}");
         }
@@ -151,9 +155,9 @@ fn alone(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
         .advise("Move the groups away first that this port carries as a guest"))
 }
 
-/// Closes the disks and gives them up; says what could not be closed, and what is left on
-/// the disks. Where nothing here served them, all of that is keys: nothing that is carried
-/// out late ends anything.
+/// Closes the disks and gives them up. Returns what could not be closed, and what is left
+/// on the disks. Where nothing here served them, all of that is keys: nothing that is
+/// carried out late ends anything.
 fn disown(
     kernel: &dyn Kernel,
     found: &Found,
@@ -162,7 +166,7 @@ fn disown(
     budget: Budget,
 ) -> (Vec<KernelError>, Left) {
     if found.is_gone() {
-        // Of disks that nothing here served, those that carry our key all the same.
+        // Nothing here served these disks; those that still carry our key are given up.
         let end = budget.end.min(kernel.now() + PATIENCE);
         let soon = Budget { end, ..budget };
         let (ours, mut keys_left) = ownership::owned(kernel, &disks, keys, soon);
@@ -189,8 +193,9 @@ fn disown(
     (open, ownership::given_up(kernel, &closed, left, keys, budget))
 }
 
-/// What gives up some disks, each once it is closed: one that could not be closed stays
-/// ours, without an owner it is open to all. Then what closes the backstores of others.
+/// Returns the operations that give up some disks, each once it is closed. A disk that
+/// could not be closed stays ours: without an owner it would be open to all. Then come
+/// the chains that close the backstores of other disks.
 pub(super) fn closing(found: &Found, disks: &[PathBuf], key: Key) -> Vec<Chain> {
     let mut close: BTreeMap<&PathBuf, Chain> = BTreeMap::new();
     for store in &found.export.backstores {
@@ -210,7 +215,8 @@ pub(super) fn closing(found: &Found, disks: &[PathBuf], key: Key) -> Vec<Chain> 
     chains
 }
 
-/// What takes every port off the fabric: deleted, or kept where its target is bound to it.
+/// Returns the operations that take every port off the fabric: it is deleted, or kept
+/// where its target is bound to it.
 ///
 /// # Errors
 /// When the address or the switch of a physical port cannot be read.
@@ -225,8 +231,8 @@ pub(super) fn logouts(
     found.live().map(one).collect()
 }
 
-/// Logs every port out. An error means that one may be there still: then nothing may be
-/// unmapped under it.
+/// Logs every port out. An error means that a port may be there still: then nothing may
+/// be unmapped under it.
 fn log_out(
     kernel: &dyn Kernel,
     scope: &Scope,
@@ -265,7 +271,8 @@ fn log_out(
     }
 }
 
-/// One that the kernel is still busy deleting is not gone, even if it is not listed.
+/// Returns whether a logout ran out of time. A port that the kernel is still busy
+/// deleting is not gone, even if it is not listed.
 fn is_late(answer: &Result<(), Vec<KernelError>>) -> bool {
     answer.as_ref().is_err_and(|errors| errors.iter().any(|error| error.is_late()))
 }

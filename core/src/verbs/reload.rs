@@ -111,14 +111,14 @@ fn numbers_kept(group: &Group, disks: &[Disk], found: &Found) -> Result<(), Fail
     Err(Failure { kind: Kind::Configuration, step, causes, path: None, advice })
 }
 
-/// Whether a disk is exported already, under the number that it is to have.
+/// Returns whether a disk is exported already, under the number that it is to have.
 fn serves(found: &Found, group: &Group, disk: &Disk) -> bool {
     let path = lio::backstore_path(group.wwnn, disk.lun);
     let there = found.export.backstore(&path).filter(|b| b.enabled);
     there.is_some_and(|b| b.holds(group.wwnn, disk))
 }
 
-/// What the database is to say of each port.
+/// Returns what the database is to say of each port.
 fn entries(
     kernel: &dyn Kernel,
     node: &str,

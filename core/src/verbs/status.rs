@@ -24,11 +24,11 @@ use super::{survey, unseen};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Status {
-    /// Its name in the cluster.
+    /// The node's name in the cluster.
     pub node: String,
-    /// Its physical ports.
+    /// The node's physical ports.
     pub physical_ports: Vec<Physical>,
-    /// The takeover groups that it serves, or has begun to.
+    /// The takeover groups that the node serves, or has begun to.
     pub groups: Vec<Served>,
 }
 
@@ -36,10 +36,10 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Physical {
-    /// What a takeover looks at.
+    /// The port as a takeover looks at it.
     #[serde(flatten)]
     pub port: PhysicalPort,
-    /// As the kernel prints it: `10 Gbit`.
+    /// The speed as the kernel prints it: `10 Gbit`.
     pub speed: String,
 }
 
@@ -49,19 +49,19 @@ pub struct Physical {
 pub struct Served {
     /// The Pacemaker resource.
     pub group: String,
-    /// Whether it is at home here.
+    /// Whether the group is at home here.
     pub role: Role,
-    /// When its takeover began, in seconds since 1970.
+    /// When the takeover began, in seconds since 1970.
     pub since: u64,
-    /// Its node name.
+    /// The group's node name.
     pub wwnn: Wwn,
-    /// Its ports.
+    /// The group's ports.
     pub ports: Vec<Port>,
-    /// Its LUNs.
+    /// The group's LUNs.
     pub luns: Vec<Lun>,
-    /// The phases of its takeover.
+    /// The phases of the takeover.
     pub took: Vec<Took>,
-    /// What is wrong with it, each in words; nothing where it is healthy.
+    /// What is wrong with the group, each in words; nothing where it is healthy.
     pub faults: Vec<String>,
 }
 
@@ -69,13 +69,13 @@ pub struct Served {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Port {
-    /// Its port name.
+    /// The port name.
     pub wwpn: Wwn,
     /// `Active` when it is logged in; `absent` when the kernel has none.
     pub state: String,
     /// The physical port that carries it: `host2`.
     pub host: String,
-    /// Its address on the fabric: `0x010203`.
+    /// The port's address on the fabric: `0x010203`.
     pub fcid: Option<String>,
     /// Every initiator that may log in.
     pub sessions: Vec<Session>,
@@ -85,7 +85,7 @@ pub struct Port {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Session {
-    /// Its port name.
+    /// The initiator's port name.
     pub initiator: Wwn,
     /// `Online` while it is logged in; `absent` when the port has never met it.
     pub state: String,
@@ -95,17 +95,17 @@ pub struct Session {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Lun {
-    /// Its number.
+    /// The LUN's number.
     pub lun: u16,
     /// The disk, by its name in the configuration.
     pub device: DeviceName,
-    /// Its device node here: `/dev/sdb`.
+    /// The disk's device node here: `/dev/sdb`.
     pub node: PathBuf,
-    /// Its size; unknown where the disk has gone.
+    /// The size in bytes; unknown where the disk has gone.
     pub bytes: Option<u64>,
     /// How initiators are answered.
     pub service: Service,
-    /// Whose the disk is.
+    /// Who owns the disk.
     pub owner: Owner,
     /// The key that holds the disk's reservation: `0x7573...`.
     pub key: Option<String>,
@@ -119,15 +119,15 @@ pub enum Service {
     Serving,
     /// Commands are answered with "try again".
     Quiesced,
-    /// It is not there.
+    /// The LUN is not there.
     Absent,
 }
 
-/// Whose a disk is.
+/// Who owns a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Owner {
-    /// This node's, alone.
+    /// This node, alone.
     ThisNode,
     /// Somebody else has a key on it.
     Another,
@@ -140,14 +140,15 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// Whether the disk is as it should be where it is served.
+    /// Returns whether the disk is as it should be where it is served.
     pub fn is_well(self) -> bool {
         matches!(self, Self::ThisNode | Self::NotReserved)
     }
 }
 
 impl Status {
-    /// Whether every physical port is Online and every group served as a whole.
+    /// Returns whether every physical port is online or dark, and every group served as a
+    /// whole.
     pub fn is_healthy(&self) -> bool {
         let well = |state: &str| state == "Online" || state == fabric::DARK;
         self.physical_ports.iter().all(|physical| well(&physical.port.state))
@@ -155,7 +156,7 @@ impl Status {
     }
 }
 
-/// Looks at this node.
+/// Returns the status of this node.
 ///
 /// # Errors
 /// When something is there and cannot be read.
@@ -181,7 +182,7 @@ pub fn status(
     })
 }
 
-/// One group; nothing where its last entry has gone meanwhile.
+/// Returns the status of a group; `None` where its last entry has gone meanwhile.
 fn served(
     kernel: &dyn Kernel,
     keys: &Keys,
@@ -268,7 +269,7 @@ fn luns(
     entry.disks.iter().zip(reservations).map(lun).collect()
 }
 
-/// Whose a disk is that answered so, or was not asked; and the key that holds it.
+/// Returns who owns a disk that answered so, or was not asked, and the key that holds it.
 pub(super) fn owner(
     now: Option<Result<Reservation, KernelError>>,
     keys: &Keys,

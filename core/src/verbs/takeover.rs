@@ -31,29 +31,29 @@ const PERCENT_TO_BUILD: u32 = 75;
 const PERCENT_TO_WAIT: u32 = 65;
 /// Between two looks at a state that the kernel announces by no event.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// After how long a port is believed that it will not log in.
+/// How long a port must be in a hopeless state until that is believed.
 const BELIEVED: Duration = Duration::from_secs(5);
-/// The step in which another node is looked for that serves.
+/// The step that looks for another node that serves.
 const LOOK: &str = "look for the port";
 
 /// What a takeover does, in its order.
 pub(super) struct Steps {
-    /// A physical port that is on and has no target yet: initiators that meet it without
-    /// its LUNs never ask again.
+    /// Turns off a physical port that is on and has no target yet: initiators that meet
+    /// it without its LUNs never ask again.
     pub dark: Step,
-    /// The backstores' directory; then each disk is owned and LIO opens it: while one
-    /// chain waits for its disk, another uses this node.
+    /// Makes the backstores' directory; then each disk is owned and LIO opens it. While
+    /// one chain waits for its disk, another uses this node.
     pub disks: [Step; 2],
-    /// The target of a driver that needs no port for it.
+    /// Builds the target of a driver that needs no port for it.
     pub export: Vec<Step>,
-    /// The moment in which the names appear on the fabric.
+    /// Makes the names appear on the fabric.
     pub create: Step,
-    /// The target of a driver that binds it to its port, and that it serves from now on.
+    /// Builds the target of a driver that binds it to its port, and lets it serve.
     pub bound: Vec<Step>,
 }
 
-/// Serves a group on this node. Whatever is there already is left as it is, so that
-/// doing it again does nothing.
+/// Serves a group on this node. What is there already is left as it is, so that doing it
+/// again does nothing.
 ///
 /// # Errors
 /// Names the step and the cause. Everything that was built has been taken down again,
@@ -96,7 +96,7 @@ pub fn takeover(
     let built = build(kernel, &keys, scope, group, &here, first, phases);
     let Err(failure) = built else {
         for entry in entries {
-            // For people alone: served it is.
+            // This is for people alone: the group is served.
             if let Err(failure) = registry::record(kernel, &entry.after(phases)) {
                 log::warn!("{failure}");
             }
@@ -105,7 +105,7 @@ pub fn takeover(
     };
     phases.end(kernel, "failing");
     log::warn!("{failure}; undoing");
-    // Gathered anew: it knows the database entries of a moment ago.
+    // The entries are read again: those of a moment ago are there by now.
     let undo =
         Scope { entries: registry::of_group(kernel, &group.name), ..scope.clone() };
     let rest = Budget { start: kernel.now(), end: budget.end };
@@ -115,8 +115,9 @@ pub fn takeover(
     }
 }
 
-/// Records what is begun, unless another group has begun with a name or a disk of it since
-/// this one looked: of two starts at one moment each then sees the other's entries.
+/// Records what is begun, unless another group has begun with a name or a disk of it
+/// since this one looked. Of two starts at one moment, each then sees the other's
+/// entries.
 fn claim(
     kernel: &dyn Kernel,
     scope: &Scope,
@@ -179,7 +180,8 @@ fn build(
     if !bound.is_empty() {
         bind(kernel, scope, group, here, &bound, budget)?;
     }
-    // While the port logs in and initiators find it: before they use what they know of.
+    // While the port logs in and initiators find it: before they use the sizes that they
+    // know.
     disk::rescan(kernel, &here.disks, budget);
     for port in group.ports.iter().filter(|port| !here.lost.contains(port)) {
         active(kernel, port, budget)?;
@@ -209,7 +211,7 @@ fn bind(
     })
 }
 
-/// Everything up to the moment from which on the ports are served.
+/// Returns everything up to the moment from which the ports are served.
 pub(super) fn steps(
     kernel: &dyn Kernel,
     group: &Group,
@@ -223,7 +225,7 @@ pub(super) fn steps(
     let owned = here.owned();
     let own = owned.iter().zip(open).enumerate().map(|(at, (disk, open))| {
         let take = match group.ownership {
-            // Of one that nothing is known of: as if it were free.
+            // A disk whose reservation is not known is planned as if it were free.
             Ownership::Scsi3Pr => {
                 let now = here.reservations.get(at).cloned().unwrap_or_default();
                 ownership::take(&disk.node, keys, &now)
@@ -241,7 +243,7 @@ pub(super) fn steps(
         Ok(match here.found.vport(port.wwpn).filter(|vport| !vport.is_own()) {
             None => vec![fabric::create(kernel, physical, port.wwpn, group.wwnn)?],
             Some(vport) if vport.is_disabled() => Chain::new(),
-            // Initiators have met it empty: it logs in anew.
+            // Initiators have met it empty: it logs out, and in again when it serves.
             Some(vport) => vec![fabric::log_out(vport)],
         })
     });
@@ -256,7 +258,7 @@ pub(super) fn steps(
     Ok(Steps { dark, disks: [frame, own], export, create, bound })
 }
 
-/// Has a port serve whose target is bound to it.
+/// Returns the operations that make a port serve whose target is bound to it.
 fn serve(here: &Here, port: &PortSpec) -> Chain {
     let wwpn = port.wwpn;
     let enabled = here.found.export.tree(wwpn).is_some_and(|tree| tree.enabled);
@@ -268,7 +270,8 @@ fn serve(here: &Here, port: &PortSpec) -> Chain {
     }
 }
 
-/// Exports what is not exported yet, disks first; given with the state device.
+/// Exports what is not exported yet, disks first. With a state device, initiators get
+/// their reservations back before there are LUNs.
 pub(super) fn export(
     kernel: &dyn Kernel,
     group: &Group,
@@ -294,7 +297,7 @@ fn apply(kernel: &dyn Kernel, step: &Step, budget: Budget) -> Result<(), Failure
     done(step.title, step.run(kernel, budget))
 }
 
-/// Whether each chain of a step came to its end.
+/// Checks that each chain of a step came to its end.
 fn done(title: &'static str, results: Vec<ChainResult>) -> Result<(), Failure> {
     let errors: Vec<_> = results.into_iter().filter_map(|r| r.failed).collect();
     match errors.is_empty() {
@@ -303,7 +306,7 @@ fn done(title: &'static str, results: Vec<ChainResult>) -> Result<(), Failure> {
     }
 }
 
-/// What is not exported yet, disks first.
+/// Returns the steps that export what is not exported yet, disks first.
 fn export_steps(
     kernel: &dyn Kernel,
     group: &Group,
@@ -337,8 +340,9 @@ fn export_steps(
     ]
 }
 
-/// Without this directory LIO refuses even those reservations of initiators that it need
-/// not store (`core_scsi3_update_and_write_aptpl`).
+/// Returns the operations that make LIO's directory for state files. Without it LIO
+/// refuses even those reservations of initiators that it need not store
+/// (`core_scsi3_update_and_write_aptpl`).
 fn state_directory(root: &Path) -> Chain {
     vec![Op::MakeDir(root.to_owned()), Op::MakeDir(root.join("pr"))]
 }
@@ -354,10 +358,10 @@ fn advice(errors: &[KernelError]) -> &'static str {
     }
 }
 
-/// Refuses while this node sees one of the names logged in on another node. With fencing
-/// that is news that has not got here yet: a switch notices a dead FCoE port only when
-/// some keep-alives are missing, 20 s by default. So it is given all the time there is; a
-/// start that has failed is not tried again.
+/// Waits while this node sees one of the names logged in on another node, and refuses if
+/// that does not end in time. With fencing it is news that has not got here yet: a switch
+/// notices a dead FCoE port only when some keep-alives are missing, 20 s by default. So
+/// it is given all the time there is; a start that has failed is not tried again.
 fn not_elsewhere(
     kernel: &dyn Kernel,
     absent: &[(PortSpec, PhysicalPort)],
@@ -390,8 +394,8 @@ fn elsewhere(
     Ok(None)
 }
 
-/// Waits until a port is logged in. A state that means that it will not be is believed when
-/// it has lasted, for as long as the physical port is online.
+/// Waits until a port is logged in. A state that means that it will not be is believed
+/// when it has lasted, while the physical port is online.
 fn active(kernel: &dyn Kernel, port: &PortSpec, budget: Budget) -> Result<(), Failure> {
     let step = "wait for the virtual port";
     let mut hopeless_since = None;

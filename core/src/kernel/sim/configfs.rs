@@ -30,7 +30,7 @@ fn inside(path: &Path) -> Option<&str> {
     path.to_str()?.strip_prefix(paths::TARGET)?.strip_prefix('/')
 }
 
-/// What a path stands for; `None` outside LIO, and where LIO knows no such thing.
+/// Returns what a path stands for; `None` outside LIO, and where LIO knows no such thing.
 pub fn item(path: &Path) -> Option<Item<'_>> {
     let mut parts = [""; 8];
     let mut count = 0;
@@ -51,24 +51,24 @@ pub fn item(path: &Path) -> Option<Item<'_>> {
     })
 }
 
-/// The port that a path below LIO's FC fabric belongs to.
+/// Returns the port that a path below LIO's FC fabric belongs to.
 pub fn port_of(path: &Path) -> Option<Wwn> {
     inside(path)?.split('/').nth(1)?.parse().ok()
 }
 
-/// Where a port's target is, or would be.
+/// Returns where a port's target is, or would be.
 pub fn lio_port(tree: &Tree, port: Wwn) -> PathBuf {
     let [fc, qla2xxx] = ["fc", "qla2xxx"].map(|fabric| paths::lio_port(fabric, port));
     if tree.exists(&qla2xxx) { qla2xxx } else { fc }
 }
 
-/// The number in a LUN's name.
+/// Returns the number in a LUN's name.
 pub fn lun(name: &str) -> Option<u16> {
     name.strip_prefix("lun_")?.parse().ok()
 }
 
-/// One spelling of a name only is taken (`ft_parse_wwn`, `tcm_qla2xxx_parse_wwn` with
-/// `strict`).
+/// Returns whether a name has the only spelling that the kernel takes (`ft_parse_wwn`,
+/// `tcm_qla2xxx_parse_wwn` with `strict`).
 fn is_strict(name: &str) -> bool {
     name.parse::<Wwn>().is_ok_and(|wwn| wwn.to_string() == name)
 }
@@ -114,7 +114,8 @@ fn may_be_made(tree: &Tree, item: Item) -> Result<(), Errno> {
     if refused { Err(Errno::EINVAL) } else { Ok(()) }
 }
 
-/// What the kernel puts into a new directory, as far as understudy looks at it.
+/// Puts into a new directory what the kernel puts there, as far as understudy looks at
+/// it.
 fn populate(tree: &mut Tree, path: &Path, item: Item) {
     match item {
         Item::Backstore => {
@@ -285,13 +286,14 @@ fn is_enabled(tree: &Tree, store: &Path) -> bool {
     tree.read(&store.join("enable")) == Ok("1\n")
 }
 
-/// The disk that a backstore was given, by its kernel name.
+/// Returns the disk that a backstore was given, by its kernel name.
 fn disk<'a>(tree: &'a Tree, store: &Path) -> Option<&'a str> {
     let control = tree.read(&store.join("control")).ok()?;
     control.trim_end().strip_prefix("udev_path=/dev/")
 }
 
-/// `iblock_configure_device` opens the disk for itself alone.
+/// Checks that a backstore may be enabled: `iblock_configure_device` opens the disk for
+/// itself alone.
 fn may_be_enabled(tree: &Tree, store: &Path) -> Result<(), Errno> {
     if is_enabled(tree, store) {
         return Err(Errno::EEXIST);
@@ -303,18 +305,18 @@ fn may_be_enabled(tree: &Tree, store: &Path) -> Result<(), Errno> {
     if is_open(tree, disk) { Err(Errno::EBUSY) } else { Ok(()) }
 }
 
-/// Whether a backstore holds a disk.
+/// Returns whether a backstore holds a disk.
 pub fn is_open(tree: &Tree, name: &str) -> bool {
     open_by(tree, name).is_some()
 }
 
-/// Whether a disk is a LUN of some port.
+/// Returns whether a disk is a LUN of some port.
 pub fn is_lun(tree: &Tree, name: &str) -> bool {
     let store = open_by(tree, name);
     store.and_then(|store| tree.get_dir(&store)).is_some_and(|dir| dir.linked > 0)
 }
 
-/// The backstore that holds a disk.
+/// Returns the backstore that holds a disk.
 fn open_by(tree: &Tree, name: &str) -> Option<PathBuf> {
     let core = paths::lio_core();
     tree.list(&core).into_iter().map(|hba| core.join(hba)).find_map(|hba| {
@@ -338,18 +340,18 @@ pub fn served(tree: &Tree, port: Wwn, initiator: Wwn, lun: u16) -> Option<Served
     backstore(tree, &mapped_lun(tree, port, initiator, lun))
 }
 
-/// An initiator's LUN.
+/// Returns the path of an initiator's LUN.
 fn mapped_lun(tree: &Tree, port: Wwn, initiator: Wwn, lun: u16) -> PathBuf {
     let acls = lio_port(tree, port).join("tpgt_1/acls");
     acls.join(initiator.to_string()).join(format!("lun_{lun}"))
 }
 
-/// The backstore behind an initiator's LUN.
+/// Returns the backstore behind an initiator's LUN.
 pub fn store_of(tree: &Tree, port: Wwn, initiator: Wwn, lun: u16) -> Option<PathBuf> {
     store(tree, &mapped_lun(tree, port, initiator, lun)).map(Path::to_owned)
 }
 
-/// The backstore behind a LUN, a mapped LUN, or the link in one of them.
+/// Returns the backstore behind a LUN, a mapped LUN, or the link in one of them.
 fn store<'a>(tree: &'a Tree, path: &'a Path) -> Option<&'a Path> {
     let mut at = path;
     while item(at) != Some(Item::Backstore) {
@@ -361,7 +363,7 @@ fn store<'a>(tree: &'a Tree, path: &'a Path) -> Option<&'a Path> {
     Some(at)
 }
 
-/// What is behind a LUN, a mapped LUN, or the link in one of them.
+/// Returns what is behind a LUN, a mapped LUN, or the link in one of them.
 pub fn backstore(tree: &Tree, path: &Path) -> Option<Served> {
     let store = store(tree, path)?;
     let state = tree.read(&store.join("alua/default_tg_pt_gp/alua_access_state")).ok()?;

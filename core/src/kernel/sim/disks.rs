@@ -46,7 +46,7 @@ impl Disks {
         Self { all, renamed: BTreeMap::new() }
     }
 
-    /// Their names.
+    /// Returns the names of the disks.
     pub fn names(&self) -> impl Iterator<Item = &String> {
         self.all.keys()
     }
@@ -56,7 +56,7 @@ impl Disks {
         self.renamed.get(name).map_or(name, String::as_str)
     }
 
-    /// From now on a disk has another name too.
+    /// Gives a disk another name too from now on.
     pub(super) fn rename(&mut self, disk: &str, name: &str) {
         self.renamed.insert(name.to_owned(), disk.to_owned());
     }
@@ -70,15 +70,15 @@ impl Disks {
         self.all.get_mut(name)
     }
 
-    /// From now on a disk knows no reservations.
+    /// Takes reservations away from a disk from now on.
     pub fn without_reservations(&mut self, name: &str) {
         if let Some(disk) = self.get_mut(name) {
             disk.unsupported = true;
         }
     }
 
-    /// From now on a node's path to a disk is dead, and every command by it fails; or it is
-    /// well again.
+    /// Makes a node's path to a disk dead from now on, so that every command by it fails;
+    /// or makes it well again.
     pub fn set_dead(&mut self, name: &str, nexus: usize, dead: bool) {
         let Some(disk) = self.get_mut(name) else { return };
         match dead {
@@ -87,14 +87,14 @@ impl Disks {
         };
     }
 
-    /// From now on a disk is reserved the old way, by SPC-2 RESERVE of a nexus.
+    /// Reserves a disk the old way from now on, by SPC-2 RESERVE of a nexus.
     pub fn reserve_the_old_way(&mut self, name: &str, nexus: usize) {
         if let Some(disk) = self.get_mut(name) {
             disk.reserved = Some(nexus);
         }
     }
 
-    /// Another program has registered a key by a nexus, and reserves where it is told to.
+    /// Registers another program's key by a nexus, and reserves the disk if it is to.
     pub fn other_program(&mut self, name: &str, nexus: usize, key: Key, reserves: bool) {
         if let Some(disk) = self.get_mut(name) {
             disk.registered.insert(nexus, key);
@@ -104,21 +104,22 @@ impl Disks {
         }
     }
 
-    /// From now on a disk says yes to every change of its reservation, and makes none.
+    /// Makes a disk say yes to every change of its reservation from now on, and make
+    /// none.
     pub fn deaf(&mut self, name: &str) {
         if let Some(disk) = self.get_mut(name) {
             disk.deaf = true;
         }
     }
 
-    /// From now on a disk has so many sectors, of which no node knows yet.
+    /// Gives a disk so many sectors from now on. No node has noticed yet.
     pub fn resize(&mut self, name: &str, sectors: u64) {
         if let Some(disk) = self.get_mut(name) {
             disk.sectors = Some(sectors);
         }
     }
 
-    /// Puts what is known of a LUN in place of what was.
+    /// Puts what is recorded about a LUN in place of what was.
     pub(super) fn put(&mut self, name: &str, record: Record) {
         if let Some(disk) = self.get_mut(name) {
             disk.state.retain(|old| old.serial != record.serial);
@@ -126,22 +127,22 @@ impl Disks {
         }
     }
 
-    /// What a keeper has put on a disk.
+    /// Returns what a keeper has put on a disk.
     pub(super) fn state(&self, name: &str) -> Vec<Record> {
         self.get(name).map_or(Vec::new(), |disk| disk.state.clone())
     }
 
-    /// How many sectors a disk says that it has.
+    /// Returns how many sectors a disk says that it has.
     pub fn sectors(&self, name: &str) -> Option<u64> {
         self.get(name)?.sectors
     }
 
-    /// What a disk reports.
+    /// Returns what a disk reports.
     pub fn reservation(&self, name: &str) -> Reservation {
         self.get(name).map(Disk::report).unwrap_or_default()
     }
 
-    /// Whether a disk takes writes from a nexus.
+    /// Returns whether a disk takes writes from a nexus.
     pub fn accepts(&self, name: &str, nexus: usize) -> bool {
         self.get(name).is_some_and(|disk| match disk.holder {
             // Registrants Only: all of them may write. Of the types of other software,

@@ -15,13 +15,13 @@ pub struct Killed;
 /// What goes wrong with one operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The process dies in place of it. The kernel lives on.
+    /// The process dies instead of carrying it out. The kernel lives on.
     Dies,
-    /// It is refused, and nothing is done.
+    /// The operation is refused, and nothing is done.
     Fails(Cause),
-    /// It does not come back in time, and is never done.
+    /// The operation does not come back in time, and is never done.
     Hangs,
-    /// It does not come back in time, and is done.
+    /// The operation does not come back in time, and is done.
     HangsDone,
     /// A disk answers with success, and does nothing; anything else is done as ever.
     DoesNothing,
@@ -30,7 +30,7 @@ pub enum Fault {
 /// An operation, as faults are counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deed {
-    /// One of the kernel's.
+    /// An operation on the kernel.
     Op(Op),
     /// A file of ours is written.
     Store,
@@ -39,7 +39,7 @@ pub enum Deed {
 }
 
 impl Deed {
-    /// Everything that can go wrong with it, one after another.
+    /// Returns everything that can go wrong with this, one after another.
     pub fn faults(&self) -> Vec<Fault> {
         let op = match self {
             Self::Op(op) => op,
@@ -94,7 +94,7 @@ fn refusals(errnos: &[Errno]) -> Vec<Fault> {
     errnos.iter().map(|errno| Fault::Fails(Cause::Errno(*errno as i32))).collect()
 }
 
-/// What the kernel may answer to each operation.
+/// Returns what the kernel may answer to each operation.
 fn errnos(op: &Op) -> &'static [Errno] {
     use Errno::*;
     match op {
@@ -186,7 +186,7 @@ impl Faults {
         self.reads.plan(Some(fault));
     }
 
-    /// What goes wrong with the operation that is about to be done.
+    /// Counts an operation that is about to be done, and returns what goes wrong with it.
     pub fn strike(&self, deed: impl FnOnce() -> Deed) -> Option<Fault> {
         if let Some(journal) = self.journal.borrow_mut().as_mut() {
             journal.push(deed());

@@ -8,7 +8,7 @@ use super::faults::{Deed, Fault, changes_reservation};
 use crate::kernel::op::{Chain, ChainResult, Done, Op};
 use crate::kernel::{Cause, Instant, Kernel};
 
-/// One chain that is being worked on.
+/// A chain that is being worked on.
 struct Lane<'a> {
     chain: usize,
     rest: &'a [Op],

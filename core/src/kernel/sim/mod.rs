@@ -1,8 +1,8 @@
 //! A simulated kernel: nodes, disks, initiators and the fabric between them in memory,
 //! with the rules of configfs, sysfs, reservations and Fibre Channel as far as understudy
 //! meets them. It stops the test when it is asked for something that would hang a real
-//! kernel or cost an initiator an I/O error. Its clock is nobody's: it goes as far as an
-//! operation or a pause takes, and all that is due by then has happened.
+//! kernel or cost an initiator an I/O error. It has a clock of its own, which goes as far
+//! as an operation or a pause takes; all that is due by then has happened.
 
 mod configfs;
 mod disks;
@@ -38,7 +38,7 @@ pub type SharedSan = Rc<RefCell<San>>;
 /// What is called whenever time passes for a process; with zero, where it only looks.
 pub type Pause<'a> = &'a dyn Fn(Duration);
 
-/// One process's door into one node's kernel.
+/// A process's door into one node's kernel.
 pub struct SimKernel<'a> {
     san: SharedSan,
     node: usize,
@@ -54,7 +54,7 @@ impl<'a> SimKernel<'a> {
         Self::enter(san, node)
     }
 
-    /// Another process on a node.
+    /// Returns the door of another process on a node.
     pub fn enter(san: &SharedSan, node: usize) -> Self {
         Self {
             san: Rc::clone(san),
@@ -72,22 +72,23 @@ impl<'a> SimKernel<'a> {
         self
     }
 
-    /// The node's number.
+    /// Returns the node's number.
     pub fn node(&self) -> usize {
         self.node
     }
 
-    /// How many chains are worked on at once from now on.
+    /// Sets how many chains are worked on at once from now on.
     pub fn set_lanes(&self, lanes: usize) {
         self.lanes.set(lanes.max(1));
     }
 
-    /// Counts operations anew, and plans that one of them goes wrong: the first is 0.
+    /// Starts to count operations again, and plans that one of them goes wrong: the first
+    /// is 0.
     pub fn plan(&self, fault: Option<(usize, Fault)>) {
         self.faults.plan(fault);
     }
 
-    /// Counts reads anew, and plans that one of them fails.
+    /// Starts to count reads again, and plans that one of them fails.
     pub fn plan_read(&self, number: usize, errno: Errno) {
         self.faults.plan_read((number, errno));
     }
@@ -97,12 +98,12 @@ impl<'a> SimKernel<'a> {
         self.faults.make_unreadable(Path::new(end), errno);
     }
 
-    /// What was done since [`Self::plan`].
+    /// Returns what was done since [`Self::plan`].
     pub fn deeds(&self) -> Vec<Deed> {
         self.faults.deeds()
     }
 
-    /// How many reads there were since one of the plans was made.
+    /// Returns how many reads there were since one of the plans was made.
     pub fn reads(&self) -> usize {
         self.faults.reads()
     }
@@ -117,12 +118,12 @@ impl<'a> SimKernel<'a> {
         self.with_tree(|tree| tree.file(path, text));
     }
 
-    /// Has a directory there, and every one above it.
+    /// Makes a directory, and every one above it.
     pub fn set_dir(&self, path: &Path) {
         self.with_tree(|tree| tree.dir(path));
     }
 
-    /// Every path below a directory.
+    /// Returns every path below a directory.
     pub fn below(&self, dir: &str) -> Vec<PathBuf> {
         self.with_tree(|tree| tree.below(Path::new(dir)))
     }
@@ -135,7 +136,7 @@ impl<'a> SimKernel<'a> {
         }
     }
 
-    /// Time passes, for this process and for all that happens by itself.
+    /// Lets time pass, for this process and for all that happens by itself.
     fn pass(&self, time: Duration) {
         match &self.pause {
             Some(pause) => pause(time),
@@ -147,7 +148,8 @@ impl<'a> SimKernel<'a> {
         }
     }
 
-    /// A process that looks may be overtaken as well as one that does something.
+    /// Begins a read. A process that looks may be overtaken as well as one that does
+    /// something.
     fn look(&self, action: &str, path: &Path) -> Result<(), KernelError> {
         if let Some(pause) = &self.pause {
             pause(Duration::ZERO);

@@ -1,5 +1,5 @@
-//! One operation on a simulated node: what it does, what it must not be asked for, and
-//! how long it takes.
+//! An operation on a simulated node: what it does, what it must not be asked for, and how
+//! long it takes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::wwn::{Wwn, from_sysfs};
 const QUICK: Duration = Duration::from_micros(200);
 /// An RCU grace period, as measured: 18 ms on an idle machine.
 const GRACE: Duration = Duration::from_millis(18);
-/// An expedited one.
+/// An expedited grace period.
 const EXPEDITED: Duration = Duration::from_millis(1);
 /// What a disk's or a remote port's answer takes.
 const ROUND_TRIP: Duration = Duration::from_millis(1);
@@ -163,8 +163,8 @@ impl San {
         }
     }
 
-    /// Whether what is removed under a live port is out of use. A LUN has to be quiet by
-    /// then: its removal waits for whatever is in flight.
+    /// Returns whether what is removed under a live port is out of use. A LUN has to be
+    /// quiet by then: its removal waits for whatever is in flight.
     fn may_go(&self, node: usize, path: &Path) -> bool {
         let (luns, initiators) = &self.unused;
         let found = path.ancestors().filter_map(configfs::item);
@@ -188,7 +188,7 @@ impl San {
         quiet
     }
 
-    /// How long an operation takes that is begun now.
+    /// Returns how long an operation takes that is begun now.
     pub(super) fn cost(&mut self, node: usize, op: &Op) -> Duration {
         let cost = match op {
             Op::Link { at, .. } if is_lun_link(at) => self.grace(node),
@@ -222,7 +222,7 @@ impl San {
         cost + self.takes(0, 60)
     }
 
-    /// A grace period that the kernel waits for with a lock held.
+    /// Returns how long a grace period takes that the kernel waits for with a lock held.
     fn in_turn(&mut self, node: usize) -> Duration {
         let (now, grace) = (self.now, self.grace(node));
         let Some(node) = self.nodes.get_mut(node) else { return grace };

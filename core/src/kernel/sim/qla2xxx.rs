@@ -22,7 +22,7 @@ const BASE: usize = 0;
 /// (`qla24xx_vport_create`, `store_fc_host_vport_create`).
 const FAILED: usize = 9;
 
-/// What is there before anything is enabled.
+/// Adds what is there before anything is enabled.
 pub fn boot(tree: &mut Tree) {
     tree.dir(&paths::module("tcm_qla2xxx"));
     tree.file(paths::module_parameter("qla2xxx", "qlini_mode"), "dual\n");
@@ -32,12 +32,12 @@ pub fn boot(tree: &mut Tree) {
     tree.link(format!("{driver}/module"), paths::module("qla2xxx"));
 }
 
-/// Whether a path is one of this fabric's.
+/// Returns whether a path is one of this fabric's.
 pub fn is_target(path: &Path) -> bool {
     path.starts_with(paths::lio_fabric(FABRIC))
 }
 
-/// A portal group's attributes, as they come (`tcm_qla2xxx_make_tpg`).
+/// Adds a portal group's attributes, as they come (`tcm_qla2xxx_make_tpg`).
 pub fn populate(tree: &mut Tree, tpg: &Path) {
     for (attribute, text) in [
         ("enable", "0\n"),
@@ -56,7 +56,7 @@ fn is_port(path: &Path) -> bool {
 }
 
 impl San {
-    /// What an administrator arranges for the boot: the physical port's own target.
+    /// Enables the physical port's own target, as an administrator arranges for the boot.
     pub(super) fn enable_physical(&mut self, node: usize) {
         let Some(wwpn) = self.physical(node) else { return };
         let Some(there) = self.nodes.get_mut(node) else { return };
@@ -76,7 +76,7 @@ impl San {
         from_sysfs(tree.read(&paths::fc_host(PHYSICAL, "port_name")).ok()?)
     }
 
-    /// Those operations that mean something else here.
+    /// Carries out an operation that means something else here; `None` for any other.
     pub(super) fn perform_qla2xxx(
         &mut self,
         node: usize,
@@ -264,8 +264,8 @@ impl San {
         self.after(time, Event::LoggedIn { node, port: id });
     }
 
-    /// The HBA starts anew, and every virtual port with it: one that was told to stay out
-    /// as well (`qla2x00_vp_abort_isp`).
+    /// Starts the HBA again, and logs every virtual port in again, even one that was told
+    /// to stay out (`qla2x00_vp_abort_isp`).
     pub fn reset_chip(&mut self, node: usize) {
         let ports = self.nodes.get(node).map(|node| &node.ports);
         let ids: Vec<_> = ports.into_iter().flatten().map(|port| port.id).collect();

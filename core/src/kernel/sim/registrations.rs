@@ -1,5 +1,6 @@
-//! What initiators have registered on LUNs: held in LIO's memory, written at each change
-//! where its file leads, and told to it again (drivers/target/target_core_pr.c).
+//! What initiators have registered on LUNs. LIO holds it in memory, writes it at each
+//! change to where its file leads, and takes it in again
+//! (drivers/target/target_core_pr.c).
 
 use std::path::{Path, PathBuf};
 
@@ -12,14 +13,15 @@ use crate::kernel::state::Record;
 use crate::kernel::{Done, paths};
 use crate::wwn::Wwn;
 
-/// Beside LIO's own attributes: what it was told and does not show.
+/// A file beside LIO's own attributes: what was written into LIO and it does not show.
 const TOLD: &str = "pr/told";
-/// What it knows, a registration a line, in the form in which it is told of one.
+/// A file with the registrations that LIO holds, one a line, in the form in which it
+/// takes them in.
 const KNOWN: &str = "pr/known";
 
 impl San {
-    /// An initiator registers a key through a port, and reserves where a type is given.
-    /// Says whether it was answered with success.
+    /// Registers a key by an initiator through a port, and reserves if a type is given.
+    /// Returns whether that was answered with success.
     pub fn register(
         &mut self,
         initiator: Wwn,
@@ -56,7 +58,8 @@ impl San {
         true
     }
 
-    /// What LIO knows of a LUN where its port is logged in, sorted.
+    /// Returns the registrations that LIO holds for a LUN on the node where its port is
+    /// logged in, sorted.
     pub fn registered(&self, port: Wwn, initiator: Wwn, lun: u16) -> Vec<String> {
         let node = self.logged_in_at(port).first().and_then(|node| self.nodes.get(*node));
         let Some(node) = node else { return Vec::new() };
@@ -72,7 +75,7 @@ fn lines(tree: &Tree, path: &Path) -> Vec<String> {
     tree.read(path).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
-/// The text as LIO writes it.
+/// Returns the text as LIO writes it.
 fn written(known: &[String]) -> String {
     let each = known.iter().enumerate().map(|(number, line)| {
         let fields = line.split(',').map(|field| match field.split_once("res_type=") {
@@ -87,7 +90,8 @@ fn written(known: &[String]) -> String {
     each.collect()
 }
 
-/// The device of the keeper that LIO's file of a backstore leads to, and the serial.
+/// Returns the device of the keeper that LIO's file of a backstore leads to, and the
+/// serial.
 fn kept_on(tree: &Tree, store: &Path) -> Option<(String, String)> {
     let serial = tree.read(&store.join("wwn/vpd_unit_serial")).ok()?;
     let serial = serial.trim().rsplit(": ").next()?.to_owned();
@@ -101,7 +105,7 @@ fn kept_on(tree: &Tree, store: &Path) -> Option<(String, String)> {
     Some((mount.split(' ').next()?.strip_prefix("/dev/")?.to_owned(), serial))
 }
 
-/// LIO is told of a registration; it looks at it when the LUN is mapped.
+/// Writes a registration into LIO, which looks at it when the LUN is mapped.
 pub fn tell(tree: &mut Tree, store: &Path, text: &str) -> Result<Done, Errno> {
     let field = |name: &str| text.split(',').find_map(|field| field.strip_prefix(name));
     // `match_int`: a leading 0 makes it octal.
@@ -115,7 +119,8 @@ pub fn tell(tree: &mut Tree, store: &Path, text: &str) -> Result<Done, Errno> {
     Ok(Done::Changed)
 }
 
-/// A LUN was mapped to an initiator: what LIO was told of the two holds from now on.
+/// Takes note that a LUN was mapped to an initiator: what was written into LIO about the
+/// two holds from now on.
 pub fn mapped(tree: &mut Tree, store: &Path, port: Wwn, initiator: Wwn) {
     let its = |line: &String| {
         line.contains(&format!("initiator_node={initiator},"))
@@ -129,7 +134,7 @@ pub fn mapped(tree: &mut Tree, store: &Path, port: Wwn, initiator: Wwn) {
     tree.file(store.join(KNOWN), known.join("\n"));
 }
 
-/// A keeper begins: its directory is mounted.
+/// Starts a keeper: its directory is mounted.
 pub fn keep(tree: &mut Tree, device: &Path, at: &Path) -> Done {
     let mut mounts = lines(tree, Path::new(paths::MOUNTS));
     let mount = format!("{} {} fuse rw 0 0", device.display(), at.display());
@@ -142,14 +147,14 @@ pub fn keep(tree: &mut Tree, device: &Path, at: &Path) -> Done {
     Done::Changed
 }
 
-/// Whether one is there.
+/// Succeeds if a directory has a keeper.
 pub fn hear(tree: &Tree, at: &Path) -> Result<Done, Errno> {
     let mounts = lines(tree, Path::new(paths::MOUNTS));
     let there = mounts.iter().any(|line| line.split(' ').nth(1) == at.to_str());
     if there { Ok(Done::Unchanged) } else { Err(Errno::ENOTCONN) }
 }
 
-/// It ends.
+/// Ends a keeper: its directory is unmounted and removed.
 pub fn end(tree: &mut Tree, at: &Path) -> Done {
     let mut mounts = lines(tree, Path::new(paths::MOUNTS));
     mounts.retain(|line| line.split(' ').nth(1) != at.to_str());

@@ -5,12 +5,12 @@
 pub struct Rng(u64);
 
 impl Rng {
-    /// The sequence of a seed.
+    /// Returns the sequence of a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number.
+    /// Returns the next number.
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -19,7 +19,7 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number below `n`; zero where `n` is.
+    /// Returns a number below `n`; zero where `n` is.
     pub fn below(&mut self, n: u64) -> u64 {
         // The high half of a product: no division, and no bias that would matter here.
         ((u128::from(self.next_u64()) * u128::from(n)) >> 64) as u64

@@ -69,26 +69,26 @@ pub enum Hba {
 /// The program that sets bars, as an operation meets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nft {
-    /// There is one, and the kernel does what it asks for.
+    /// The program is there, and the kernel does what it asks for.
     Works,
-    /// There is none.
+    /// The program is not there.
     Missing,
-    /// There is one, and the kernel refuses what it asks for.
+    /// The program is there, and the kernel refuses what it asks for.
     Refused,
-    /// There is one, and it takes as long as the first one since a busy node's boot.
+    /// The program is there, and takes as long as the first one since a busy node's boot.
     Cold,
-    /// There is one, and it does not come back once it has its script.
+    /// The program is there, and does not come back once it has its script.
     Hangs,
 }
 
 impl Nft {
-    /// How much longer than usual the first `nft` of a stop takes: measured on a node with
-    /// half a processor, with its page cache empty.
+    /// Returns how much longer than usual the first `nft` of a stop takes: measured on a
+    /// node with half a processor, with its page cache empty.
     pub(super) fn cost(self) -> Duration {
         if self == Self::Cold { Duration::from_millis(1600) } else { Duration::ZERO }
     }
 
-    /// What becomes of an operation that needs `nft`.
+    /// Returns what becomes of an operation that needs `nft`.
     pub(super) fn answer(self, op: &Op) -> Result<Done, Cause> {
         match (self, op) {
             (Self::Missing, _) => Err(Cause::Errno(Errno::ENOENT as i32)),
@@ -102,7 +102,7 @@ impl Nft {
     }
 }
 
-/// One node, as far as it is not a tree of files.
+/// A node: its tree of files, and what is in no file.
 #[derive(Debug, Default)]
 pub(super) struct Node {
     pub tree: Tree,
@@ -112,7 +112,7 @@ pub(super) struct Node {
     /// Whether the HBA has its target functions.
     pub serves: bool,
     pub alive: bool,
-    /// Counts the boots: news for an earlier one is for nobody.
+    /// Counts the boots: news that was on its way in an earlier one reaches nobody.
     pub boots: u64,
     pub ports: Vec<Port>,
     pub next_vport: usize,
@@ -142,7 +142,7 @@ pub(super) enum Event {
 }
 
 impl San {
-    /// A fabric with disks and initiators, and no node yet.
+    /// Returns a fabric with disks and initiators, and no node yet.
     pub fn new<T: AsRef<str>>(disks: &[T], initiators: &[Wwn]) -> Self {
         Self {
             disks: Disks::new(disks),
@@ -166,31 +166,32 @@ impl San {
         }
     }
 
-    /// From now on, how long anything takes is drawn by this seed.
+    /// Draws how long anything takes by this seed, from now on.
     pub fn vary(&mut self, seed: u64) {
         self.rng = Some(Rng::new(seed));
     }
 
-    /// The clock of all nodes.
+    /// Returns the clock of all nodes.
     pub fn now(&self) -> Instant {
         self.now
     }
 
-    /// That many more nodes, booted.
+    /// Adds so many more nodes, and boots them.
     pub fn add_nodes(&mut self, count: usize) {
         for _ in 0..count {
             self.add_node();
         }
     }
 
-    /// Another node, booted; its number, which is its nexus to every disk too.
+    /// Adds a node and boots it. Returns its number, which is its nexus to every disk
+    /// too.
     pub(super) fn add_node(&mut self) -> usize {
         self.nodes.push(Node::default());
         self.boot(self.nodes.len() - 1);
         self.nodes.len() - 1
     }
 
-    /// A node starts anew, with a libfc port that is online and every disk.
+    /// Boots a node, with a physical port that is online and every disk.
     pub fn boot(&mut self, node: usize) {
         let mut tree = Tree::default();
         for name in self.disks.names() {
@@ -253,8 +254,8 @@ impl San {
         self.changes += 1;
     }
 
-    /// A disk leaves a node: what is under its names there goes, and who has it open keeps a
-    /// device that answers with errors (`del_gendisk`).
+    /// Takes a disk away from a node: what is under its names there goes, and who has it
+    /// open keeps a device that answers with errors (`del_gendisk`).
     pub fn leaves(&mut self, node: usize, disk: &str) {
         let Some(node) = self.nodes.get_mut(node) else { return };
         let block = Path::new(paths::BLOCK).join(disk);
@@ -265,7 +266,7 @@ impl San {
         }
     }
 
-    /// A disk comes back to a node, under another name: its old one is in use as long as
+    /// Brings a disk back to a node, under another name: its old one is in use as long as
     /// somebody has it open.
     pub fn returns(&mut self, node: usize, disk: &str, name: &str) {
         self.disks.rename(disk, name);
@@ -274,7 +275,7 @@ impl San {
         }
     }
 
-    /// A node loses its power, and all that it held in memory. What it had registered
+    /// Takes a node's power away, and all that it held in memory. What it had registered
     /// on a disk stays; what the disk has taken in may still be carried out.
     pub fn crash(&mut self, node: usize) {
         let ports = self.nodes.get_mut(node).map(|node| {
@@ -290,12 +291,12 @@ impl San {
         self.changes += 1;
     }
 
-    /// Whether a node runs.
+    /// Returns whether a node runs.
     pub fn is_alive(&self, node: usize) -> bool {
         self.nodes.get(node).is_some_and(|node| node.alive)
     }
 
-    /// On a node, every disk has commands in flight for this long from now.
+    /// Keeps commands in flight on every disk of a node, for this long from now.
     pub fn keep_busy(&mut self, node: usize, time: Duration) {
         let until = self.now + time;
         if let Some(node) = self.nodes.get_mut(node) {
@@ -303,7 +304,7 @@ impl San {
         }
     }
 
-    /// No disk answers a node for this long from now.
+    /// Lets no disk answer a node, for this long from now.
     pub fn stall(&mut self, node: usize, time: Duration) {
         let until = self.now + time;
         if let Some(node) = self.nodes.get_mut(node) {
@@ -316,9 +317,9 @@ impl San {
         until.checked_sub(self.now).filter(|time| !time.is_zero())
     }
 
-    /// A time between these two, in milliseconds; the shorter one where nothing varies.
-    /// One in sixteen is drawn from the whole of it, the others from its first part:
-    /// most things are quick, and all may be slow.
+    /// Returns a time between these two, in milliseconds; the shorter one where nothing
+    /// varies. One in sixteen is drawn from the whole of it, the others from its first
+    /// part: most things are quick, and all may be slow.
     pub fn takes(&mut self, least: u64, most: u64) -> Duration {
         let Some(rng) = &mut self.rng else { return Duration::from_millis(least) };
         let span = most.saturating_sub(least) * 1000;
@@ -336,7 +337,7 @@ impl San {
         self.agenda.push(Reverse((self.now + time, self.noted, event)));
     }
 
-    /// When the next thing happens by itself.
+    /// Returns when the next thing happens by itself.
     pub fn next_due(&self) -> Option<Instant> {
         self.agenda.peek().map(|Reverse((due, ..))| *due)
     }
@@ -359,15 +360,16 @@ impl San {
         self.now = self.now.max(to);
     }
 
-    /// The nodes that can write to a disk at this moment: with a LUN of it, and accepted by
-    /// it.
+    /// Returns the nodes that can write to a disk at this moment: with a LUN of it, and
+    /// accepted by it.
     pub fn writers(&self, disk: &str) -> Vec<usize> {
         let nodes = self.nodes.iter().enumerate();
         let lun = nodes.filter(|(_, node)| configfs::is_lun(&node.tree, disk));
         lun.map(|(n, _)| n).filter(|n| self.disks.accepts(disk, *n)).collect()
     }
 
-    /// What a node still has of a port: the port itself, or a target for it.
+    /// Returns whether a node still has anything of a port: the port itself, or a target
+    /// for it.
     pub fn has_port(&self, node: usize, wwpn: Wwn) -> bool {
         self.nodes.get(node).is_some_and(|node| {
             node.port(wwpn).is_some_and(|port| !port.disabled)
@@ -375,12 +377,12 @@ impl San {
         })
     }
 
-    /// Whether a node has a disk open for export.
+    /// Returns whether a node has a disk open for export.
     pub fn exports(&self, node: usize, disk: &str) -> bool {
         self.nodes.get(node).is_some_and(|node| node.exports(disk))
     }
 
-    /// The nodes on which a port of this name is logged in to the fabric.
+    /// Returns the nodes on which a port of this name is logged in to the fabric.
     pub fn logged_in_at(&self, wwpn: Wwn) -> Vec<usize> {
         let nodes = self.nodes.iter().enumerate();
         nodes.filter(|(_, node)| node.active_port(wwpn)).map(|(n, _)| n).collect()

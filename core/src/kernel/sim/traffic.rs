@@ -11,7 +11,7 @@ use crate::kernel::Instant;
 use crate::kernel::paths;
 use crate::wwn::Wwn;
 
-/// One initiator's writes to one LUN: numbered, one at a time, always to the same place.
+/// An initiator's writes to one LUN: numbered, one at a time, always to the same place.
 #[derive(Debug, Clone)]
 pub struct Flow {
     pub(super) initiator: Wwn,
@@ -67,9 +67,9 @@ enum Answer {
     Conflict,
 }
 
-/// How long an initiator of Linux waits when it is told to try again.
+/// How long a Linux initiator waits when it is told to try again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// After how long it takes a command for lost, and sends it again.
+/// After how long an initiator takes a command for lost, and sends it again.
 const LOST: Duration = Duration::from_secs(10);
 
 impl San {
@@ -80,12 +80,12 @@ impl San {
         self.reconnect(self.flows.len() - 1);
     }
 
-    /// How many writes were acknowledged, of each flow.
+    /// Returns how many writes were acknowledged, of each flow.
     pub fn acknowledged(&self) -> impl Iterator<Item = u64> {
         self.flows.iter().map(|flow| flow.acked)
     }
 
-    /// An initiator has logged in to a port.
+    /// Takes note that an initiator has logged in to a port.
     pub(super) fn connect(&mut self, port: usize, wwpn: Wwn, initiator: Wwn) {
         for flow in 0..self.flows.len() {
             if self.flows.get(flow).is_some_and(|f| {
@@ -96,7 +96,7 @@ impl San {
         }
     }
 
-    /// A port is gone, and every session with it.
+    /// Takes note that a port is gone, and every session with it.
     pub(super) fn disconnected(&mut self, port: usize, wwpn: Wwn) {
         for flow in 0..self.flows.len() {
             let its = self.flows.get(flow);
@@ -150,7 +150,7 @@ impl San {
         self.after(time, Event::Goes { command: self.next_id });
     }
 
-    /// A command has been where it was for long enough.
+    /// Moves a command on that has been where it was for long enough.
     pub(super) fn goes(&mut self, id: usize) {
         // Aborted, or lost with its node.
         let Some(command) = self.commands.get(&id).cloned() else { return };
@@ -187,7 +187,7 @@ impl San {
         self.after(time, Event::Goes { command: id });
     }
 
-    /// The port sends or receives a frame.
+    /// Counts a frame that the port sends or receives.
     fn frame(&mut self, command: &Command) {
         let node = self.nodes.get_mut(command.node);
         if let Some(port) = node.and_then(|node| node.port_mut(command.port)) {
@@ -214,7 +214,7 @@ impl San {
         }
     }
 
-    /// LIO looks for the LUN and at its ALUA state.
+    /// Has LIO look for the LUN and at its ALUA state.
     #[expect(clippy::panic, reason = "an initiator would see an I/O error")]
     fn is_judged(&mut self, id: usize, command: &Command) {
         let Some(flow) = self.flows.get(command.flow) else { return };
@@ -294,8 +294,8 @@ impl San {
         self.after(time, event);
     }
 
-    /// What a port that logs out would wait for, for ever. qla2xxx ends what it has not
-    /// given to LIO (`qlt_free_session_done`).
+    /// Returns what a port that logs out would wait for without end. qla2xxx ends what it
+    /// has not given to LIO (`qlt_free_session_done`).
     pub(super) fn unfinished(&self, node: usize, port: &Port) -> Option<String> {
         let its = |c: &&Command| c.node == node && c.port == port.id;
         let qla2xxx = self.nodes.get(node).is_some_and(|n| n.hba == Hba::Qla2xxx);
@@ -308,8 +308,8 @@ impl San {
         command.map(|command| format!("a command ({:?})", command.stage))
     }
 
-    /// The initiator answers an ECHO, after all that it had to send before: the data of
-    /// the writes that were accepted.
+    /// Answers an ECHO for an initiator, after all that it had to send before: the data
+    /// of the writes that were accepted.
     pub(super) fn echo(&mut self, node: usize, initiator: Wwn) {
         let from = |c: &Command| {
             let flow = self.flows.get(c.flow);
@@ -328,7 +328,7 @@ impl San {
         }
     }
 
-    /// How many commands a node has given to a disk.
+    /// Returns how many commands a node has given to a disk.
     pub(super) fn in_flight(&self, node: usize, disk: &str) -> usize {
         let there = self.nodes.get(node);
         let kept_busy = there.is_some_and(|there| self.now < there.busy_until);
@@ -339,7 +339,7 @@ impl San {
         its.count() + 4 * usize::from(kept_busy)
     }
 
-    /// A disk ends what a nexus has in it (PREEMPT AND ABORT).
+    /// Ends what a nexus has in a disk (PREEMPT AND ABORT).
     pub(super) fn abort(&mut self, disk: &str, node: usize) {
         let ids: Vec<_> = self
             .commands
@@ -356,18 +356,18 @@ impl San {
         }
     }
 
-    /// A port has ended what it had from its initiators.
+    /// Forgets what a port had from its initiators: the port has ended it.
     pub(super) fn forget_commands_at(&mut self, node: usize, port: usize) {
         self.commands.retain(|_, c| c.node != node || c.port != port);
     }
 
-    /// A node is dead: what had not reached a disk never will.
+    /// Forgets the commands of a dead node: what had not reached a disk never will.
     pub(super) fn forget_commands_of(&mut self, node: usize) {
         self.commands.retain(|_, c| c.node != node || c.stage == Stage::InDisk);
     }
 
-    /// A node that comes back begins with a new login to every disk, which ends what is
-    /// left of the old one.
+    /// Ends the commands of a node that comes back: it begins with a new login to every
+    /// disk, which ends what is left of the old one.
     pub(super) fn abort_commands_of(&mut self, node: usize) {
         self.commands.retain(|_, c| c.node != node);
     }

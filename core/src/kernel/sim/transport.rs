@@ -74,7 +74,8 @@ impl Node {
         self.tree.file(path, format!("{}\n", vports.count()));
     }
 
-    /// The entry of a remote port, as seen from a host: a new one where there is none.
+    /// Returns the entry of a remote port, as seen from a host: a new one where there is
+    /// none.
     fn remote_port(&self, host: &str, wwpn: Wwn) -> PathBuf {
         let dir = Path::new(paths::FC_REMOTE_PORTS);
         let prefix = format!("rport-{}:0-", host.trim_start_matches("host"));
@@ -98,7 +99,7 @@ impl Node {
     }
 }
 
-/// `<WWPN>:<WWNN>`, 16 hex digits each and no more (`fc_parse_wwn`).
+/// Parses `<WWPN>:<WWNN>`, exactly 16 hex digits each (`fc_parse_wwn`).
 fn parse(names: &str) -> Result<(Wwn, Wwn), Errno> {
     let (wwpn, wwnn) = names.split_once(':').ok_or(Errno::EINVAL)?;
     let read = |text: &str| match text.len() {
@@ -156,7 +157,7 @@ impl San {
         Ok(Done::Changed)
     }
 
-    /// A port of a node begins to log in.
+    /// Adds a port to a node, which begins to log in.
     fn comes(&mut self, node: usize, id: usize, wwpn: Wwn, vport: String, host: String) {
         let Some(there) = self.nodes.get_mut(node) else { return };
         there.ports.push(Port {
@@ -178,7 +179,7 @@ impl San {
         self.after(time, Event::LoggedIn { node, port: id });
     }
 
-    /// A physical port is turned on or off (`store_ctlr_enabled`).
+    /// Turns a physical port on or off (`store_ctlr_enabled`).
     #[expect(clippy::panic, reason = "a guest would go with it")]
     pub(super) fn turn(
         &mut self,
@@ -214,8 +215,8 @@ impl San {
         Ok(Done::Changed)
     }
 
-    /// A physical port logs out of the fabric, and knows nothing of it: told so by the
-    /// fabric at the next keep-alive, it comes again.
+    /// Logs a physical port out of the fabric without its knowing. The fabric says so at
+    /// the next keep-alive, and the port comes again.
     pub(super) fn own_logs_out(&mut self, node: usize, wwpn: Wwn) -> Done {
         let there = self.nodes.get_mut(node);
         let port = there.and_then(|there| {
@@ -231,7 +232,7 @@ impl San {
         Done::Changed
     }
 
-    /// The fabric's answer to a virtual port's FDISC.
+    /// Answers a virtual port's FDISC, as the fabric.
     pub(super) fn logged_in(&mut self, node: usize, port: usize) {
         let npiv = self.npiv;
         let Some(there) = self.nodes.get_mut(node) else { return };
@@ -273,7 +274,7 @@ impl San {
         }
     }
 
-    /// An initiator logs in to a port (PLOGI, PRLI) and asks for its LUNs.
+    /// Logs an initiator in to a port (PLOGI, PRLI), which asks for its LUNs.
     #[expect(clippy::panic, reason = "an initiator would be left without its disks")]
     pub(super) fn meets(&mut self, node: usize, port: usize, initiator: usize) {
         let Some(&initiator) = self.initiators.get(initiator) else { return };
@@ -306,7 +307,8 @@ impl San {
         self.connect(port, wwpn, initiator);
     }
 
-    /// What a new ACL may come too late for.
+    /// Returns whether a new ACL would come too late for an initiator: the port has
+    /// refused its login.
     pub(super) fn too_late_for(&self, node: usize, port: Wwn, initiator: Wwn) -> bool {
         let port = self.nodes.get(node).and_then(|node| node.port(port));
         port.is_some_and(|port| port.refused.contains(&initiator))
@@ -347,7 +349,7 @@ impl San {
         }
     }
 
-    /// A port is off the fabric, which notices it after this time.
+    /// Takes note that a port is off the fabric, which notices it after this time.
     pub(super) fn left(&mut self, node: usize, port: &Port, after: Duration) {
         self.changes += 1;
         self.disconnected(port.id, port.wwpn);

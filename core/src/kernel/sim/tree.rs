@@ -46,7 +46,7 @@ impl Hasher for PathHasher {
     }
 }
 
-/// No path here is anything but text.
+/// Returns a path as text: no path here is anything else.
 fn key(path: &Path) -> &str {
     path.to_str().unwrap_or_default()
 }
@@ -129,12 +129,12 @@ impl Tree {
         }
     }
 
-    /// The names in a directory, sorted.
+    /// Returns the names in a directory, sorted.
     pub fn list(&self, dir: &Path) -> Vec<String> {
         self.get_dir(dir).into_iter().flat_map(|dir| &dir.names).cloned().collect()
     }
 
-    /// What is in a directory.
+    /// Returns what is in a directory.
     fn inside<'a>(&'a self, dir: &'a Path) -> impl Iterator<Item = (PathBuf, &'a Entry)> {
         let names = self.get_dir(dir).into_iter().flat_map(|dir| &dir.names);
         names.filter_map(move |name| {
@@ -144,7 +144,7 @@ impl Tree {
         })
     }
 
-    /// The symbolic links in a directory, and where each leads.
+    /// Returns the symbolic links in a directory, and where each leads.
     pub fn links(&self, dir: &Path) -> Vec<(PathBuf, PathBuf)> {
         let links = self.inside(dir).filter_map(|(path, entry)| match entry {
             Entry::Link(to) => Some((path, to.clone())),
@@ -153,7 +153,7 @@ impl Tree {
         links.collect()
     }
 
-    /// Where the first link in a directory leads.
+    /// Returns where the first link in a directory leads.
     pub fn first_link<'a>(&'a self, dir: &'a Path) -> Option<&'a Path> {
         self.inside(dir).find_map(|(_, entry)| match entry {
             Entry::Link(to) => Some(to.as_path()),
@@ -161,13 +161,13 @@ impl Tree {
         })
     }
 
-    /// Whether a directory has others in it.
+    /// Returns whether a directory has others in it.
     pub fn has_dirs(&self, dir: &Path) -> bool {
         self.inside(dir).any(|(_, entry)| matches!(entry, Entry::Dir(_)))
     }
 
-    /// Whether something that the agent made is in a directory, however deep: it pins
-    /// that.
+    /// Returns whether something that the agent made is in a directory, however deep: it
+    /// pins that.
     pub fn is_pinned(&self, dir: &Path) -> bool {
         self.inside(dir).any(|(path, entry)| match entry {
             Entry::Dir(dir) => dir.made || self.is_pinned(&path),
@@ -176,7 +176,7 @@ impl Tree {
         })
     }
 
-    /// Where a path leads when its last link is followed.
+    /// Returns where a path leads when its last link is followed.
     pub fn resolve(&self, path: &Path) -> Result<PathBuf, Errno> {
         match self.get(path) {
             Some(Entry::Link(to)) => self.resolve(to),
@@ -185,7 +185,7 @@ impl Tree {
         }
     }
 
-    /// Every path below a directory.
+    /// Returns every path below a directory.
     pub fn below(&self, dir: &Path) -> Vec<PathBuf> {
         let each = self.inside(dir).flat_map(|(path, _)| {
             let below = self.below(&path);
