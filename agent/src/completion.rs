@@ -7,7 +7,7 @@ use crate::commands::{COMMANDS, Command};
 /// Lists the cluster's resources, for a word that is a group.
 const GROUPS: &str = "crm_resource --list-raw 2> /dev/null";
 
-/// The script of a shell, by the shell's name.
+/// Returns the script for a shell, by the shell's name.
 pub fn script(shell: &str) -> Option<String> {
     match shell {
         "bash" => Some(bash()),
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(script("tcsh"), None);
     }
 
-    /// Those that are installed: all three where `make test-fast` has run.
+    /// Checks the shells that are installed: all three where `make test-fast` has run.
     #[test]
     fn the_shells_own_parsers_take_them() {
         use std::process::{Command, Stdio};

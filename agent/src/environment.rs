@@ -1,4 +1,4 @@
-//! What Pacemaker tells the agent, all of it in environment variables.
+//! What Pacemaker passes to the agent, all of it in environment variables.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 impl Environment {
-    /// Reads them. None is required: meta-data is asked for without any.
+    /// Reads the variables. None is required: meta-data is asked for without any.
     pub fn read(agent: &'static str) -> Self {
         let number =
             |name| variable(name).and_then(|text| text.trim().parse::<u64>().ok());
@@ -55,16 +55,16 @@ impl Environment {
         }
     }
 
-    /// Returns this node's name in the cluster: as Pacemaker says it in this call, which is
-    /// recorded for whoever is told nothing, or as it was recorded.
+    /// Returns this node's name in the cluster. If Pacemaker gives the name in this call,
+    /// it is recorded for calls in which it does not. Otherwise the recorded name counts.
     pub fn node(&self, kernel: &RealKernel) -> String {
         let Some(name) = &self.told_node else { return node::name(kernel) };
         node::record(kernel, name);
         name.clone()
     }
 
-    /// Returns this node's name for a command, which is told none: where none is recorded
-    /// either, `ask` asks the cluster.
+    /// Returns this node's name for a command, to which Pacemaker gives none. If none is
+    /// recorded either, `ask` asks the cluster.
     pub fn node_of_command(
         &self,
         kernel: &RealKernel,
@@ -79,14 +79,14 @@ impl Environment {
         self.node(kernel)
     }
 
-    /// A parameter of the resource.
+    /// Returns a parameter of the resource.
     pub fn param(&self, name: &str) -> Option<String> {
         variable(&format!("OCF_RESKEY_{name}"))
     }
 
-    /// This node's kernel, or the tree below `UNDERSTUDY_ROOT`, recorded to
-    /// `UNDERSTUDY_RECORD`, and the death of this process after `UNDERSTUDY_DIE_AFTER`
-    /// operations; only tests set these.
+    /// Returns this node's kernel, or the tree below `UNDERSTUDY_ROOT`. Its calls are
+    /// recorded to `UNDERSTUDY_RECORD`, and this process dies after
+    /// `UNDERSTUDY_DIE_AFTER` operations. Only tests set these variables.
     pub fn kernel(&self) -> RealKernel {
         let death = variable("UNDERSTUDY_DIE_AFTER").and_then(|text| text.parse().ok());
         RealKernel::of_environment()
@@ -94,8 +94,8 @@ impl Environment {
             .dying_after(death)
     }
 
-    /// How long the verbs may take: less than the whole, so that there is an answer
-    /// before Pacemaker kills the agent and its reason is lost.
+    /// Returns how long the verbs may take: less than the whole timeout, so that there is
+    /// an answer before Pacemaker kills the agent and its reason is lost.
     pub fn inner_timeout(&self) -> Duration {
         let least = Duration::from_millis(500);
         let most = Duration::from_secs(5);
@@ -116,14 +116,14 @@ impl Environment {
             .try_init();
     }
 
-    /// Tells why an action failed: the last such line is what Pacemaker shows.
+    /// Prints why an action failed. Pacemaker shows the last such line.
     pub fn tell_reason(&self, reason: &str) {
         let line = one_line(reason);
         let _ = writeln!(std::io::stderr(), "{}{line}", self.reason_prefix);
     }
 }
 
-/// Whatever names and values are in a text, it must not pass for another line.
+/// Returns a text on one line: no name or value in it must pass for another line.
 fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }

@@ -10,7 +10,7 @@ use understudy_core::failure::{Failure, Kind};
 pub enum Code {
     /// Done; for a monitor: running.
     Success = 0,
-    /// It went wrong. From a stop this has the node fenced.
+    /// The action went wrong. If it was a stop, the node is fenced.
     Failed = 1,
     /// Called in a way that makes no sense.
     Arguments = 2,
@@ -34,28 +34,28 @@ impl From<Code> for ExitCode {
     }
 }
 
-/// What an action came to.
+/// The result of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// See [`Code`].
+    /// The exit code.
     pub code: Code,
     /// A line for the operator.
     pub reason: Option<String>,
 }
 
 impl Outcome {
-    /// This code, and nothing to explain.
+    /// Returns an outcome with this code, and nothing to explain.
     pub fn plain(code: Code) -> Self {
         Self { code, reason: None }
     }
 
-    /// It went wrong.
+    /// Returns the outcome of an action that went wrong.
     pub fn failed(reason: impl Into<String>) -> Self {
         Self { code: Code::Failed, reason: Some(reason.into()) }
     }
 
-    /// A failure of any action but a stop or a monitor, to which Pacemaker may answer by
-    /// trying another node, or none.
+    /// Returns the outcome of any action but a stop or a monitor. Pacemaker may answer a
+    /// failure by trying another node, or none.
     pub fn of(result: Result<(), Failure>) -> Self {
         let Err(failure) = result else { return Self::plain(Code::Success) };
         let code = match failure.kind {

@@ -1,5 +1,6 @@
-//! The actions of `ocf:understudy:fcport`: a clone that tells the cluster how many physical
-//! ports are online, and of which groups it has all that they need.
+//! The actions of `ocf:understudy:fcport`: a clone that reports to the cluster how many
+//! physical ports are online on its node, and for which groups the node has all that they
+//! need.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -17,11 +18,11 @@ use crate::cluster::{self, COULD, Configuration, LACKS, MAY_COME};
 use crate::environment::Environment;
 use crate::exit::{Code, Outcome};
 
-/// How often it is looked whether this node could serve each group, where nothing but a
+/// How often to look whether this node could serve each group, where nothing but a
 /// commanded takeover asks for it.
 const SELDOM: Duration = Duration::from_secs(60);
 
-/// Carries out an action, if there is such a one.
+/// Carries out an action. Returns nothing if there is no such action.
 pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
     let acts = matches!(action, "start" | "stop" | "monitor" | "status");
     if acts && !environment.kernel().may_act() {
@@ -42,7 +43,7 @@ pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
 fn start(environment: &Environment) -> Result<(), Failure> {
     dampen(environment)?;
     let kernel = environment.kernel();
-    // Before a group has to be taken over in a hurry.
+    // Learn it now, before a group has to be taken over in a hurry.
     cluster::learn_word(&kernel);
     tell(&watch::begin(&kernel, &environment.instance)?)
 }
@@ -64,7 +65,7 @@ fn monitor(environment: &Environment) -> Outcome {
         }),
         Err(errors) => errors.iter().for_each(|error| log::warn!("{error}")),
     }
-    // Told each time: the cluster may have forgotten it.
+    // This is reported each time: the cluster may have forgotten it.
     seen.online.iter().for_each(|(fabric, n)| cluster::publish_online_now(*fabric, *n));
     match tell(&seen).and_then(|()| tell_ready(environment, &node)) {
         Ok(()) => said(&seen),
@@ -72,7 +73,7 @@ fn monitor(environment: &Environment) -> Outcome {
     }
 }
 
-/// Tells of each group whether this node has all that it needs and, if so configured,
+/// Reports for each group whether this node has all that it needs and, if so configured,
 /// whether it may come home.
 fn tell_ready(environment: &Environment, node: &str) -> Result<(), Failure> {
     let patience = seconds(environment, "giveback")?;
@@ -82,7 +83,7 @@ fn tell_ready(environment: &Environment, node: &str) -> Result<(), Failure> {
     }
     let configuration = match Configuration::read(node) {
         Ok(configuration) => configuration,
-        // Then a takeover from another node goes without.
+        // A takeover that is commanded on another node then goes without this report.
         Err(failure) if patience.is_none() => {
             log::warn!("{failure}");
             return Ok(());
@@ -90,7 +91,7 @@ fn tell_ready(environment: &Environment, node: &str) -> Result<(), Failure> {
         Err(failure) => return Err(failure),
     };
     let groups: Vec<_> = configuration.groups().collect();
-    // Asked for once, and only where a disk comes with another resource.
+    // The cluster is asked once, and only where a disk comes with another resource.
     let view = OnceCell::new();
     let seen = || view.get_or_init(|| cluster::view().ok()).as_ref();
     let could = groups.iter().map(|group| {
@@ -113,9 +114,10 @@ fn tell_ready(environment: &Environment, node: &str) -> Result<(), Failure> {
     })
 }
 
-/// Returns whether this node serves a group well, or has all that it needs. While something
-/// of it is here and not well that cannot be told: an action may be under way, and says
-/// itself how it ends. A node on which the group's parameters are not known lacks them.
+/// Returns whether this node serves a group well, or has all that it needs. Returns
+/// nothing where something of the group is here and has failed: an action may be under
+/// way, and will itself report how it ends. A node on which the group's parameters are
+/// not known lacks them.
 fn could_serve(
     kernel: &RealKernel,
     node: &str,
@@ -137,7 +139,8 @@ fn could_serve(
     }
 }
 
-/// A fabric that this node has lost is worth a word where operators look.
+/// Returns the outcome of a monitor. A fabric that this node has lost shows where
+/// operators look.
 fn said(Seen { online, dark, .. }: &Seen) -> Outcome {
     let lost = online.iter().filter(|(_, ports)| **ports == 0);
     let lost: Vec<_> = lost.map(|(fabric, _)| fabric.to_string()).collect();
@@ -155,14 +158,15 @@ fn said(Seen { online, dark, .. }: &Seen) -> Outcome {
 fn stop(environment: &Environment) -> Outcome {
     let told = match watch::end(&environment.kernel(), &environment.instance) {
         Ok(Some(told)) => told,
-        // What another resource tells the cluster stays told.
+        // What another resource has reported to the cluster stays reported.
         Ok(None) => return Outcome::plain(Code::Success),
         Err(failure) => return Outcome::failed(failure.to_string()),
     };
     let names = |fabric| [cluster::ports_in(fabric), cluster::online_now(fabric)];
     let fabrics = told.fabrics.into_iter().flat_map(names);
     let groups = told.groups.iter().map(|group| cluster::ready(group));
-    // What cannot be withdrawn ends with the node's membership: it need not be fenced.
+    // An attribute that cannot be withdrawn ends with the node's membership: the node
+    // need not be fenced.
     for name in fabrics.chain(groups).chain([cluster::PORTS.to_owned()]) {
         if let Err(failure) = cluster::withdraw(&name) {
             log::warn!("{failure}");
@@ -171,8 +175,8 @@ fn stop(environment: &Environment) -> Outcome {
     Outcome::plain(Code::Success)
 }
 
-/// Tells the cluster what has been so for long enough. A port that is dark comes online with
-/// its group: it counts, for that has to come.
+/// Reports to the cluster what has been so for long enough. A dark port counts as online:
+/// it comes online with its group.
 fn tell(Seen { steady, dark, .. }: &Seen) -> Result<(), Failure> {
     cluster::publish(cluster::PORTS, steady.values().sum::<u32>() + dark)?;
     steady.iter().try_for_each(|(fabric, ports)| {
@@ -185,7 +189,8 @@ fn dampen(environment: &Environment) -> Result<Duration, Failure> {
     Ok(Duration::from_secs(seconds.into()))
 }
 
-/// A parameter in seconds, with or without an `s` behind; nothing where it is not set.
+/// Returns a parameter in seconds, with or without an `s` behind the number. Returns
+/// nothing where it is not set.
 fn seconds(environment: &Environment, name: &str) -> Result<Option<u32>, Failure> {
     let spec = FCPORT.iter().find(|spec| spec.name == name);
     let given = spec.and_then(|spec| params::value(spec, environment.param(name)));

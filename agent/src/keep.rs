@@ -2,10 +2,10 @@
 //! reserve, one file for each LUN.
 //!
 //! LIO answers a PERSISTENT RESERVE OUT once its file is written
-//! (`core_scsi3_update_and_write_aptpl`). Here a write has ended when the state device has
-//! taken it: so what was answered is there, and no window is left. A file on a disk could
-//! not do that, nor anything that watches one: LIO truncates it first, and does not wait
-//! for the disk.
+//! (`core_scsi3_update_and_write_aptpl`). Here a write ends only when the state device
+//! has taken it, so whatever LIO has answered is on the device, with no window left. A
+//! file on a disk could not do that, nor could anything that watches one: LIO truncates
+//! the file first, and does not wait for the disk.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -30,20 +30,20 @@ use understudy_core::kernel::{Cause, paths};
 use crate::exit::Code;
 
 /// How long the state device may take for a change. Meanwhile the port takes in no other
-/// command; after it the change is refused.
+/// command; after that time the change is refused.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Between two tries to have the device.
+/// Time between two tries to open the device.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// The kernel is to remember nothing of a file.
+/// How long the kernel may remember anything of a file: not at all.
 const FORGET: Duration = Duration::ZERO;
 
-/// Keeps until the directory is unmounted. What is said on standard output is for whoever
-/// has started it, who waits until it is closed.
+/// Serves the file system until its directory is unmounted. Standard output is for the
+/// process that started this one, which waits until it is closed.
 pub fn keep(mut words: impl Iterator<Item = String>) -> Code {
     let (Some(device), Some(at)) = (words.next(), words.next()) else {
         return Code::Arguments;
     };
-    // Pacemaker ends an agent that is late with all that is in its session.
+    // Pacemaker ends an agent that is late together with everything in its session.
     let _ = nix::unistd::setsid();
     let session = match open(Path::new(&device), Path::new(&at)) {
         Ok(session) => session,
@@ -79,7 +79,8 @@ fn open(device: &Path, at: &Path) -> Result<Session<Keeper>, String> {
     })
 }
 
-/// The device, for this process alone: the keeper before this one may be about to end.
+/// Opens the device for this process alone. Waits while it is busy: the keeper before
+/// this one may be about to end.
 fn alone(device: &Path) -> Result<Store, Cause> {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -109,7 +110,7 @@ struct File {
     draft: Vec<u8>,
 }
 
-/// A change on its way to the device, and where its end is to be told.
+/// A change on its way to the device, and where to report its end.
 struct Change {
     record: Record,
     done: SyncSender<Result<(), Cause>>,
@@ -117,13 +118,14 @@ struct Change {
 
 impl Keeper {
     fn new(store: Store) -> Self {
-        // The root is the first.
+        // Number 1 is the root.
         let files =
             (2..).zip(store.records()).map(|(number, Record { serial, text })| {
                 (number, File { serial, text, draft: Vec::new() })
             });
         let files = Mutex::new(files.collect());
-        // A thread of its own: a device that hangs holds whoever writes to it.
+        // The changes have a thread of their own: a device that hangs holds the thread
+        // that writes to it.
         let (changes, waiting) = sync_channel(1);
         thread::spawn(move || carry_out(store, &waiting));
         Self { files, changes }
@@ -133,7 +135,7 @@ impl Keeper {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has a change done, or says that it is not known to be.
+    /// Waits until the device has a change, or returns an error where that is not known.
     fn store(&self, record: Record) -> Result<(), Cause> {
         let late = |_| Cause::TimedOut;
         let (done, end) = sync_channel(1);
@@ -176,7 +178,8 @@ fn attributes(number: u64, length: Option<usize>) -> FileAttr {
 }
 
 impl Filesystem for Keeper {
-    /// Every LUN that LIO may ever ask for has a file, empty as long as it has not.
+    /// Finds the file of a LUN. Every LUN that LIO may ever ask for has one, empty until
+    /// LIO has written it.
     fn lookup(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let Some(serial) = name.to_str().and_then(paths::aptpl_serial) else {
             return reply.error(Errno::ENOENT);
@@ -208,8 +211,8 @@ impl Filesystem for Keeper {
         }
     }
 
-    /// LIO truncates a file as it opens it; what was there holds until all of the new text
-    /// is here.
+    /// Empties the draft of a file, as LIO truncates a file when it opens it. The earlier
+    /// text holds until all of the new text is here.
     fn setattr(
         &self,
         _: &Request,
@@ -259,7 +262,8 @@ impl Filesystem for Keeper {
         reply.data(rest.get(..size as usize).unwrap_or(rest));
     }
 
-    /// LIO ends a text with a zero byte: then all of it is here.
+    /// Takes in a part of a file's text. LIO ends a text with a zero byte: then all of it
+    /// is here, and goes to the device.
     fn write(
         &self,
         _: &Request,

@@ -1,7 +1,8 @@
-//! `understudy`: the OCF resource agents `ocf:understudy:vport` and `ocf:understudy:fcport`.
+//! `understudy`: the OCF resource agents `ocf:understudy:vport` and
+//! `ocf:understudy:fcport`.
 //!
-//! Pacemaker calls it by a link of an agent's name below the OCF root, with the action as
-//! its argument; people call it by its own name.
+//! Pacemaker calls the program by a link of an agent's name below the OCF root, with the
+//! action as its argument. People call it by its own name.
 
 mod cluster;
 mod commands;
@@ -61,7 +62,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// One action of an agent, with its reason told where there is one.
+/// Runs an action of an agent, and prints the reason where the outcome has one.
 fn act(agent: &Agent, action: &str) -> Code {
     let environment = Environment::read(agent.name);
     environment.start_log(action);

@@ -57,7 +57,7 @@ impl Node {
         fs::read_to_string(self.dir.path().join(path)).unwrap_or_default()
     }
 
-    /// One of the cluster's commands, as a line of shell.
+    /// Makes one of the cluster's commands, from a line of shell.
     fn tool(&self, name: &str, line: &str) {
         let script = format!("#!/bin/sh\nhere=\"${{0%/*}}/..\"\n{line}\n");
         self.put(&format!("bin/{name}"), &script);
@@ -65,7 +65,7 @@ impl Node {
         fs::set_permissions(tool, PermissionsExt::from_mode(0o755)).unwrap();
     }
 
-    /// What crm_mon prints.
+    /// Sets what crm_mon prints.
     fn mon(&self, nodes: &str, resources: &str) {
         let options =
             "<cluster_options maintenance-mode='false' stonith-enabled='true'/>";
@@ -78,7 +78,7 @@ impl Node {
         );
     }
 
-    /// What cibadmin prints.
+    /// Sets what cibadmin prints.
     fn cib(&self, resources: &str, rest: &str) {
         self.put(
             "cib.xml",
@@ -88,7 +88,7 @@ impl Node {
         );
     }
 
-    /// The probes that crm_simulate has in its graph, by node.
+    /// Sets the probes that crm_simulate has in its graph, by node.
     fn probes(&self, probes: &[(&str, &[(&str, &str)])]) {
         let probe = |(node, parameters): &(&str, &[(&str, &str)])| {
             let all: String =
@@ -111,18 +111,20 @@ impl Node {
         command
     }
 
-    /// What each command is told of this node's name, without Pacemaker's own variables.
+    /// Runs a command as a person does, without Pacemaker's variable for this node's
+    /// name. Returns the exit code, and all that is printed.
     fn run_as_a_person(&self, arguments: &[&str]) -> (i32, String) {
         answer(&mut self.command(arguments))
     }
 
-    /// The exit code, and all that is printed.
+    /// Runs a command on `array-a`. Returns the exit code, and all that is printed.
     fn run(&self, arguments: &[&str]) -> (i32, String) {
         let mut command = self.command(arguments);
         answer(command.env("OCF_RESKEY_CRM_meta_on_node", "array-a"))
     }
 
-    /// One of `fcport`'s actions; what the cluster was told of the group by it.
+    /// Runs one of `fcport`'s actions. Returns what it reported to the cluster about the
+    /// group.
     fn fcport(&self, action: &str) -> String {
         let _ = fs::remove_file(self.dir.path().join("told"));
         let mut command = self.command(&["fcport", action]);
@@ -141,13 +143,13 @@ fn answer(command: &mut Command) -> (i32, String) {
     (output.status.code().unwrap(), String::from_utf8(said).unwrap())
 }
 
-/// Nodes that are online, as crm_mon has them.
+/// Returns nodes that are online, as crm_mon has them.
 fn nodes(names: &[&str]) -> String {
     let node = |name: &&str| format!("<node name='{name}' online='true' type='member'/>");
     format!("<nodes>{}</nodes>", names.iter().map(node).collect::<String>())
 }
 
-/// The group, served by a node, as crm_mon has it.
+/// Returns the group, served by a node, as crm_mon has it.
 fn group(on: &str) -> String {
     format!(
         "<resource id='g' resource_agent='ocf:understudy:vport' role='Started' \
@@ -155,7 +157,7 @@ fn group(on: &str) -> String {
     )
 }
 
-/// A set of parameters.
+/// Returns a set of parameters in XML.
 fn set(id: &str, parameters: &[(&str, &str)]) -> String {
     let pair = |(name, value): &(&str, &str)| {
         format!("<nvpair id='{id}-{name}' name='{name}' value='{value}'/>")
@@ -173,7 +175,7 @@ const PARAMETERS: [(&str, &str); 6] = [
     ("home", "array-a"),
 ];
 
-/// The group's configuration: a plain list of parameters, and operations.
+/// Returns the group's configuration: a plain list of parameters, and operations.
 fn plain(operations: &str) -> String {
     format!(
         "<primitive id='g' class='ocf' provider='understudy' type='vport'>{}\
@@ -182,7 +184,7 @@ fn plain(operations: &str) -> String {
     )
 }
 
-/// A line of `check`, by its first word.
+/// Returns a line of `check`, by its first word.
 fn finding<'a>(said: &'a str, what: &str) -> &'a str {
     let is = |line: &&str| line.get(6..).is_some_and(|rest| rest.starts_with(what));
     said.lines().find(is).unwrap_or_default()
@@ -227,7 +229,7 @@ fn a_template_is_part_of_what_is_made_from_it() {
     assert_eq!(node.fcport("monitor"), "-n ready-g -U 1 -q");
 }
 
-/// Two sets of parameters, of which a rule gives one to a node.
+/// Two sets of parameters; a rule gives one of them to a single node.
 #[test]
 fn a_rule_gives_each_node_its_own_parameters() {
     let node = Node::new();
@@ -250,7 +252,7 @@ fn a_rule_gives_each_node_its_own_parameters() {
     node.probes(&[("array-b", &here), ("array-a", &there)]);
     let (_, said) = node.run(&["check", "g"]);
     assert!(finding(&said, "port ").starts_with("BAD"), "{said}");
-    // Where Pacemaker does not say it, nothing is guessed.
+    // Where Pacemaker says nothing about this node, nothing is guessed.
     node.probes(&[("array-b", &here)]);
     let (code, said) = node.run(&["check", "g"]);
     let wanted = "Pacemaker would not look for g on array-a";
@@ -328,7 +330,7 @@ fn a_node_has_one_name_whoever_asks() {
     assert!(node.run_as_a_person(&["metrics"]).1.contains(wwpn));
     assert_eq!(node.get("named"), "asked -n\n");
     assert_eq!(node.get("root/run/understudy/node"), "array-a\n");
-    // What the cluster tells the agent is what holds.
+    // The name that the cluster passes to the agent is the one that counts.
     let mut probe = node.command(&["vport", "monitor"]);
     probe.env("OCF_RESOURCE_INSTANCE", "g").env("OCF_RESKEY_CRM_meta_on_node", "array-c");
     assert_eq!(answer(&mut probe).0, 7);
@@ -349,7 +351,7 @@ fn without_a_cluster_a_node_has_its_hosts_name() {
     assert_eq!(said.lines().next().unwrap(), format!("node {}", host.trim()));
 }
 
-/// Three storage nodes and one that is there for its vote.
+/// Three storage nodes, and a node that only votes.
 #[test]
 fn a_takeover_goes_to_a_node_that_can() {
     let node = Node::new();

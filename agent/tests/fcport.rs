@@ -1,5 +1,5 @@
-//! `ocf:understudy:fcport` as Pacemaker calls it, with the command by which it tells the
-//! cluster noted down instead.
+//! `ocf:understudy:fcport` as Pacemaker calls it. What it would report to the cluster is
+//! written to a file instead.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A node with one physical port, and a cluster that notes what it is told.
+/// A node with one physical port, and a cluster that notes what is reported to it.
 struct Node {
     dir: tempfile::TempDir,
 }
@@ -37,7 +37,7 @@ impl Node {
         node
     }
 
-    /// What nodes say of their ports at this moment.
+    /// Sets what nodes report of their ports at this moment.
     fn set_said(&self, said: &[(&str, &str)]) {
         let line = |(host, ports): &(&str, &str)| {
             format!(
@@ -48,14 +48,14 @@ impl Node {
         self.write(&self.dir.path().join("said"), &said);
     }
 
-    /// One of the cluster's commands, as a line of shell.
+    /// Makes one of the cluster's commands, from a line of shell.
     fn tool(&self, name: &str, line: &str) {
         let tool = self.dir.path().join("bin").join(name);
         self.write(&tool, &format!("#!/bin/sh\n{line}\n"));
         fs::set_permissions(tool, PermissionsExt::from_mode(0o755)).unwrap();
     }
 
-    /// The cluster has a group that belongs to this node.
+    /// Gives the cluster a group that belongs to this node.
     fn set_group(&self) {
         let group = "<primitive id='g' class='ocf' provider='understudy' type='vport'>
             <instance_attributes id='a'><nvpair id='h' name='home' value='here'/>
@@ -77,7 +77,8 @@ impl Node {
         fs::write(path, text).unwrap();
     }
 
-    /// The exit code, the reason, and what the cluster was told.
+    /// Calls an action. Returns the exit code, the reason, and what was reported to the
+    /// cluster.
     fn call(&self, action: &str, path: &str) -> (i32, String, Vec<String>) {
         self.call_as("fcport", action, path)
     }

@@ -51,14 +51,14 @@ impl Node {
         fs::read_to_string(self.at(path)).unwrap_or_default()
     }
 
-    /// One of the cluster's commands, as lines of shell.
+    /// Makes one of the cluster's commands, from lines of shell.
     fn tool(&self, name: &str, lines: &str) {
         let path = format!("bin/{name}");
         self.write(&path, &format!("#!/bin/sh\n{lines}\n"));
         fs::set_permissions(self.at(&path), PermissionsExt::from_mode(0o755)).unwrap();
     }
 
-    /// The cluster's configuration has a group with this disk.
+    /// Gives the cluster's configuration a group with this disk.
     fn configure(&self, disk: &str) {
         let set = |(name, value)| {
             format!("<nvpair id='{name}' name='{name}' value='{value}'/>")
@@ -71,7 +71,7 @@ impl Node {
         self.tool("cibadmin", &format!("echo \"{xml}\""));
     }
 
-    /// Calls the agent or a command; gives back the code and all that it says.
+    /// Calls the agent or a command. Returns the exit code and all that is printed.
     fn call(&self, arguments: &[&str], disk: &str) -> (i32, String) {
         let path = format!("{}:/usr/bin:/bin", self.at("bin").display());
         let variables =
@@ -155,7 +155,7 @@ fn what_cannot_be_asked_is_not_taken_for_nothing() {
     assert_eq!(node.start(WWID).0, 5);
 }
 
-/// What it would not remember of a missing disk could be any disk from then on.
+/// If a missing disk were not remembered, its number could have any disk from then on.
 #[test]
 fn nothing_is_accepted_of_a_disk_that_is_not_here() {
     const LUNS: &str = "properties/understudy-luns-g";
@@ -171,7 +171,7 @@ fn nothing_is_accepted_of_a_disk_that_is_not_here() {
 fn the_first_node_makes_the_clusters_word() {
     const WORD: &str = "properties/understudy-word";
     let node = Node::new();
-    // Another node is faster: what it has made counts.
+    // Another node is faster: the word that it has made counts.
     node.tool("cibadmin", "echo beef > ${0%/*}/../properties/understudy-word; exit 1");
     node.start(WWID);
     assert_eq!(node.read("root/run/understudy/cluster"), "beef\n");

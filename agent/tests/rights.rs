@@ -1,5 +1,5 @@
-//! Who may do what, as a user who may do nothing: `nobody`, or whoever runs the tests
-//! without being root. Nothing here moves the agent's root away from this node, and
+//! Who may do what, as a user who may do nothing: `nobody`, or the user who runs the
+//! tests without being root. Nothing here moves the agent's root away from this node, and
 //! nothing could be done to it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,14 +11,15 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 const NOBODY: u32 = 65534;
-/// A program cannot be run while a process has it open to write, be it one that another
-/// test has just forked.
+/// A program cannot be run while a process has it open for writing, even a process that
+/// another test has just forked.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// An action with good parameters: exit code, standard output, standard error.
+/// Runs an action with good parameters. Returns exit code, standard output, standard
+/// error.
 fn as_nobody(action: &str, variables: &[(&str, &str)]) -> (i32, String, String) {
     let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    // Where `nobody` can get at it, wherever the checkout is.
+    // A place where `nobody` can read it, wherever the checkout is.
     let dir = tempfile::tempdir().unwrap();
     let agent = dir.path().join("understudy");
     fs::copy(env!("CARGO_BIN_EXE_understudy"), &agent).unwrap();
@@ -64,14 +65,15 @@ fn what_only_reads_the_parameters_is_for_everybody() {
     assert!(err.contains("wwnn: '20:00' is not a WWN"), "{err}");
 }
 
-/// To look at the node is to say what it lacks: not for a user to whom it is hidden.
+/// A look at the node says what the node lacks: not for a user from whom parts are
+/// hidden.
 #[test]
 fn a_look_at_the_node_is_roots() {
     let (code, _, err) = as_nobody("validate-all", &[("OCF_CHECK_LEVEL", "10")]);
     assert_eq!(code, 4, "{err}");
 }
 
-/// However it is spelled, this node's root is this node's.
+/// However its path is spelled, this node's root counts as this node's.
 #[test]
 fn no_spelling_of_the_root_makes_an_exception() {
     for root in ["/", "", "//", "/tmp/..", "/proc/self/root"] {

@@ -37,12 +37,12 @@ impl Configuration {
         Ok(Self { resources, text })
     }
 
-    /// The takeover groups.
+    /// Returns the takeover groups.
     pub fn groups(&self) -> impl Iterator<Item = &Configured> {
         self.resources.iter().filter(|resource| resource.agent == GROUP)
     }
 
-    /// A takeover group by its id.
+    /// Returns a takeover group by its id.
     ///
     /// # Errors
     /// No group has this id.
@@ -89,14 +89,16 @@ impl Configuration {
         rules.map_err(|error| Failure::new(Kind::Failed, STEP, error))
     }
 
-    /// The cluster's fence devices that keep nodes apart by keys on disks.
+    /// Returns the ids of the cluster's fence devices that keep nodes apart by keys on
+    /// disks.
     pub fn fences_by_keys(&self) -> impl Iterator<Item = &str> {
         let by_keys = self.resources.iter().filter(|its| BY_KEYS.contains(&&*its.agent));
         by_keys.map(|its| its.id.as_str())
     }
 
     /// Returns what other groups of the cluster have of this one's names and disks, in
-    /// words, wherever they run. One whose parameters cannot be read has none.
+    /// words, wherever they run. A group whose parameters cannot be read counts as having
+    /// none.
     pub fn shared(&self, kernel: &RealKernel, group: &Group) -> Vec<String> {
         let others = self.groups().filter(|other| other.id != group.name);
         let of = |other: &Configured| {

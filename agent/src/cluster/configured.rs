@@ -18,47 +18,47 @@ pub type Parameters = BTreeMap<String, String>;
 /// How a resource is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configured {
-    /// Its id.
+    /// The resource's id.
     pub id: String,
-    /// Its agent: `ocf:understudy:vport`.
+    /// The resource's agent, for example `ocf:understudy:vport`.
     pub agent: String,
     /// The agent's parameters, or why they are not known.
     pub parameters: Result<Parameters, Failure>,
-    /// What it is collected in, the outermost first.
+    /// The collections that the resource is in, the outermost first.
     pub within: Vec<Collection>,
-    /// The template that it is made from.
+    /// The template that the resource is made from.
     template: Option<String>,
-    /// Whether it is a template itself.
+    /// Whether this is a template itself.
     is_template: bool,
-    /// How many sets of parameters were met.
+    /// How many sets of parameters the parser has met in the resource.
     sets: usize,
-    /// How long its operations may take; of those that say it.
+    /// How long operations may take, by name, for those that say so.
     timeouts: BTreeMap<String, Timeout>,
     /// Whether operations are references to another resource's.
     has_references: bool,
-    /// How long an operation may take that does not say it.
+    /// How long an operation may take that does not say so.
     default: Timeout,
 }
 
-/// What a resource is collected in.
+/// A collection that a resource is in: a group, a clone or a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collection {
-    /// Its id.
+    /// The collection's id.
     pub id: String,
-    /// Whether its members start one after the other, as those of a `group` do.
+    /// Whether the members start one after the other, as those of a `group` do.
     pub is_group: bool,
 }
 
-/// What collects resources: parameters of it are its members' too.
+/// Elements that collect resources. A collection's parameters are its members' too.
 const COLLECTIONS: [&str; 4] = ["group", "clone", "master", "bundle"];
 
 impl Configured {
-    /// Reads every `primitive`. Parameters are read where they are a plain list; what a
-    /// template, a rule, a score, a reference or a collection has a say in is for Pacemaker
-    /// to resolve ([`Self::is_plain`]).
+    /// Returns every `primitive` of a configuration. Parameters are read where they are a
+    /// plain list. Pacemaker has to resolve those in which a template, a rule, a score, a
+    /// reference or a collection has a say ([`Self::is_plain`]).
     ///
     /// # Errors
-    /// It is no XML.
+    /// The text is not XML.
     pub fn parse(text: &str) -> Result<Vec<Self>, quick_xml::Error> {
         let (mut parser, mut reader) = (Parser::default(), Reader::from_str(text));
         loop {
@@ -75,25 +75,25 @@ impl Configured {
         }
     }
 
-    /// Returns whether the parameters were a plain list, and read.
+    /// Returns whether the parameters were a plain list and have been read.
     pub fn is_plain(&self) -> bool {
         self.parameters.is_ok()
     }
 
-    /// Returns whether an id is the resource's, or that of what it is collected in.
+    /// Returns whether an id is that of the resource or of a collection that it is in.
     pub fn is_or_is_in(&self, id: &str) -> bool {
         self.id == id || self.within.iter().any(|its| its.id == id)
     }
 
-    /// The node that a group belongs to, where that is said.
+    /// Returns the node that a group belongs to, if its configuration names one.
     pub fn home(&self) -> Option<&str> {
         let home = self.parameters.as_ref().ok()?.get("home").map(|home| home.trim());
         home.filter(|home| !home.is_empty())
     }
 
-    /// Returns how long an operation may take: as it says, or its template, or
-    /// `op_defaults`, or else Pacemaker's own default (`pcmk__unpack_action_meta` in its
-    /// lib/pengine/pe_actions.c).
+    /// Returns how long an operation may take. The operation's own value counts first,
+    /// then its template's, then that of `op_defaults`, and last Pacemaker's own default
+    /// (`pcmk__unpack_action_meta` in its lib/pengine/pe_actions.c).
     pub fn timeout(&self, operation: &str) -> Timeout {
         match self.timeouts.get(operation) {
             Some(timeout) => timeout.clone(),
@@ -102,10 +102,10 @@ impl Configured {
         }
     }
 
-    /// Returns what there is to look for of a group that is configured so.
+    /// Returns what to look for of a group that is configured this way.
     ///
     /// # Errors
-    /// Its parameters are not known.
+    /// The group's parameters are not known.
     pub fn scope(&self, kernel: &RealKernel) -> Result<Scope, Failure> {
         let parameters = self.parameters.as_ref().map_err(Failure::clone)?;
         Ok(Scope::gather(kernel, &self.id, |name| parameters.get(name).cloned()))
@@ -132,8 +132,8 @@ impl Configured {
         new
     }
 
-    /// Takes a parameter of the only set. Of two with one name Pacemaker takes the first
-    /// (`populate_hash` in its lib/pengine/rules.c, 2.1.5).
+    /// Takes in a parameter of the only set. If two have the same name, Pacemaker uses
+    /// the first (`populate_hash` in its lib/pengine/rules.c, 2.1.5).
     fn take_parameter(&mut self, tag: &BytesStart) {
         let pair = value(tag, "name").zip(value(tag, "value"));
         let is_plain = |value: &str| !value.eq_ignore_ascii_case("#default");
@@ -152,14 +152,14 @@ impl Configured {
     }
 }
 
-/// An element whose end has not come yet.
+/// An element whose end tag has not come yet.
 struct Open {
     name: String,
-    /// The element's id; of an operation, the name.
+    /// The element's id; for an operation, its name.
     label: String,
-    /// How many resources had been met before it.
+    /// How many resources had been met before this element.
     before: usize,
-    /// Whether it has parameters that are its members' too.
+    /// Whether the element has parameters that are its members' too.
     shares: bool,
 }
 

@@ -40,7 +40,8 @@ enum About {
     Other,
 }
 
-/// What constraints name as to be there before one resource, or before what it is in.
+/// The resources that, by the constraints, have to be there before a resource, or before
+/// a collection that it is in.
 struct Named<'a> {
     one: &'a Configured,
     ids: Vec<String>,
@@ -52,7 +53,7 @@ struct Named<'a> {
     set: Vec<String>,
     /// Whether the resources of the open set wait for one another.
     is_sequential: bool,
-    /// Whether the one was met in a set.
+    /// Whether the resource itself was met in a set.
     is_met: bool,
 }
 
@@ -136,7 +137,7 @@ impl<'a> Named<'a> {
         self.is_met = true;
     }
 
-    /// Ends a constraint. In one about places all have to be together.
+    /// Ends a constraint. In a constraint about places all resources have to be together.
     fn end(&mut self) {
         if self.about == About::Colocation && self.is_met {
             self.ids.append(&mut self.earlier);

@@ -1,4 +1,4 @@
-//! What is told to the cluster and asked of it, by Pacemaker's own commands.
+//! What understudy reports to the cluster and asks of it, by Pacemaker's own commands.
 
 mod configuration;
 mod configured;
@@ -32,38 +32,41 @@ pub use word::learn as learn_word;
 /// The node attribute with the number of all physical ports online.
 pub const PORTS: &str = "fcport";
 
-/// The node attribute with the number of those that are online in a fabric.
+/// Returns the name of the node attribute with the number of physical ports online in a
+/// fabric.
 pub fn ports_in(fabric: Wwn) -> String {
     format!("{PORTS}-{}", fabric.hex())
 }
 
-/// How the node attribute begins that says whether the node could serve a group.
+/// The prefix of the node attribute that says whether the node could serve a group.
 const READY: &str = "ready-";
-/// It says: the group belongs to the node, which has had all that it needs for long
-/// enough; it may come home.
+/// A value of [`ready`]: the group belongs to the node, and the node has had all that the
+/// group needs for long enough. The group may come home.
 pub const MAY_COME: i32 = 1;
-/// It says: the node has all that the group needs.
+/// A value of [`ready`]: the node has all that the group needs.
 pub const COULD: i32 = 0;
-/// It says: the node lacks something.
+/// A value of [`ready`]: the node lacks something.
 pub const LACKS: i32 = -1;
 
-/// The node attribute that says whether the node could serve a group.
+/// Returns the name of the node attribute that says whether the node could serve a group.
 pub fn ready(group: &str) -> String {
     format!("{READY}{group}")
 }
 
-/// CRM_EX_DISCONNECT (crm_exit_t in Pacemaker's include/crm/common/results.h).
+/// The exit code of Pacemaker's commands where no cluster runs: CRM_EX_DISCONNECT
+/// (crm_exit_t in Pacemaker's include/crm/common/results.h).
 const NO_CLUSTER: i32 = 102;
-/// CRM_EX_NOSUCH (the same).
+/// The exit code of Pacemaker's commands where there is no such thing: CRM_EX_NOSUCH
+/// (crm_exit_t, as above).
 const NO_SUCH: i32 = 105;
 
 /// The agent of a takeover group.
 pub const GROUP: &str = "ocf:understudy:vport";
 
-/// Runs one of them; gives back what it printed.
+/// Runs one of Pacemaker's commands and returns what it printed.
 ///
 /// # Errors
-/// It is not installed, or fails: with its own words.
+/// The command is not installed, or it fails: then the error has the command's own words.
 pub fn ask(
     step: &'static str,
     program: &str,
@@ -74,12 +77,12 @@ pub fn ask(
     answer(step, program, output)
 }
 
-/// Runs one of them that asks for something which need not be there; gives back what it
-/// printed, or nothing where that is not there, where no cluster runs, or where the tools of
-/// one are not installed.
+/// Runs one of Pacemaker's commands to ask for something that need not exist, and returns
+/// what it printed. Returns nothing where that does not exist, where no cluster runs, or
+/// where Pacemaker's tools are not installed.
 ///
 /// # Errors
-/// It fails for another reason: what it was asked for may be there.
+/// The command fails for another reason: what it was asked for may exist.
 pub fn ask_if_any(
     step: &'static str,
     program: &str,
@@ -97,7 +100,7 @@ pub fn ask_if_any(
     }
 }
 
-/// Runs one of them with a text as its input; gives back what it printed.
+/// Runs one of Pacemaker's commands with a text as its input and returns what it printed.
 ///
 /// # Errors
 /// See [`ask`].
@@ -173,56 +176,59 @@ pub fn publish(name: &str, value: impl Display) -> Result<(), Failure> {
     ask("tell the cluster", "attrd_updater", &arguments).map(drop)
 }
 
-/// The node attribute that says what a node presents of a group that it serves. A private
-/// one: nobody reads it but us, and the configuration need not carry it.
+/// Returns the name of the node attribute that says what a node presents of a group that
+/// it serves. The attribute is private: only understudy reads it, and the configuration
+/// need not carry it.
 fn presents(group: &str) -> String {
     format!("presents-{group}")
 }
 
-/// Tells what this node presents of a group, an
-/// [`understudy_core::identity::Identity`]. Nobody waits for the cluster to take it, and
-/// where there is none, nobody asks.
+/// Reports what this node presents of a group, an
+/// [`understudy_core::identity::Identity`]. This does not wait until the cluster has
+/// taken it. Where no cluster runs, nobody asks for it.
 pub fn publish_identity(group: &str, identity: impl Display) {
     publish_private(&presents(group), &identity.to_string());
 }
 
-/// The node attribute that names the groups that have to leave a node before a group can.
-/// A private one too.
+/// Returns the name of the node attribute that lists the groups that have to leave a node
+/// before this group can leave it. The attribute is private too.
 fn guests(group: &str) -> String {
     format!("guests-{group}")
 }
 
-/// Tells which groups have to leave this node before a group can.
+/// Reports which groups have to leave this node before this group can leave it.
 pub fn publish_guests(group: &str, names: &[String]) {
     publish_private(&guests(group), &names.join(", "));
 }
 
-/// Returns what a node says of the groups that have to leave it before a group can; nothing
-/// where it says nothing.
+/// Returns the groups that, by a node's own report, have to leave it before this group
+/// can. Returns nothing where the node reports nothing.
 pub fn guests_of(group: &str, node: &str) -> Option<String> {
     private(&guests(group), node)
 }
 
-/// The node attribute with the number of ports that are online in a fabric at this moment,
-/// whatever the cluster has been told. A private one too.
+/// Returns the name of the node attribute with the number of ports that are online in a
+/// fabric at this moment, whatever has been reported by [`ports_in`]. The attribute is
+/// private too.
 pub fn online_now(fabric: Wwn) -> String {
     format!("online-{}", fabric.hex())
 }
 
-/// Tells the other nodes' watches how many ports are online in a fabric at this moment.
+/// Reports to the other nodes' watches how many ports are online in a fabric at this
+/// moment.
 pub fn publish_online_now(fabric: Wwn, ports: u32) {
     publish_private(&online_now(fabric), &ports.to_string());
 }
 
-/// Returns whether another node says that it has a port online in a fabric at this moment.
-/// One that says nothing has none: it may have no ports at all, as a node that is there for
-/// its vote. A node that has just booted says so with the first monitor of its `fcport`,
-/// which Pacemaker runs right after the start; until then nothing moves there. What a node
-/// that has left the cluster said is forgotten (`attrd_peer_remove` in Pacemaker's
-/// daemons/attrd/attrd_corosync.c).
+/// Returns whether another node reports that it has a port online in a fabric at this
+/// moment. A node that reports nothing counts as having none: it may have no ports at
+/// all, such as a node that only votes. A node that has just booted reports with the
+/// first monitor of its `fcport`, which Pacemaker runs right after the start; until then
+/// nothing moves there. What a node reported before it left the cluster is forgotten
+/// (`attrd_peer_remove` in Pacemaker's daemons/attrd/attrd_corosync.c).
 pub fn online_elsewhere(fabric: Wwn, node: &str) -> bool {
     let arguments = ["-n", &online_now(fabric), "-Q", "-A"];
-    // Fails where nobody has said anything.
+    // This fails where no node has reported anything.
     let said = ask("ask the cluster", "attrd_updater", &arguments).unwrap_or_default();
     said.lines().any(|line| {
         let host = field(line, "host").is_some_and(|host| !is_same_node(host, node));
@@ -246,7 +252,8 @@ fn publish_private(name: &str, value: &str) {
     }
 }
 
-/// What a node says that it presents of a group; nothing where it says nothing.
+/// Returns what a node says that it presents of a group, or nothing where it says
+/// nothing.
 pub fn identity_of(group: &str, node: &str) -> Option<String> {
     private(&presents(group), node)
 }
@@ -264,7 +271,7 @@ pub fn own_name() -> Option<String> {
     Some(said.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-/// Takes a node attribute away.
+/// Deletes a node attribute.
 ///
 /// # Errors
 /// See [`ask`].
@@ -272,7 +279,7 @@ pub fn withdraw(name: &str) -> Result<(), Failure> {
     ask("tell the cluster", "attrd_updater", &["-n", name, "-D", "-q"]).map(drop)
 }
 
-/// The cluster as it is now.
+/// Returns the cluster as it is now.
 ///
 /// # Errors
 /// See [`ask`].
@@ -282,9 +289,9 @@ pub fn view() -> Result<View, Failure> {
     View::parse(&text).map_err(|error| Failure::new(Kind::Failed, step, error))
 }
 
-/// Commands a move, by a rule of our own: `crm_resource --move` takes away a ban on its
-/// target and the rule of a move by other hands. It ends by itself, should nobody live to
-/// take it away.
+/// Commands a move by a location rule of our own. `crm_resource --move` would also remove
+/// a ban on the target, and the rule of a move that somebody else commanded. Our rule
+/// ends by itself, in case this process dies before it removes the rule.
 ///
 /// # Errors
 /// See [`ask`].
@@ -309,7 +316,7 @@ pub fn rule_of_move(resource: &str) -> String {
     format!("understudy-move-{resource}")
 }
 
-/// Takes the rule of a move away, and no other.
+/// Removes the rule of a commanded move, and no other rule.
 ///
 /// # Errors
 /// See [`ask`].

@@ -9,7 +9,7 @@ use super::{ask, ask_if_any};
 
 const STEP: &str = "remember the LUN numbers";
 
-/// The property of a group.
+/// Returns the name of a group's property.
 fn property(group: &str) -> String {
     format!("understudy-luns-{group}")
 }

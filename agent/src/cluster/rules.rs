@@ -47,8 +47,8 @@ impl Rule {
         }
     }
 
-    /// Returns whether this rule keeps the resource from a node. One that has ended by now
-    /// is not told from one in force.
+    /// Returns whether this rule keeps the resource from a node. A rule that has ended by
+    /// now looks like one in force.
     pub fn bans(&self, node: &str) -> bool {
         let same = is_same_node(&self.node, node);
         match self.score.as_str() {
@@ -59,13 +59,13 @@ impl Rule {
     }
 }
 
-/// A location with a node and a score of its own.
+/// Returns the rule of a location with a node and a score of its own.
 fn of_node(id: String, tag: &BytesStart) -> Option<Rule> {
     let (node, score) = (value(tag, "node")?, value(tag, "score")?);
     Some(Rule { id, node, score })
 }
 
-/// A location's rule about the name of a node, as a ban with an end has it.
+/// Returns a location's rule about the name of a node, as a ban with an end has it.
 fn of_rule(
     id: Option<&String>,
     score: Option<&String>,

@@ -9,22 +9,22 @@ use super::{COULD, LACKS, Member, Resource, Rule, View, rule_of_move};
 pub enum Standing {
     /// The node can take the group, as far as is known.
     Able(Says),
-    /// The node says that it lacks something: why.
+    /// The node reports that it lacks something, for this reason.
     Lacking(String),
-    /// The node says nothing at all where others speak, in words.
+    /// The node reports nothing where others do, in words.
     Silent(String),
-    /// Pacemaker would not run the group there: why.
+    /// Pacemaker would not run the group there, for this reason.
     Barred(String),
 }
 
 /// What a node that can take a group says of it; the more, the better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Says {
-    /// The node says nothing, as every other node.
+    /// The node reports nothing, like every other node.
     Nothing,
-    /// The node says that it has physical ports online.
+    /// The node reports that it has physical ports online.
     Ports,
-    /// The node says that it has all that the group needs.
+    /// The node reports that it has all that the group needs.
     Ready,
 }
 
@@ -53,7 +53,7 @@ impl Standing {
         }
         match (lacks(group, member), says(group, member)) {
             (Some(why), _) => Self::Lacking(why),
-            // It may be there for its vote, and have no storage.
+            // The node may be there for its vote only, and have no storage.
             (None, Says::Nothing) if view.nodes.iter().any(Member::has_spoken) => {
                 let name = &member.name;
                 Self::Silent(format!("{name} says nothing of its ports, as others do"))
@@ -63,7 +63,7 @@ impl Standing {
     }
 }
 
-/// Returns why a node can run nothing now, if it is so.
+/// Returns why a node can run nothing now, or nothing if it can.
 pub fn unusable(member: &Member) -> Option<String> {
     let name = &member.name;
     let reasons = [
@@ -74,9 +74,9 @@ pub fn unusable(member: &Member) -> Option<String> {
     reasons.into_iter().find_map(|(applies, why)| applies.then_some(why))
 }
 
-/// Returns the id of the rule that keeps a group from a node, if there is one: one that
-/// names the node, or one that Pacemaker finds in force now, whatever it is about. A rule
-/// of ours that a killed command has left is none: the next move has it in its place.
+/// Returns the id of the rule that keeps a group from a node, if there is one. Such a
+/// rule names the node, or Pacemaker finds it in force now, whatever it is about. A rule
+/// of ours that a killed command has left does not count: the next move replaces it.
 pub fn ban(view: &View, rules: &[Rule], group: &Resource, node: &str) -> Option<String> {
     let ours = rule_of_move(&group.id);
     let by_name = rules.iter().find(|rule| rule.id != ours && rule.bans(node));

@@ -6,7 +6,7 @@ pub const DEFAULT: u64 = 20;
 /// How long an operation may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Timeout {
-    /// So many seconds.
+    /// This many seconds.
     Seconds(u64),
     /// A text that is no time to Pacemaker, which takes [`DEFAULT`] instead.
     NoTime(String),

@@ -14,15 +14,15 @@ use super::{GROUP, PORTS, READY};
 /// The cluster at one moment.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// Whether the cluster as a whole is left alone.
+    /// Whether the whole cluster is in maintenance mode.
     pub maintenance: bool,
-    /// Whether nodes are fenced.
+    /// Whether the cluster fences nodes.
     pub fencing: bool,
-    /// Its nodes.
+    /// The cluster's nodes.
     pub nodes: Vec<Member>,
-    /// Its resources, those of clones and groups included.
+    /// The cluster's resources, including those in clones and groups.
     pub resources: Vec<Resource>,
-    /// What Pacemaker keeps resources from, by rules that are in force now.
+    /// The rules in force now that keep a resource from a node.
     pub bans: Vec<Ban>,
 }
 
@@ -31,7 +31,7 @@ pub struct View {
 pub struct Ban {
     /// The rule's id.
     pub id: String,
-    /// The resource, or what it is collected in.
+    /// The resource, or a collection that it is in.
     pub resource: String,
     /// The node.
     pub node: String,
@@ -40,53 +40,56 @@ pub struct Ban {
 /// A node.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Its name.
+    /// The node's name.
     pub name: String,
-    /// Whether it is a member, and its state is known.
+    /// Whether the node is a member and its state is known.
     pub online: bool,
-    /// Whether it may run nothing.
+    /// Whether the node is in standby: it may run nothing.
     pub standby: bool,
-    /// Whether it is left alone.
+    /// Whether the node is in maintenance mode.
     pub maintenance: bool,
-    /// Physical ports online, where `ocf:understudy:fcport` tells.
+    /// How many physical ports are online, where `ocf:understudy:fcport` reports it.
     pub ports_online: Option<u32>,
-    /// Whether it could serve a group, as it says: see [`super::ready`].
+    /// Whether the node could serve each group, by its own report: see [`super::ready`].
     pub ready: BTreeMap<String, i32>,
 }
 
 /// A resource.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Resource {
-    /// Its id.
+    /// The resource's id.
     pub id: String,
-    /// Its agent: `ocf:understudy:vport`.
+    /// The resource's agent, for example `ocf:understudy:vport`.
     pub agent: String,
-    /// What it is or is about to be, in Pacemaker's words: `Started`, `Stopping`, ...
+    /// What the resource is or is about to be, in Pacemaker's words: `Started`,
+    /// `Stopping`, ...
     pub state: String,
-    /// Whether the cluster acts on it.
+    /// Whether the cluster manages the resource.
     pub managed: bool,
-    /// Whether something has gone wrong that the cluster does not mend by itself.
+    /// Whether the resource has a failure that the cluster does not mend by itself.
     pub blocked: bool,
-    /// Where it runs.
+    /// The nodes on which the resource runs.
     pub nodes: Vec<String>,
-    /// What it is collected in, the outermost first: clones, groups, bundles.
+    /// The collections that the resource is in, the outermost first: clones, groups,
+    /// bundles.
     pub within: Vec<String>,
 }
 
-/// What Pacemaker calls minus infinity where it prints a number.
+/// Minus infinity, as Pacemaker prints it as a number.
 const NEVER: &str = "-1000000";
-/// What collects resources, as crm_mon names it.
+/// Elements that collect resources, as crm_mon names them.
 const COLLECTIONS: [&[u8]; 3] = [b"clone", b"group", b"bundle"];
 
 impl View {
-    /// Reads what `crm_mon` printed.
+    /// Returns the cluster that `crm_mon` printed.
     ///
     /// # Errors
-    /// It is no XML.
+    /// The text is not XML.
     pub fn parse(text: &str) -> Result<Self, quick_xml::Error> {
         let mut view = Self::default();
         let mut reader = Reader::from_str(text);
-        // A `node` within a resource is a place; one with attributes of its own, a member.
+        // A `node` in a resource is a place; a `node` with attributes of its own is a
+        // member.
         let mut inside = false;
         let mut node = String::new();
         let mut within = Vec::new();
@@ -141,15 +144,15 @@ impl View {
         }
     }
 
-    /// The takeover groups.
+    /// Returns the takeover groups.
     pub fn groups(&self) -> impl Iterator<Item = &Resource> {
         self.resources.iter().filter(|resource| resource.agent == GROUP)
     }
 
-    /// A takeover group by its id.
+    /// Returns a takeover group by its id.
     ///
     /// # Errors
-    /// There is none, or it is something else.
+    /// No resource has this id, or it is something else.
     pub fn group(&self, id: &str) -> Result<&Resource, Failure> {
         self.groups().find(|group| group.id == id).ok_or_else(|| {
             let names: Vec<_> = self.groups().map(|group| group.id.as_str()).collect();
@@ -160,19 +163,19 @@ impl View {
         })
     }
 
-    /// A resource by its id.
+    /// Returns a resource by its id.
     pub fn resource(&self, id: &str) -> Option<&Resource> {
         self.resources.iter().find(|resource| resource.id == id)
     }
 
     /// Returns whether a resource, or an instance of its clone, is at work on a node. A
-    /// device whose other half is promoted elsewhere is not.
+    /// replicated device that is promoted on the other node is not at work here.
     pub fn runs(&self, id: &str, node: &str) -> bool {
         let is_it = |its: &str| {
             its.strip_prefix(id)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
         };
-        // `Master` is what 2.1 and older call it.
+        // Pacemaker 2.1 and older call a promoted instance `Master`.
         let at_work = ["Started", "Promoted", "Master"];
         self.resources.iter().any(|its| {
             is_it(&its.id)
@@ -181,7 +184,7 @@ impl View {
         })
     }
 
-    /// A node by its name.
+    /// Returns a node by its name.
     pub fn node(&self, name: &str) -> Option<&Member> {
         self.nodes.iter().find(|node| is_same_node(&node.name, name))
     }
@@ -193,7 +196,7 @@ impl Member {
         self.ports_online.is_some() || !self.ready.is_empty()
     }
 
-    /// One of its attributes, if it is one of ours.
+    /// Takes in one of the node's attributes, if `ocf:understudy:fcport` set it.
     fn note(&mut self, tag: &BytesStart) {
         let name = value(tag, "name").unwrap_or_default();
         let number = value(tag, "value").and_then(|text| text.parse::<i32>().ok());
@@ -237,14 +240,14 @@ fn ban(tag: &BytesStart) -> Option<Ban> {
     (value(tag, "weight")? == NEVER).then_some(Ban { id, resource, node })
 }
 
-/// An attribute's value, as it was meant.
+/// Returns an attribute's value, with XML's escapes resolved.
 pub fn value(tag: &BytesStart, name: &str) -> Option<String> {
     let attribute = tag.try_get_attribute(name).ok()??;
     let value = attribute.normalized_value(XmlVersion::Implicit1_0).ok()?;
     Some(value.into_owned())
 }
 
-/// Every attribute, as it was meant.
+/// Returns every attribute and its value, with XML's escapes resolved.
 pub fn values(tag: &BytesStart) -> BTreeMap<String, String> {
     let value = |attribute: Attribute| {
         let name = String::from_utf8_lossy(attribute.key.as_ref()).into_owned();

@@ -1,6 +1,6 @@
-//! The cluster's word: four digits that stand in every node's reservation key, so that two
-//! clusters whose nodes have the same names do not share keys. The first node that wants it
-//! makes it; it lies in the cluster's configuration.
+//! The cluster's word: four digits in every node's reservation key, so that two clusters
+//! whose nodes have the same names do not share keys. The first node that wants the word
+//! makes it. It is stored in the cluster's configuration.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,8 +15,8 @@ use super::ask;
 const PROPERTY: &str = "understudy-word";
 const STEP: &str = "learn the cluster's word";
 
-/// Notes the cluster's word on this node, where it is not noted since the last boot. Without
-/// it keys have their node's name alone: a warning is all that this costs.
+/// Notes the cluster's word on this node, if it has not been noted since the last boot. A
+/// failure is only a warning: keys then have their node's name alone.
 pub fn learn(kernel: &dyn Kernel) {
     if ownership::knows_cluster(kernel) {
         return;
@@ -30,8 +30,8 @@ pub fn learn(kernel: &dyn Kernel) {
     }
 }
 
-/// Returns the word, and makes one where there is none. Of two nodes that do so at once the
-/// second is refused, and reads the first one's.
+/// Returns the word, and makes one where there is none. If two nodes make one at once,
+/// the second is refused and reads the first one's.
 fn word() -> Result<String, Failure> {
     let known = || {
         let query = ["-t", "crm_config", "-n", PROPERTY, "-Q", "-q"];

@@ -13,12 +13,12 @@ use super::line::Line;
 use crate::cluster::{self, Configuration};
 use crate::exit::Code;
 
-/// Prints which numbers have another disk than initiators know, and with `--yes` has the
-/// cluster remember the new ones.
+/// Prints which LUN numbers have another disk than the one that initiators know. With
+/// `--yes` also has the cluster remember the new disks.
 pub fn accept(kernel: &RealKernel, node: &str, line: &Line) -> Code {
     match changes(kernel, node, line) {
         Ok(text) => {
-            // Whoever reads may have gone.
+            // An error is ignored: the reader may have gone.
             let _ = std::io::stdout().write_all(text.as_bytes());
             Code::Success
         }
@@ -35,7 +35,8 @@ fn changes(kernel: &RealKernel, node: &str, line: &Line) -> Result<String, Failu
             return Err(Failure::new(Kind::Configuration, "read the parameters", error));
         }
     };
-    // All of them: what is not remembered of one could be any disk from then on.
+    // Every disk must be found: a number without a remembered disk could be any disk from
+    // then on.
     let numbers = Numbers::of(group, &disk::find_all(kernel, &group.disks)?);
     let mut text = match cluster::numbers_of(&id) {
         Ok(None) => {
@@ -57,7 +58,7 @@ fn changes(kernel: &RealKernel, node: &str, line: &Line) -> Result<String, Failu
         return Ok(text);
     }
     cluster::remember_numbers(&id, &numbers)?;
-    // So that a start that was refused is tried again.
+    // The cleanup has the cluster try a start again that was refused.
     cluster::ask(KEEP, "crm_resource", &["--cleanup", "--resource", &id])?;
     Ok(text + "Accepted; the cluster tries to start the group again.\n")
 }

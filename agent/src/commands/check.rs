@@ -21,9 +21,10 @@ use super::{TIME, complain, json, paint};
 use crate::cluster::{self, Configuration, DEFAULT, Timeout, View};
 use crate::exit::Code;
 
-/// What `configure` gives is generous: so many times what an operation needs.
+/// `configure` is generous: it gives an operation this many times the time that it needs.
 const GENEROUS: u64 = 3;
-/// A stop with so many times of it may outlast an initiator's patience.
+/// A stop that may take this many times what `configure` gives it may outlast an
+/// initiator's patience.
 const TOO_LONG: u64 = 2;
 
 /// Prints every finding. The code is 0 where a takeover would succeed.
@@ -38,7 +39,7 @@ pub fn check(kernel: &RealKernel, node: &str, line: &Line) -> Code {
         false => findings.iter().map(|finding| told(finding, paint)).collect(),
     };
     let bad = findings.iter().any(|finding| finding.verdict == Verdict::Bad);
-    // Whoever reads may have gone.
+    // An error is ignored: the reader may have gone.
     let _ = std::io::stdout().write_all(text.as_bytes());
     if bad { Code::Failed } else { Code::Success }
 }
@@ -81,7 +82,8 @@ fn findings(
     Ok(findings)
 }
 
-/// Returns the finding that a group's home is none of the cluster's nodes, if it is so.
+/// Returns the finding that a group's home is none of the cluster's nodes, where that is
+/// so.
 fn nowhere(view: &View, home: &str) -> Option<Finding> {
     if view.node(home).is_some() {
         return None;
@@ -103,7 +105,8 @@ fn alone(shared: &[String]) -> Vec<Finding> {
     shared.iter().map(|what| Finding::bad(WHAT, what, advice)).collect()
 }
 
-/// Whether initiators would find here what they know from the node that serves the group.
+/// Returns findings on whether initiators would find here what they know from the node
+/// that serves the group.
 fn parity(here: &Identity, on: &str, there: Option<&str>) -> Vec<Finding> {
     const WHAT: &str = "identity";
     let there = match there.map(str::parse::<Identity>) {
@@ -204,8 +207,9 @@ fn by_keys(id: &str) -> Finding {
     Finding::doubtful("fencing", found, advice)
 }
 
-/// Times that are shorter than what fits the number of LUNs; and a stop that may take so
-/// long that, should it fail, initiators do not wait for what comes after it.
+/// Returns findings on the times of start and stop. A time may be too short for the
+/// number of LUNs. A stop may take so long that, should it fail, initiators do not wait
+/// for the fence and the start that follow.
 fn times(configured: impl Fn(&str) -> Timeout, luns: usize) -> Vec<Finding> {
     let mut findings = Vec::new();
     for wanted in operations(luns).iter().filter(|o| ["start", "stop"].contains(&o.name))
@@ -239,7 +243,8 @@ fn times(configured: impl Fn(&str) -> Timeout, luns: usize) -> Vec<Finding> {
     findings
 }
 
-/// Returns the finding that it is not said plainly how long an operation may take.
+/// Returns the finding that the configuration does not plainly say how long an operation
+/// may take.
 fn unclear_time(name: &str, timeout: &Timeout, wanted: u32) -> Finding {
     let found = match timeout {
         Timeout::NoTime(text) => {

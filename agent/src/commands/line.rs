@@ -13,10 +13,10 @@ pub struct Line {
 }
 
 impl Line {
-    /// Reads it.
+    /// Reads the words and options of a command.
     ///
     /// # Errors
-    /// Something is missing, or is none of the command's.
+    /// Something is missing, or does not belong to the command.
     pub fn read(
         command: &Command,
         mut arguments: impl Iterator<Item = String>,
@@ -52,18 +52,18 @@ impl Line {
         }
     }
 
-    /// Whether an option was given.
+    /// Returns whether an option was given.
     pub fn has(&self, name: &str) -> bool {
         self.value(name).is_some()
     }
 
-    /// An option's value; the last counts.
+    /// Returns an option's value; the last one counts.
     pub fn value(&self, name: &str) -> Option<&str> {
         let mut given = self.options.iter().rev().filter(|(its, _)| *its == name);
         given.next().map(|(_, value)| value.as_str())
     }
 
-    /// The first word; empty where the command takes none.
+    /// Returns the first word, which is empty where the command takes none.
     pub fn word(&self) -> &str {
         self.words.first().map_or("", String::as_str)
     }

@@ -1,5 +1,5 @@
-//! What people call by hand, one file each; and the table of it, from which the help, the
-//! manual page and the shells' completions are made.
+//! Commands that people call by hand, one file each, and the table of these commands. The
+//! help, the manual page and the shells' completions are made from that table.
 
 mod accept;
 mod check;
@@ -26,28 +26,29 @@ use line::Line;
 
 /// A command.
 pub struct Command {
-    /// Its name.
+    /// The command's name.
     pub name: &'static str,
-    /// The words that it needs, by what they stand for.
+    /// The words that the command needs, by what they stand for.
     pub words: &'static [&'static str],
-    /// Its options.
+    /// The command's options.
     pub options: &'static [Flag],
-    /// What it does, in a line.
+    /// What the command does, in a line.
     pub short: &'static str,
-    /// The whole story.
+    /// What the command does, in full.
     pub long: &'static str,
-    /// Whether it looks at the kernel or changes something, which only root may.
+    /// Whether the command looks at the kernel or changes something, which only root may
+    /// do.
     root: bool,
     run: fn(&RealKernel, &str, &Line) -> Code,
 }
 
 /// An option of a command.
 pub struct Flag {
-    /// With its dashes.
+    /// The option's name, with its dashes.
     pub name: &'static str,
-    /// What its value stands for; empty where it takes none.
+    /// What the option's value stands for; empty where it takes none.
     pub value: &'static str,
-    /// What it does.
+    /// What the option does.
     pub what: &'static str,
 }
 
@@ -180,7 +181,7 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 impl Command {
-    /// What it takes: `takeover GROUP [--node NODE] [--force]`.
+    /// Returns what the command takes: `takeover GROUP [--node NODE] [--force]`.
     pub fn usage(&self) -> String {
         let words = self.words.iter().map(|word| format!(" {word}"));
         let options = self.options.iter().map(|Flag { name, value, .. }| {
@@ -193,7 +194,7 @@ impl Command {
         format!("{}{}", self.name, words.chain(options).collect::<String>())
     }
 
-    /// Carries it out.
+    /// Carries the command out.
     pub fn call(&self, arguments: impl Iterator<Item = String>) -> Code {
         let name = self.name;
         let line = match Line::read(self, arguments) {
@@ -218,20 +219,20 @@ impl Command {
     }
 }
 
-/// For the disks of this node to answer.
+/// How long the disks of this node may take to answer.
 const TIME: Duration = Duration::from_secs(20);
 
-/// Whether what is printed goes where colours are seen.
+/// Returns whether standard output goes where colours are seen.
 fn paint() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// For programs.
+/// Returns a value as JSON, for programs.
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 
-/// Says why it is not done, in a line.
+/// Prints in a line why something is not done, and returns the code.
 fn complain(why: &str, code: Code) -> Code {
     let _ = writeln!(std::io::stderr(), "understudy: {why}");
     code

@@ -1,20 +1,21 @@
 //! Rows of text in columns, and colour for a terminal.
 
-/// What is wrong.
+/// The colour of what is wrong.
 pub const RED: &str = "31";
-/// What is in doubt.
+/// The colour of what is in doubt.
 pub const YELLOW: &str = "33";
-/// What is well.
+/// The colour of what is well.
 pub const GREEN: &str = "32";
 
-/// Cells in columns of these widths, of which each ends with a space.
+/// Returns a row of cells in columns of these widths. A width includes the space after
+/// the cell.
 pub fn line(cells: &[&str], widths: &[usize]) -> String {
     let cell = |(cell, width): (&&str, &usize)| format!("{cell:<width$}");
     let line: String = cells.iter().zip(widths).map(cell).collect();
     line.trim_end().to_owned() + "\n"
 }
 
-/// In a colour, on a terminal.
+/// Returns a text in a colour, where there is one and `paint` says so.
 pub fn painted(text: &str, colour: Option<&str>, paint: bool) -> String {
     match colour {
         Some(colour) if paint => format!("\x1b[{colour}m{text}\x1b[0m"),
@@ -22,7 +23,7 @@ pub fn painted(text: &str, colour: Option<&str>, paint: bool) -> String {
     }
 }
 
-/// Text that goes on in the next line, at a column, before it is wider than a terminal.
+/// Returns a text wrapped at the width of a terminal; further lines begin at a column.
 pub fn wrapped(text: &str, column: usize) -> String {
     const WIDTH: usize = 80;
     let (mut lines, mut line) = (String::new(), String::new());

@@ -20,24 +20,26 @@ use super::line::Line;
 use super::tied::tied;
 use super::{TIME, complain};
 
-/// Between two looks at the cluster.
+/// Time between two looks at the cluster.
 const AGAIN: Duration = Duration::from_millis(300);
-/// For the move: a stop that fails is followed by a fence, and by a start after it.
+/// Time for the whole move. A stop that fails is followed by a fence, and then by a
+/// start.
 const MOVE: Duration = Duration::from_secs(300);
-/// For Pacemaker to begin it; a move that it will not begin is none.
+/// Time for Pacemaker to begin the move. If it is idle after that, it will not move the
+/// group.
 const BEGIN: Duration = Duration::from_secs(10);
 
-/// A move to a node, or to one of the others that can take the group.
+/// Moves a group to the named node, or to one of the others that can take it.
 pub fn takeover(kernel: &RealKernel, this: &str, line: &Line) -> Code {
     commanded(Verb::Takeover, kernel, this, line)
 }
 
-/// A move to the node that the group belongs to.
+/// Moves a group to the node that it belongs to.
 pub fn giveback(kernel: &RealKernel, this: &str, line: &Line) -> Code {
     commanded(Verb::Giveback, kernel, this, line)
 }
 
-/// Which of the two.
+/// Which of the two commands was given.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verb {
     Takeover,
@@ -108,12 +110,12 @@ fn carry_out(
     say(&format!("{}: from {from} to {name}", group.id));
     cluster::order_move(&group.id, name)?;
     let moved = follow(&group.id, name);
-    // Also where the move failed: no rule of it is to stay.
+    // Also where the move failed: no rule of ours is to stay.
     let cleared = cluster::forget_move(&group.id);
     let away = moved?;
     let away_ms = u64::try_from(away.as_millis()).unwrap_or(u64::MAX);
     let moved = Move { group: group.id.clone(), node: name.clone(), away_ms };
-    // For the metrics; the move is done all the same.
+    // This is for the metrics only: where it fails, the move is done nevertheless.
     if let Err(failure) = moves::remember(kernel, &moved) {
         log::warn!("{failure}");
     }
@@ -126,10 +128,10 @@ fn carry_out(
     Ok(())
 }
 
-/// Where a group is to go.
+/// The node that a group is to go to.
 struct Target<'a> {
     node: &'a Member,
-    /// Why this node, where it was chosen among several.
+    /// Why this node was chosen, where there were several.
     why: Option<String>,
 }
 
@@ -157,15 +159,16 @@ fn target<'a>(
     }
     let others = view.nodes.iter().filter(|node| !group.nodes.contains(&node.name));
     match others.collect::<Vec<_>>().as_slice() {
-        // What speaks against the only one is said where the move is refused.
+        // What speaks against the only other node is said where the move is refused.
         [only] => Ok(Target { node: only, why: None }),
         [] => Err(unchosen("there is no other node".into())),
         several => choose(view, rules, group, home, several),
     }
 }
 
-/// Chooses among nodes: of those that can take the group the ones that say most of it, and
-/// of these its home, or else the first by name.
+/// Chooses a node for a group. Only nodes that can take the group count, and of these
+/// only the ones that say most of it ([`Says`]). Among those it is the group's home, or
+/// else the first by name.
 fn choose<'a>(
     view: &View,
     rules: &[Rule],
@@ -220,8 +223,8 @@ fn unchosen(cause: String) -> Failure {
     Failure::new(Kind::Failed, "choose the node", cause)
 }
 
-/// What nobody may override, if anything: Pacemaker would not move the group, or it would
-/// have nowhere to go.
+/// Returns a reason against the move that nobody may override, if there is one: Pacemaker
+/// would not move the group, or the group would have nowhere to go.
 fn never(view: &View, group: &Resource, target: &Member) -> Option<String> {
     let id = &group.id;
     let reasons = [
@@ -234,9 +237,10 @@ fn never(view: &View, group: &Resource, target: &Member) -> Option<String> {
     of_group.or_else(|| unusable(target))
 }
 
-/// Returns what speaks against the node, if anything. Its disks can be looked at from itself
-/// only; another node's `fcport` says each minute whether it lacks something, and one that
-/// says nothing where others do may have no agent at all.
+/// Returns what speaks against the node, if anything. A node's disks can be looked at
+/// only from the node itself. Another node's `fcport` reports each minute whether that
+/// node lacks something. A node that reports nothing where others do may have no agent at
+/// all.
 fn doubts(
     kernel: &RealKernel,
     this: &str,
@@ -261,7 +265,7 @@ fn veto(why: String) -> Failure {
     Failure::new(Kind::Failed, "not moved", why)
 }
 
-/// Waits until the group is served by a node; gives back how long it was served by none.
+/// Waits until a node serves the group. Returns for how long no node served it.
 fn follow(id: &str, node: &str) -> Result<Duration, Failure> {
     let begun = Instant::now();
     let (mut left, mut told) = (None, String::new());
@@ -293,20 +297,20 @@ fn follow(id: &str, node: &str) -> Result<Duration, Failure> {
     }
 }
 
-/// How far a move is.
+/// How far a move has got.
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     /// Nothing has happened yet.
     Before,
-    /// It is being stopped.
+    /// The group is being stopped on this node.
     Stopping(String),
-    /// The node that had it is lost, and is to be fenced.
+    /// This node had the group and is lost; it is to be fenced.
     Fencing(String),
-    /// It is nowhere, or being started.
+    /// The group is nowhere, or being started.
     Starting,
-    /// It is where it should be.
+    /// The group is where it should be.
     There,
-    /// It will not get there.
+    /// The group will not get there, for this reason.
     Lost(String),
 }
 
@@ -342,7 +346,7 @@ impl State {
 }
 
 fn say(what: &str) {
-    // Whoever reads may have gone; the move goes on.
+    // An error is ignored: the reader may have gone, and the move goes on.
     let _ = writeln!(std::io::stdout(), "{what}");
 }
 
@@ -415,7 +419,8 @@ mod tests {
         assert!(missing.contains("'c' is no node of the cluster"), "{missing}");
     }
 
-    /// Each node says its `ready-g`, its ports or nothing, in this order of names.
+    /// Returns the node that is chosen, and why. Nodes `b`, `c` and `d` report these, in
+    /// this order: their `ready-g`, their ports or nothing.
     fn chosen(said: &[(Option<i32>, Option<u32>)], home: &str) -> String {
         let mut now = view(&["a"], "Started", true);
         now.nodes.truncate(1);

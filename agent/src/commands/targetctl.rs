@@ -43,7 +43,7 @@ pub fn targetctl(kernel: &RealKernel, _: &str, line: &Line) -> Code {
     }
 }
 
-/// Says in a line, for the unit's journal, what was not done.
+/// Prints in a line, for the unit's journal, what was not done.
 fn say(what: &str) -> Code {
     let _ = writeln!(std::io::stdout(), "understudy: {what}");
     Code::Success

@@ -1,14 +1,14 @@
-//! A group that cannot leave its node alone: it has the names of a physical port, and other
-//! groups' ports hang from that port. Commanded away, its stop would fail and its node be
-//! fenced.
+//! A group that cannot leave its node alone: it has the names of a physical port, and
+//! other groups' ports hang from that port. If it were commanded away, its stop would
+//! fail and its node would be fenced.
 
 use understudy_core::kernel::RealKernel;
 use understudy_core::verbs::guests_of;
 
 use crate::cluster::{self, Configured};
 
-/// Returns why a group cannot be moved away from a node, if it cannot. That node tells of
-/// itself; another one tells it by the group's monitor.
+/// Returns why a group cannot be moved away from a node, or nothing if it can. This node
+/// is asked itself; another node reports it with the group's monitor.
 pub fn tied(
     kernel: &RealKernel,
     this: &str,

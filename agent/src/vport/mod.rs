@@ -16,7 +16,7 @@ use understudy_core::scope::Scope;
 use crate::environment::Environment;
 use crate::exit::{Code, Outcome};
 
-/// Carries out an action, if there is such a one.
+/// Carries out an action. Returns nothing if there is no such action.
 pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
     // A user who sees only a part would take what is hidden for what is not there.
     let acts = match action {
@@ -66,7 +66,8 @@ impl<'a> Call<'a> {
         &self.node
     }
 
-    /// Changes something, and logs the one line that says how long that took.
+    /// Runs a verb that changes something, and logs the one line that says how long it
+    /// took.
     fn change(&self, verb: Verb, done: &str) -> Result<(), Failure> {
         let mut phases = Phases::since(self.budget.start);
         let answer =

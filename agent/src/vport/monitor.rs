@@ -31,8 +31,8 @@ pub fn monitor(call: &Call) -> Outcome {
     }
 }
 
-/// Tells the cluster which groups hang from this one's physical port, where it has one's
-/// names: `understudy takeover` on another node asks for that.
+/// Reports to the cluster which groups hang from this group's physical port, where it has
+/// the names of one. `understudy takeover` on another node asks for that.
 fn tell_guests(call: &Call) {
     match guests_of(&call.kernel, &call.scope) {
         Ok(Some(names)) => cluster::publish_guests(&call.scope.name, &names),
@@ -41,7 +41,8 @@ fn tell_guests(call: &Call) {
     }
 }
 
-/// Tells the cluster what this node presents, for `understudy check` on another one.
+/// Reports to the cluster what this node presents, for `understudy check` on another
+/// node.
 fn tell_identity(call: &Call) {
     if let Ok(group) = &call.scope.group {
         let identity = Identity::of(&call.kernel, group);

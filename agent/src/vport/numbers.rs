@@ -8,14 +8,15 @@ use understudy_core::numbers::{KEEP, Numbers};
 use super::Call;
 use crate::cluster;
 
-/// A group's numbers, as they were and as they are configured.
+/// A group's LUN numbers, as they were and as they are configured.
 pub struct Change {
     before: Option<Numbers>,
     now: Numbers,
 }
 
 impl Change {
-    /// Asks the cluster; nothing where the configuration cannot be read.
+    /// Asks the cluster which numbers it remembers for a group. Returns nothing where the
+    /// configuration cannot be read.
     ///
     /// # Errors
     /// The cluster does not say what it remembers.
@@ -26,7 +27,7 @@ impl Change {
         Ok(Some(Self { before, now: Numbers::of(group, &disks) }))
     }
 
-    /// Refuses to put another disk behind a number than initiators know there.
+    /// Refuses a disk behind a number where initiators know another one.
     pub fn allow(&self, group: &str) -> Result<(), Failure> {
         let before = self.before.iter();
         let moved: Vec<_> = before.flat_map(|its| self.now.moved_since(its)).collect();
@@ -41,8 +42,8 @@ impl Change {
         )))
     }
 
-    /// Has the cluster remember the numbers, where they have changed. The group is served all
-    /// the same where that fails.
+    /// Has the cluster remember the numbers, where they have changed. If that fails, the
+    /// group is served nevertheless.
     pub fn remember(&self, group: &str) {
         if self.before.as_ref() == Some(&self.now) {
             return;

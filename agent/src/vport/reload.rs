@@ -18,8 +18,8 @@ pub fn reload(call: &Call) -> Outcome {
     }
 }
 
-/// Has the cluster remember the numbers. They have changed already, and each keeps its disk:
-/// where that fails, the next start compares with what was before.
+/// Has the cluster remember the numbers, which have changed already while each kept its
+/// disk. If that fails, the next start compares with the numbers from before.
 fn remember(call: &Call) {
     match Change::of(call) {
         Ok(change) => change.iter().for_each(|its| its.remember(&call.scope.name)),

@@ -22,8 +22,8 @@ fn serve(call: &Call) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses an instance of a clone. It is this node that cannot serve it: one that serves the
-/// group already, from before it was cloned, goes on.
+/// Refuses an instance of a clone. Only this node is said to be unable to serve it:
+/// another node that serves the group from before it was cloned goes on.
 pub fn not_cloned(cloned: bool) -> Result<(), Failure> {
     if !cloned {
         return Ok(());

@@ -12,7 +12,7 @@ use crate::cluster::{self, Configuration};
 use crate::environment::Environment;
 use crate::exit::Outcome;
 
-/// Whether more than the parameters is asked for.
+/// Returns whether a look at the node is asked for, beyond the parameters.
 pub fn looks_at_the_node(environment: &Environment) -> bool {
     environment.check_level >= 10
 }

@@ -1,4 +1,5 @@
-//! A pair of groups as a person writes it, and what the cluster is to be told of it.
+//! A pair of groups as a person writes it, and the configuration of the cluster that it
+//! makes.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,7 @@ use understudy_core::params::{VPORT, quoted};
 
 use crate::cluster;
 
-/// The file.
+/// The file that a person writes.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -21,7 +22,7 @@ struct File {
     group: Vec<Item>,
 }
 
-/// A group of it.
+/// A group in the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Item {
@@ -33,7 +34,7 @@ struct Item {
     initiators: Option<Vec<String>>,
     state: Option<String>,
     preserve_reservations: Option<String>,
-    /// Which of its fabrics count.
+    /// Which of the group's fabrics count.
     #[serde(default)]
     fabrics: Fabrics,
     ownership: Option<String>,
@@ -48,11 +49,11 @@ enum Fabrics {
     /// Each: the group goes where more of them are online.
     #[default]
     Each,
-    /// Any: it stays as long as one is online.
+    /// Any: the group stays as long as one is online.
     Any,
 }
 
-/// What the cluster is to be told.
+/// The configuration to give to the cluster.
 #[derive(Debug)]
 pub struct Plan {
     /// Seconds after which groups come home by themselves.
@@ -64,64 +65,64 @@ pub struct Plan {
 /// A group's resource and its places.
 #[derive(Debug)]
 pub struct Primitive {
-    /// Its id.
+    /// The resource's id.
     pub id: String,
-    /// Names and values, in the order of the parameters' table.
+    /// Names and values of the parameters, in the order of the parameters' table.
     pub parameters: Vec<(&'static str, String)>,
-    /// Its operations.
+    /// The resource's operations.
     pub operations: Vec<Operation>,
-    /// How much it counts where two nodes fence each other.
+    /// How much the group counts where two nodes fence each other.
     pub priority: u32,
-    /// The node that it belongs to.
+    /// The node that the group belongs to.
     pub home: String,
-    /// What speaks for a node, each by itself: a port online in one of these fabrics, by the
-    /// node attributes that count them.
+    /// What speaks for a node. Each entry counts by itself: a port online in one of the
+    /// entry's fabrics, which are given by the node attributes that count their ports.
     pub online: Vec<Vec<String>>,
 }
 
 /// An operation; times in seconds.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// Its OCF name.
+    /// The operation's OCF name.
     pub name: &'static str,
-    /// 0 for one that does not recur.
+    /// How often the operation recurs; 0 for one that does not.
     pub interval: u32,
-    /// How long it may take.
+    /// How long the operation may take.
     pub timeout: u32,
     /// How closely a monitor looks.
     pub level: u32,
 }
 
-/// The stickiness: a group stays where it is when its home comes back.
+/// The stickiness. It keeps a group where it is when its home comes back.
 pub const STICKINESS: u32 = 1000;
-/// How much a group prefers its home: less than to stay.
+/// How much a group prefers its home: less than it prefers to stay.
 pub const HOME: u32 = 100;
-/// How much a group prefers a node with a port online: more than to stay.
+/// How much a group prefers a node with a port online: more than it prefers to stay.
 pub const ONLINE: u32 = 2000;
 
-/// How much more a group prefers its home, once it may come by itself: with that, more
-/// than to stay; less than a port online.
+/// How much more a group prefers its home, once it may come home by itself. Together with
+/// [`HOME`] this is more than it prefers to stay, and less than it prefers a port online.
 pub const MAY_COME: u32 = 1500;
 
-/// Name and value of the cluster's property by which, of two nodes that fence each other,
-/// the one that serves more is shot later, and one is left. In a split alone: a node whose
-/// stop has failed is fenced at once.
+/// Name and value of the cluster's property that decides a split. If two nodes fence each
+/// other, the one that serves more is shot later, so one node is left. The delay applies
+/// in a split only: a node whose stop has failed is fenced at once.
 pub const SPLIT: (&str, &str) = ("priority-fencing-delay", "8s");
-/// How much a group counts there. The first one counts one more: no two nodes weigh the
-/// same, whatever they serve.
+/// How much a group counts in a split ([`SPLIT`]). The first group counts one more, so
+/// that no two nodes weigh the same, whatever they serve.
 const PRIORITY: u32 = 10;
 
-/// What everybody should be told.
+/// The reminder that `configure` prints in every format.
 pub const FENCING: &str =
     "Fencing must be configured and tried: without it nothing here is safe.";
-/// How often the physical ports are looked at.
+/// The monitor of `fcport`: how often it looks at the physical ports.
 pub const WATCH: Operation =
     Operation { name: "monitor", interval: 5, timeout: 20, level: 0 };
 
-/// Reads the file.
+/// Returns the plan for a file with this text.
 ///
 /// # Errors
-/// Everything that is wrong with it, each in words.
+/// Everything that is wrong with the file, each fault in words.
 pub fn read(text: &str) -> Result<Plan, Vec<String>> {
     let file: File = toml::from_str(text).map_err(|error| vec![told(&error)])?;
     let mut faults = Vec::new();
@@ -155,7 +156,7 @@ pub fn read(text: &str) -> Result<Plan, Vec<String>> {
     if faults.is_empty() { Ok(plan) } else { Err(faults) }
 }
 
-/// On one line, with its place.
+/// Returns an error on one line, with its place in the file.
 fn told(error: &toml::de::Error) -> String {
     error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
@@ -163,7 +164,7 @@ fn told(error: &toml::de::Error) -> String {
 fn primitive(item: &Item, initiators: &[String]) -> Result<(Group, Primitive), String> {
     let name = &item.name;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    // It becomes an id in XML, and a word of a shell's.
+    // The name becomes an id in XML, and a word in a shell's command.
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if !begins || !name.chars().all(plain) {
         return Err(format!("{} is no name for a resource", quoted(name)));
@@ -188,7 +189,7 @@ fn primitive(item: &Item, initiators: &[String]) -> Result<(Group, Primitive), S
     };
     let group = Group::parse(name, value).map_err(|error| format!("{name}: {error}"))?;
     let parameters = VPORT.iter().filter_map(|p| Some((p.name, value(p.name)?)));
-    // Each port's fabric by its names: any of them is that fabric.
+    // Each port's fabric is a set of names: any of them means that fabric.
     let named =
         group.ports.iter().map(|port| &port.fabrics).filter(|its| !its.is_empty());
     let fabrics: BTreeSet<BTreeSet<_>> =
@@ -212,7 +213,7 @@ fn primitive(item: &Item, initiators: &[String]) -> Result<(Group, Primitive), S
     Ok((group, primitive))
 }
 
-/// The id of a group's rule about ports online.
+/// Returns the id of a group's rule about ports online.
 pub fn rule_id(group: &str, attributes: &[String]) -> String {
     match attributes {
         [one] => format!("{group}-{one}"),
@@ -220,12 +221,13 @@ pub fn rule_id(group: &str, attributes: &[String]) -> String {
     }
 }
 
-/// Seconds that a stop may take: with the fence and the start that follow one that fails,
-/// less than the 60 after which an initiator of Linux gives a port up (`dev_loss_tmo`).
+/// Seconds that a stop may take. Together with the fence and the start that follow a
+/// failed stop, this is less than the 60 seconds after which a Linux initiator gives a
+/// port up (`dev_loss_tmo`).
 const STOP: u32 = 25;
 
-/// With a thousand LUNs a start or a stop takes seconds; the rest of its time is for disks
-/// that are slow, and to undo.
+/// Returns the operations of a group with this many LUNs. A start or a stop with a
+/// thousand LUNs takes seconds; the rest of its time is for slow disks, and to undo.
 pub fn operations(luns: usize) -> Vec<Operation> {
     let luns = u32::try_from(luns).unwrap_or(u32::MAX);
     let start = 60 + luns / 16;

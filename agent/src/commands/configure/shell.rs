@@ -124,10 +124,11 @@ fn commands(plan: &Plan, shell: &Shell) -> String {
     all.join("\n") + "\n"
 }
 
-/// A command goes on in the next line.
+/// The break between two lines of one command.
 const BREAK: &str = " \\\n    ";
 
-/// A rule's expression: a port is online by one of these attributes, or nothing is known.
+/// Returns a rule's expression: a port is online by one of these attributes, or nothing
+/// is known.
 fn one_of(attributes: &[String]) -> String {
     let one = |name: &String| format!("not_defined {name} or {name} gt 0");
     attributes.iter().map(one).collect::<Vec<_>>().join(&format!("{BREAK}or "))
@@ -143,7 +144,7 @@ fn meta(group: &Primitive) -> String {
     format!(" resource-stickiness={STICKINESS} priority={}", group.priority)
 }
 
-/// A line each, behind `each`.
+/// Returns operations, a line each, behind `each`.
 fn operations(operations: &[Operation], each: &str) -> String {
     let operation = |operation: &Operation| {
         let Operation { name, interval, timeout, level } = operation;
@@ -160,7 +161,7 @@ fn operations(operations: &[Operation], each: &str) -> String {
     operations.iter().map(operation).collect()
 }
 
-/// A word of the shell, whatever is in it.
+/// Returns a text as one word of the shell, whatever is in it.
 fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

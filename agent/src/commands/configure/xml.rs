@@ -16,8 +16,8 @@ const PROPERTIES: &str = "cib-bootstrap-options";
 
 type Xml = Writer<Vec<u8>>;
 
-/// A whole `configuration` element: applied at once, nothing starts where it does not
-/// belong.
+/// Returns a whole `configuration` element. Applied at once, nothing starts where it does
+/// not belong.
 pub fn document(plan: &Plan) -> String {
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
     // Writing to memory does not fail.
@@ -115,7 +115,7 @@ fn places(xml: &mut Xml, group: &Primitive) -> io::Result<()> {
     })
 }
 
-/// A port is online by this attribute, or nothing is known.
+/// Writes a rule's expressions: a port is online by this attribute, or nothing is known.
 fn online(xml: &mut Xml, rsc: &str, attribute: &str) -> io::Result<()> {
     let id = |part: &str| format!("{rsc}-{attribute}-{part}");
     let (unknown, online) = (id("unknown"), id("online"));
@@ -135,7 +135,7 @@ fn online(xml: &mut Xml, rsc: &str, attribute: &str) -> io::Result<()> {
     empty(xml, "expression", &online)
 }
 
-/// The rule by which a group comes home once its home says that it may.
+/// Writes the rule by which a group comes home once its home reports that it may.
 fn come_home(xml: &mut Xml, group: &Primitive) -> io::Result<()> {
     let rsc = group.id.as_str();
     let id = format!("{rsc}-giveback");
@@ -156,7 +156,7 @@ fn come_home(xml: &mut Xml, group: &Primitive) -> io::Result<()> {
     })
 }
 
-/// A resource's or an operation's names and values.
+/// Writes the names and values of a resource or an operation.
 fn pairs(
     xml: &mut Xml,
     tag: &str,
@@ -166,7 +166,7 @@ fn pairs(
     set(xml, tag, &format!("{owner}-{tag}"), all)
 }
 
-/// A set of names and values.
+/// Writes a set of names and values.
 fn set(xml: &mut Xml, tag: &str, id: &str, all: &[(&str, String)]) -> io::Result<()> {
     element(xml, tag, &[("id", id)], |xml| {
         all.iter().try_for_each(|(name, value)| {

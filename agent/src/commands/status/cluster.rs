@@ -8,10 +8,10 @@ use crate::cluster::standing::ban;
 use crate::cluster::{self, Configuration, Configured, Member, Resource, Standing, View};
 use crate::commands::table::{RED, line, painted};
 
-/// The cluster.
+/// The cluster's nodes and groups, as `--cluster` shows them.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct ClusterStatus {
-    /// Its nodes.
+    /// The cluster's nodes.
     pub nodes: Vec<Node>,
     /// The takeover groups.
     pub groups: Vec<Group>,
@@ -20,13 +20,13 @@ pub struct ClusterStatus {
 /// A node.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Node {
-    /// Its name.
+    /// The node's name.
     pub node: String,
     /// `online`, `offline`, `standby` or `maintenance`.
     pub state: &'static str,
-    /// Physical ports online, where `ocf:understudy:fcport` tells.
+    /// How many physical ports are online, where `ocf:understudy:fcport` reports it.
     pub ports_online: Option<u32>,
-    /// Whether a group could miss it.
+    /// Whether a group could miss the node.
     #[serde(skip)]
     matters: bool,
 }
@@ -34,27 +34,27 @@ pub struct Node {
 /// A takeover group.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Group {
-    /// Its resource.
+    /// The id of the group's resource.
     pub group: String,
-    /// Where it runs.
+    /// The node on which the group runs.
     pub node: Option<String>,
-    /// The node that it belongs to, where that is said.
+    /// The node that the group belongs to, if its configuration names one.
     pub home: Option<String>,
-    /// `native` at home, `guest` elsewhere, `nowhere`.
+    /// How the group runs: `native` at home, `guest` elsewhere, `nowhere`.
     pub role: &'static str,
-    /// Pacemaker's word for it: `Started`, `Stopping`, ...
+    /// Pacemaker's word for the group's state: `Started`, `Stopping`, ...
     pub state: String,
-    /// Whether it waits for somebody.
+    /// Whether the group waits for a person to clean up a failure.
     pub blocked: bool,
     /// Other nodes that could take the group, as far as is known.
     pub spares: Vec<String>,
 }
 
 impl ClusterStatus {
-    /// Asks the cluster, as this node.
+    /// Returns what the cluster answers to this node.
     ///
     /// # Errors
-    /// It does not answer.
+    /// The cluster does not answer.
     pub fn look(node: &str) -> Result<Self, Failure> {
         let view = cluster::view()?;
         let configuration = Configuration::read(node)?;
@@ -71,8 +71,8 @@ impl ClusterStatus {
         Ok(Self { nodes, groups })
     }
 
-    /// Whether every node that a group could miss could serve, and every group is served
-    /// and has another node to go to, where the cluster has one.
+    /// Returns whether every node that a group could miss could serve, and every group is
+    /// served and has another node to go to, where the cluster has one.
     pub fn is_healthy(&self) -> bool {
         let is_alone = self.nodes.len() < 2;
         let is_safe = |group: &Group| is_alone || !group.spares.is_empty();
@@ -80,7 +80,7 @@ impl ClusterStatus {
             && self.groups.iter().all(|group| group.is_served() && is_safe(group))
     }
 
-    /// A table, 80 columns at most where names are not too long.
+    /// Returns a table, 80 columns at most where names are not too long.
     pub fn table(&self, paint: bool) -> String {
         let mut text = line(&["node", "state", "ports online"], &NODE);
         for node in &self.nodes {
@@ -129,9 +129,10 @@ impl Node {
     }
 }
 
-/// Returns whether a group could miss a node: its home, a node that serves it, a node whose
-/// `fcport` speaks, and any other but one in standby and one that rules keep every group
-/// from. So a node that is there for its vote may be in standby.
+/// Returns whether a group could miss a node. That is so for its home, for a node that
+/// serves it, for a node whose `fcport` reports, and for any other node but two kinds:
+/// one in standby, and one that rules keep every group from. So a node that only votes
+/// may be in standby.
 fn matters(view: &View, groups: &[Group], member: &Member) -> bool {
     let is_it = |name: &Option<String>| {
         name.as_ref().is_some_and(|name| is_same_node(name, &member.name))
@@ -171,7 +172,8 @@ impl Group {
 mod tests {
     use super::*;
 
-    /// Two groups, on nodes as crm_mon has them; `home` is group-b's.
+    /// Returns the status of two groups, on nodes as crm_mon has them; `home` is
+    /// group-b's.
     fn now(nodes: &str, rest: &str) -> ClusterStatus {
         let group = |id: &str, state: &str, on: &str| {
             format!(

@@ -16,10 +16,11 @@ use super::{TIME, complain, json, paint};
 use crate::exit::Code;
 use cluster::ClusterStatus;
 
-/// Between two looks.
+/// Time between two looks with `--watch`.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Prints it, with or without end. The code says whether all that it is about is healthy.
+/// Prints the status, once or until it is stopped. The code says whether everything that
+/// was printed is healthy.
 pub fn status(kernel: &RealKernel, node: &str, line: &Line) -> Code {
     let watch = line.has("--watch");
     let paint = paint();
@@ -30,7 +31,7 @@ pub fn status(kernel: &RealKernel, node: &str, line: &Line) -> Code {
         };
         let clear = if watch && paint { "\x1b[H\x1b[J" } else { "" };
         let printed = std::io::stdout().write_all((clear.to_owned() + &text).as_bytes());
-        // Whoever reads may have gone.
+        // A failed write ends the watch: the reader may have gone.
         if printed.is_err() || !watch {
             return if is_healthy { Code::Success } else { Code::Failed };
         }
@@ -38,7 +39,7 @@ pub fn status(kernel: &RealKernel, node: &str, line: &Line) -> Code {
     }
 }
 
-/// What is printed, and whether all of it is healthy.
+/// Returns what to print, and whether all of it is healthy.
 fn look_once(
     kernel: &RealKernel,
     node: &str,

@@ -10,7 +10,8 @@ use understudy_core::verbs::status::{
 
 use crate::commands::table::{GREEN, RED, line, painted};
 
-/// The table, 80 columns at most; `wall` is the time of day, `all` lists what is long.
+/// Returns the table, 80 columns at most. `wall` is the time of day; `all` lists what is
+/// long.
 pub fn table(status: &Status, wall: u64, paint: bool, all: bool) -> String {
     let mut text = format!("node {}\n", status.node);
     text += &line(&["physical port", "fabric", "state", "speed", "vports"], &PHYSICAL);
@@ -33,7 +34,7 @@ pub fn table(status: &Status, wall: u64, paint: bool, all: bool) -> String {
 
 const PHYSICAL: [usize; 5] = [25, 25, 11, 10, 9];
 const LUN: [usize; 4] = [6, 10, 42, 22];
-/// Longer lists are told in a line, with what is wrong in them.
+/// How long a list may be. A longer one is summed up in a line, with what is wrong in it.
 const MANY: usize = 16;
 
 fn group_table(group: &Served, wall: u64, paint: bool, all: bool) -> String {
@@ -121,7 +122,7 @@ fn lun_row(lun: &Lun) -> String {
     line(&[&number, &size, &short(&lun.device.to_string()), &owner], &LUN)
 }
 
-/// A name's end tells more than its begin.
+/// Returns the end of a long name, which says more than its beginning.
 fn short(name: &str) -> String {
     const WIDTH: usize = 40;
     let length = name.chars().count();
@@ -132,7 +133,7 @@ fn short(name: &str) -> String {
     format!("…{end}")
 }
 
-/// Bytes, in the largest unit that leaves a number.
+/// Returns a number of bytes in the largest unit that leaves a number.
 fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
     let (mut value, mut unit) = (bytes as f64, 0);
@@ -147,7 +148,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// Seconds, in the two largest units.
+/// Returns a number of seconds in its two largest units.
 fn span(seconds: u64) -> String {
     let parts = [
         (seconds / 86_400, "d"),
