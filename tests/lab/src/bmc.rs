@@ -14,7 +14,7 @@ use crate::{paths, program};
 
 /// The name that the cluster logs in with.
 pub const USER: &str = "fence";
-/// Its password.
+/// The password that goes with [`USER`].
 pub const PASSWORD: &str = "understudy";
 
 /// A BMC that listens on the machine's loopback.
@@ -98,7 +98,7 @@ impl Bmc {
         Ok(Self { _server: server, port })
     }
 
-    /// Its UDP port.
+    /// Returns the UDP port of the BMC.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::qmp::connect;
 use crate::wire::{End, Report, Request};
 
-/// Commands in one guest, over every boot of it. Cheap to clone.
+/// Commands in one guest, across all its boots. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Channel {
     shared: Arc<Shared>,
@@ -46,11 +46,11 @@ pub struct Running {
 /// What a running command has to say next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A piece of its standard output.
+    /// A piece of the command's standard output.
     Out(String),
-    /// A piece of its standard error.
+    /// A piece of the command's standard error.
     Err(String),
-    /// It has ended; nothing comes after this.
+    /// The command has ended; nothing comes after this.
     Ended(End),
 }
 
@@ -85,17 +85,17 @@ impl Channel {
         Ok(())
     }
 
-    /// The guest is gone, or about to go: every command is lost.
+    /// Gives up every command as lost: the guest is gone, or about to go.
     pub fn detach(&self) {
         let mut state = self.state();
         state.power += 1;
         lose(&mut state);
     }
 
-    /// Waits until the guest takes commands, and says which boot this is.
+    /// Waits until the guest takes commands. Returns which boot this is.
     ///
     /// # Errors
-    /// It does not in that time.
+    /// The guest does not take commands in that time.
     pub fn wait_up(&self, guest: &str, time: Duration) -> Result<String> {
         let deadline = Instant::now() + time;
         let mut state = self.state();
@@ -117,13 +117,13 @@ impl Channel {
         }
     }
 
-    /// The boot that takes commands now, if one does.
+    /// Returns the boot that takes commands now, if one does.
     #[must_use]
     pub fn boot(&self) -> Option<String> {
         self.state().boot.clone()
     }
 
-    /// Starts a command. In a guest that is not up, it is lost at once.
+    /// Starts a command. If the guest is not up, the command is lost at once.
     #[must_use]
     pub fn spawn(&self, argv: Vec<String>, timeout: Option<Duration>) -> Running {
         let (sender, reports) = channel();
@@ -191,7 +191,7 @@ fn send(state: &mut State, request: &Request) {
 }
 
 impl Running {
-    /// What comes next, or nothing in that time.
+    /// Returns what comes next, or nothing if nothing comes in that time.
     pub fn next(&self, time: Duration) -> Option<Event> {
         match self.reports.recv_timeout(time) {
             Ok(Report::Out { text, .. }) => Some(Event::Out(text)),
@@ -202,19 +202,19 @@ impl Running {
         }
     }
 
-    /// What can be done to it, from any thread.
+    /// Returns a handle to the running command, for any thread.
     #[must_use]
     pub fn control(&self) -> Control {
         Control { channel: self.channel.clone(), id: self.id }
     }
 
-    /// Sends a signal to its process group.
+    /// Sends a signal to the command's process group.
     pub fn kill(&self, signal: i32) {
         self.control().kill(signal);
     }
 }
 
-/// What can be done to a running command.
+/// A handle to a running command.
 #[derive(Debug, Clone)]
 pub struct Control {
     channel: Channel,
@@ -222,12 +222,12 @@ pub struct Control {
 }
 
 impl Control {
-    /// Text for its standard input; none ends it.
+    /// Sends text to the command's standard input; no text ends that input.
     pub fn input(&self, text: Option<String>) {
         self.channel.request(&Request::Input { id: self.id, text });
     }
 
-    /// Sends a signal to its process group.
+    /// Sends a signal to the command's process group.
     pub fn kill(&self, signal: i32) {
         self.channel.request(&Request::Kill { id: self.id, signal });
     }

@@ -64,12 +64,12 @@ impl Owned {
         self.child.id()
     }
 
-    /// The standard streams that were piped.
+    /// Returns the child with its standard streams that were piped.
     pub fn streams(&mut self) -> &mut Child {
         &mut self.child
     }
 
-    /// How it ended, if it has.
+    /// Returns how the process ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
@@ -88,7 +88,7 @@ impl Owned {
         }
     }
 
-    /// Kills it and waits until it is gone.
+    /// Kills the process and waits until it is gone.
     pub fn kill(&mut self) {
         if self.ended().is_none() {
             let _ = self.child.kill();

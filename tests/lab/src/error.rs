@@ -10,12 +10,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// A failure that says what was tried, on what.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file, folder or socket.
+    /// An operation on a file, folder or socket failed.
     #[error("{action} {}: {source}", path.display())]
     Io {
         /// What was tried.
         action: &'static str,
-        /// On what.
+        /// The path that it was tried on.
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
@@ -25,7 +25,7 @@ pub enum Error {
     Program {
         /// The program.
         program: String,
-        /// Its exit, and the last of what it said.
+        /// How the program ended, and the last of what it printed.
         reason: String,
     },
     /// A command in a guest ended with something other than success.
@@ -35,7 +35,7 @@ pub enum Error {
         guest: String,
         /// The command's first line.
         script: String,
-        /// Its exit, and the last of what it said.
+        /// How the command ended, and the last of what it printed.
         reason: String,
     },
     /// Something did not happen in its time.
@@ -52,7 +52,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// For `map_err` on input and output.
+    /// Returns a function for `map_err` on input and output.
     pub fn io(
         action: &'static str,
         path: impl AsRef<Path>,
@@ -61,7 +61,7 @@ impl Error {
         move |source| Self::Io { action, path, source }
     }
 
-    /// Anything, in words.
+    /// Returns an error of any kind, in words.
     pub fn other(text: impl Into<String>) -> Self {
         Self::Other(text.into())
     }

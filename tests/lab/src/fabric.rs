@@ -22,7 +22,7 @@ impl Fabric {
     /// Starts the fabric; the guests' sockets are there when this returns.
     ///
     /// # Errors
-    /// It does not get ready.
+    /// The fabric does not get ready.
     pub fn start(side: Side, guests: &[Spec], folders: &Folders) -> Result<Self> {
         let name = side.name();
         let control = folders.socket(name);
@@ -55,23 +55,23 @@ impl Fabric {
         Ok(Self { _process: process, control, events })
     }
 
-    /// Its control socket.
+    /// Returns the fabric's control socket.
     #[must_use]
     pub fn control(&self) -> &PathBuf {
         &self.control
     }
 
-    /// Its event log: a JSON value a line.
+    /// Returns the fabric's event log, which has one JSON value in each line.
     #[must_use]
     pub fn events(&self) -> &PathBuf {
         &self.events
     }
 }
 
-/// A binary of the workspace, built beside the one that runs.
+/// Returns a binary of the workspace, built beside the one that runs.
 ///
 /// # Errors
-/// It is not there.
+/// The binary is not there.
 pub fn binary(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().map_err(Error::io("find", "the lab's binary"))?;
     // A test's binary is one folder further down.

@@ -1,6 +1,7 @@
-//! The lab's takeover groups: what the cluster is told of them, and where to find their
-//! disks at the initiator. Two are always there; of the others one has ports in two fabrics,
-//! one has the names of its home's physical port, and one is a third storage node's.
+//! The lab's takeover groups: how they are configured in the cluster, and where to find
+//! their disks at the initiator. Two groups are always there. Of the others, one has
+//! ports in two fabrics, one has the names of its home's physical port, and one belongs
+//! to a third storage node.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -20,15 +21,15 @@ pub struct Group {
     pub name: &'static str,
     /// The node that it belongs to.
     pub home: &'static str,
-    /// The other one.
+    /// The node that takes the group over.
     pub partner: &'static str,
     letter: char,
     sides: &'static [Side],
-    /// Whether its names are those of its home's physical port.
+    /// Whether the group's names are those of its home's physical port.
     own: bool,
 }
 
-/// Both groups, each native to one node.
+/// Returns both groups, each native to one node.
 #[must_use]
 pub fn groups() -> [Group; 2] {
     let [a, b] = ARRAYS;
@@ -39,8 +40,9 @@ pub fn groups() -> [Group; 2] {
     ]
 }
 
-/// The one with a port in each fabric, on two of the disks that come and go. Its home is
-/// the node whose fence strikes at once; the other's waits, for the case of a split.
+/// Returns the group with a port in each fabric, on two of the disks that come and go.
+/// Its home is the node whose fence strikes at once; the other node's fence waits, for
+/// the case of a split.
 #[must_use]
 pub fn pair() -> Group {
     let [a, b] = ARRAYS;
@@ -48,8 +50,8 @@ pub fn pair() -> Group {
     Group { name: "pair", home: b, partner: a, letter, sides, own }
 }
 
-/// The one with the names of its home's physical port in the second fabric, on the other two
-/// of those disks.
+/// Returns the group with the names of its home's physical port in the second fabric, on
+/// the other two of the disks that come and go.
 #[must_use]
 pub fn own() -> Group {
     let [a, b] = ARRAYS;
@@ -57,7 +59,7 @@ pub fn own() -> Group {
     Group { name: "own", home: b, partner: a, letter, sides, own }
 }
 
-/// The one of the third storage node, on two of the disks that come and go.
+/// Returns the group of the third storage node, on two of the disks that come and go.
 #[must_use]
 pub fn third() -> Group {
     let (letter, sides, own) = ('d', &[Side::A], false);
@@ -65,28 +67,28 @@ pub fn third() -> Group {
 }
 
 impl Group {
-    /// Node name.
+    /// Returns the node name.
     #[must_use]
     pub fn wwnn(&self) -> String {
         if self.own {
-            // As fcoe makes both of the hardware address.
+            // fcoe makes both names from the hardware address.
             return self.wwpn_in(Side::B).replacen("20", "10", 1);
         }
         format!("20:00:75:64:00:00:00:0{}", self.letter)
     }
 
-    /// The port name that moves, or the first one.
+    /// Returns the port name that moves, or the first one.
     #[must_use]
     pub fn wwpn(&self) -> String {
         self.wwpn_in(self.side())
     }
 
-    /// The fabric of its first port.
+    /// Returns the fabric of the group's first port.
     fn side(&self) -> Side {
         self.sides.first().copied().unwrap_or(Side::A)
     }
 
-    /// The name of its port in a fabric.
+    /// Returns the name of the group's port in a fabric.
     #[must_use]
     pub fn wwpn_in(&self, side: Side) -> String {
         if self.own {
@@ -100,7 +102,7 @@ impl Group {
         format!("20:0{number}:75:64:00:00:00:0{}", self.letter)
     }
 
-    /// The port name, or the first one, as the fabric has it.
+    /// Returns the port name, or the first one, as the fabric has it.
     ///
     /// # Errors
     /// Never in practice.
@@ -108,7 +110,7 @@ impl Group {
         self.port_in(self.side())
     }
 
-    /// Its port name in a fabric, as the fabric has it.
+    /// Returns the name of the group's port in a fabric, as the fabric has it.
     ///
     /// # Errors
     /// Never in practice.
@@ -116,7 +118,7 @@ impl Group {
         self.wwpn_in(side).parse().map_err(|_| Error::other("not a WWPN"))
     }
 
-    /// All its ports, each with its fabric.
+    /// Returns all the group's ports, each with its fabric.
     ///
     /// # Errors
     /// Never in practice.
@@ -125,7 +127,7 @@ impl Group {
         self.sides.iter().map(port).collect()
     }
 
-    /// Its disks on the shelf.
+    /// Returns the group's disks on the shelf.
     #[must_use]
     pub fn disks(&self) -> Vec<Disk> {
         match self.sides {
@@ -136,27 +138,27 @@ impl Group {
         }
     }
 
-    /// Its ports as the parameter has them, a word each.
+    /// Returns the group's ports as the parameter has them, a word each.
     fn port_specs(&self) -> Vec<String> {
         let spec = |side: &Side| format!("{}@{}", self.wwpn_in(*side), side.wwn());
         self.sides.iter().map(spec).collect()
     }
 
-    /// The initiator's port in each of its fabrics.
+    /// Returns the initiator's port in each of the group's fabrics.
     fn initiators(&self) -> Vec<String> {
         let host = guests().into_iter().find(|guest| guest.name == HOST);
         let port = |side: &Side| host.as_ref().map(|host| host.wwpn(*side));
         self.sides.iter().filter_map(port).collect()
     }
 
-    /// The disk on which its initiators' reservations are kept.
+    /// Returns the disk on which the reservations of the group's initiators are saved.
     fn state(&self) -> String {
         let name = format!("state-{}", self.letter);
         let disk = shelf::disks().into_iter().find(|disk| disk.name == name);
         disk.map(|disk| disk.device().display().to_string()).unwrap_or_default()
     }
 
-    /// The resource's parameters.
+    /// Returns the resource's parameters.
     #[must_use]
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
         vec![
@@ -170,7 +172,7 @@ impl Group {
         ]
     }
 
-    /// One of them.
+    /// Returns one of the resource's parameters, by its name.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<String> {
         self.parameters()
@@ -179,8 +181,8 @@ impl Group {
             .map(|(_, value)| value)
     }
 
-    /// The agent's environment for a resource like this one, as assignments for a shell;
-    /// `changes` replace parameters, the first of a name counts.
+    /// Returns the agent's environment for a resource like this one, as assignments for a
+    /// shell. `changes` replace parameters; the first of a name counts.
     #[must_use]
     pub fn environment(&self, instance: &str, changes: &[(&str, &str)]) -> String {
         let mut text = format!("OCF_ROOT=/usr/lib/ocf OCF_RESOURCE_INSTANCE={instance}");
@@ -192,7 +194,7 @@ impl Group {
         text
     }
 
-    /// Its table in the file of a pair.
+    /// Returns the group's table in the file of a pair.
     fn table(&self) -> String {
         format!(
             "[[group]]\nname = {:?}\nhome = {:?}\nwwnn = {:?}\nports = {:?}\n\
@@ -208,14 +210,15 @@ impl Group {
     }
 }
 
-/// 20:00:..., of 0x2000...
+/// Returns a name as 20:00:..., from 0x2000...
 fn with_colons(wwn: &str) -> String {
     let digits: Vec<char> = wwn.trim_start_matches("0x").chars().collect();
     let bytes = digits.chunks(2).map(|byte| byte.iter().collect::<String>());
     bytes.collect::<Vec<_>>().join(":")
 }
 
-/// Disks as the parameter has them, a word each; their numbers are their places.
+/// Returns disks as the parameter has them, a word each. Their LUN numbers are their
+/// places.
 pub fn specs(disks: impl IntoIterator<Item = Disk>) -> Vec<String> {
     let disks = disks.into_iter().zip(0..);
     disks.map(|(disk, lun)| format!("{lun}={}", disk.device().display())).collect()
@@ -224,14 +227,14 @@ pub fn specs(disks: impl IntoIterator<Item = Disk>) -> Vec<String> {
 /// The clone that watches the physical ports.
 pub const WATCH: &str = "fcport-clone";
 
-/// The node attribute with the number of ports online in a fabric.
+/// Returns the name of the node attribute with the number of ports online in a fabric.
 #[must_use]
 pub fn ports_online(side: Side) -> String {
     format!("fcport-{}", side.wwn().replace(':', ""))
 }
 
-/// Tells the cluster of groups and of the watch, in one change: what the agent's own
-/// command prints, as it is.
+/// Configures groups and the watch in the cluster, in one change: with what the agent's
+/// own command prints. Only its times are stretched, where this machine is slow.
 ///
 /// # Errors
 /// The command or the cluster refuses.
@@ -240,20 +243,20 @@ pub fn configure(node: &Guest, groups: &[Group]) -> Result<()> {
     apply(node, &tables, ":")
 }
 
-/// Tells the cluster of a group, and which of its fabrics count: `each` or `any`; what it
-/// was told of that before is forgotten.
+/// Configures a group in the cluster, and which of its fabrics count: `each` or `any`.
+/// The rules that the cluster had for this group are deleted first.
 ///
 /// # Errors
 /// The command or the cluster refuses.
 pub fn configure_as(node: &Guest, group: &Group, fabrics: &str) -> Result<()> {
     let rules = format!("//rsc_location[@rsc='{}'][rule]", group.name);
     node.run(&format!("{FORGET}; forget \"{rules}\""), Duration::from_secs(60))?;
-    // It weighs nothing in a split: the other node's fence is to wait, as ever.
+    // The group weighs nothing in a split: the other node's fence is to wait, as ever.
     let light = "sed -i '/name=\"priority\"/d' /run/groups.xml";
     apply(node, &format!("{}fabrics = {fabrics:?}\n", group.table()), light)
 }
 
-/// A function of the shell that takes every such element out of the configuration.
+/// A shell function that deletes every element of an XPath from the configuration.
 const FORGET: &str = "forget() {
         while cibadmin --query --xpath \"$1\" > /dev/null 2>&1; do
             cibadmin --delete --xpath \"($1)[1]\"
@@ -270,7 +273,7 @@ fn apply(node: &Guest, tables: &str, change: &str) -> Result<()> {
     modify(node, &xml)
 }
 
-/// Has the cluster's configuration say what this one says, and the rest of it as it is.
+/// Has the cluster's configuration say what this one says, and leaves the rest as it is.
 ///
 /// # Errors
 /// The cluster refuses.
@@ -282,7 +285,7 @@ pub fn modify(node: &Guest, configuration: &str) -> Result<()> {
     node.run(&apply, Duration::from_secs(60)).map(drop)
 }
 
-/// Stops resources and takes them out of the configuration, with their rules.
+/// Stops resources and removes them, with their rules, from the configuration.
 ///
 /// # Errors
 /// The cluster refuses.
@@ -308,19 +311,20 @@ pub struct Lun {
     pub group: &'static str,
     /// LUN number.
     pub number: u16,
-    /// The initiator's name for it: `sda`.
+    /// The initiator's name for the disk: `sda`.
     pub device: String,
 }
 
-/// Has the initiator look for LUNs that it does not know.
+/// A shell command that has the initiator look for LUNs that it does not know.
 pub const SCAN: &str = "for h in /sys/class/fc_host/host*; do
         echo '- - -' > /sys/class/scsi_host/${h##*/}/scan
     done";
 
-/// Waits until the initiator sees every LUN of both groups, and says under which names.
+/// Waits until the initiator sees every LUN of both groups. Returns them, with the names
+/// that they have there.
 ///
 /// # Errors
-/// It does not see them in that time.
+/// The initiator does not see them in that time.
 pub fn luns(host: &Guest, time: Duration) -> Result<Vec<Lun>> {
     let mut found = Vec::new();
     for group in groups() {
@@ -329,10 +333,10 @@ pub fn luns(host: &Guest, time: Duration) -> Result<Vec<Lun>> {
     Ok(found)
 }
 
-/// Waits until the initiator sees so many LUNs of a group.
+/// Waits until the initiator sees this many LUNs of a group, and returns them.
 ///
 /// # Errors
-/// It does not see them in that time.
+/// The initiator does not see them in that time.
 pub fn luns_of(
     host: &Guest,
     group: &Group,
@@ -342,10 +346,11 @@ pub fn luns_of(
     luns_through(host, group, group.side(), count, time)
 }
 
-/// The same through its port in a fabric.
+/// Waits until the initiator sees this many LUNs of a group through its port in a fabric,
+/// and returns them.
 ///
 /// # Errors
-/// It does not see them in that time.
+/// The initiator does not see them in that time.
 pub fn luns_through(
     host: &Guest,
     group: &Group,
@@ -354,7 +359,8 @@ pub fn luns_through(
     time: Duration,
 ) -> Result<Vec<Lun>> {
     let wwpn = group.wwpn_in(side).replace(':', "");
-    // A target's SCSI address tells the port; a LUN's is the target's and its number.
+    // A target's SCSI address leads to its port name. A LUN's address is that of its
+    // target, and its number.
     let script = format!(
         "while :; do
             list=

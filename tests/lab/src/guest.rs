@@ -31,19 +31,19 @@ struct Power {
     qemu: Option<(Owned, Qmp)>,
 }
 
-/// What a command has left.
+/// What is left of a command that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
-    /// How it ended.
+    /// How the command ended.
     pub end: End,
-    /// Its standard output.
+    /// The command's standard output.
     pub stdout: String,
-    /// Its standard error.
+    /// The command's standard error.
     pub stderr: String,
 }
 
 impl Guest {
-    /// A guest that is off.
+    /// Returns a guest that is off.
     #[must_use]
     pub fn new(machine: Machine) -> Self {
         Self {
@@ -53,31 +53,32 @@ impl Guest {
         }
     }
 
-    /// Its name.
+    /// Returns the guest's name.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.machine.spec.name
     }
 
-    /// What it was made of.
+    /// Returns what the guest was made of.
     #[must_use]
     pub fn machine(&self) -> &Machine {
         &self.machine
     }
 
-    /// Whether it has power.
+    /// Returns whether the guest has power.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.power().qemu.as_mut().is_some_and(|(qemu, _)| qemu.ended().is_none())
     }
 
-    /// How often it has been powered on; also the number of the console's log.
+    /// Returns how often the guest has been powered on. This is also the number of the
+    /// console's log.
     #[must_use]
     pub fn boots(&self) -> u32 {
         self.power().boots
     }
 
-    /// Powers it on; it boots. No effect if it has power.
+    /// Powers the guest on; it boots. Does nothing if it has power.
     ///
     /// # Errors
     /// QEMU cannot be started.
@@ -112,7 +113,7 @@ impl Guest {
         Ok(())
     }
 
-    /// Cuts its power: what was in its memory is gone, its links are down.
+    /// Cuts the guest's power: what was in its memory is gone, its links are down.
     pub fn power_off(&self) {
         let mut power = self.power();
         self.channel.detach();
@@ -124,7 +125,7 @@ impl Guest {
         }
     }
 
-    /// From now on it yields to the others as much as its plan says.
+    /// Has the guest yield to the others from now on, as much as its plan says.
     pub fn make_nice(&self) {
         let nice = self.machine.spec.nice;
         if let Some((qemu, _)) = self.power().qemu.as_ref().filter(|_| nice != 0) {
@@ -139,18 +140,18 @@ impl Guest {
         }
     }
 
-    /// Plugs or pulls the cable of one of its network interfaces.
+    /// Plugs or pulls the cable of one of the guest's network interfaces.
     ///
     /// # Errors
-    /// It has no power, or no such interface.
+    /// The guest has no power, or no such interface.
     pub fn set_link(&self, interface: &str, up: bool) -> Result<()> {
         self.qmp("set_link", json!({ "name": format!("nic-{interface}"), "up": up }))
     }
 
-    /// One command to its QEMU.
+    /// Sends a command to the guest's QEMU.
     ///
     /// # Errors
-    /// It has no power, or QEMU refuses.
+    /// The guest has no power, or QEMU refuses.
     pub fn qmp(&self, command: &str, arguments: serde_json::Value) -> Result<()> {
         match &mut self.power().qemu {
             Some((_, qmp)) => qmp.execute(command, arguments).map(drop),
@@ -158,21 +159,21 @@ impl Guest {
         }
     }
 
-    /// Waits until it takes commands, and says which boot this is.
+    /// Waits until the guest takes commands. Returns which boot this is.
     ///
     /// # Errors
-    /// It does not in that time.
+    /// The guest does not take commands in that time.
     pub fn wait_up(&self, time: Duration) -> Result<String> {
         self.channel.wait_up(self.name(), speed::stretch(time))
     }
 
-    /// The boot that takes commands now, if one does.
+    /// Returns the boot that takes commands now, if one does.
     #[must_use]
     pub fn boot(&self) -> Option<String> {
         self.channel.boot()
     }
 
-    /// Starts a shell script, for what it says while it runs.
+    /// Starts a shell script whose output is wanted while it runs.
     #[must_use]
     pub fn spawn(&self, script: &str, timeout: Option<Duration>) -> Running {
         self.spawn_argv(shell(script), timeout)
@@ -207,10 +208,10 @@ impl Guest {
         }
     }
 
-    /// Runs a shell script that must succeed, and gives back its standard output.
+    /// Runs a shell script that must succeed. Returns its standard output.
     ///
     /// # Errors
-    /// It does not; with the last of what it said.
+    /// The script does not succeed. The error has the last of what it printed.
     pub fn run(&self, script: &str, timeout: Duration) -> Result<String> {
         let output = self.try_run(script, timeout);
         if output.end == End::Exit(0) {
@@ -226,7 +227,7 @@ impl Guest {
     /// Runs a shell script that prints what should not be there.
     ///
     /// # Errors
-    /// It prints something, or fails.
+    /// The script prints something, or fails.
     pub fn must_be_silent(&self, script: &str, timeout: Duration) -> Result<()> {
         let left = self.run(script, timeout)?;
         if left.trim().is_empty() {
@@ -245,7 +246,7 @@ fn shell(script: &str) -> Vec<String> {
 }
 
 impl Output {
-    /// The exit code, if it came to one.
+    /// Returns the exit code, if the command ended with one.
     #[must_use]
     pub fn code(&self) -> Option<i32> {
         match self.end {
@@ -254,7 +255,7 @@ impl Output {
         }
     }
 
-    /// How it ended and the last of what it said.
+    /// Returns how the command ended, and the last of what it printed.
     #[must_use]
     pub fn explain(&self) -> String {
         let end = match &self.end {

@@ -1,4 +1,5 @@
-//! The lab's hand inside a guest: runs what comes over the virtio-serial port.
+//! The lab's hand inside a guest: runs the commands that come over the virtio-serial
+//! port.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -16,8 +17,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use understudy_lab::wire::{End, PORT, Report, Request, take_text};
 
-/// How long output may still come after a command has ended: something that it left
-/// behind may hold the pipes for ever.
+/// How long output may still come after a command has ended. Something that the command
+/// left behind may hold the pipes open without end.
 const LINGER: Duration = Duration::from_millis(500);
 
 struct Running {
@@ -42,7 +43,7 @@ fn main() -> io::Result<()> {
     loop {
         let mut line = Vec::new();
         match lines.read_until(b'\n', &mut line) {
-            // Nobody at the other end, for now.
+            // Nobody is at the other end, for now.
             Ok(0) => thread::sleep(Duration::from_millis(100)),
             Ok(_) => match serde_json::from_slice(&line) {
                 Ok(request) => server.serve(request),
@@ -56,7 +57,7 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// The port by its name; udev's link may not be there yet.
+/// Finds the port by its name; udev's link may not be there yet.
 fn find_port() -> io::Result<PathBuf> {
     for entry in fs::read_dir("/sys/class/virtio-ports")? {
         let entry = entry?;

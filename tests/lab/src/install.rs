@@ -53,7 +53,7 @@ pub fn built(lab: &Lab, nodes: &[&str]) -> Result<()> {
     let mut command = Command::new(paths::workspace().join("packaging/install"));
     command.arg(binary("understudy")?).arg(&root);
     program::run(command, &lab.folders().log("install"))?;
-    // Owned by root there, whoever runs the lab.
+    // The files are owned by root there, no matter which user runs the lab.
     let script = "cp -r -d --preserve=mode /lab/agent/usr/. /usr/ &&
                   systemd-tmpfiles --create understudy.conf && sync";
     on(lab, nodes, script)

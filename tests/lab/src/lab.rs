@@ -1,5 +1,5 @@
-//! The whole lab, owned by the process that starts it: when this value goes, everything
-//! that it has started is gone.
+//! The whole lab, owned by the process that starts it. When the [`Lab`] is dropped,
+//! everything that it has started is gone.
 
 use std::fs::File;
 use std::process::Command;
@@ -33,7 +33,7 @@ const SLOW: f64 = 0.8;
 #[derive(Debug)]
 pub struct Lab {
     guests: Vec<Guest>,
-    /// Those that are off until they are called in.
+    /// The guests that are off until they are called in.
     reserve: Vec<Guest>,
     bmcs: Mutex<Vec<Bmc>>,
     _hub: Hub,
@@ -54,7 +54,7 @@ impl Lab {
         Self::of(&guests(), &shelf::disks())
     }
 
-    /// A lab of these guests, with these disks on the shelf.
+    /// Starts a lab of these guests, with these disks on the shelf.
     ///
     /// # Errors
     /// See [`Self::start`].
@@ -152,12 +152,14 @@ impl Lab {
                 self.be_patient()
             })?;
         }
-        // Not before: the shelf, which everything waits for, is on it.
+        // The guests yield from here on only: one of them is the shelf, which everything
+        // has waited for.
         self.guests.iter().for_each(Guest::make_nice);
         Ok(())
     }
 
-    /// Has the cluster and the initiator wait as long for everything as this machine needs.
+    /// Has the cluster and the initiator wait as long for everything as this machine
+    /// needs.
     fn be_patient(&self) -> Result<()> {
         cluster::be_patient([self.guest(ARRAYS[0])?, self.guest(ARRAYS[1])?])?;
         let patience = speed::stretch(Duration::from_secs(share::DEV_LOSS)).as_secs();
@@ -168,7 +170,7 @@ impl Lab {
         self.host()?.run(&script, Duration::from_secs(20)).map(drop)
     }
 
-    /// Powers a guest of the reserve on, and gives back the UDP port of its BMC.
+    /// Powers a guest of the reserve on. Returns the UDP port of its BMC.
     ///
     /// # Errors
     /// There is no such guest, or it cannot be started.
@@ -185,33 +187,33 @@ impl Lab {
     /// Runs `work` for every guest but the reserve, side by side.
     ///
     /// # Errors
-    /// The first one of `work`.
+    /// The first error of `work`.
     pub fn everywhere(&self, work: impl Fn(&Guest) -> Result<()> + Sync) -> Result<()> {
         side_by_side(&self.guests, work)
     }
 
-    /// All guests but the reserve.
+    /// Returns all guests but the reserve.
     #[must_use]
     pub fn guests(&self) -> &[Guest] {
         &self.guests
     }
 
-    /// Every guest, on or off.
+    /// Returns every guest, on or off.
     pub fn all(&self) -> impl Iterator<Item = &Guest> {
         self.guests.iter().chain(&self.reserve)
     }
 
-    /// A guest by its name.
+    /// Returns a guest by its name.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// There is no guest of that name.
     pub fn guest(&self, name: &str) -> Result<&Guest> {
         self.all().find(|guest| guest.name() == name).ok_or_else(|| {
             Error::other(format!("no guest {name}: array-a, array-b or host"))
         })
     }
 
-    /// The initiator, which also is the shelf.
+    /// Returns the initiator, which also is the shelf.
     ///
     /// # Errors
     /// Never in practice.
@@ -219,7 +221,7 @@ impl Lab {
         self.guest(HOST)
     }
 
-    /// A fabric.
+    /// Returns a fabric.
     #[must_use]
     pub fn fabric(&self, side: Side) -> &Fabric {
         let [a, b] = &self.fabrics;
@@ -229,13 +231,13 @@ impl Lab {
         }
     }
 
-    /// Its files.
+    /// Returns the folders of the lab's files.
     #[must_use]
     pub fn folders(&self) -> &Folders {
         &self.folders
     }
 
-    /// How the guests' processors run.
+    /// Returns how the guests' processors run.
     #[must_use]
     pub fn accel(&self) -> Accel {
         self.accel
@@ -249,7 +251,7 @@ impl Drop for Lab {
 }
 
 impl Lab {
-    /// Cuts everybody's power and removes what only a running lab needs; the logs stay.
+    /// Cuts every guest's power and removes what only a running lab needs; the logs stay.
     pub fn stop(&self) {
         for guest in self.all() {
             guest.power_off();
@@ -266,7 +268,7 @@ impl Lab {
 /// Runs `work` for these guests, side by side.
 ///
 /// # Errors
-/// The first one of `work`.
+/// The first error of `work`.
 pub fn side_by_side<'a>(
     guests: impl IntoIterator<Item = &'a Guest>,
     work: impl Fn(&Guest) -> Result<()> + Sync,
@@ -281,7 +283,7 @@ pub fn side_by_side<'a>(
     })
 }
 
-/// One lab a workspace.
+/// Locks the workspace: there is only one lab in each.
 fn lock() -> Result<Flock<File>> {
     paths::make(&paths::lab())?;
     let path = paths::lab().join("lock");
@@ -324,7 +326,7 @@ fn make_disk(image: &Image, folders: &Folders, guest: &str) -> Result<()> {
 /// Waits until a guest's physical port is Online.
 ///
 /// # Errors
-/// It is not in that time.
+/// The port is not Online in that time.
 pub fn wait_port(guest: &Guest, time: Duration) -> Result<()> {
     let script =
         "until grep -qs Online /sys/class/fc_host/*/port_state; do sleep 0.2; done";
@@ -334,7 +336,7 @@ pub fn wait_port(guest: &Guest, time: Duration) -> Result<()> {
 /// Waits until a unit of a guest is active.
 ///
 /// # Errors
-/// It fails, or is not active in that time.
+/// The unit fails, or is not active in that time.
 pub fn wait_unit(guest: &Guest, unit: &str, time: Duration) -> Result<()> {
     // The job is queued since the boot began: the start only waits for its end.
     let script = format!(

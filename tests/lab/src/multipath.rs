@@ -32,7 +32,7 @@ overrides {
 }
 "#;
 
-/// A function of the shell that prints every map that has so many paths.
+/// A shell function that prints every map that has this many paths.
 const MAPS: &str = "maps() {
         for d in /sys/block/dm-*; do
             read -r uuid < $d/dm/uuid || continue
@@ -72,10 +72,10 @@ pub fn start(host: &Guest, group: &Group) -> Result<Vec<Lun>> {
     Ok(said.split_whitespace().zip(0..).map(map).collect())
 }
 
-/// Waits until so many paths of all maps together can be used.
+/// Waits until this many paths of all maps together can be used.
 ///
 /// # Errors
-/// It is another number all the time.
+/// The number is not reached in time.
 pub fn wait_usable(host: &Guest, count: usize) -> Result<()> {
     let script = format!(
         "while set -- $(dmsetup status --target multipath | grep -o '[0-9]*:[0-9]* A'),
@@ -110,10 +110,10 @@ pub fn set_aside(host: &Guest, group: &Group, side: Side) -> Result<()> {
     host.run(&script, TIME).map(drop)
 }
 
-/// The initiator forgets the maps and their paths.
+/// Has the initiator forget the maps and their paths.
 ///
 /// # Errors
-/// It cannot.
+/// The initiator cannot.
 pub fn end(host: &Guest, group: &Group) -> Result<()> {
     let script = format!(
         "set -e
@@ -128,7 +128,7 @@ pub fn end(host: &Guest, group: &Group) -> Result<()> {
     host.run(&script, TIME).map(drop)
 }
 
-/// The disks that a group's LUNs are to the initiator, in these fabrics.
+/// Returns the devices of a group's LUNs at the initiator, in these fabrics.
 fn paths(host: &Guest, group: &Group, sides: &[Side]) -> Result<Vec<String>> {
     let mut devices = Vec::new();
     for side in sides {

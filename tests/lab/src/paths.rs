@@ -25,7 +25,7 @@ pub fn lab() -> PathBuf {
     workspace().join("target/lab")
 }
 
-/// What may be kept between runs, and between clones.
+/// Returns the folder of what may be kept between runs, and between clones.
 ///
 /// # Errors
 /// Neither XDG_CACHE_HOME nor HOME is set.
@@ -38,10 +38,10 @@ pub fn cache() -> Result<PathBuf> {
     Ok(base.join("understudy"))
 }
 
-/// A new folder for sockets, whose paths must stay under 108 bytes.
+/// Returns a new folder for sockets, whose paths must stay under 108 bytes.
 ///
 /// # Errors
-/// It cannot be made.
+/// The folder cannot be made.
 pub fn new_run_folder() -> Result<PathBuf> {
     let base = env::var_os("XDG_RUNTIME_DIR")
         .map(PathBuf::from)
@@ -121,7 +121,7 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The last lines of a text file; empty if there is none.
+/// Returns the last lines of a text file; empty if there is none.
 #[must_use]
 pub fn tail(path: &Path, lines: usize) -> String {
     let bytes = fs::read(path).unwrap_or_default();

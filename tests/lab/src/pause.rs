@@ -6,26 +6,26 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Completions(BTreeMap<String, Vec<Vec<Request>>>);
 
-/// One request.
+/// A request of the initiator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Request {
-    /// When it ended, in milliseconds since 1970.
+    /// When the request ended, in milliseconds since 1970.
     ended: u64,
-    /// When it was issued.
+    /// When the request was issued.
     issued: u64,
 }
 
 /// A time without completions, while requests were waiting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Gap {
-    /// Its begin, in milliseconds since 1970.
+    /// The beginning of the gap, in milliseconds since 1970.
     pub from: u64,
     /// The completion that ended it.
     pub to: u64,
 }
 
 impl Gap {
-    /// Its length.
+    /// Returns how long the gap was.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.to.saturating_sub(self.from) as f64 / 1000.0
@@ -33,8 +33,8 @@ impl Gap {
 }
 
 impl Completions {
-    /// Adds a LUN: when each request ended, in milliseconds since 1970, and how long it took,
-    /// in nanoseconds, a line each.
+    /// Adds a LUN by its log. Each line has when a request ended, in milliseconds since
+    /// 1970, and how long it took, in nanoseconds.
     pub fn add(&mut self, group: &str, log: &str) {
         let request = |line: &str| {
             let mut numbers = line.split(',').map(|number| number.trim().parse::<u64>());
@@ -47,20 +47,22 @@ impl Completions {
         self.0.entry(group.to_owned()).or_default().push(requests);
     }
 
-    /// The longest time in which one of a group's LUNs completed no request, though it
-    /// had one.
+    /// Returns the longest time in which one of a group's LUNs completed no request,
+    /// though it had one.
     #[must_use]
     pub fn longest_gap(&self, group: &str) -> Gap {
         self.gap_within(group, Gap { from: 0, to: u64::MAX })
     }
 
-    /// The longest such time of those that ended within a time.
+    /// Returns the longest such gap of a group's LUNs among those that ended within a
+    /// time.
     #[must_use]
     pub fn gap_within(&self, group: &str, time: Gap) -> Gap {
         let luns = self.0.get(group).into_iter().flatten();
         let gaps = luns.flat_map(|requests| {
             let before = std::iter::once(0).chain(requests.iter().map(|one| one.ended));
-            // From the completion before, if it waited then already.
+            // A gap begins with the completion before, if the request was waiting then
+            // already.
             let gap = |(before, request): (u64, &Request)| Gap {
                 from: before.max(request.issued),
                 to: request.ended,
@@ -71,7 +73,7 @@ impl Completions {
         within.max_by_key(|gap| gap.to.saturating_sub(gap.from)).unwrap_or_default()
     }
 
-    /// Completions a second, in steps of `step` milliseconds from `from` to `to`.
+    /// Returns completions a second, in steps of `step` milliseconds from `from` to `to`.
     #[must_use]
     pub fn rate(&self, group: &str, from: u64, to: u64, step: u64) -> Vec<f64> {
         let mut counts = vec![0.0; (to.saturating_sub(from) / step) as usize];
@@ -85,7 +87,7 @@ impl Completions {
         counts
     }
 
-    /// The first and the last completion of all.
+    /// Returns the time from the first to the last completion of all.
     #[must_use]
     pub fn span(&self) -> Gap {
         let all = || self.0.values().flatten().flatten().map(|request| request.ended);

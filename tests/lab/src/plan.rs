@@ -12,7 +12,7 @@ pub enum Role {
     Vote,
     /// The initiator, and the shelf that holds the disks.
     Host,
-    /// Alone, with disks in its memory.
+    /// A guest that is alone, with disks in its memory.
     Bench,
 }
 
@@ -28,12 +28,12 @@ impl Role {
     }
 }
 
-/// One of the two fabrics.
+/// A Fibre Channel fabric of the lab, which has two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// In which everybody has a port from the boot on.
+    /// The fabric in which everybody has a port from the boot on.
     A,
-    /// In which ports come up for the scenarios that want two.
+    /// The fabric in which ports come up for the scenarios that want two.
     B,
 }
 
@@ -41,7 +41,7 @@ pub enum Side {
 pub const SIDES: [Side; 2] = [Side::A, Side::B];
 
 impl Side {
-    /// The name of the fabric's process: of its socket and its logs.
+    /// Returns the name of the fabric's process, which its socket and its logs have too.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ impl Side {
         }
     }
 
-    /// The fabric's own name.
+    /// Returns the fabric's own name.
     #[must_use]
     pub fn wwn(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl Side {
         }
     }
 
-    /// The interface of every guest that is wired to it.
+    /// Returns the interface of every guest that is wired to the fabric.
     #[must_use]
     pub fn interface(self) -> &'static str {
         match self {
@@ -93,30 +93,30 @@ pub enum Wire {
 /// A network interface of a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
-    /// Its name inside the guest, and QEMU's id for it.
+    /// The interface's name inside the guest, and QEMU's id for it.
     pub name: &'static str,
-    /// Its hardware address.
+    /// The interface's hardware address.
     pub mac: String,
-    /// Address and prefix length, if it speaks IP.
+    /// Address and prefix length, if the interface speaks IP.
     pub address: Option<&'static str>,
     /// Largest packet.
     pub mtu: u16,
-    /// The other end.
+    /// What the other end is.
     pub wire: Wire,
 }
 
 /// A guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
-    /// Its name, also as a cluster node.
+    /// The guest's name, also as a cluster node.
     pub name: &'static str,
-    /// What it is for.
+    /// What the guest is for.
     pub role: Role,
     /// Memory.
     pub mebibytes: u32,
-    /// How much it yields to the others, once it is up.
+    /// How much the guest yields to the others, once it is up.
     pub nice: i32,
-    /// Its network interfaces.
+    /// The guest's network interfaces.
     pub interfaces: Vec<Interface>,
 }
 
@@ -153,7 +153,7 @@ pub fn shelf_address(array: &str) -> String {
     format!("10.77.{}.1", 1 + member_id(array))
 }
 
-/// The iSCSI name of a guest.
+/// Returns the iSCSI name of a guest.
 #[must_use]
 pub fn iscsi_name(guest: &str) -> String {
     format!("iqn.2026-01.lab.understudy:{guest}")
@@ -236,7 +236,7 @@ pub fn reserve() -> Vec<Spec> {
     vec![Spec { nice, ..spare }, vote]
 }
 
-/// A storage node.
+/// Returns a storage node.
 fn array(
     number: u8,
     name: &'static str,
@@ -251,7 +251,8 @@ fn array(
     Spec { name, role: Role::Array, mebibytes: 1024, nice: 0, interfaces }
 }
 
-/// What every member of the cluster has: the cluster's network, and a way to the BMCs.
+/// Returns what every member of the cluster has: the cluster's network, and a way to the
+/// BMCs.
 fn member(number: u8, cluster: &'static str) -> Vec<Interface> {
     vec![
         interface(number, "cluster0", Some(cluster), 1500, Wire::Cluster),
@@ -298,7 +299,7 @@ impl Folders {
         self.run.join(name)
     }
 
-    /// A guest's disk: what it has changed of the image.
+    /// Returns a guest's disk, which has what the guest has changed of the image.
     #[must_use]
     pub fn disk(&self, guest: &str) -> PathBuf {
         self.state.join(format!("{guest}.qcow2"))

@@ -7,10 +7,10 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// No line is wider.
+/// The greatest width of a line.
 const COLUMNS: usize = 80;
 
-/// One step under way. Dropped without [`Step::done`], it has failed.
+/// A step under way. If it is dropped without [`Step::done`], it has failed.
 #[derive(Debug)]
 pub struct Step {
     name: String,
@@ -28,7 +28,7 @@ pub fn step(name: impl Into<String>) -> Step {
     Step { name, began, ticker, over: false }
 }
 
-/// A line of its own.
+/// Prints a line of its own.
 pub fn note(text: &str) {
     let clear = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
     eprintln!("{clear}{}", fit(text, COLUMNS));
@@ -49,7 +49,7 @@ pub fn during<T, E>(
 }
 
 impl Step {
-    /// The step has succeeded; `remark` is printed behind its time.
+    /// Ends a step that has succeeded; `remark` is printed behind its time.
     pub fn done(mut self, remark: &str) {
         self.end("ok", remark);
     }

@@ -17,16 +17,17 @@ use crate::{hub, paths, program};
 pub struct Machine {
     /// The guest.
     pub spec: Spec,
-    /// What it boots.
+    /// The image that the machine boots.
     pub image: Image,
-    /// How its processor runs.
+    /// How the machine's processor runs.
     pub accel: Accel,
     /// The lab's files.
     pub folders: Folders,
 }
 
 impl Machine {
-    /// Power on: a new QEMU. The serial console goes to a log of its own each time.
+    /// Powers the machine on: starts a new QEMU. The serial console goes to a log of its
+    /// own each time.
     ///
     /// # Errors
     /// QEMU cannot be started.

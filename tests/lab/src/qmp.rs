@@ -33,10 +33,10 @@ impl Qmp {
         Ok(qmp)
     }
 
-    /// One command and its answer.
+    /// Runs a command. Returns its answer.
     ///
     /// # Errors
-    /// QEMU refuses it, or is gone.
+    /// QEMU refuses the command, or is gone.
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
         let line = json!({ "execute": command, "arguments": arguments });
         writeln!(self.stream.get_mut(), "{line}").map_err(|e| failed(command, &e))?;

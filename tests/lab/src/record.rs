@@ -1,5 +1,5 @@
-//! What has passed already, of the source as it is: a run of all scenarios can go on where
-//! it stopped.
+//! The record of what has passed already, for the source as it is. With it a run of all
+//! scenarios can go on where it stopped.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ impl Record {
         Self { source: source(), rows: Vec::new() }
     }
 
-    /// What was kept; nothing of it counts if the source is another one by now.
+    /// Returns the saved record, or an empty one if the source has changed since.
     #[must_use]
     pub fn read() -> Self {
         Self::of(&paths::read(&file()).unwrap_or_default(), source())
@@ -51,7 +51,7 @@ impl Record {
         self.rows.iter().any(|row| row.scenario == scenario)
     }
 
-    /// Adds one that has passed, and keeps it.
+    /// Adds a scenario that has passed, and saves the record.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -65,8 +65,8 @@ fn file() -> PathBuf {
     paths::workspace().join("target/test/passed.json")
 }
 
-/// A number that is another one for every other source: of the commit, and of what differs
-/// from it. Without git it is another one each time.
+/// Returns a number that stands for the source: the commit, and what differs from it.
+/// Without git the number is another one each time.
 fn source() -> u64 {
     let git = |arguments: &[&str]| {
         let output = Command::new("git")

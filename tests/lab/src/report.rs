@@ -1,4 +1,4 @@
-//! What came of the scenarios: a table for people, JSON for programs.
+//! The results of the scenarios: a table for people, JSON for programs.
 
 use std::path::Path;
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::paths;
 
-/// One scenario.
+/// The result of a scenario.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
-    /// Its name.
+    /// The scenario's name.
     pub scenario: String,
-    /// Whether it came out as it must.
+    /// Whether the scenario came out as it must.
     pub ok: bool,
     /// The longest pause of a group that moved, seen by the initiator.
     pub pause_s: Option<f64>,
@@ -20,14 +20,14 @@ pub struct Row {
     pub io_errors: u64,
     /// Acknowledged writes that were not found again.
     pub lost_writes: u64,
-    /// How long it took.
+    /// How long the scenario took.
     pub seconds: f64,
-    /// Why it did not.
+    /// Why the scenario did not come out as it must.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// The table, 80 columns at most.
+/// Returns the table, 80 columns at most.
 #[must_use]
 pub fn table(rows: &[Row]) -> String {
     let mut text = format!(

@@ -54,7 +54,7 @@ pub fn fill(
     Ok(())
 }
 
-/// In which fabrics the guests have a port from the boot on.
+/// Sets in which fabrics the guests have a port from the boot on.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -63,7 +63,7 @@ pub fn set_ports(folders: &Folders, sides: &[Side]) -> Result<()> {
     paths::write(&folders.share().join("common/ports"), ports.join(" ") + "\n")
 }
 
-/// On which guest the port in the second fabric stays off at a boot; none where it does on
+/// Sets on which guest the port in the second fabric stays off at a boot; `-` stands for
 /// none.
 ///
 /// # Errors
@@ -86,8 +86,8 @@ pub fn corosync(
     paths::write(&file, cluster::corosync_conf(members, token))
 }
 
-/// For how many seconds an initiator on this machine waits for a port that is gone
-/// (`dev_loss_tmo`); takes effect on ports that come up from now on.
+/// Sets for how many seconds an initiator on this machine waits for a port that is gone
+/// (`dev_loss_tmo`). This applies to ports that come up from now on.
 ///
 /// # Errors
 /// The file cannot be written.

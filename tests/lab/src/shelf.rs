@@ -11,23 +11,23 @@ use crate::plan::Folders;
 
 /// Size of each disk.
 pub const MEBIBYTES: u64 = 64;
-/// Size of the one that has grown.
+/// Size of a disk that has grown.
 pub const GROWN: u64 = 96;
 
 /// A disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
-    /// Its name on the shelf, and the name of its device-mapper device there.
+    /// The disk's name on the shelf, and the name of its device-mapper device there.
     pub name: String,
-    /// Its LUN on the storage networks.
+    /// The disk's LUN on the storage networks.
     pub lun: u16,
-    /// Whether it knows persistent reservations.
+    /// Whether the disk supports persistent reservations.
     pub reservations: bool,
 }
 
-/// Four disks for each of the two groups, a spare one, one without reservations, four that
-/// come and go, and one for the state of
-/// each group and of one that the cluster does not know.
+/// Returns the disks of a lab: four for each of the two groups, a spare one, one without
+/// reservations and four that come and go. Three more are for state: that of each group,
+/// and of a group that the cluster does not know.
 #[must_use]
 pub fn disks() -> Vec<Disk> {
     let names = [
@@ -40,7 +40,7 @@ pub fn disks() -> Vec<Disk> {
         .collect()
 }
 
-/// Those, and so many more that belong to nobody yet.
+/// Returns the disks of a lab, and this many more that belong to nobody yet.
 #[must_use]
 pub fn disks_and(more: u16) -> Vec<Disk> {
     let mut all = disks();
@@ -53,13 +53,13 @@ pub fn disks_and(more: u16) -> Vec<Disk> {
     all
 }
 
-/// Those that come and go.
+/// Returns the disks that come and go.
 #[must_use]
 pub fn spares() -> Vec<Disk> {
     disks().into_iter().filter(|disk| disk.name.starts_with("more")).collect()
 }
 
-/// The disks of one group, `a` or `b`.
+/// Returns the disks of a group, `a` or `b`.
 #[must_use]
 pub fn group(letter: char) -> Vec<Disk> {
     let of_group = |disk: &Disk| disk.name.len() == 2 && disk.name.starts_with(letter);
@@ -67,20 +67,20 @@ pub fn group(letter: char) -> Vec<Disk> {
 }
 
 impl Disk {
-    /// The unit serial: 25 hexadecimal digits, which LIO appends to its 6001405.
+    /// Returns the unit serial: 25 hexadecimal digits, which LIO appends to its 6001405.
     #[must_use]
     pub fn serial(&self) -> String {
         format!("75de500000000000000000{:03x}", self.lun + 1)
     }
 
-    /// The link that a storage node's udev makes for it.
+    /// Returns the link that a storage node's udev makes for the disk.
     #[must_use]
     pub fn device(&self) -> PathBuf {
         format!("/dev/disk/by-id/wwn-0x6001405{}", self.serial()).into()
     }
 }
 
-/// The table that the guests read: name, LUN, unit serial, reservations.
+/// Returns the table that the guests read: name, LUN, unit serial, reservations.
 #[must_use]
 pub fn table(disks: &[Disk]) -> String {
     let mut table = String::new();
@@ -94,7 +94,7 @@ pub fn table(disks: &[Disk]) -> String {
 /// Makes the empty file behind all disks, with room for one that grows.
 ///
 /// # Errors
-/// It cannot be written.
+/// The file cannot be written.
 pub fn make(disks: &[Disk], folders: &Folders) -> Result<()> {
     let path = folders.state.join("shelf.raw");
     let size = (disks.len() as u64 + 1) * MEBIBYTES * 1024 * 1024;
@@ -103,7 +103,7 @@ pub fn make(disks: &[Disk], folders: &Folders) -> Result<()> {
         .map_err(Error::io("create", path))
 }
 
-/// A disk grows to [`GROWN`], into the room at the end.
+/// Grows a disk to [`GROWN`], into the room at the end.
 ///
 /// # Errors
 /// The shelf does not do it.
@@ -129,14 +129,14 @@ pub fn hang(shelf: &Guest, disk: &Disk) -> Result<()> {
     shelf.run(&script, Duration::from_secs(20)).map(drop)
 }
 
-/// Waits until a storage node has a request to a hanging disk. One that happened to have
-/// none would drain at once.
+/// Waits until a storage node has a request to a hanging disk. A disk without one would
+/// drain at once.
 ///
 /// # Errors
-/// It has none in that time.
+/// The node has none in that time.
 pub fn wait_stuck(node: &Guest, disk: &Disk, time: Duration) -> Result<()> {
-    // Under way, and none has ended since the look before: what the disk answered before
-    // it hung is through by then.
+    // A request is under way, and none has ended since the look before. By then
+    // everything that the disk answered before it hung has come through.
     let script = format!(
         "d=$(readlink -f {}); seen=
          while read -r r _ _ _ w _ _ _ busy _ < /sys/block/${{d##*/}}/stat; do

@@ -12,7 +12,8 @@ use crate::pause::Gap;
 use crate::progress;
 use crate::scenario::{Fault, World, world::wall};
 
-/// Faults under one load. What it wrote is read back at its end, and all the time.
+/// How many faults strike under one load. What that load wrote is read back all the time,
+/// and at its end.
 const EPISODE: u32 = 10;
 
 /// What came of it.

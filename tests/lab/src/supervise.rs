@@ -21,7 +21,7 @@ use crate::wire::{End, Report, Request};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ask {
-    /// What is there: [`Status`].
+    /// Report what is there: [`Status`].
     Status,
     /// End the lab.
     Down,
@@ -50,19 +50,19 @@ pub enum Ask {
     },
 }
 
-/// The answer, except to [`Ask::Run`].
+/// The answer to an [`Ask`], except to [`Ask::Run`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
     /// Done.
     Done,
-    /// Why not.
+    /// Not done, for this reason.
     Failed(String),
     /// What is there.
     Status(Status),
 }
 
-/// What is there.
+/// What is there in a lab.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
     /// Each guest.
@@ -76,17 +76,17 @@ pub struct Status {
 /// A guest as it is now.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GuestStatus {
-    /// Its name.
+    /// The guest's name.
     pub name: String,
-    /// Whether it has power.
+    /// Whether the guest has power.
     pub on: bool,
-    /// Whether it takes commands.
+    /// Whether the guest takes commands.
     pub up: bool,
-    /// How often it has been powered on.
+    /// How often the guest has been powered on.
     pub boots: u32,
 }
 
-/// The socket's path: in the run folder, because it must be short.
+/// Returns the socket's path. It is in the run folder, because it must be short.
 #[must_use]
 pub fn socket() -> PathBuf {
     let link = paths::lab().join("run");
@@ -113,7 +113,7 @@ pub fn serve(lab: Arc<Lab>) -> Result<()> {
         }
     });
     if let Ok(mut stream) = wait.recv() {
-        // The lab ends here, whoever still holds a reference to it.
+        // The lab ends here, even if somebody still holds a reference to it.
         lab.stop();
         let _ = answer(&mut stream, &Answer::Done);
     }

@@ -1,4 +1,4 @@
-//! What the lab and a guest say to each other: one JSON value a line, over the guest's
+//! The messages between the lab and a guest: one JSON value a line, over the guest's
 //! virtio-serial port. Many commands run at once, told apart by their id.
 
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// The name of the virtio-serial port.
 pub const PORT: &str = "understudy";
 
-/// From the lab to the guest.
+/// A message from the lab to the guest.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
@@ -35,7 +35,7 @@ pub enum Request {
     },
 }
 
-/// From the guest to the lab.
+/// A message from the guest to the lab.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Report {
@@ -77,7 +77,7 @@ pub enum End {
     Signal(i32),
     /// Killed because its time was over.
     Timeout,
-    /// It could not be started.
+    /// The command could not be started.
     Failed(String),
     /// The guest lost its power, or booted again, while the command ran.
     Lost,

@@ -1,35 +1,37 @@
-//! Who is measured: the same RAM disks, brought up and down by different means.
+//! The contenders that are measured: they bring the same RAM disks up and down by
+//! different means.
 
 use serde_json::json;
 
 use super::{INITIATOR, WWNN, WWPN, disk};
 
 const METER: &str = "/run/understudy-lab-meter";
-/// The other agents have no Fibre Channel, so they export over iSCSI.
+/// The iSCSI name that the other agents export under: they have no Fibre Channel.
 const IQN: &str = "iqn.2026-01.lab.understudy:bench";
 
 /// A file of a contender's, in the guests' shared folder.
 pub const FILE: &str = "bench.json";
 
-/// Somebody who starts and stops a group.
+/// A contender: something that starts and stops a group.
 pub struct Contender {
-    /// As in the report.
+    /// The contender's name in the report.
     pub name: &'static str,
-    /// How much at once it may do; the best of these counts.
+    /// How much the contender may do at once; the best of these counts.
     pub lanes: &'static [usize],
-    /// Whether it takes seconds for each LUN, so that its time is bounded.
+    /// Whether the contender takes seconds for each LUN, so that its time is bounded.
     pub is_slow: bool,
-    /// What it finds in [`FILE`], for so many LUNs.
+    /// What the contender finds in [`FILE`], for this many LUNs.
     pub file: fn(usize) -> String,
-    /// The actions of a round, each a script that prints its measurement, for so many
-    /// LUNs, so many of them at once.
+    /// The actions of a round, for this many LUNs, this many of them at once. Each is a
+    /// script that prints its measurement.
     pub actions: fn(usize, usize) -> Scripts,
 }
 
 /// An action's name and the script that prints its measurement.
 type Scripts = Vec<(&'static str, String)>;
 
-/// All of them, in the order of a run: the one whose end is open comes last.
+/// Returns all contenders in the order of a run. The slow one, whose end is open, comes
+/// last.
 pub fn all() -> [Contender; 6] {
     let plain = |name, actions| Contender {
         name,
@@ -53,7 +55,8 @@ fn understudy(luns: usize, _: usize) -> Scripts {
     ["start", "monitor", "stop"].map(call).into()
 }
 
-/// What an operator waits for, with as many initiators as a large installation has.
+/// Returns scripts that measure what an operator waits for, with as many initiators as a
+/// large installation has.
 fn status(luns: usize, _: usize) -> Scripts {
     let initiators = (0..64).map(|n| format!("20:00:52:54:00:75:04:{n:02x}"));
     let initiators = initiators.collect::<Vec<_>>().join(" ");
@@ -65,7 +68,7 @@ fn status(luns: usize, _: usize) -> Scripts {
     ]
 }
 
-/// A call of our agent.
+/// Returns a call of our agent.
 fn ours(luns: usize, initiators: &str, action: &str) -> String {
     let disks: Vec<_> = (0..luns).map(|lun| format!("{lun}={}", disk(lun))).collect();
     format!(

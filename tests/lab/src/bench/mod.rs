@@ -27,60 +27,60 @@ use contenders::Contender;
 
 /// The group's node name.
 pub const WWNN: &str = "20:00:75:64:00:00:00:0e";
-/// Its port name.
+/// The group's port name.
 pub const WWPN: &str = "20:01:75:64:00:00:00:0e";
 /// The initiator that may see the LUNs; it does not exist.
 pub const INITIATOR: &str = "20:00:52:54:00:75:03:0e";
-/// So many LUNs are measured.
+/// The numbers of LUNs that are measured.
 pub const LUNS: [usize; 5] = [1, 16, 64, 256, 1024];
-/// How often.
+/// How often each number of LUNs is measured.
 pub const ROUNDS: usize = 5;
 
-/// The disk behind a LUN.
+/// Returns the disk behind a LUN.
 #[must_use]
 pub fn disk(lun: usize) -> String {
     format!("/dev/ram{lun}")
 }
 
-/// One measurement of a command.
+/// A measurement of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// Until it ended.
+    /// Time until the command ended.
     pub ms: f64,
-    /// Processor time of it and of everything that it started.
+    /// Processor time of the command and of everything that it started.
     pub cpu_ms: f64,
-    /// Processes that it came to, itself included.
+    /// How many processes it came to, the command included.
     pub processes: usize,
-    /// The largest of them in memory.
+    /// The memory of the largest of these processes.
     pub peak_kib: i64,
 }
 
 /// What a contender did at one size: medians of its rounds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// Who.
+    /// The contender's name.
     pub contender: &'static str,
-    /// LUNs.
+    /// How many LUNs the group had.
     pub luns: usize,
     /// `start`, `monitor` or `stop`.
     pub action: &'static str,
-    /// Wall time.
+    /// The median of the wall time.
     pub median_ms: f64,
-    /// The shortest.
+    /// The shortest wall time.
     pub min_ms: f64,
-    /// The longest.
+    /// The longest wall time.
     pub max_ms: f64,
     /// Processor time.
     pub cpu_ms: f64,
-    /// Processes that it came to, itself included.
+    /// How many processes it came to, the command included.
     pub processes: usize,
-    /// The largest of them in memory, in its worst round.
+    /// The memory of the largest of these processes, in its worst round.
     pub peak_kib: i64,
-    /// How often it was measured.
+    /// How often the action was measured.
     pub rounds: usize,
 }
 
-/// What came of it.
+/// The results of a bench.
 #[derive(Debug, Default)]
 pub struct Report {
     /// A row for each contender, size and action.
@@ -89,8 +89,8 @@ pub struct Report {
     pub remarks: Vec<String>,
 }
 
-/// Runs all of it, or the contenders of these names; `slow` is how long those that start a
-/// process for each LUN may take together.
+/// Runs all contenders, or those of these names. `slow` is how long the contenders that
+/// start a process for each LUN may take together.
 ///
 /// # Errors
 /// The guest does not come up, or a contender fails.
@@ -127,7 +127,7 @@ pub fn run(
     Ok(report)
 }
 
-/// The time that is left to those that start a process for each LUN.
+/// The time that is left to the contenders that start a process for each LUN.
 struct Clock {
     left: Duration,
     /// LUNs of the size before, and how long its rounds took.
@@ -135,8 +135,8 @@ struct Clock {
 }
 
 impl Clock {
-    /// Whether so many LUNs will take more than what is left. More LUNs do not cost less
-    /// each: a round that would be cut short need not begin.
+    /// Returns whether this many LUNs will take more than what is left. More LUNs do not
+    /// cost less each: a round that would be cut short need not begin.
     fn is_out(&self, luns: usize) -> bool {
         let expected =
             self.before.map(|(before, took)| took.mul_f64(luns as f64 / before as f64));
@@ -160,7 +160,7 @@ fn prepare(disks: usize) -> String {
     )
 }
 
-/// Measures a contender at one size; says whether a larger one makes sense.
+/// Measures a contender at one size. Returns whether a larger one makes sense.
 fn measure(
     guest: &Guest,
     contender: &Contender,

@@ -17,13 +17,13 @@ use crate::scenario::world::{COMMAND, ahead, wall};
 use crate::shelf;
 use crate::{install, progress, scenario};
 
-/// LUNs of the group that moves.
+/// How many LUNs the group that moves has.
 pub const SIZES: [u16; 3] = [4, 64, 256];
-/// So many of them are under load: what a pause is shows on one.
+/// How many of its LUNs are under load: one is enough to show a pause.
 const LOADED: u16 = 4;
-/// There and back so often.
+/// How often the group moves there and back.
 const ROUNDS: usize = 3;
-/// For the initiator to find hundreds of LUNs.
+/// How long the initiator may take to find hundreds of LUNs.
 const FIND: Duration = Duration::from_secs(300);
 
 /// A pause, and what it was made of.
@@ -31,13 +31,14 @@ const FIND: Duration = Duration::from_secs(300);
 pub struct Pause {
     /// `move`, `power-cut` or, of a resource that does nothing, `dummy-move`.
     pub what: &'static str,
-    /// LUNs of the group.
+    /// How many LUNs the group has.
     pub luns: u16,
-    /// The median where there were several; the parts are those of that one.
+    /// How long the pause was. If there were several, this is their median, and the parts
+    /// are those of that pause.
     pub pause_ms: u64,
-    /// Of each, the shortest first.
+    /// How long each pause was, the shortest first.
     pub all_ms: Vec<u64>,
-    /// One after the other.
+    /// The parts of the pause, one after the other.
     pub parts: Vec<Part>,
     /// The agent's own account of its stops and starts, in the order in which they were.
     pub agent: Vec<String>,
@@ -46,14 +47,15 @@ pub struct Pause {
 /// A part of a pause.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Part {
-    /// Whose time it is.
+    /// What took the time: one of [`PARTS`].
     pub part: &'static str,
-    /// How long.
+    /// How long the part took.
     pub ms: u64,
 }
 
-/// Every part, in the order in which they follow one another. Until the stop that a command
-/// leads to, an initiator is served; only a move of nothing counts that time too.
+/// Every part of a pause, in the order in which they follow one another. An initiator is
+/// still served until the stop that a command leads to, so only a move of nothing counts
+/// that time too.
 pub const PARTS: [&str; 8] = [
     "command",
     "agent stop",
@@ -65,7 +67,7 @@ pub const PARTS: [&str; 8] = [
     "first I/O",
 ];
 
-/// Measures groups of these sizes.
+/// Measures the pauses of groups of these sizes.
 ///
 /// # Errors
 /// The lab does not do what it is told.
@@ -73,7 +75,8 @@ pub fn run(sizes: &[u16], tell: impl Fn(&[Pause]) -> Result<()>) -> Result<Vec<P
     let most = sizes.iter().copied().max().unwrap_or(0);
     let disks = shelf::disks_and(most);
     let world = World::on(Lab::of(&guests(), &disks)?, install::packages)?;
-    // The node whose fence strikes at once; the other's waits, for the case of a split.
+    // This group's home is the node whose fence strikes at once. The other node's fence
+    // waits, for the case of a split.
     let [_, group] = &world.groups;
     let mut pauses = vec![dummy(&world)?];
     for &luns in sizes {
@@ -86,7 +89,7 @@ pub fn run(sizes: &[u16], tell: impl Fn(&[Pause]) -> Result<()>) -> Result<Vec<P
     Ok(pauses)
 }
 
-/// Gives a group so many LUNs while it is served, and has the initiator find them.
+/// Gives a group this many LUNs while it is served, and has the initiator find them.
 fn grow(world: &World, group: &Group, luns: u16) -> Result<Vec<Lun>> {
     let more = shelf::disks_and(luns).into_iter().filter(|d| d.name.starts_with("more"));
     let disks = group.disks().into_iter().chain(more).take(luns.into());
@@ -98,7 +101,7 @@ fn grow(world: &World, group: &Group, luns: u16) -> Result<Vec<Lun>> {
     Ok(found)
 }
 
-/// Moves, and one cut of the power.
+/// Measures moves, and one power cut.
 fn measure(
     world: &World,
     group: &Group,
@@ -193,7 +196,8 @@ impl Marks {
     }
 }
 
-/// A phase in the agent's line: `... in 589 ms: look 40, ..., login 227 ]`.
+/// Returns the time of a phase in the agent's line: `... in 589 ms: look 40, ..., login
+/// 227 ]`.
 fn phase(line: &str, name: &str) -> Option<u64> {
     let (_, phases) = line.split_once(" ms: ")?;
     let mut words = phases.split([' ', ',']).filter(|word| !word.is_empty());
@@ -201,7 +205,7 @@ fn phase(line: &str, name: &str) -> Option<u64> {
     words.next()?.parse().ok()
 }
 
-/// The last line of Pacemaker's log with a text, and when it was written.
+/// Returns the last line of Pacemaker's log with a text, and when it was written.
 fn logged(node: &Guest, text: &str) -> Result<(u64, String)> {
     let script = format!(
         "line=$(grep -a \"{text}\" /var/log/pacemaker/pacemaker.log | tail -n 1)
@@ -216,7 +220,7 @@ fn logged(node: &Guest, text: &str) -> Result<(u64, String)> {
     Ok((at, line.trim().to_owned()))
 }
 
-/// A resource that does nothing: what Pacemaker alone needs for a move.
+/// Measures a resource that does nothing: what Pacemaker alone needs for a move.
 fn dummy(world: &World) -> Result<Pause> {
     let node = world.any_node()?;
     let create = "cibadmin -M --allow-create -o resources -X '<resources>\
@@ -257,7 +261,7 @@ fn dummy(world: &World) -> Result<Pause> {
     Ok(Pause::median("dummy-move", 0, all))
 }
 
-/// What lies between a begin and each end in turn.
+/// Returns what lies between a beginning and each end in turn.
 fn parts(begin: u64, ends: &[(&'static str, u64)]) -> Vec<Part> {
     let mut last = begin;
     let part = |(part, end): &(&'static str, u64)| {
@@ -319,7 +323,7 @@ pub fn table(pauses: &[Pause]) -> String {
     std::iter::once(heads()).chain(pauses.iter().map(cells)).map(line).collect()
 }
 
-/// The page, in Markdown; `machine` says what it ran on.
+/// Returns the page, in Markdown; `machine` says what it ran on.
 #[must_use]
 pub fn document(pauses: &[Pause], machine: &str) -> String {
     let mut page = format!(

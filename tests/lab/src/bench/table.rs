@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{LUNS, Report, Row};
 
-/// The page, in Markdown; `machine` says what it ran on.
+/// Returns the page, in Markdown; `machine` says what it ran on.
 #[must_use]
 pub fn document(report: &Report, machine: &str) -> String {
     let mut page = format!(
@@ -63,7 +63,7 @@ pub fn summary(report: &Report) -> String {
     text
 }
 
-/// A row for each number of LUNs, below its headings.
+/// Returns a row for each number of LUNs, below its headings.
 fn whole(report: &Report) -> Vec<[String; 7]> {
     let headings = ["LUNs", "limit", "ours", "x limit", "rtslib", "x ours", "agents"];
     let row = |luns: usize| {

@@ -1,5 +1,5 @@
-//! A block on a disk: what is written to it says which block it is, of which disk, and
-//! which of its writes.
+//! Blocks on a disk. Every write leaves in its block which disk and which block it is,
+//! and which write that was.
 
 use std::sync::LazyLock;
 
@@ -7,10 +7,10 @@ use std::sync::LazyLock;
 pub const SIZE: usize = 64 * 1024;
 /// Size of a part that can get lost by itself.
 const SECTOR: usize = 512;
-/// What a sector begins with: four words.
+/// Size of the head of a sector: four words.
 const HEAD: usize = 32;
 
-/// What the rest of a sector is taken from: no part of it is like another.
+/// Random bytes for the rest of a sector: no part of them is like another.
 static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut random = fastrand::Rng::with_seed(SIZE as u64);
     std::iter::repeat_with(|| random.u8(..)).take(2 * SIZE).collect()
@@ -22,7 +22,7 @@ static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
 pub struct Buffer(pub [u8; SIZE]);
 
 impl Buffer {
-    /// An empty one.
+    /// Returns an empty buffer.
     pub fn new() -> Box<Self> {
         Box::new(Self([0; SIZE]))
     }
@@ -42,10 +42,11 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Fills a buffer with it: every sector begins with the stamp and its own number.
+    /// Fills a buffer with the stamp: every sector begins with the stamp and its own
+    /// number.
     pub fn fill(&self, buffer: &mut Buffer) {
         let place = u64::from(self.disk) << 32 | u64::from(self.block);
-        // Another part of the noise for each write.
+        // Each write uses another part of the noise.
         let first = self.write.wrapping_mul(0x9e37_79b9) as usize % SIZE;
         let noise = NOISE.get(first..).unwrap_or_default().chunks_exact(SECTOR);
         let sectors = buffer.0.chunks_exact_mut(SECTOR);
@@ -59,7 +60,8 @@ impl Stamp {
         }
     }
 
-    /// The stamp at the head of a sector, and the sector's number, as it was read.
+    /// Returns the stamp at the head of a sector, and the sector's number, as they were
+    /// read.
     fn read(sector: &[u8]) -> Option<(Self, u64)> {
         let mut words = sector
             .chunks_exact(8)
@@ -70,7 +72,8 @@ impl Stamp {
         Some((Self { run, disk, block, write }, number))
     }
 
-    /// Says what a buffer holds instead of this stamp; `wanted` is one filled with it.
+    /// Returns what a buffer holds instead of this stamp, if it differs. `wanted` is a
+    /// buffer that this stamp has filled.
     pub fn differs(&self, wanted: &Buffer, found: &Buffer) -> Option<String> {
         let sectors = || wanted.0.chunks_exact(SECTOR).zip(found.0.chunks_exact(SECTOR));
         let wrong = sectors().filter(|(wanted, found)| wanted != found).count();

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use understudy_lab::load::wire::{Account, Disk};
 
-/// So many errors and losses are told in words.
+/// How many errors and losses are reported in words.
 const TOLD: usize = 12;
 
 /// What all workers write to.
@@ -48,7 +48,7 @@ impl Book {
 }
 
 impl Ledger {
-    /// The book, for one look or one entry.
+    /// Returns the book, for one look or one entry.
     pub fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -60,7 +60,7 @@ impl Ledger {
         result
     }
 
-    /// Gives an order, and has the workers at rest look.
+    /// Gives an order, and has the workers that rest look at it.
     pub fn order(&self, order: impl FnOnce(&mut Book)) {
         order(&mut self.book());
         self.ordered.notify_all();
@@ -74,7 +74,7 @@ impl Ledger {
         }
     }
 
-    /// Rests for that long, or until an order has come; says whether one has.
+    /// Rests for that long, or until an order has come. Returns whether one has.
     pub fn rest(&self, time: Duration, mut has_come: impl FnMut() -> bool) -> bool {
         let book = self.book();
         let waited = self.ordered.wait_timeout_while(book, time, |_| !has_come());
@@ -111,8 +111,8 @@ impl Ledger {
         });
     }
 
-    /// Gives back what was seen since the last account, and writes a file for each disk
-    /// with a line for each request.
+    /// Returns what was seen since the last account, and writes a file for each disk with
+    /// a line for each request.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -133,12 +133,12 @@ impl Ledger {
     }
 }
 
-/// A disk as a message names it.
+/// Returns a disk as a message names it.
 fn named(disk: &Disk) -> String {
     format!("{} ({})", disk.device, disk.group)
 }
 
-/// The time of the day in UTC, as logs have it.
+/// Returns the time of day in UTC, as logs have it.
 fn now() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let day = since.as_secs() % 86_400;

@@ -37,7 +37,7 @@ fn main() -> io::Result<()> {
     for line in io::stdin().lock().lines() {
         let Request { id, ask } = serde_json::from_str(&line?)?;
         let generator = Arc::clone(&generator);
-        // One that hangs must not hold up the next.
+        // A request that hangs must not hold up the next.
         thread::spawn(move || {
             let answer = generator.answer(ask).map_err(|error| error.to_string());
             let Ok(mut line) = serde_json::to_string(&Reply { id, answer }) else {
@@ -81,13 +81,13 @@ impl Generator {
         Ok(())
     }
 
-    /// The devices under load, each with its workers.
+    /// Returns the devices under load, each with its number of workers.
     fn under_load(&self) -> Vec<(String, u32)> {
         let presses = self.presses.lock().unwrap_or_else(PoisonError::into_inner);
         presses.iter().map(|press| (press.disk.device.clone(), press.depth)).collect()
     }
 
-    /// Waits until every disk under load has completed so many more requests.
+    /// Waits until every disk under load has completed this many more requests.
     fn flow(&self, requests: usize) {
         let disks = self.under_load();
         let ledger = &self.shared.ledger;

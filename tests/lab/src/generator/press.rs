@@ -1,4 +1,4 @@
-//! The workers that press on a disk, and what they are told.
+//! The workers that press on a disk, and their orders.
 
 use std::io;
 use std::sync::Arc;
@@ -14,16 +14,17 @@ use crate::volume::{Contents, Hand};
 /// Blocks of a disk that are written under load: eight mebibytes, so that all of them are
 /// read back within seconds.
 pub const SPAN: u32 = 128;
-/// Two bursts begin that far apart.
+/// Time from the beginning of a burst to that of the next.
 const BURST: Duration = Duration::from_secs(2);
-/// So many workers of a disk make a burst: with all of them one burst kept emulated guests
-/// busy until the next one, nearly.
+/// How many of a disk's workers make a burst. With all of them, one burst kept emulated
+/// guests busy nearly until the next one.
 const IN_A_BURST: u32 = 2;
-/// A worker that is in no burst looks again after that long, if nothing wakes it.
+/// How long a worker that is in no burst waits before it looks again, if nothing wakes
+/// it.
 const ASIDE: Duration = Duration::from_secs(60);
-/// A worker whose request has failed waits that long.
+/// How long a worker waits after a failed request.
 const AFTER_ERROR: Duration = Duration::from_millis(200);
-/// A worker's stack holds a block at times.
+/// Size of a worker's stack, which holds a block at times.
 const STACK: usize = 512 * 1024;
 
 /// What all workers look at between two requests.
@@ -42,7 +43,7 @@ impl Orders {
         self.bursts.store(pace == Pace::Bursts, Ordering::SeqCst);
     }
 
-    /// Has every worker read back, once: everything, or what it owes.
+    /// Has every worker read back once: everything, or only what it owes.
     pub fn read_back(&self, all: bool) {
         let counter = if all { &self.all } else { &self.owed };
         counter.fetch_add(1, Ordering::SeqCst);
@@ -56,20 +57,21 @@ impl Orders {
 /// What all workers share.
 #[derive(Debug)]
 pub struct Shared {
-    /// What they are told.
+    /// The orders to the workers.
     pub orders: Orders,
-    /// What they have seen.
+    /// What the workers have seen.
     pub ledger: Ledger,
     /// What the disks must hold.
     pub contents: Contents,
 }
 
-/// A disk under load. Dropped, it still is: [`Press::end`] ends it.
+/// A disk under load. It stays under load if this value is dropped: use [`Press::stop`]
+/// and [`Press::end`].
 #[derive(Debug)]
 pub struct Press {
     /// The disk.
     pub disk: Disk,
-    /// Requests at a time.
+    /// How many requests there are at a time.
     pub depth: u32,
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<()>>,
@@ -79,10 +81,10 @@ impl Press {
     /// Begins to press on a disk.
     ///
     /// # Errors
-    /// It cannot be opened, or a thread cannot be started.
+    /// The disk cannot be opened, or a thread cannot be started.
     pub fn begin(shared: &Arc<Shared>, disk: Disk, depth: u32) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        // Here, where an error can still be told.
+        // The disk is opened here, where an error can still be reported.
         drop(Hand::new(&disk, &shared.contents, &shared.ledger)?);
         let worker = |number| {
             let (shared, disk, stop) =
@@ -100,7 +102,7 @@ impl Press {
         Ok(Self { disk, depth, stop, workers })
     }
 
-    /// Tells the workers to end; [`Press::end`] waits for it.
+    /// Tells the workers to end; [`Press::end`] waits for that.
     pub fn stop(&self, shared: &Shared) {
         shared.ledger.order(|_| self.stop.store(true, Ordering::SeqCst));
     }
@@ -113,15 +115,15 @@ impl Press {
     }
 }
 
-/// One of several that press on a disk. Each has blocks of its own, so that it always knows
-/// what they hold.
+/// A worker, one of several that press on a disk. Each worker has blocks of its own, so
+/// it always knows what they hold.
 struct Worker<'a> {
     shared: &'a Shared,
     hand: Hand<'a>,
     number: u32,
     depth: u32,
     random: fastrand::Rng,
-    /// The block that was written and not read since.
+    /// The block that was written and has not been read since.
     owed: Option<u32>,
     /// Requests so far.
     count: u32,
@@ -150,8 +152,9 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Waits for the next burst, where the load comes in bursts; says whether something
-    /// else came first.
+    /// Waits for the next burst, where the load comes in bursts. Returns true if this
+    /// worker is to send no request now: something else came first, or the worker is in
+    /// no burst.
     fn rest(&self, stop: &AtomicBool, told: (u32, u32)) -> bool {
         let orders = &self.shared.orders;
         let bursts = || orders.bursts.load(Ordering::SeqCst);
@@ -168,8 +171,8 @@ impl<'a> Worker<'a> {
         called || !in_it
     }
 
-    /// Writes a block; or reads it back; or reads another one: what was read once may be
-    /// overwritten by a write that comes late.
+    /// Writes a block, or reads it back, or reads another one: a write that comes late
+    /// may overwrite a block after it was read back.
     fn request(&mut self) {
         let blocks = (SPAN - self.number).div_ceil(self.depth);
         let any = self.number + self.random.u32(..blocks) * self.depth;
@@ -182,7 +185,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Reads what is owed, or every block of the disk that is this worker's to read.
+    /// Reads back what is owed; with `all`, also every written block of the disk that is
+    /// this worker's to read.
     fn read_back(&mut self, all: bool) {
         if let Some(block) = self.owed.take() {
             self.hand.verify(block);

@@ -14,7 +14,7 @@ use understudy_lab::load::wire::Disk;
 use crate::block::{Buffer, SIZE, Stamp};
 use crate::ledger::Ledger;
 
-/// What is known of all disks, over every path and under every device name that they had.
+/// What is known of all disks, across every path and device name that they have had.
 #[derive(Debug)]
 pub struct Contents {
     run: u64,
@@ -26,18 +26,19 @@ pub struct Contents {
 #[derive(Debug)]
 pub struct Content {
     number: u32,
-    /// By block, the write that was acknowledged last. A block is not in it before its
-    /// first write, nor after a write that failed: that one promises nothing.
+    /// The write that was acknowledged last, by block. A block is not in this map before
+    /// its first write, nor after a write that failed: a failed write promises nothing.
     blocks: Mutex<BTreeMap<u32, u64>>,
 }
 
 impl Contents {
-    /// Nothing is known yet. `run` tells this run's writes from others.
+    /// Returns empty contents: nothing is known yet. `run` tells this run's writes from
+    /// those of other runs.
     pub fn new(run: u64) -> Self {
         Self { run, writes: AtomicU64::new(1), disks: Mutex::default() }
     }
 
-    /// What is known of a disk, by its WWID.
+    /// Returns what is known of a disk, by its WWID.
     fn of(&self, wwid: String) -> Arc<Content> {
         let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
         let number = u32::try_from(disks.len()).unwrap_or(u32::MAX);
@@ -52,7 +53,7 @@ impl Content {
     }
 }
 
-/// One hand at a disk: a file of its own, and buffers.
+/// A worker's access to a disk: an open file of its own, and buffers.
 pub struct Hand<'a> {
     disk: &'a Disk,
     file: File,
@@ -67,7 +68,7 @@ impl<'a> Hand<'a> {
     /// Opens the disk.
     ///
     /// # Errors
-    /// It cannot be opened.
+    /// The disk cannot be opened.
     pub fn new(
         disk: &'a Disk,
         contents: &'a Contents,
@@ -88,12 +89,12 @@ impl<'a> Hand<'a> {
         Self { disk, file, contents, content, ledger, wanted, found }
     }
 
-    /// Every block of the disk that was written.
+    /// Returns every block of the disk that was written.
     pub fn written(&self) -> Vec<u32> {
         self.content.blocks().keys().copied().collect()
     }
 
-    /// Writes a block anew; says whether that was acknowledged.
+    /// Writes a block with a new stamp. Returns whether the write was acknowledged.
     pub fn write(&mut self, block: u32) -> bool {
         let write = self.contents.writes.fetch_add(1, Ordering::Relaxed);
         self.stamp(block, write).fill(&mut self.wanted);
@@ -125,7 +126,7 @@ impl<'a> Hand<'a> {
         match stamp.differs(&self.wanted, &self.found) {
             None => self.ledger.book().account.verified += 1,
             Some(why) => {
-                // What is lost is told once.
+                // A loss is reported once.
                 self.content.blocks().remove(&block);
                 self.ledger.lost(self.disk, block, &why);
             }
@@ -143,7 +144,7 @@ fn open(device: &str) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(direct).open(path)
 }
 
-/// The WWID of a SCSI disk, or of the one that a multipath map is of: `6001405...`.
+/// Returns the WWID of a SCSI disk, or of the disk behind a multipath map: `6001405...`.
 fn wwid(device: &str) -> io::Result<String> {
     let block = Path::new("/sys/block").join(device);
     let text = match fs::read_to_string(block.join("dm/uuid")) {
@@ -153,7 +154,7 @@ fn wwid(device: &str) -> io::Result<String> {
         uuid => uuid?,
     };
     let text = text.trim();
-    // multipathd puts the 3 of a NAA designator before it (`get_vpd_sgio`).
+    // multipathd puts the 3 of a NAA designator before the WWID (`get_vpd_sgio`).
     let wwid = text.strip_prefix("naa.").or_else(|| text.strip_prefix("mpath-3"));
     wwid.map(str::to_owned)
         .ok_or_else(|| io::Error::other(format!("'{text}' is no WWID")))
@@ -167,7 +168,7 @@ fn offset(block: u32) -> u64 {
 mod tests {
     use super::*;
 
-    /// Has a hand at an empty file, and gives back what the ledger has seen.
+    /// Runs `act` on an empty file. Returns what the ledger has seen.
     fn seen(act: impl FnOnce(&mut Hand, &File)) -> understudy_lab::load::wire::Account {
         let disk = Disk { group: "group-a".into(), device: "sdx".into() };
         let (contents, ledger) = (Contents::new(7), Ledger::default());

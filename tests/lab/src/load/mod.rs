@@ -1,10 +1,11 @@
 //! Verified load at the initiator: one generator for as long as the lab runs.
 //!
 //! Each LUN has workers that write blocks, read them back at once, and read others again
-//! and again; the generator (`src/generator`) knows what every block must hold, whatever
-//! happened in between. A scenario presses on the LUNs that it wants, waits until requests
-//! flow, and asks for an account when it is over. fio could not do that: it checks a round
-//! that has come to its end, and it can neither pause nor be told of a disk that is new.
+//! and again. The generator (`src/generator`) knows what every block must hold, whatever
+//! happened in between. A scenario presses on the LUNs that it wants, waits until
+//! requests flow, and asks for an account when it is over. fio could not do that: it
+//! checks a round only at its end, it cannot pause, and it cannot take on a new disk
+//! while it runs.
 
 pub mod wire;
 
@@ -24,9 +25,9 @@ use wire::{Account, Ask, Disk, Reply, Request};
 
 /// How long requests may take to get going, or to come to their end.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// How long an answer may take that waits for no disk.
+/// How long an answer may take that does not wait for a disk.
 const ANSWER: Duration = Duration::from_secs(30);
-/// Requests at a time to each LUN, at speed 1.
+/// How many requests at a time go to each LUN, at speed 1.
 const DEPTH: f64 = 8.0;
 /// Where the generator writes when each request has ended, as the initiator sees it.
 const TIMES: &str = "/lab/out/load";
@@ -43,12 +44,12 @@ pub struct Load {
 struct Talk {
     generator: Running,
     last_id: u64,
-    /// What it was told to press on, and how hard.
+    /// What the generator was told to press on, and how hard.
     disks: Vec<Disk>,
     pace: Pace,
-    /// What it has said that is not a whole line yet.
+    /// What the generator has printed that is not a whole line yet.
     rest: String,
-    /// What it has said beside its answers.
+    /// What the generator has printed beside its answers.
     errors: String,
 }
 
@@ -59,7 +60,7 @@ pub struct Outcome {
     pub io_errors: u64,
     /// Blocks that did not hold what had been written to them.
     pub lost_writes: u64,
-    /// Blocks that were read back and held it.
+    /// Blocks that were read back and held what had been written to them.
     pub verified: u64,
     /// The first errors and losses, in words.
     pub troubles: Vec<String>,
@@ -72,7 +73,8 @@ impl Load {
     /// guest sees as /lab.
     #[must_use]
     pub fn start(host: &Guest, share: &Path) -> Self {
-        // Not run from the shared folder: it must not depend on it once it runs.
+        // The generator does not run from the shared folder: once it runs, it must not
+        // depend on that.
         let script = "cp /lab/common/understudy-lab-load /run/ &&
                       exec nice -n 15 /run/understudy-lab-load";
         let generator = host.spawn(script, None);
@@ -90,7 +92,7 @@ impl Load {
     /// Presses on these LUNs and on no others, and waits until requests complete on each.
     ///
     /// # Errors
-    /// It does not get going.
+    /// The load does not get going.
     pub fn press(&self, luns: &[Lun], pace: Pace) -> Result<()> {
         self.talk().press(luns.iter().map(disk).collect(), pace)?;
         self.wait_flow()
@@ -104,11 +106,11 @@ impl Load {
         self.talk().press(Vec::new(), Pace::Full)
     }
 
-    /// Does some work with the load in bursts, and then has it as it was: a node that boots
-    /// has a processor to itself.
+    /// Does some work with the load in bursts, so that a node that boots has a processor
+    /// to itself. The pace before is restored afterwards.
     ///
     /// # Errors
-    /// That of the work.
+    /// The error of the work.
     pub fn in_bursts<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let pace = self.talk().pace;
         self.set_pace(Pace::Bursts)?;
@@ -160,7 +162,7 @@ impl Load {
         })
     }
 
-    /// What was seen since the last account.
+    /// Returns what was seen since the last account.
     ///
     /// # Errors
     /// The generator does not answer, or what it has written cannot be read.
@@ -256,7 +258,7 @@ impl Outcome {
     }
 }
 
-/// A LUN for the generator.
+/// Returns a LUN as the generator names it.
 fn disk(lun: &Lun) -> Disk {
     Disk { group: lun.group.to_owned(), device: lun.device.clone() }
 }

@@ -1,4 +1,4 @@
-//! What the lab and the load generator say to each other: one JSON value a line, over the
+//! The messages between the lab and the load generator: one JSON value a line, over the
 //! generator's standard input and output. Many questions may be open, told apart by their
 //! id.
 
@@ -32,7 +32,7 @@ pub struct Disk {
 pub struct Request {
     /// Chosen by the lab.
     pub id: u64,
-    /// What it is.
+    /// The question itself.
     pub ask: Ask,
 }
 

@@ -17,7 +17,8 @@ const EXPEDITED: &str = "/sys/kernel/rcu_expedited";
 
 type Done = Result<(), String>;
 
-/// What a LUN is to look like: as the agent writes it, whose code has no part in the bare loop.
+/// What a LUN is to look like, with the values that the agent writes. The agent's code
+/// has no part in the bare loop.
 const PRESENTED: [(&str, &str); 7] = [
     ("wwn/vendor_id", "LIO-ORG"),
     ("wwn/product_id", "IBLOCK"),
@@ -28,7 +29,7 @@ const PRESENTED: [(&str, &str); 7] = [
     ("attrib/emulate_tpws", "0"),
 ];
 
-/// Starts or stops a group of so many LUNs, so many of them at once.
+/// Starts or stops a group of this many LUNs, this many of them at once.
 pub fn limit(action: &str, luns: usize, lanes: usize) -> Done {
     match action {
         "start" => start(luns, lanes),
@@ -88,7 +89,7 @@ fn stop(luns: usize, lanes: usize) -> Done {
     write(EXPEDITED, "0")
 }
 
-/// Does something for every LUN, in so many threads.
+/// Runs `work` for every LUN, in this many threads.
 fn side_by_side(luns: usize, lanes: usize, work: impl Fn(usize) -> Done + Sync) -> Done {
     let next = AtomicUsize::new(0);
     let lane = || {
@@ -124,7 +125,7 @@ fn hex(wwn: &str) -> String {
     wwn.replace(':', "")
 }
 
-/// The only physical port that is there.
+/// Returns the only physical port that is there.
 fn host() -> Result<PathBuf, String> {
     let hosts = Path::new("/sys/class/fc_host");
     entries(hosts)?

@@ -1,5 +1,5 @@
-//! What a command takes: time, processor time, processes, memory; of the command and of
-//! all that it starts, also of what outlives it.
+//! What a command takes: time, processor time, processes and memory. All that the command
+//! starts counts too, even what outlives it.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub fn measure(command: &[&str]) -> Result<(), String> {
     set_child_subreaper(true).map_err(|e| format!("become a subreaper: {e}"))?;
     count_processes()?;
     let begun = Instant::now();
-    // What it prints is not the measurement.
+    // The command's own output is not part of the measurement.
     let mut child = Command::new(program)
         .args(arguments)
         .stdout(Stdio::null())

@@ -19,7 +19,7 @@ struct Mistake {
     reason: &'static str,
 }
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [_, other] = &world.groups;
     let stranger = Stranger::new();
@@ -33,7 +33,7 @@ pub fn run(world: &World) -> Result<Seen> {
             stranger.left_nothing(node)?;
             step.done(&format!("exit code {}", mistake.code));
         }
-        // Without virtual ports on the link: a new login of the node's port must not
+        // The link must have no virtual ports: a new login of the node's port must not
         // touch the group that it serves.
         world.move_to(other, other.partner)?;
         let step = progress::step("no NPIV on the port");

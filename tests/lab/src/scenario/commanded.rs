@@ -10,7 +10,7 @@ use crate::load::Pace;
 use crate::plan::ARRAYS;
 use crate::progress;
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, other] = &world.groups;
     under_load(world, Pace::Bursts, || {
@@ -54,7 +54,7 @@ fn command(world: &World, verb: &str, group: &Group, to: &str) -> Result<()> {
     node.run(rules, COMMAND).map(drop)
 }
 
-/// Commands that change nothing, each with what it must say.
+/// Runs commands that change nothing, each with what it must say.
 fn looks(node: &Guest, group: &Group, other: &Group) -> Result<()> {
     let (here, there) = (group.name, other.name);
     for (command, words) in [
@@ -98,7 +98,7 @@ fn refusals(node: &Guest, group: &Group) -> Result<()> {
     Err(Error::other(format!("giveback: {said}")))
 }
 
-/// Refused with one line that says why.
+/// Checks that a command is refused, with one line that says why.
 fn refused(node: &Guest, command: &str, code: i32, words: &str) -> Result<()> {
     let answer = node.try_run(&format!("{command} > /dev/null"), COMMAND);
     let said = answer.explain();

@@ -15,7 +15,7 @@ const TESTER: Duration = Duration::from_secs(300);
 /// The only complaint of `ocf-tester` that is allowed: its DTD is older than OCF 1.1.
 const OLD_DTD: &str = "Your agent produces meta-data which does not conform";
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     under_load(world, Pace::Bursts, || {
@@ -53,7 +53,7 @@ fn validate(node: &Guest, group: &Group) -> Result<()> {
     node.run(script, COMMAND).map(drop)
 }
 
-/// On the group as it is served, under load.
+/// Runs the actions that only look, on the group as it is served, under load.
 fn levels(node: &Guest, group: &Group) -> Result<()> {
     let environment = group.environment(group.name, &[]);
     let calls = [
@@ -73,7 +73,8 @@ fn levels(node: &Guest, group: &Group) -> Result<()> {
     Ok(())
 }
 
-/// Out of the cluster's sight, as the tool demands; what it leaves is as it was.
+/// Runs the forced actions out of the cluster's sight, as the tool demands. The group is
+/// left as it was.
 fn forced(world: &World, node: &Guest, group: &Group) -> Result<()> {
     let name = group.name;
     let script = format!(
@@ -96,7 +97,8 @@ fn forced(world: &World, node: &Guest, group: &Group) -> Result<()> {
     }
 }
 
-/// On the group's own names and disks, with the cluster's resource stopped meanwhile.
+/// Runs the tester on the group's own names and disks, with the cluster's resource
+/// stopped meanwhile.
 fn tester(world: &World, group: &Group) -> Result<()> {
     let node = world.node(group.home)?;
     let options: Vec<_> = group

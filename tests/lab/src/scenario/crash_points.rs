@@ -1,4 +1,4 @@
-//! crash-points: on a live kernel the agent dies by SIGKILL after this and that of its
+//! crash-points: on a live kernel the agent is killed by SIGKILL after some of its
 //! operations, in a start and in a stop. Then a stop ends clean, and a start serves. The
 //! simulated kernel goes through every point; this is a sample of them.
 
@@ -9,14 +9,14 @@ use super::{Seen, World};
 use crate::error::{Error, Result};
 use crate::progress;
 
-/// Of so many points one is tried.
+/// The distance between two points: one in this many is tried.
 const SAMPLE: u32 = 6;
-/// No action has so many operations.
+/// More operations than any action has.
 const END: u32 = 99;
 /// A handful of calls of the agent for each point.
 const TIME: Duration = Duration::from_secs(300);
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let stranger = Stranger::new();
@@ -39,8 +39,8 @@ pub fn run(world: &World) -> Result<Seen> {
     Ok(Seen::default())
 }
 
-/// Kills `action` at one point after the other, until it comes to its end; prints each
-/// point from which the group recovered.
+/// Returns a script that kills `action` at one point after the other, until `action`
+/// comes to its end. It prints each point from which the group recovered.
 fn script(stranger: &Stranger, environment: &str, action: &str) -> String {
     let leavings = stranger.leavings();
     format!(

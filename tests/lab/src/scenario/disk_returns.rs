@@ -1,7 +1,7 @@
 //! disk-returns: a disk leaves the node that serves it and comes back under another name.
-//! LIO would go on with a device that is gone. A monitor tells, and the group is served again
-//! with the disk under its name of now; where the disk stays away its partner serves. Nobody
-//! is fenced.
+//! LIO would go on with a device that is gone. A monitor reports it, and the group is
+//! served again with the disk under its present name. Where the disk stays away, the
+//! group's partner serves. Nobody is fenced.
 
 use super::world::COMMAND;
 use super::{Seen, World, under_load_on};
@@ -10,12 +10,13 @@ use crate::groups::{Group, Lun};
 use crate::load::Pace;
 use crate::progress;
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let disk = group.disks().pop().ok_or_else(|| Error::other("it has no disk"))?;
     let disk = disk.device().display().to_string();
-    // To the LUN whose disk leaves every command is an error: it has none meanwhile.
+    // Every command to the LUN whose disk leaves is an error, so that LUN has no load
+    // meanwhile.
     let number = u16::try_from(group.disks().len()).unwrap_or(0).saturating_sub(1);
     let all = world.luns()?;
     let is_its = |lun: &Lun| lun.group == group.name && lun.number == number;
@@ -60,7 +61,8 @@ fn leaves(world: &World, group: &Group, disk: &str) -> Result<()> {
     world.node(group.home)?.run(&script, COMMAND).map(drop)
 }
 
-/// Has the node at home find its disk again, under a name that it had not before.
+/// Has the node at home find its disk again, under a name that the disk did not have
+/// before.
 fn returns(world: &World, group: &Group, disk: &str) -> Result<()> {
     let script = format!(
         "iscsiadm -m session --rescan > /dev/null
@@ -69,8 +71,8 @@ fn returns(world: &World, group: &Group, disk: &str) -> Result<()> {
     world.node(group.home)?.run(&script, COMMAND).map(drop)
 }
 
-/// Waits until a monitor has told and a node serves the group anew, from its disks as they
-/// are named now.
+/// Waits until a monitor has reported the loss and a node serves the group again, from
+/// its disks as they are named now.
 fn served_again(world: &World, group: &Group, node: &str) -> Result<()> {
     let name = group.name;
     let failed = format!(

@@ -47,8 +47,8 @@ pub fn run(world: &World) -> Result<Seen> {
 /// kernel would hang, and the node be fenced.
 pub fn both(world: &World) -> Result<Seen> {
     let [a, b] = &world.groups;
-    // A watch whose first monitor says "degraded" is for Pacemaker still at it, for good:
-    // then nobody could wait until it has done all.
+    // Pacemaker stays busy for good with a watch whose first monitor says "degraded".
+    // Nobody could then wait until Pacemaker has done all.
     world.load.pause()?;
     let attribute = groups::ports_online(Side::A);
     for name in [a.home, b.home] {
@@ -91,8 +91,8 @@ pub fn both(world: &World) -> Result<Seen> {
     })
 }
 
-/// The link is down for a moment. Whether the port comes back by itself or the node has
-/// to be fenced is the kernel's business: the group is served in the end.
+/// Takes the link down for a moment. Whether the port comes back by itself or the node
+/// has to be fenced is the kernel's business: the group is served in the end.
 pub fn flap(world: &World, group: &Group) -> Result<Vec<Group>> {
     let home = world.node(group.home)?;
     let step = progress::step(format!("{}: fabric link flaps", group.home));
@@ -104,7 +104,7 @@ pub fn flap(world: &World, group: &Group) -> Result<Vec<Group>> {
     Ok(vec![group.clone()])
 }
 
-/// The link stays down until the partner serves the group.
+/// Takes the link down until the partner serves the group.
 pub fn cut(world: &World, group: &Group) -> Result<Vec<Group>> {
     let home = world.node(group.home)?;
     let mark = world.mark()?;
@@ -117,7 +117,7 @@ pub fn cut(world: &World, group: &Group) -> Result<Vec<Group>> {
     let step = progress::step(format!("{}: fabric link back, nothing moves", group.home));
     world.load.wait_flow()?;
     world.wait_whole()?;
-    // The cluster is told once it has lasted.
+    // The link's return is reported to the cluster once it has lasted.
     world.wait_attribute(group.home, &groups::ports_online(Side::A), "1")?;
     world.must_be_on(group, group.partner)?;
     step.done("");

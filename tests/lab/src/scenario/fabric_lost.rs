@@ -11,7 +11,7 @@ use crate::load::Pace;
 use crate::plan::{ARRAYS, SIDES, Side};
 use crate::{multipath, progress};
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let group = groups::pair();
     let luns = begin(world, &group)?;
@@ -26,7 +26,7 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// A fabric is lost, and comes back.
+/// Takes a fabric away from everybody, and brings it back.
 fn everybody(world: &World, group: &Group) -> Result<()> {
     let plug = |up| {
         let cable = |guest: &Guest| guest.set_link(Side::B.interface(), up);
@@ -46,7 +46,7 @@ fn everybody(world: &World, group: &Group) -> Result<()> {
     })
 }
 
-/// A node alone loses its port in a fabric.
+/// Has a node alone lose its port in a fabric.
 fn one_node(world: &World, group: &Group) -> Result<()> {
     let (node, home) = (world.node(group.partner)?, world.node(group.home)?);
     progress::during("a port lost, any will do: it stays", || {
@@ -82,7 +82,7 @@ fn one_node(world: &World, group: &Group) -> Result<()> {
     })
 }
 
-/// The initiator has so many paths to each LUN, and I/O goes on.
+/// Waits until the initiator has this many paths to each LUN, and I/O goes on.
 fn settled(world: &World, group: &Group, paths: usize) -> Result<()> {
     let host = world.lab.host()?;
     multipath::wait_usable(host, group.disks().len() * paths)?;

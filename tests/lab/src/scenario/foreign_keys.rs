@@ -1,6 +1,6 @@
-//! foreign-keys: another program registers on a disk of a group that is served. One that has
-//! no business there is removed in place; one that keeps nodes apart is named and left, and
-//! the partner does not take such a disk.
+//! foreign-keys: another program registers on a disk of a group that is served. A key
+//! that has no business there is removed in place. A key that keeps nodes apart is named
+//! and left, and the partner does not take such a disk.
 
 use super::world::COMMAND;
 use super::{Seen, World, under_load};
@@ -14,7 +14,7 @@ use crate::progress;
 const STRANGE: &str = "0xdeadbeef00000001";
 const FENCING: &str = "0x5e2a0001";
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let (home, partner) = (world.node(group.home)?, world.node(group.partner)?);
@@ -57,7 +57,7 @@ fn register(node: &Guest, disk: &str, old: &str, new: &str) -> Result<()> {
     node.run(&script, COMMAND).map(drop)
 }
 
-/// Sees what a monitor of level 10 answers, and says.
+/// Checks what a monitor of level 10 answers, and says.
 fn monitor(node: &Guest, group: &Group, code: i32, says: &str) -> Result<()> {
     let script = format!(
         "OCF_CHECK_LEVEL=10 {} /usr/lib/ocf/resource.d/understudy/vport monitor",

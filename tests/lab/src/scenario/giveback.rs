@@ -11,12 +11,12 @@ use crate::groups::Group;
 use crate::load::Pace;
 use crate::{paths, progress};
 
-/// The time that the recipes give, and the one that is tried.
+/// The time that the recipes give, and the time that is tried instead.
 const TIMES: (&str, Duration) = ("300", Duration::from_secs(10));
 /// A handful of commands of an interpreted language on an emulated processor.
 const RECIPE: Duration = Duration::from_secs(240);
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let page = paths::read(&paths::workspace().join("docs/giveback.md"))?;
     let [group, _] = &world.groups;
@@ -43,8 +43,8 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// Home goes and comes back without one of its disks: nothing moves. The disk comes back:
-/// the group does, after the time that was set.
+/// Has home go and come back without one of its disks: nothing moves. When the disk comes
+/// back, the group comes home after the time that was set.
 fn comes_home(world: &World, group: &Group) -> Result<()> {
     let (home, partner) = (world.node(group.home)?, world.node(group.partner)?);
     let disk = group.disks().pop().ok_or_else(|| Error::other("it has no disk"))?;
@@ -65,7 +65,7 @@ fn comes_home(world: &World, group: &Group) -> Result<()> {
         world.set_standby(group.home, false)?;
         world.wait_attribute(group.home, &ready, "-1")?;
         world.must_be_on(group, group.partner)?;
-        // Commanded from the other node, it is refused for that.
+        // A giveback that the other node commands is refused for that reason.
         let giveback = format!(
             "understudy giveback {} 2>&1 | grep 'says that it lacks something'",
             group.name

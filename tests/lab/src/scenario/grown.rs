@@ -8,7 +8,7 @@ use crate::groups::{self, Group};
 use crate::load::Pace;
 use crate::{progress, shelf};
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [_, group] = &world.groups;
     let host = world.lab.host()?;
@@ -45,7 +45,7 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// The monitor that Pacemaker runs once a minute, at once.
+/// Runs at once the monitor that Pacemaker runs once a minute.
 fn notice(world: &World, group: &Group, disk: &shelf::Disk) -> Result<()> {
     let script = format!(
         "set -e; d=$(basename $(readlink -f {}))

@@ -18,7 +18,7 @@ use crate::{progress, speed};
 /// The cable between the nodes.
 const CABLE: &str = "cluster0";
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     under_load(world, Pace::Full, || strike(world))
 }
@@ -72,12 +72,12 @@ fn first_fenced(world: &World, boots: [u32; 2]) -> Result<&'static str> {
     Err(Error::Timeout { what: "a node is fenced".into(), after })
 }
 
-/// Who is registered on each disk, as the shelf itself has it, looked at all the time.
+/// A watch of who is registered on each disk, as the shelf itself has it.
 struct Registrants {
     running: Running,
 }
 
-/// One look at one disk: its name and the nodes that are registered there.
+/// A look at a disk: its name and the nodes that are registered there.
 type Look = (String, BTreeSet<String>);
 
 impl Registrants {
@@ -96,12 +96,13 @@ impl Registrants {
         Ok(Self { running })
     }
 
-    /// Every look so far.
+    /// Returns every look so far.
     fn so_far(&self) -> Vec<Look> {
         self.read(Duration::ZERO)
     }
 
-    /// Every look since then, one more of each disk included.
+    /// Returns every look since the last call, one more of each disk included, and ends
+    /// the watch.
     fn to_the_end(&self) -> Vec<Look> {
         let mut looks = self.read(Duration::from_millis(1500));
         self.running.kill(nix::sys::signal::Signal::SIGKILL as i32);
@@ -131,9 +132,9 @@ impl Registrants {
     }
 }
 
-/// A disk on which both nodes are registered could be written by both, unless one of
-/// them is dead. So until the fence has struck there is one registrant, and at the end
-/// there is one, the survivor.
+/// Checks the registrants: one on each disk until the fence has struck, and at the end
+/// the survivor alone. If both nodes were registered on a disk, both could write to it,
+/// unless one of them is dead.
 fn judge(before: &[Look], after: &[Look], winner: &str) -> Result<()> {
     if before.is_empty() || after.is_empty() {
         return Err(Error::other("the shelf told of no disk"));

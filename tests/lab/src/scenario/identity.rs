@@ -13,10 +13,10 @@ use crate::progress;
 /// Every answer, by LUN and command: the status, and then the bytes.
 type Look = BTreeMap<(u16, String), Vec<u8>>;
 
-/// So many differences are told; more would say nothing new.
+/// How many differences are reported; more would say nothing new.
 const TOLD: usize = 24;
 
-/// The scenario. Nothing is under load: what it would tell, the others tell.
+/// Plays the scenario. Nothing is under load: other scenarios show what that would.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     world.load.pause()?;
@@ -64,7 +64,7 @@ fn hex(text: &str) -> Option<Vec<u8>> {
     (0..text.len()).step_by(2).map(digits).collect()
 }
 
-/// Where two looks differ.
+/// Returns where two looks differ.
 fn differences(before: &Look, after: &Look) -> Vec<String> {
     let mut found = Vec::new();
     for (key @ (lun, what), was) in before {
@@ -94,8 +94,9 @@ fn differences(before: &Look, after: &Look) -> Vec<String> {
     found
 }
 
-/// The state of a group of target ports and how it came to be: SPC-4 6.37, bytes 0 and 5 of
-/// the descriptor, behind a header of 4. One group is all that there is.
+/// Returns whether a byte may differ: the state of a group of target ports, and how it
+/// came to be (SPC-4 6.37, bytes 0 and 5 of the descriptor, behind a header of 4). There
+/// is only one group.
 fn is_volatile(what: &str, at: usize) -> bool {
     what == "REPORT TARGET PORT GROUPS" && matches!(at, 4 | 9)
 }

@@ -13,7 +13,7 @@ const GUEST: &str = "20:01:75:64:00:00:00:0d";
 /// The initiator's node name.
 const NODE: &str = "20:00:75:64:00:00:00:0d";
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [_, group] = &world.groups;
     let before = world.serving(group)?;
@@ -55,8 +55,8 @@ fn expect(is: bool, what: &str, found: &str) -> Result<()> {
     if is { Ok(()) } else { Err(Error::other(format!("{what}: {found}"))) }
 }
 
-/// A script of the host's: with the initiator's names, its port in `$p` and, once it is
-/// there, the initiator's own in `$h`.
+/// Returns a script of the host's, with the initiator's names. Its port is in `$p` and,
+/// once it is there, the initiator's own in `$h`.
 fn on_host(script: &str) -> String {
     let digits = |name: &str| name.replace(':', "");
     let begin = "set -e
@@ -68,8 +68,8 @@ fn on_host(script: &str) -> String {
     script.replace("GUEST", &digits(GUEST)).replace("NODE", &digits(NODE))
 }
 
-/// The initiator appears and has met the group's port; it waits for so many LUNs, reads
-/// from each, and prints their names.
+/// Returns a script in which the initiator appears and meets the group's port. It waits
+/// for this many LUNs, reads from each, and prints their names.
 fn arrive(group: &Group, luns: usize) -> String {
     let script = "echo GUEST:NODE > $p/vport_create
         until own; do sleep 0.1; done

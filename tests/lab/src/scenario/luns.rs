@@ -9,7 +9,7 @@ use crate::guest::Guest;
 use crate::load::Pace;
 use crate::{progress, shelf};
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [_, group] = &world.groups;
     let (host, node) = (world.lab.host()?, world.node(group.home)?);
@@ -52,7 +52,7 @@ pub(super) fn forget(luns: &[Lun]) -> String {
     luns.iter().map(one).collect()
 }
 
-/// Neither LUNs nor keys are left.
+/// Checks that neither LUNs nor keys are left.
 fn nothing_of(node: &Guest, group: &Group, luns: &[Lun]) -> Result<()> {
     let target = format!("/sys/kernel/config/target/fc/{}/tpgt_1", group.wwpn());
     let own = group.disks().len();

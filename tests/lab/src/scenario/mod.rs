@@ -117,23 +117,23 @@ pub const SCENARIOS: [Scenario; 32] = [
     first("fc-link-cut", fabric_link::run),
 ];
 
-/// A scenario of the first rank.
+/// Returns a scenario of the first rank.
 const fn first(name: &'static str, run: fn(&World) -> Result<Seen>) -> Scenario {
     Scenario { name, rank: Rank::First, aside: false, run }
 }
 
-/// A scenario of the second rank.
+/// Returns a scenario of the second rank.
 const fn second(name: &'static str, run: fn(&World) -> Result<Seen>) -> Scenario {
     Scenario { rank: Rank::Second, ..first(name, run) }
 }
 
-/// A scenario of the first rank that is played beside the next one.
+/// Returns a scenario of the first rank that is played beside the next one.
 const fn aside(name: &'static str, run: fn(&World) -> Result<Seen>) -> Scenario {
     Scenario { aside: true, ..first(name, run) }
 }
 
-/// What goes wrong, or is commanded, under load; the lab is whole again at its end. Gives
-/// back the groups that moved.
+/// What goes wrong, or is commanded, under load. The lab is whole again at its end.
+/// Returns the groups that moved.
 pub type Fault = fn(&World, &Group) -> Result<Vec<Group>>;
 
 /// Every fault by its name.
@@ -169,7 +169,8 @@ fn run_one(world: &World, scenario: Scenario) -> Row {
         whole(world, scenario)?;
         let mark = world.mark()?;
         let mut seen = (scenario.run)(world)?;
-        // One that had no load of its own ran beside the one that was there, or paused it.
+        // A scenario that had no load of its own ran beside the load that was there, or
+        // paused it.
         seen.load.add(world.load.account()?);
         Ok((mark, seen))
     })
@@ -191,7 +192,7 @@ pub fn everything_read_back(world: &World) -> Row {
     })
 }
 
-/// Plays something, and makes a row of what came of it.
+/// Plays something, and returns a row of its result.
 fn judged(world: &World, name: &str, play: impl FnOnce() -> Result<(Mark, Seen)>) -> Row {
     progress::note(&format!("-- {name}"));
     let (began, journal) = (Instant::now(), autopsy::journal_length(world));
@@ -228,12 +229,13 @@ fn judged(world: &World, name: &str, play: impl FnOnce() -> Result<(Mark, Seen)>
     }
 }
 
-/// The lab is as a scenario expects it.
+/// Makes the lab what a scenario expects.
 fn whole(world: &World, scenario: Scenario) -> Result<()> {
     if TWO_FABRICS.contains(&scenario.name) { Ok(()) } else { two_fabrics::end(world) }
 }
 
-/// What must hold after anything under load: no error, no lost write, no hung kernel.
+/// Checks what must hold after anything under load: no error, no lost write, no hung
+/// kernel.
 ///
 /// # Errors
 /// It does not hold.

@@ -152,8 +152,8 @@ pub fn reboots(world: &World) -> Result<Seen> {
     Ok(seen)
 }
 
-/// Has the node reboot that serves a group, and waits until its partner serves and the node is
-/// a member again. A node that was fenced meanwhile fails this.
+/// Reboots the node that serves a group. Waits until its partner serves and the node is a
+/// member again. A node that was fenced meanwhile fails this.
 fn reboot(world: &World, group: &Group) -> Result<()> {
     let home = world.node(group.home)?;
     let (mark, boots, before) = (world.mark()?, home.boots(), home.boot());
@@ -163,7 +163,7 @@ fn reboot(world: &World, group: &Group) -> Result<()> {
     let after = speed::stretch(COME_BACK);
     world.load.in_bursts(|| {
         let deadline = Instant::now() + after;
-        // Until the node takes commands again the channel knows of its last boot.
+        // Until the node takes commands again, the channel still has its last boot.
         while home.boot() == before {
             if Instant::now() >= deadline {
                 let what = format!("{} boots", home.name());
@@ -180,7 +180,7 @@ fn reboot(world: &World, group: &Group) -> Result<()> {
     }
 }
 
-/// Sees that the service was told that often to do something, and left the group alone.
+/// Checks that the service was told this often to do something, and left the group alone.
 fn left_alone(node: &Guest, script: &str, times: u32) -> Result<()> {
     let said = node.run(script, COMMAND)?;
     let count: u32 = said.trim().parse().unwrap_or(0);

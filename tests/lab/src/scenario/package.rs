@@ -20,7 +20,7 @@ const UPGRADE: &str = "set -e
     lab-idle";
 /// Prints the reason where it is refused.
 const REMOVE: &str = "dpkg --remove understudy 2>&1";
-/// What dpkg was told to want is another thing than what is there.
+/// A test of what is there, which may differ from what dpkg was told to want.
 const IS_INSTALLED: &str =
     "dpkg-query -W -f '${db:Status-Status}' understudy | grep -qx installed";
 /// Prints what the package leaves.

@@ -14,7 +14,7 @@ use crate::load::Pace;
 use crate::plan::Side;
 use crate::progress;
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let (group, host) = (groups::own(), world.lab.host()?);
     progress::during("second fabric: a port on each, one is dark", || {
@@ -63,7 +63,7 @@ pub fn run(world: &World) -> Result<Seen> {
     Ok(seen)
 }
 
-/// Sees that a node serves the group through so many virtual ports of its name.
+/// Checks that a node serves the group through this many virtual ports of its name.
 fn carried(world: &World, group: &Group, node: &str, vports: usize) -> Result<()> {
     let script = format!(
         "cat /sys/class/fc_vports/*/port_name | grep -c 0x{} || :",
@@ -76,8 +76,8 @@ fn carried(world: &World, group: &Group, node: &str, vports: usize) -> Result<()
     }
 }
 
-/// Sees that the port said that it goes: a fabric that has to find out takes so long for it
-/// that commands end with an error.
+/// Checks that the port has logged out. A fabric that has to find out by itself takes so
+/// long that commands end with an error.
 fn logged_out(world: &World, since: Mark, group: &Group) -> Result<()> {
     let said = |event: &Event| {
         event.event == What::Logout && event.link.as_deref() == Some(group.home)

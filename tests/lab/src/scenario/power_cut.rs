@@ -25,7 +25,7 @@ pub struct Story {
     pub events: Vec<(u64, &'static str)>,
 }
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     play(world, |_| {}).map(|(seen, _)| seen)
 }
@@ -36,12 +36,13 @@ pub fn strike(world: &World, group: &Group) -> Result<Vec<Group>> {
     Ok(vec![group.clone()])
 }
 
-/// Plays it, and tells `tell` of every event as it happens.
+/// Plays the scenario, and calls `tell` for every event as it happens.
 ///
 /// # Errors
-/// It does not come out as it must.
+/// The scenario does not come out as it must.
 pub fn play(world: &World, tell: impl Fn(&Story)) -> Result<(Seen, Story)> {
-    // The node whose fence strikes at once; the other's waits, for the case of a split.
+    // This group's home is the node whose fence strikes at once. The other node's fence
+    // waits, for the case of a split.
     let [_, group] = &world.groups;
     let mut story = Story { before: world.serving(group)?, ..Story::default() };
     let seen = under_load(world, Pace::Full, || {
@@ -101,7 +102,7 @@ fn act(
     Ok(())
 }
 
-/// Both virtual ports hang from the same physical port of a node.
+/// Checks that both virtual ports hang from the same physical port of a node.
 fn both_on_one_port(world: &World, node: &str) -> Result<()> {
     let script = "for v in /sys/class/fc_vports/*; do
                       [ $(cat $v/vport_state) = Active ] && v=${v##*/vport-} && echo ${v%%:*}

@@ -61,7 +61,7 @@ fn forget(world: &World, node: &Guest) -> Result<()> {
     groups::forget(node, &[a, b, groups::WATCH])
 }
 
-/// What is within a fence that begins with "```sh NAME".
+/// Returns what is within a fence that begins with "```sh NAME".
 pub fn block<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, after) = text.split_once(&format!("```sh {name}\n"))?;
     after.split_once("```").map(|(block, _)| block)

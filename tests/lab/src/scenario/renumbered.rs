@@ -1,6 +1,7 @@
-//! luns-renumbered: somebody exchanges the disks behind two LUN numbers, under load and with
-//! the group stopped. Neither is done: the port serves on, the start is refused, until the
-//! numbers have their disks again or a person says that it is meant so.
+//! luns-renumbered: somebody exchanges the disks behind two LUN numbers, under load and
+//! with the group stopped. Neither is done: the port goes on serving, and the start is
+//! refused, until the numbers have their disks again or a person says that the change is
+//! meant.
 
 use super::world::COMMAND;
 use super::{Seen, World, luns, under_load};
@@ -11,7 +12,7 @@ use crate::load::Pace;
 use crate::progress;
 use crate::shelf::{self, Disk};
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [_, group] = &world.groups;
     let node = world.node(group.home)?;
@@ -101,8 +102,8 @@ fn served(world: &World, node: &Guest, group: &Group) -> Result<()> {
     world.giveback()
 }
 
-/// A script that sees that the cluster shows the group as started and says what was refused;
-/// a monitor of level 0 sees it too.
+/// Returns a script that checks that the cluster shows the group as started and says what
+/// was refused. A monitor of level 0 sees that too.
 fn degraded(group: &Group) -> String {
     let name = group.name;
     format!(
@@ -115,7 +116,7 @@ fn degraded(group: &Group) -> String {
     )
 }
 
-/// A script that sees that a start was refused for a number's disk.
+/// Returns a script that checks that a start was refused for a number's disk.
 fn refused(group: &Group) -> String {
     format!(
         "crm_mon -1 --output-as=xml --include=none,failures |
@@ -124,7 +125,7 @@ fn refused(group: &Group) -> String {
     )
 }
 
-/// A script that sees that `check` names it.
+/// Returns a script that checks that `check` names the other disk.
 fn check(group: &Group) -> String {
     format!("understudy check {} --json | grep -q 'another disk than before'", group.name)
 }

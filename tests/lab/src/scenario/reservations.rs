@@ -20,7 +20,7 @@ const GUESTS: [&str; 2] = ["200175640000000e", "200175640000000f"];
 /// Their node name.
 const NODE: &str = "200075640000000e";
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let allowed = group.parameter("initiators").unwrap_or_default();
@@ -48,8 +48,8 @@ pub fn run(world: &World) -> Result<Seen> {
     Ok(Seen::default())
 }
 
-/// Cuts the power of the node that serves, and waits until it is a member again. Gives
-/// back how many commands were answered.
+/// Cuts the power of the node that serves, and waits until it is a member again. Returns
+/// how many commands were answered.
 fn round(world: &World, group: &Group, turn: u32) -> Result<u32> {
     let host = world.lab.host()?;
     let (node, _) = world.serving(group)?;
@@ -86,7 +86,7 @@ fn ended(storm: ScopedJoinHandle<'_, Result<String>>) -> Result<String> {
     storm.join().unwrap_or_else(|_| Err(Error::other("the storm's thread ended")))
 }
 
-/// A script of the host's that does this with both virtual ports.
+/// Returns a script of the host's that writes both virtual ports to an attribute.
 fn each(attribute: &str) -> String {
     let names = GUESTS.map(|name| format!("{name}:{NODE}")).join(" ");
     format!(

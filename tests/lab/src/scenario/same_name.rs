@@ -14,7 +14,7 @@ use crate::guest::Guest;
 use crate::load::Pace;
 use crate::progress;
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let copies = copies(group);

@@ -9,7 +9,7 @@ use crate::groups::Group;
 use crate::load::Pace;
 use crate::{progress, shelf};
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     under_load(world, Pace::Full, || strike(world, group))
@@ -27,7 +27,7 @@ pub fn strike(world: &World, group: &Group) -> Result<Vec<Group>> {
     let stuck = shelf::wait_stuck(home, disk, COMMAND);
     let moved = stuck.and_then(|()| world.order_move(group, group.partner));
     let fenced = moved.and_then(|()| world.wait_fenced(group.home, boots));
-    // Whatever came of it, the disk must not stay as it is.
+    // Whatever happened, the disk must not stay as it is.
     shelf::resume(host, disk)?;
     fenced?;
     step.done("");
@@ -41,7 +41,7 @@ pub fn strike(world: &World, group: &Group) -> Result<Vec<Group>> {
     Ok(vec![group.clone()])
 }
 
-/// The survivor's log has the agent's reason for the failed stop.
+/// Checks that the survivor's log has the agent's reason for the failed stop.
 fn reason(world: &World, group: &Group) -> Result<()> {
     let script = format!(
         "grep -ah 'drain the LUNs: commands are still in flight' \

@@ -47,7 +47,7 @@ impl Stranger {
         others.chain(own.clone()).collect()
     }
 
-    /// The agent's environment for it, with one change.
+    /// Returns the agent's environment for the stranger, with one change.
     pub fn environment(&self, like: &Group, change: Option<(&str, &str)>) -> String {
         let own = self.own();
         let own = own.iter().map(|(name, value)| (*name, value.as_str()));
@@ -55,8 +55,8 @@ impl Stranger {
         like.environment("stranger", &changes)
     }
 
-    /// A script that prints whatever of the group is on a node: port, target, database
-    /// entry, keeper, a key on a disk.
+    /// Returns a script that prints whatever of the group is on a node: port, target,
+    /// database entry, keeper, a key on a disk.
     pub fn leavings(&self) -> String {
         let name = self.wwpn.replace(':', "");
         format!(

@@ -21,7 +21,7 @@ const CALLED: &str = "Spare-C";
 const THIRD: Member = Member { guest: SPARE, name: CALLED };
 const VOTER: Member = Member { guest: VOTE, name: VOTE };
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let third = groups::third();
     progress::during("a vote and a third storage node: boot", || {

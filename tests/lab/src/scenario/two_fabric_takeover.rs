@@ -9,7 +9,7 @@ use crate::load::Pace;
 use crate::plan::{SIDES, Side};
 use crate::{multipath, progress};
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let group = groups::pair();
     let luns = begin(world, &group)?;

@@ -1,6 +1,6 @@
-//! What the scenarios with two fabrics stand on: a second port on every guest, a group with
-//! a port in each fabric, and multipath at the initiator. It stays for the next of them, and
-//! is gone before any other scenario.
+//! What the scenarios with two fabrics stand on: a second port on every guest, a group
+//! with a port in each fabric, and multipath at the initiator. All this stays for the
+//! next such scenario, and is gone before any other.
 
 use std::sync::PoisonError;
 
@@ -12,10 +12,10 @@ use crate::guest::Guest;
 use crate::plan::{SIDES, Side};
 use crate::{multipath, progress, share};
 
-/// Has the group served in both fabrics, and gives its LUNs back.
+/// Has the group served in both fabrics, and returns its LUNs.
 ///
 /// # Errors
-/// Something of it does not come up.
+/// Some part of this does not come up.
 pub fn begin(world: &World, group: &Group) -> Result<Vec<Lun>> {
     let mut paired = world.paired.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(luns) = &*paired {
@@ -60,8 +60,8 @@ pub fn take_down(world: &World) -> Result<()> {
          echo {port} > /sys/bus/fcoe/ctlr_destroy"
     );
     world.lab.everywhere(|guest| guest.run(&script, COMMAND).map(drop))?;
-    // A port that is destroyed says nothing to the fabric. The fabric is told here, so that it
-    // does not find out in the midst of the next scenario.
+    // A port that is destroyed does not log out. So the fabric is told here, before it
+    // finds out in the middle of the next scenario.
     let mut fabric = client(&world.lab, Side::B)?;
     for port in fabric.ports().map_err(world::fabric)? {
         fabric.drop(port.wwpn).map_err(world::fabric)?;
@@ -92,11 +92,11 @@ pub fn wait_port(guest: &Guest, side: Side) -> Result<()> {
     guest.run(&script, COMMAND).map(drop)
 }
 
-/// Waits until the cluster knows so many ports online of these nodes in a fabric, and has
-/// done what follows from it.
+/// Waits until the cluster knows this many ports online of these nodes in a fabric, and
+/// has done what follows from it.
 ///
 /// # Errors
-/// It is told otherwise.
+/// The cluster does not know it in time.
 pub fn watched(world: &World, nodes: &[&str], side: Side, ports: &str) -> Result<()> {
     let attribute = groups::ports_online(side);
     nodes.iter().try_for_each(|node| world.wait_attribute(node, &attribute, ports))
@@ -114,10 +114,10 @@ pub fn all_home(world: &World, group: &Group) -> Result<()> {
     world.forget_move(group)
 }
 
-/// All of it is gone again, and forgotten; no effect where it is not there.
+/// Removes all of this again, and forgets it. Does nothing where it is not there.
 ///
 /// # Errors
-/// Something of it stays.
+/// Some part of it stays.
 pub fn end(world: &World) -> Result<()> {
     let mut paired = world.paired.lock().unwrap_or_else(PoisonError::into_inner);
     if paired.take().is_none() {

@@ -77,13 +77,14 @@ impl World {
         Self::on(Lab::start()?, install::packages)
     }
 
-    /// Does so on a lab that has been started, and puts the agent there as it is told.
+    /// Has both groups served on a lab that has been started, with the agent put there by
+    /// `install`.
     ///
     /// # Errors
     /// See [`Self::start`].
     pub fn on(lab: Lab, install: Install) -> Result<Self> {
         let lab = Arc::new(lab);
-        // A shell in a guest can be had while a scenario runs.
+        // A person can have a shell in a guest while a scenario runs.
         let served = Arc::clone(&lab);
         thread::spawn(move || supervise::serve(served));
         lab.wait_ready()?;
@@ -101,7 +102,7 @@ impl World {
         Ok(world)
     }
 
-    /// Every LUN, under the name that it has at the initiator now.
+    /// Returns every LUN, under the name that it has at the initiator now.
     ///
     /// # Errors
     /// The initiator does not find them all.
@@ -109,7 +110,7 @@ impl World {
         groups::luns(self.lab.host()?, COMMAND)
     }
 
-    /// How often the storage nodes have been powered on, together.
+    /// Returns how often the storage nodes have been powered on, together.
     ///
     /// # Errors
     /// Never in practice.
@@ -125,7 +126,7 @@ impl World {
         self.lab.guest(name)
     }
 
-    /// Now, in the fabrics' event logs.
+    /// Returns the mark that stands for now in the fabrics' event logs.
     ///
     /// # Errors
     /// A fabric does not answer.
@@ -137,7 +138,7 @@ impl World {
         Ok(Mark([last(Side::A)?, last(Side::B)?]))
     }
 
-    /// A fabric's events since a mark.
+    /// Returns a fabric's events since a mark.
     ///
     /// # Errors
     /// The fabric does not answer.
@@ -145,10 +146,10 @@ impl World {
         client(&self.lab, side)?.events(since.of(side)).map_err(fabric)
     }
 
-    /// Waits until a port logs in on a node's link; gives back the event.
+    /// Waits until a port logs in on a node's link. Returns the event.
     ///
     /// # Errors
-    /// It does not in that time.
+    /// The port does not log in there in that time.
     pub fn wait_login(
         &self,
         since: Mark,
@@ -159,19 +160,20 @@ impl World {
         wait_login(&self.lab, since, side, wwpn, node)
     }
 
-    /// Waits until every port of a group logs in on a node's link, each in its fabric;
-    /// gives back the event of the last one.
+    /// Waits until every port of a group logs in on a node's link, each in its fabric.
+    /// Returns the event of the last one.
     ///
     /// # Errors
-    /// One does not in that time.
+    /// A port does not log in there in that time.
     pub fn wait_served(&self, since: Mark, group: &Group, node: &str) -> Result<Event> {
         wait_served(&self.lab, since, group, node)
     }
 
-    /// The link on which a group's ports are logged in now, and the address of the first.
+    /// Returns the link on which a group's ports are logged in now, and the address of
+    /// the first.
     ///
     /// # Errors
-    /// One is not logged in, or elsewhere than the first, or a fabric does not answer.
+    /// A port is not logged in, or elsewhere than the first, or a fabric does not answer.
     pub fn serving(&self, group: &Group) -> Result<(String, String)> {
         let mut places = Vec::new();
         for (side, wwpn) in group.ports()? {
@@ -227,7 +229,7 @@ impl World {
         self.node(group.partner)?.run(&command, COMMAND).map(drop)
     }
 
-    /// Takes the rule of a move away. The partner is asked: a fault strikes the home.
+    /// Removes the rule of a move. The partner is asked: a fault strikes the home.
     ///
     /// # Errors
     /// The cluster refuses.
@@ -236,7 +238,7 @@ impl World {
         self.node(group.partner)?.run(&command, COMMAND).map(drop)
     }
 
-    /// Changes a parameter of a group while it is served, and waits for it.
+    /// Changes a parameter of a group while it is served, and waits until that is done.
     ///
     /// # Errors
     /// The cluster refuses, or the agent does.
@@ -246,7 +248,7 @@ impl World {
         self.node(group.partner)?.run(&command, COMMAND).map(drop)
     }
 
-    /// Has a node run nothing, or anything again; the other one tells the cluster.
+    /// Puts a node in standby or takes it out again; the other node is asked to do it.
     ///
     /// # Errors
     /// The cluster refuses.
@@ -271,11 +273,12 @@ impl World {
         self.other(node)?.run(&script, COMMAND).map(drop)
     }
 
-    /// Waits until a node's watch has known for a while that it has lost a fabric, long
-    /// enough to tell the cluster if it were to, and the cluster has nothing to do.
+    /// Waits until a node's watch has known for a while that it has lost a fabric, and
+    /// the cluster has nothing to do. The while is long enough for the watch to report
+    /// the loss, if it were to.
     ///
     /// # Errors
-    /// It does not know in time.
+    /// The watch does not know in time.
     pub fn wait_lost(&self, node: &str, side: Side) -> Result<()> {
         let script = format!(
             "since='s/.*\"{}\":{{[^}}]*\"changed\":\\([0-9]*\\).*/\\1/p'
@@ -290,7 +293,7 @@ impl World {
         self.node(node)?.run(&script, COMMAND).map(drop)
     }
 
-    /// A storage node that is not this one.
+    /// Returns a storage node that is not this one.
     fn other(&self, node: &str) -> Result<&Guest> {
         let [a, b] = ARRAYS;
         self.node(if node == a { b } else { a })
@@ -328,21 +331,21 @@ impl World {
         self.any_node()?.run(&runs_on(group, node), COMMAND).map(drop)
     }
 
-    /// Waits until the cluster has a group on a node, whatever else it has to do: of a
-    /// resource whose first monitor says "degraded", it is for Pacemaker at it for good.
+    /// Waits until the cluster has a group on a node, whatever else the cluster has to
+    /// do. It stays busy for good with a resource whose first monitor says "degraded".
     ///
     /// # Errors
-    /// It does not get there in time.
+    /// The group does not get there in time.
     pub fn wait_runs_on(&self, group: &Group, node: &str) -> Result<()> {
         let script = format!("until {}; do sleep 0.5; done", runs_on(group, node));
         self.any_node()?.run(&script, COMMAND).map(drop)
     }
 
-    /// Sees, through the Python module, that a node serves a group as a whole, and that
-    /// every disk of it says that it is that node's.
+    /// Checks, through the Python module, that a node serves a group as a whole, and that
+    /// every disk of the group says that it is that node's.
     ///
     /// # Errors
-    /// It does not, or one does not.
+    /// The node does not serve it, or a disk is not the node's.
     pub fn must_own(&self, group: &Group, node: &str) -> Result<()> {
         let script = format!(
             "python3 - <<'PYTHON'
@@ -373,7 +376,7 @@ PYTHON",
         Ok(())
     }
 
-    /// A storage node that takes commands.
+    /// Returns a storage node that takes commands.
     ///
     /// # Errors
     /// There is none.
@@ -435,10 +438,10 @@ PYTHON",
         node.run("crm_resource --cleanup && lab-idle", COMMAND * 2).map(drop)
     }
 
-    /// Brings every group home, where it is not there.
+    /// Brings every group home that is not there.
     ///
     /// # Errors
-    /// One does not get there.
+    /// A group does not get there.
     pub fn giveback(&self) -> Result<()> {
         for group in &self.groups {
             if self.serving(group).map_or(true, |(node, _)| node != group.home) {
@@ -448,8 +451,9 @@ PYTHON",
         Ok(())
     }
 
-    /// What must hold whatever happened since a mark: no name twice, no kernel's end.
-    /// Gives back where a kernel hung, one story for each boot in which one did.
+    /// Checks what must hold whatever happened since a mark: no name twice, no kernel
+    /// trouble on a console. Returns where a kernel hung, one story for each boot in
+    /// which one did.
     ///
     /// # Errors
     /// It does not hold.
@@ -479,21 +483,21 @@ PYTHON",
     }
 }
 
-/// Whether the cluster has a group on a node, for a shell.
+/// Returns a shell command that succeeds if the cluster has a group on a node.
 fn runs_on(group: &Group, node: &str) -> String {
     let found = format!("resource {} is running on: {node}", group.name);
     format!("crm_resource -r {} -W | grep -q '^{found}'", group.name)
 }
 
-/// A connection to a fabric.
+/// Returns a connection to a fabric.
 ///
 /// # Errors
-/// It does not answer.
+/// The fabric does not answer.
 pub fn client(lab: &Lab, side: Side) -> Result<Client> {
     Client::connect(lab.fabric(side).control()).map_err(fabric)
 }
 
-/// The fabric's refusals, as errors of the lab.
+/// Returns a fabric's refusal as an error of the lab.
 pub fn fabric(error: understudy_fabric::client::ClientError) -> Error {
     Error::other(error.to_string())
 }
@@ -544,10 +548,10 @@ pub fn wall() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// How many milliseconds a guest's clock is ahead of this machine's.
+/// Returns how many milliseconds a guest's clock is ahead of this machine's.
 ///
 /// # Errors
-/// It does not tell the time.
+/// The guest does not tell the time.
 pub fn ahead(guest: &Guest) -> Result<i64> {
     let before = wall();
     let theirs = guest.run("date +%s%3N", Duration::from_secs(20))?;

@@ -14,7 +14,7 @@ use crate::load::Pace;
 use crate::plan::{ARRAYS, HOST, Side, guests};
 use crate::progress;
 
-/// The scenario.
+/// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     under_load(world, Pace::Bursts, || {

@@ -11,8 +11,8 @@ use understudy_lab::{Error, Result, paths, report};
 /// How long the agents that start processes for each LUN may take, unless it is said.
 const MINUTES: &str = "60";
 
-/// What start, monitor and stop cost; `minutes` bounds the slowest contender. Where only
-/// some of them run, the page is not written.
+/// Measures what start, monitor and stop cost; `minutes` bounds the slowest contender. If
+/// only some contenders run, the page is not written.
 pub fn run(minutes: Option<&str>, names: &[&str]) -> Result<ExitCode> {
     let minutes = minutes.unwrap_or(MINUTES).parse::<u64>();
     let minutes = minutes.map_err(|_| Error::other("how many minutes?"))?;
@@ -35,8 +35,8 @@ pub fn run(minutes: Option<&str>, names: &[&str]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What an initiator waits for, with groups of these sizes or of all. The page is written
-/// where all were measured.
+/// Measures what an initiator waits for, with groups of these sizes, or of all sizes if
+/// none is given. The page is written where all were measured.
 pub fn pause(sizes: &[&str]) -> Result<ExitCode> {
     let folder = paths::workspace().join("target/bench");
     let given: Vec<u16> = sizes.iter().filter_map(|luns| luns.parse().ok()).collect();

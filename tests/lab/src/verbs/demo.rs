@@ -65,7 +65,8 @@ pub fn run() -> Result<ExitCode> {
     conclude(&world, &seen, &story)
 }
 
-/// Who serves what, from the fabric, and who owns the disks, from the disks.
+/// Returns a table of who serves what, by the fabric, and who owns the disks, by the
+/// disks.
 fn owners(world: &World) -> Result<String> {
     let mut table = format!(
         "  {:<8} {:<24} {:<9} {:<9} {}\n",
@@ -132,7 +133,7 @@ fn conclude(world: &World, seen: &Seen, story: &Story) -> Result<ExitCode> {
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The events by the clock of the guest that timed the requests.
+/// Returns the events by the clock of the guest that timed the requests.
 fn on_hosts_clock(world: &World, story: &Story) -> Result<Vec<(u64, &'static str)>> {
     let ahead = ahead(world.lab.host()?)?;
     let shift = |at: u64| at.saturating_add_signed(ahead);

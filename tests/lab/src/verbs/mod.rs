@@ -1,4 +1,4 @@
-//! What the lab can be told to do.
+//! The commands of the lab.
 
 mod bench;
 mod client;
@@ -40,7 +40,7 @@ usage: understudy-lab VERB
   link GUEST INTERFACE up|down   plug or pull a cable (fc0, cluster0, ...)
 guests: array-a, array-b, host; the lab's files: target/lab";
 
-/// Does what the command line says.
+/// Runs the command that the command line names.
 pub fn run() -> Result<ExitCode> {
     let mut arguments = Parser::from_env();
     let verb = match arguments.next().map_err(usage)? {

@@ -1,5 +1,5 @@
-//! The process behind `up`: owns the lab. Standard output says "ready" once; a standard
-//! input that ends before that ends the lab.
+//! The process behind `up`, which owns the lab. It prints "ready" once to standard
+//! output. If its standard input ends before that, the lab ends.
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use understudy_lab::lab::Lab;
 use understudy_lab::{Error, Result, supervise};
 
 pub fn run() -> Result<ExitCode> {
-    // Fails if it already leads a session: all the same.
+    // This fails if the process already leads a session, which is just as good.
     let _ = setsid();
     let ready = Arc::new(AtomicBool::new(false));
     let watched = Arc::clone(&ready);

@@ -1,5 +1,5 @@
-//! `test`: the scenarios of the first rank, all of them, or those that are named, in that
-//! order and as often.
+//! `test`: the scenarios of the first rank, all scenarios, or those that are named, in
+//! that order and as often.
 
 use std::process::ExitCode;
 
@@ -14,8 +14,8 @@ pub fn first() -> Result<ExitCode> {
     play(first.collect(), &mut |_| Ok(())).and_then(|rows| conclude(&rows))
 }
 
-/// Runs every scenario, and goes on where a run of this very source stopped. With `anew` it
-/// begins at the first.
+/// Runs every scenario. If a run of this very source has stopped, goes on from there, or
+/// begins at the first with `anew`.
 pub fn all(anew: bool) -> Result<ExitCode> {
     let mut record = if anew { Record::new() } else { Record::read() };
     let passed = record.rows().len();
@@ -51,7 +51,7 @@ pub fn named(names: &[&str]) -> Result<ExitCode> {
 }
 
 /// Plays scenarios in a lab of their own, up to the first that fails: a lab that is not
-/// whole would fail the next one for no fault of its.
+/// whole would fail the next one for no fault of its own.
 fn play(
     scenarios: Vec<Scenario>,
     passed: &mut dyn FnMut(&Row) -> Result<()>,
@@ -79,19 +79,20 @@ fn play(
     Ok(rows)
 }
 
-/// The name by which this program is called from the workspace.
+/// Returns the name by which this program is called from the workspace.
 fn own_name() -> Result<String> {
     let own = std::env::current_exe().map_err(Error::io("find", "the lab's binary"))?;
     let short = own.strip_prefix(paths::workspace()).unwrap_or(&own);
     Ok(short.display().to_string())
 }
 
-/// Prints and keeps what came of it.
+/// Prints and saves the results.
 fn conclude(rows: &[Row]) -> Result<ExitCode> {
     println!("\n{}", report::table(rows));
     let failed = rows.iter().filter(|row| !row.ok).count();
     println!("{} passed, {failed} failed", rows.len() - failed);
-    // Once more, after the table: of a long run the last lines are what is kept.
+    // The reasons are printed again, after the table: of a long run only the last lines
+    // are kept.
     print!("{}", report::reasons(rows));
     report::write(&paths::workspace().join("target/test/report.json"), &rows)?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
