@@ -230,7 +230,7 @@ fn times(configured: impl Fn(&str) -> Timeout, luns: usize) -> Vec<Finding> {
             let found =
                 format!("stop may take {seconds} s; then come a fence and a start");
             let advice = format!(
-                "Initiators of Linux wait 60 s (dev_loss_tmo): op stop timeout={}s, or \
+                "Linux initiators wait 60 s (dev_loss_tmo): op stop timeout={}s, or \
                  have them wait longer",
                 wanted.timeout
             );

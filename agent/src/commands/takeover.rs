@@ -317,7 +317,7 @@ enum State {
 impl State {
     fn of(view: &View, id: &str, node: &str) -> Self {
         let Some(group) = view.resource(id) else {
-            return Self::Lost(format!("{id} is configured no more"));
+            return Self::Lost(format!("{id} is no longer configured"));
         };
         if group.blocked {
             return Self::Lost(format!("{id} is blocked by a failure"));

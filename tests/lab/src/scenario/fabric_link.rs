@@ -21,7 +21,7 @@ pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let seen = under_load(world, Pace::Full, || {
         let mark = world.mark()?;
-        progress::during("watch begun anew, nothing moves", || {
+        progress::during("watch started again, nothing moves", || {
             let restart = format!("crm_resource -r {} --restart", groups::WATCH);
             world.node(group.home)?.run(&restart, COMMAND)?;
             world.must_be_unnoticed(mark)

@@ -21,7 +21,7 @@ pub fn all(anew: bool) -> Result<ExitCode> {
     let passed = record.rows().len();
     if passed > 0 {
         progress::note(&format!(
-            "{passed} passed before, on this source: going on (--anew begins anew)"
+            "{passed} passed before, on this source: going on (--anew begins again)"
         ));
     }
     let mut left = SCENARIOS.to_vec();
