@@ -88,30 +88,34 @@ fn a_disk_that_comes_back_under_another_name_is_no_health() {
 /// After a power cut of a whole site, nodes are up before their array.
 #[test]
 fn a_start_after_a_boot_waits_for_its_disks() {
-    for disk in ["sda", "sdb"] {
+    for (disks, seconds) in [(vec!["sda"], 3), (vec!["sdb"], 3), (vec!["sda", "sdb"], 7)]
+    {
         let (a, _) = pair(&Setup::new(2, 1));
-        a.san.borrow_mut().leaves(0, disk);
-        let comes = a.kernel.now() + Duration::from_secs(3);
+        disks.iter().for_each(|disk| a.san.borrow_mut().leaves(0, disk));
+        let comes = a.kernel.now() + Duration::from_secs(seconds);
         let pause = |time: Duration| {
             let mut san = a.san.borrow_mut();
             let to = san.now() + time;
             if san.now() < comes && comes <= to {
-                san.returns(0, disk, disk);
+                disks.iter().for_each(|disk| san.returns(0, disk, disk));
             }
             san.advance(to);
         };
         let kernel = SimKernel::enter(&a.san, 0).paused_by(&pause);
         let scope = a.scope_with(&[]);
         takeover(&kernel, a.name, &scope, a.budget(), &mut a.phases()).unwrap();
-        assert!(a.owns_all(), "{disk}");
+        assert!(a.owns_all(), "{disks:?}");
     }
-    // Long after the boot a missing disk is not waited for: another node may have it.
-    let (a, _) = pair(&Setup::new(2, 1));
-    a.kernel.sleep(Duration::from_secs(700));
-    a.san.borrow_mut().leaves(0, "sdb");
-    let before = a.kernel.now();
-    assert_eq!(a.start().unwrap_err().kind, Kind::Node);
-    assert!(a.kernel.now() - before < Duration::from_secs(1));
+    // A disk that is missing beside others, or long after the boot, is missing: another
+    // node may have it.
+    for (since, most) in [(0, 6), (700, 1)] {
+        let (a, _) = pair(&Setup::new(2, 1));
+        a.kernel.sleep(Duration::from_secs(since));
+        a.san.borrow_mut().leaves(0, "sdb");
+        let before = a.kernel.now();
+        assert_eq!(a.start().unwrap_err().kind, Kind::Node);
+        assert!(a.kernel.now() - before < Duration::from_secs(most), "{since}");
+    }
 }
 
 /// After the stop the disk is served nowhere, though this node's key is left on it. The

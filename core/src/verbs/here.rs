@@ -22,6 +22,9 @@ const PERCENT_TO_COME: u32 = 40;
 /// site arrays take longer than nodes. Later a disk that is missing is missing, and another
 /// node is not kept waiting.
 const BOOTING: Duration = Duration::from_secs(600);
+/// How long a disk may come after the others, where some are here: an array that is up
+/// shows all its disks at once.
+const STRAGGLING: Duration = Duration::from_secs(5);
 /// The time between two looks for a port or for disks.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -57,11 +60,20 @@ pub(super) fn with_all_that_comes(
         fabric::physical_ports(kernel)
             .is_ok_and(|ports| ports.iter().any(PhysicalPort::may_come))
     };
+    let (mut here, mut since) = (0, kernel.now());
+    let mut a_disk = || {
+        let found = disk::find_any(kernel, &group.all_disks()).len();
+        if found != here {
+            (here, since) = (found, kernel.now());
+        }
+        let straggles = kernel.now().saturating_sub(since) < STRAGGLING;
+        kernel.now() < BOOTING && (found == 0 || straggles)
+    };
     loop {
         match observe(kernel, scope, group) {
             Err(failure) if !patience.is_over(kernel) => match failure.step {
                 fabric::CHOOSE if a_port() => {}
-                disk::FIND if kernel.now() < BOOTING => {}
+                disk::FIND if a_disk() => {}
                 _ => return Err(failure),
             },
             answer => return answer,
