@@ -38,7 +38,7 @@ const SLACK: Duration = Duration::from_millis(500);
 pub type Online = BTreeMap<Wwn, u32>;
 
 /// What the watch remembers.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Watch {
     /// The resource that keeps the watch.
     resource: String,
@@ -125,10 +125,10 @@ pub fn look(
     elsewhere: &dyn Fn(Wwn) -> bool,
 ) -> Result<Option<Seen>, Failure> {
     let Some(mut watch) = kept_by(kernel, resource)? else { return Ok(None) };
-    let before = (watch.fabrics.clone(), watch.ports.clone());
+    let before = watch.clone();
     let (online, dark) = count(kernel, &mut watch)?;
     watch.note(&online, kernel.now(), dampen, elsewhere);
-    if (&watch.fabrics, &watch.ports) != (&before.0, &before.1) {
+    if watch != before {
         store(kernel, &watch, "remember a fabric")?;
     }
     Ok(Some(Seen { online, steady: watch.told(), dark }))

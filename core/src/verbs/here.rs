@@ -60,14 +60,14 @@ pub(super) fn with_all_that_comes(
         fabric::physical_ports(kernel)
             .is_ok_and(|ports| ports.iter().any(PhysicalPort::may_come))
     };
-    let (mut here, mut since) = (0, kernel.now());
+    let (disks, mut here, mut since) = (group.all_disks(), 0, kernel.now());
     let mut a_disk = || {
-        let found = disk::find_any(kernel, &group.all_disks()).len();
+        let found = disk::find_any(kernel, &disks).len();
         if found != here {
             (here, since) = (found, kernel.now());
         }
         let straggles = kernel.now().saturating_sub(since) < STRAGGLING;
-        kernel.now() < BOOTING && (found == 0 || straggles)
+        kernel.now() < BOOTING && found < disks.len() && (found == 0 || straggles)
     };
     loop {
         match observe(kernel, scope, group) {

@@ -56,7 +56,7 @@ pub fn release(
     budget: Budget,
     phases: &mut Phases,
 ) -> Result<(), Failure> {
-    // Nothing of a stop depends on a bar, and bars take a small part of its time: `bars.rs`.
+    // A stop goes on without a bar, and bars take a small part of its time: `bars.rs`.
     let mut bars = Bars::get_ready(kernel, scope, budget);
     let found = look(kernel, scope)?;
     let disks = scope.disks(kernel, &found.export);
