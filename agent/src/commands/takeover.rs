@@ -249,16 +249,24 @@ fn doubts(
     scope: impl FnOnce() -> Result<Scope, Failure>,
 ) -> Option<String> {
     let here = is_same_node(&target.name, this);
-    match standing {
-        Standing::Silent(_) if here => {}
-        Standing::Lacking(why) | Standing::Silent(why) => return Some(why),
-        Standing::Able(_) | Standing::Barred(_) if !here => return None,
-        Standing::Able(_) | Standing::Barred(_) => {}
+    let against = against(standing, here);
+    if against.is_some() || !here {
+        return against;
     }
     scope()
         .and_then(|scope| check_node(kernel, &scope, Budget::new(kernel, TIME)))
         .err()
         .map(|failure| failure.to_string())
+}
+
+/// Returns what a node's standing says against it, if anything. Of the node on which the
+/// command runs its silence says nothing: its agent is here.
+fn against(standing: Standing, here: bool) -> Option<String> {
+    match standing {
+        Standing::Lacking(why) => Some(why),
+        Standing::Silent(why) if !here => Some(why),
+        Standing::Silent(_) | Standing::Able(_) | Standing::Barred(_) => None,
+    }
 }
 
 fn veto(why: String) -> Failure {
@@ -269,6 +277,8 @@ fn veto(why: String) -> Failure {
 fn follow(id: &str, node: &str) -> Result<Duration, Failure> {
     let begun = Instant::now();
     let (mut left, mut told) = (None, String::new());
+    // How many looks in a row have found nothing begun, and nothing to do.
+    let mut idle = 0;
     loop {
         let view = cluster::view()?;
         let state = State::of(&view, id, node);
@@ -280,10 +290,13 @@ fn follow(id: &str, node: &str) -> Result<Duration, Failure> {
             say(&now);
             told = now;
         }
+        // A cluster that does not answer this may be busy with the move.
+        let late = state == State::Before && begun.elapsed() > BEGIN;
+        idle = if late && cluster::is_idle().unwrap_or(false) { idle + 1 } else { 0 };
         match (state, left) {
             (State::There, Some(left)) => return Ok(left.elapsed()),
             (State::Lost(why), _) => return Err(veto(why)),
-            (State::Before, _) if begun.elapsed() > BEGIN && cluster::is_idle()? => {
+            _ if idle > 1 => {
                 return Err(veto(format!("Pacemaker has {id} stay where it is")).advise(
                     "crm_simulate -sL shows its scores; a node may lack the agent",
                 ));
@@ -402,6 +415,16 @@ mod tests {
         assert_eq!(why(&now).unwrap(), "b is in standby");
         now.resources[0].managed = false;
         assert_eq!(why(&now).unwrap(), "g is not managed");
+    }
+
+    #[test]
+    fn silence_speaks_against_another_node_alone() {
+        let silent = || Standing::Silent("says nothing".into());
+        assert_eq!(against(silent(), false).as_deref(), Some("says nothing"));
+        assert_eq!(against(silent(), true), None);
+        let lacking = Standing::Lacking("lacks a disk".into());
+        assert_eq!(against(lacking, true).as_deref(), Some("lacks a disk"));
+        assert_eq!(against(Standing::Able(Says::Ready), false), None);
     }
 
     #[test]
