@@ -209,7 +209,8 @@ impl Lab {
     /// There is no guest of that name.
     pub fn guest(&self, name: &str) -> Result<&Guest> {
         self.all().find(|guest| guest.name() == name).ok_or_else(|| {
-            Error::other(format!("no guest {name}: array-a, array-b or host"))
+            let names: Vec<_> = self.all().map(Guest::name).collect();
+            Error::other(format!("no guest {name}: one of {}", names.join(", ")))
         })
     }
 

@@ -126,6 +126,8 @@ pub const ARRAYS: [&str; 2] = ["array-a", "array-b"];
 pub const SPARE: &str = "array-c";
 /// The name of a node that only votes, which is no part of most labs.
 pub const VOTE: &str = "vote";
+/// Every storage node, the third one too.
+pub const STORAGE_NODES: [&str; 3] = [ARRAYS[0], ARRAYS[1], SPARE];
 /// Every guest that may be a member of the cluster, in the order of their node ids.
 pub const MEMBERS: [&str; 4] = [ARRAYS[0], ARRAYS[1], SPARE, VOTE];
 /// The initiator's name.

@@ -10,7 +10,7 @@ use crate::cluster::Member;
 use crate::error::{Error, Result};
 use crate::fabric::binary;
 use crate::plan::{
-    ARRAYS, Folders, HOST, MEMBERS, Role, SPARE, Side, Spec, cluster_address, iscsi_name,
+    Folders, HOST, MEMBERS, Role, STORAGE_NODES, Side, Spec, cluster_address, iscsi_name,
 };
 use crate::shelf::Disk;
 use crate::{cluster, paths, plan, shelf};
@@ -123,12 +123,11 @@ fn identity(guest: &Spec, etc: &Path) -> Result<()> {
         Role::Host => {
             debug_assert_eq!(name, HOST);
             let mut line = format!("{} {target}", shelf::MEBIBYTES);
-            let arrays = || ARRAYS.into_iter().chain([SPARE]);
-            for array in arrays() {
+            for array in STORAGE_NODES {
                 let _ = write!(line, " {}", plan::shelf_address(array));
             }
             line.push_str(" -");
-            for array in arrays() {
+            for array in STORAGE_NODES {
                 let _ = write!(line, " {}", iscsi_name(array));
             }
             paths::write(&etc.join("lab-shelf"), line + "\n")

@@ -148,6 +148,34 @@ pub fn wait_stuck(node: &Guest, disk: &Disk, time: Duration) -> Result<()> {
     node.run(&script, time).map(drop)
 }
 
+/// Takes a disk away from a storage node, as the kernel does when a path is gone for good.
+///
+/// # Errors
+/// The disk stays.
+pub fn take_away(node: &Guest, disk: &Disk) -> Result<()> {
+    let link = disk.device();
+    let link = link.display();
+    let script = format!(
+        "d=$(readlink -f {link}); echo 1 > /sys/block/${{d##*/}}/device/delete
+         udevadm settle; [ ! -e {link} ]"
+    );
+    node.run(&script, Duration::from_secs(120)).map(drop)
+}
+
+/// Has a storage node find a disk again that was taken away: under another name, if the
+/// old one is still in use.
+///
+/// # Errors
+/// The disk does not come back in time.
+pub fn find_again(node: &Guest, disk: &Disk) -> Result<()> {
+    let script = format!(
+        "iscsiadm -m session --rescan > /dev/null
+         until [ -e {} ]; do sleep 0.2; done",
+        disk.device().display()
+    );
+    node.run(&script, Duration::from_secs(120)).map(drop)
+}
+
 /// Lets a hanging disk go on.
 ///
 /// # Errors

@@ -8,13 +8,13 @@ use super::{Seen, World, under_load_on};
 use crate::error::{Error, Result};
 use crate::groups::{Group, Lun};
 use crate::load::Pace;
-use crate::progress;
+use crate::{progress, shelf};
 
 /// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let disk = group.disks().pop().ok_or_else(|| Error::other("it has no disk"))?;
-    let disk = disk.device().display().to_string();
+    let home = world.node(group.home)?;
     // Every command to the LUN whose disk leaves is an error, so that LUN has no load
     // meanwhile.
     let number = u16::try_from(group.disks().len()).unwrap_or(0).saturating_sub(1);
@@ -24,17 +24,17 @@ pub fn run(world: &World) -> Result<Seen> {
     let boots = world.boots()?;
     let seen = under_load_on(world, &others, Pace::Bursts, || {
         progress::during("a disk leaves and comes back: served again", || {
-            leaves(world, group, &disk)?;
-            returns(world, group, &disk)?;
+            shelf::take_away(home, &disk)?;
+            shelf::find_again(home, &disk)?;
             served_again(world, group, group.home)
         })?;
         progress::during("it leaves and stays away: its partner serves", || {
-            leaves(world, group, &disk)?;
+            shelf::take_away(home, &disk)?;
             served_again(world, group, group.partner)
         })?;
         progress::during("it is back, and so is the group", || {
-            returns(world, group, &disk)?;
-            world.node(group.home)?.run("crm_resource --cleanup && lab-idle", COMMAND)?;
+            shelf::find_again(home, &disk)?;
+            home.run("crm_resource --cleanup && lab-idle", COMMAND)?;
             world.giveback()?;
             world.must_own(group, group.home)?;
             world.load.wait_flow()
@@ -50,25 +50,6 @@ pub fn run(world: &World) -> Result<Seen> {
         after.complaint().map_or(Ok(()), |complaint| Err(Error::other(complaint)))
     })?;
     Ok(seen)
-}
-
-/// Takes a disk away from the node at home, as the kernel does when a path is gone for good.
-fn leaves(world: &World, group: &Group, disk: &str) -> Result<()> {
-    let script = format!(
-        "d=$(readlink -f {disk}); echo 1 > /sys/block/${{d##*/}}/device/delete
-         udevadm settle; [ ! -e {disk} ]"
-    );
-    world.node(group.home)?.run(&script, COMMAND).map(drop)
-}
-
-/// Has the node at home find its disk again, under a name that the disk did not have
-/// before.
-fn returns(world: &World, group: &Group, disk: &str) -> Result<()> {
-    let script = format!(
-        "iscsiadm -m session --rescan > /dev/null
-         until [ -e {disk} ]; do sleep 0.2; done"
-    );
-    world.node(group.home)?.run(&script, COMMAND).map(drop)
 }
 
 /// Waits until a monitor has reported the loss and a node serves the group again, from

@@ -9,7 +9,7 @@ use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
 use crate::groups::Group;
 use crate::load::Pace;
-use crate::{paths, progress};
+use crate::{paths, progress, shelf};
 
 /// The time that the recipes give, and the time that is tried instead.
 const TIMES: (&str, Duration) = ("300", Duration::from_secs(10));
@@ -48,7 +48,6 @@ pub fn run(world: &World) -> Result<Seen> {
 fn comes_home(world: &World, group: &Group) -> Result<()> {
     let (home, partner) = (world.node(group.home)?, world.node(group.partner)?);
     let disk = group.disks().pop().ok_or_else(|| Error::other("it has no disk"))?;
-    let disk = disk.device().display().to_string();
     let ready = format!("ready-{}", group.name);
     progress::during("home in standby: the partner serves", || {
         let mark = world.mark()?;
@@ -57,11 +56,7 @@ fn comes_home(world: &World, group: &Group) -> Result<()> {
         partner.run("lab-idle", COMMAND)
     })?;
     progress::during("home without a disk: it stays there", || {
-        let script = format!(
-            "d=$(readlink -f {disk}); echo 1 > /sys/block/${{d##*/}}/device/delete
-             udevadm settle; [ ! -e {disk} ]"
-        );
-        home.run(&script, COMMAND)?;
+        shelf::take_away(home, &disk)?;
         world.set_standby(group.home, false)?;
         world.wait_attribute(group.home, &ready, "-1")?;
         world.must_be_on(group, group.partner)?;
@@ -75,11 +70,7 @@ fn comes_home(world: &World, group: &Group) -> Result<()> {
     })?;
     let mark = world.mark()?;
     let step = progress::step("home with its disk: it comes, in its own time");
-    let script = format!(
-        "iscsiadm -m session --rescan > /dev/null
-         until [ -e {disk} ]; do sleep 0.2; done"
-    );
-    home.run(&script, COMMAND)?;
+    shelf::find_again(home, &disk)?;
     let whole = Instant::now();
     world.wait_attribute(group.home, &ready, "0")?;
     world.must_be_on(group, group.partner)?;

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::groups::{self, Group, Lun};
 use crate::guest::Guest;
 use crate::load::Pace;
-use crate::plan::{ARRAYS, SPARE, VOTE};
+use crate::plan::{ARRAYS, MEMBERS, SPARE, STORAGE_NODES, VOTE};
 use crate::{install, lab, progress, speed};
 
 /// What the cluster calls the third storage node.
@@ -171,7 +171,7 @@ fn serve(world: &World, group: &Group) -> Result<Vec<Lun>> {
 
 /// Sees that each storage node gives the same answers, and that the vote has none to give.
 fn looks(world: &World, third: &Group) -> Result<()> {
-    for name in ARRAYS.into_iter().chain([SPARE]) {
+    for name in STORAGE_NODES {
         let node = world.node(name)?;
         for group in world.groups.iter().chain([third]) {
             node.run(&format!("understudy check {}", group.name), COMMAND)?;
@@ -234,7 +234,7 @@ fn come_back(world: &World) -> Result<()> {
         spare.wait_up(COME_BACK)?;
         lab::wait_port(spare, COME_BACK)?;
         lab::wait_unit(spare, "lab-disks.service", COME_BACK)?;
-        cluster::wait_online(world.any_node()?, 4, COME_BACK)
+        cluster::wait_online(world.any_node()?, MEMBERS.len(), COME_BACK)
     })?;
     let time: Duration = COMMAND * 2;
     world.any_node()?.run("crm_resource --cleanup && lab-idle", time).map(drop)
