@@ -25,6 +25,7 @@ mod readme;
 mod renumbered;
 mod reservations;
 mod same_name;
+mod shutdowns;
 mod stop_cannot_drain;
 mod stranger;
 mod three_nodes;
@@ -81,7 +82,7 @@ pub struct Seen {
 const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 32] = [
+pub const SCENARIOS: [Scenario; 33] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -102,7 +103,8 @@ pub const SCENARIOS: [Scenario; 32] = [
     first("package-upgrade", package::upgrade),
     first("package-remove", package::remove),
     first("neighbour-restarts", neighbours::restarts),
-    second("reboot-while-serving", neighbours::reboots),
+    second("firewall-reloads", neighbours::firewall),
+    second("reboot-while-serving", shutdowns::reboots),
     first("both-links-cut", fabric_link::both),
     first("reservations-survive", reservations::run),
     first("power-cut", power_cut::run),

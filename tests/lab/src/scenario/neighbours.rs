@@ -1,27 +1,17 @@
 //! What else on a storage node changes targets, firewall rules and services, while a group is
 //! served there: it costs initiators nothing, or the pause of a move.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
-use super::world::{COME_BACK, COMMAND};
+use super::shutdowns::reboot;
+use super::world::COMMAND;
 use super::{Seen, World, moves, under_load};
 use crate::error::{Error, Result};
-use crate::groups::Group;
 use crate::guest::Guest;
 use crate::load::Pace;
-use crate::{progress, speed};
-
-/// How often the serving node reboots in a row.
-const REBOOTS: u32 = 10;
-
-/// What `systemctl reboot` comes to where there is no logind, as in the guests.
-const REBOOT: &str =
-    "systemctl --no-block --job-mode=replace-irreversibly start reboot.target";
+use crate::progress;
 
 /// Has the node be as a stock Debian is that has these packages: both services are on. The one
 /// of open-iscsi logs out of all disks when the node is shut down.
-const ON: &str = "set -e; cd /etc/systemd/system
+pub(super) const ON: &str = "set -e; cd /etc/systemd/system
     ln -sf /usr/lib/systemd/system/rtslib-fb-targetctl.service multi-user.target.wants/
     mkdir -p sysinit.target.wants; rm -f open-iscsi.service
     ln -sf /usr/lib/systemd/system/open-iscsi.service sysinit.target.wants/
@@ -29,7 +19,7 @@ const ON: &str = "set -e; cd /etc/systemd/system
     systemctl start rtslib-fb-targetctl.service open-iscsi.service; sync";
 /// Has the node be as the lab's others. What runs is not stopped: one of the two would log out
 /// of the disks.
-const OFF: &str = "set -e; cd /etc/systemd/system
+pub(super) const OFF: &str = "set -e; cd /etc/systemd/system
     rm -f multi-user.target.wants/rtslib-fb-targetctl.service \
         sysinit.target.wants/open-iscsi.service /etc/rtslib-fb-target/saveconfig.json
     ln -sf /dev/null open-iscsi.service; systemctl daemon-reload; sync";
@@ -57,8 +47,20 @@ Maintainer: ${Maintainer}\\nDepends: ${Depends}\\nDescription: the next one\\n' 
     dpkg-deb --build --root-owner-group /run/next /run/next.deb > /dev/null
     dpkg -i /run/next.deb; rm -r /run/next /run/next.deb";
 /// Flushes every rule, five times a second.
-const FLUSH: &str = "systemd-run -q --unit=lab-flush \
-    sh -c 'while nft flush ruleset; do sleep 0.2; done'";
+const FLUSH: &str = "nft flush ruleset; sleep 0.2";
+/// Starts firewalld as an administrator of a cluster has it, with its own zone on every
+/// interface.
+const FIREWALL: &str = "set -e; cd /etc/systemd/system; rm firewalld.service polkit.service
+    systemctl daemon-reload
+    firewall-offline-cmd -q --add-service=high-availability
+    systemctl start firewalld; firewall-cmd -q --state; nft list table inet firewalld > /dev/null";
+/// Reloads it, which flushes its rules and sets them again.
+const RELOAD: &str = "firewall-cmd -q --reload";
+/// Stops it and has the node be as the lab's others.
+const NO_FIREWALL: &str = "set -e; cd /etc/systemd/system; systemctl stop firewalld
+    ln -s /dev/null firewalld.service; ln -s /dev/null polkit.service
+    rm -rf /etc/firewalld/zones/public.xml*
+    systemctl daemon-reload; sync";
 /// Prints what the boot has restored that is the group's.
 const RESTORED: &str = "systemctl is-active -q rtslib-fb-targetctl.service || echo failed
     ls -d /sys/kernel/config/target/fc/WWPN 2> /dev/null
@@ -99,10 +101,7 @@ pub fn restarts(world: &World) -> Result<Seen> {
             world.must_own(group, group.home)
         })?;
         progress::during("moved while rules are flushed, and back", || {
-            home.run(FLUSH, COMMAND)?;
-            let moved = moves::there_and_back(world, group);
-            home.run("systemctl stop lab-flush", COMMAND)?;
-            moved
+            beside(home, FLUSH, || moves::there_and_back(world, group))
         })?;
         let step = progress::step(format!("{}: booted with what was saved", group.home));
         reboot(world, group)?;
@@ -132,52 +131,30 @@ pub fn restarts(world: &World) -> Result<Seen> {
     Ok(seen)
 }
 
-/// reboot-while-serving: ten clean reboots in a row of the node that serves a group.
-pub fn reboots(world: &World) -> Result<Seen> {
+/// firewall-reloads: nftables is restarted, firewalld is started, and it reloads over and over
+/// while a group is served and while it moves.
+pub fn firewall(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let home = world.node(group.home)?;
-    home.run(ON, COMMAND)?;
-    let seen = under_load(world, Pace::Full, || {
-        for number in 1..=REBOOTS {
-            let step = progress::step(format!("reboot {number}: away, booted, home"));
-            reboot(world, group)?;
-            world.giveback()?;
-            world.load.wait_flow()?;
-            step.done("");
-        }
-        world.must_own(group, group.home)?;
+    under_load(world, Pace::Full, || {
+        progress::during("nftables restarted, firewalld started, reloaded", || {
+            let mark = world.mark()?;
+            home.run("systemctl restart nftables", COMMAND)?;
+            home.run(FIREWALL, COMMAND)?;
+            home.run(RELOAD, COMMAND)?;
+            world.must_be_unnoticed(mark)?;
+            world.must_own(group, group.home)
+        })?;
+        progress::during("moved while firewalld reloads, and back", || {
+            beside(home, RELOAD, || moves::there_and_back(world, group))
+        })?;
+        progress::during("firewalld stopped: nothing is noticed", || {
+            let mark = world.mark()?;
+            home.run(NO_FIREWALL, COMMAND)?;
+            world.must_be_unnoticed(mark)
+        })?;
         Ok(vec![group.clone()])
-    })?;
-    home.run(OFF, COMMAND)?;
-    Ok(seen)
-}
-
-/// Reboots the node that serves a group. Waits until its partner serves and the node is a
-/// member again. A node that was fenced meanwhile fails this.
-fn reboot(world: &World, group: &Group) -> Result<()> {
-    let home = world.node(group.home)?;
-    let (mark, boots, before) = (world.mark()?, home.boots(), home.boot());
-    home.run(REBOOT, COMMAND)?;
-    world.wait_served(mark, group, group.partner)?;
-    world.load.wait_flow()?;
-    let after = speed::stretch(COME_BACK);
-    world.load.in_bursts(|| {
-        let deadline = Instant::now() + after;
-        // Until the node takes commands again, the channel still has its last boot.
-        while home.boot() == before {
-            if Instant::now() >= deadline {
-                let what = format!("{} boots", home.name());
-                return Err(Error::Timeout { what, after });
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
-        Ok(())
-    })?;
-    world.wait_whole()?;
-    match home.boots() == boots {
-        true => world.must_be_on(group, group.partner),
-        false => Err(Error::other(format!("{} was fenced", home.name()))),
-    }
+    })
 }
 
 /// Checks that the service was told this often to do something, and left the group alone.
@@ -188,4 +165,14 @@ fn left_alone(node: &Guest, script: &str, times: u32) -> Result<()> {
         true => Ok(()),
         false => Err(Error::other(format!("the service left it alone {count} times"))),
     }
+}
+
+/// Does something while a node runs a command over and over. Returns what it returned. A
+/// command that failed meanwhile fails this.
+fn beside<T>(node: &Guest, command: &str, what: impl FnOnce() -> Result<T>) -> Result<T> {
+    let turns = format!("while {command}; do :; done");
+    node.run(&format!("systemd-run -q --unit=lab-beside sh -c '{turns}'"), COMMAND)?;
+    let done = what()?;
+    node.run("systemctl is-active -q lab-beside && systemctl stop lab-beside", COMMAND)?;
+    Ok(done)
 }

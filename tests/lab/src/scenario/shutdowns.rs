@@ -1,0 +1,128 @@
+//! Clean ways for a node to go while it serves: its partner takes over, and nobody is fenced.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::neighbours::{OFF, ON};
+use super::world::{COME_BACK, COMMAND};
+use super::{Seen, World, under_load};
+use crate::error::{Error, Result};
+use crate::groups::Group;
+use crate::guest::Guest;
+use crate::load::Pace;
+use crate::{progress, speed};
+
+/// How often the serving node reboots in a row, where `UNDERSTUDY_ROUNDS` does not say so.
+const REBOOTS: u32 = 10;
+
+/// Starts a target as `systemctl reboot` and `systemctl poweroff` do where there is no
+/// logind, as in the guests.
+const LEAVE_BY: &str = "systemctl --no-block --job-mode=replace-irreversibly start";
+/// Has the node be in the rescue mode, without the shell that would wait for a person.
+const RESCUE: &str = "set -e; d=/run/systemd/system/rescue.service.d; mkdir -p $d
+    printf '[Service]\\nExecStart=\\nExecStart=sleep infinity\\nStandardInput=null\\n' > $d/lab.conf
+    systemctl daemon-reload; systemctl --no-block isolate rescue.target";
+/// Waits until the node is in the rescue mode. Fails where the cluster runs there, where the
+/// group's target is there, or where a port is: what stands below the group has gone too.
+const RESCUED: &str = "until systemctl is-active -q rescue.target &&
+        [ -z \"$(systemctl list-jobs --no-legend)\" ]; do sleep 0.2; done
+    ! systemctl is-active -q pacemaker && ! systemctl is-active -q multipathd &&
+    [ ! -e /sys/kernel/config/target/fc/WWPN ] && ! ls -d /sys/class/net/*/ctlr_*";
+/// Has everything run again.
+const BACK: &str = "rm -r /run/systemd/system/rescue.service.d; systemctl daemon-reload
+    systemctl --no-block isolate multi-user.target";
+
+/// reboot-while-serving: ten clean reboots in a row of the node that serves a group, then the
+/// rescue mode and a power-off.
+pub fn reboots(world: &World) -> Result<Seen> {
+    let [group, _] = &world.groups;
+    let home = world.node(group.home)?;
+    home.run(ON, COMMAND)?;
+    let rounds = std::env::var("UNDERSTUDY_ROUNDS").ok().and_then(|n| n.parse().ok());
+    let seen = under_load(world, Pace::Full, || {
+        for number in 1..=rounds.unwrap_or(REBOOTS) {
+            let step = progress::step(format!("reboot {number}: away, booted, home"));
+            reboot(world, group)?;
+            world.giveback()?;
+            world.load.wait_flow()?;
+            step.done("");
+        }
+        progress::during("rescue mode: away, and back to all services", || {
+            leave(world, group, RESCUE)?;
+            home.run(&RESCUED.replace("WWPN", &group.wwpn()), COMMAND)?;
+            home.run(BACK, COMMAND)?;
+            returned(world, group)
+        })?;
+        progress::during("powered off: away, powered on", || {
+            let boots = home.boots();
+            leave(world, group, &format!("{LEAVE_BY} poweroff.target"))?;
+            await_that(home, "is off", || !home.is_on())?;
+            not_fenced(home, boots)?;
+            home.power_on()?;
+            returned(world, group)
+        })?;
+        Ok(vec![group.clone()])
+    })?;
+    home.run(OFF, COMMAND)?;
+    Ok(seen)
+}
+
+/// Reboots the node that serves a group. Waits until its partner serves and the node is a
+/// member again. A node that was fenced meanwhile fails this.
+pub(super) fn reboot(world: &World, group: &Group) -> Result<()> {
+    let home = world.node(group.home)?;
+    let (boots, before) = (home.boots(), home.boot());
+    leave(world, group, &format!("{LEAVE_BY} reboot.target"))?;
+    // Until the node takes commands again, the channel still has its last boot.
+    await_that(home, "boots", || home.boot() != before)?;
+    world.wait_whole()?;
+    not_fenced(home, boots)?;
+    world.must_be_on(group, group.partner)
+}
+
+/// Has the node that serves a group leave by a command. Waits until its partner serves.
+fn leave(world: &World, group: &Group, command: &str) -> Result<()> {
+    let (home, mark) = (world.node(group.home)?, world.mark()?);
+    let boots = home.boots();
+    home.run(command, COMMAND)?;
+    world.wait_served(mark, group, group.partner)?;
+    world.load.wait_flow()?;
+    not_fenced(home, boots)
+}
+
+/// Waits until the node is a member again, and brings the group home. A node that was fenced
+/// meanwhile fails this.
+fn returned(world: &World, group: &Group) -> Result<()> {
+    let home = world.node(group.home)?;
+    let boots = home.boots();
+    world.wait_whole()?;
+    not_fenced(home, boots)?;
+    world.must_be_on(group, group.partner)?;
+    world.giveback()?;
+    world.load.wait_flow()?;
+    world.must_own(group, group.home)
+}
+
+/// Waits until something is so of a node.
+fn await_that(node: &Guest, what: &str, is: impl Fn() -> bool) -> Result<()> {
+    let after = speed::stretch(COME_BACK);
+    let deadline = Instant::now() + after;
+    while !is() {
+        if Instant::now() >= deadline {
+            return Err(Error::Timeout {
+                what: format!("{} {what}", node.name()),
+                after,
+            });
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+/// Fails where a node has been powered on since it had been `boots` times.
+fn not_fenced(node: &Guest, boots: u32) -> Result<()> {
+    match node.boots() == boots {
+        true => Ok(()),
+        false => Err(Error::other(format!("{} was fenced", node.name()))),
+    }
+}
