@@ -11,6 +11,7 @@ use understudy_core::group::is_same_node;
 use understudy_core::kernel::RealKernel;
 use understudy_core::params::{self, FCPORT, quoted};
 use understudy_core::scope::Scope;
+use understudy_core::tries;
 use understudy_core::verbs::{Health, Level, check_node, health, keep_out};
 use understudy_core::watch::{self, Seen};
 
@@ -101,17 +102,22 @@ fn tell_ready(environment: &Environment, node: &str) -> Result<(), Failure> {
     });
     let steady = watch::could_serve_for(&kernel, instance, could.collect())?;
     groups.iter().try_for_each(|group| {
-        let may_come = |steady: u64| {
-            let at_home = group.home().is_some_and(|home| is_same_node(home, node));
-            at_home && patience.is_some_and(|time| steady >= u64::from(time))
-        };
-        let word = match steady.get(&group.id).copied().flatten() {
-            Some(steady) if may_come(steady) => MAY_COME,
-            Some(_) => COULD,
-            None => LACKS,
-        };
+        let at_home = group.home().is_some_and(|home| is_same_node(home, node));
+        let may_come = at_home && !tries::is_open(&kernel, &group.id);
+        let steady = steady.get(&group.id).copied().flatten();
+        let word = word(steady, patience.filter(|_| may_come));
         cluster::publish(&cluster::ready(&group.id), word)
     })
+}
+
+/// Returns what to report of a group that could be served here for `steady` seconds, and
+/// that may come home after as many as `patience` says; nothing there means never.
+fn word(steady: Option<u64>, patience: Option<u32>) -> i32 {
+    match (steady, patience) {
+        (Some(steady), Some(patience)) if steady >= u64::from(patience) => MAY_COME,
+        (Some(_), _) => COULD,
+        (None, _) => LACKS,
+    }
 }
 
 /// Returns whether this node serves a group well, or has all that it needs. Returns
@@ -200,4 +206,17 @@ fn seconds(environment: &Environment, name: &str) -> Result<Option<u32>, Failure
         let cause = format!("{name}: {} is not a number of seconds", quoted(&text));
         Failure::new(Kind::Configuration, "read the parameters", cause)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_comes_home_after_its_time_and_never_without_one() {
+        assert_eq!(word(Some(300), Some(300)), MAY_COME);
+        assert_eq!(word(Some(299), Some(300)), COULD);
+        assert_eq!(word(Some(999), None), COULD);
+        assert_eq!(word(None, Some(300)), LACKS);
+    }
 }

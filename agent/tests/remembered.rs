@@ -189,6 +189,19 @@ fn the_first_node_makes_the_clusters_word() {
     assert!(made.starts_with("--create --scope crm_config"), "{made}");
 }
 
+/// A group whose start has failed on its home comes home only by command.
+#[test]
+fn a_start_that_fails_is_remembered() {
+    let node = Node::new();
+    let mark = node.at("root/run/understudy/starts/g");
+    assert_eq!(node.call(&["vport", "stop"], WWID).0, 0);
+    assert!(!mark.exists());
+    assert_eq!(node.start(WWID).0, 5);
+    assert!(mark.exists());
+    assert_eq!(node.call(&["vport", "stop"], WWID).0, 0);
+    assert!(mark.exists());
+}
+
 #[test]
 fn a_clone_is_refused_on_the_node() {
     let node = Node::new();

@@ -25,6 +25,7 @@ mod python;
 pub mod registry;
 pub mod scope;
 pub mod step;
+pub mod tries;
 pub mod verbs;
 pub mod watch;
 pub mod wwn;

@@ -1,6 +1,7 @@
 //! start: returns when the port is Active with every LUN behind it.
 
 use understudy_core::failure::{Failure, Kind};
+use understudy_core::tries;
 use understudy_core::verbs::takeover;
 
 use super::Call;
@@ -14,12 +15,22 @@ pub fn start(call: &Call) -> Outcome {
 
 fn serve(call: &Call) -> Result<(), Failure> {
     not_cloned(call.environment.is_cloned)?;
-    let (group, numbers) = (&call.scope.name, Change::of(call)?);
+    let group = &call.scope.name;
+    remembered(tries::begin(&call.kernel, group));
+    let numbers = Change::of(call)?;
     numbers.iter().try_for_each(|numbers| numbers.allow(group))?;
     cluster::learn_word(&call.kernel);
     call.change(takeover, "taken over")?;
+    remembered(tries::succeeded(&call.kernel, group));
     numbers.iter().for_each(|numbers| numbers.remember(group));
     Ok(())
+}
+
+/// Logs that a start could not be remembered: a start does not fail for that.
+fn remembered(done: Result<(), Failure>) {
+    if let Err(failure) = done {
+        log::warn!("{failure}");
+    }
 }
 
 /// Refuses an instance of a clone. Only this node is said to be unable to serve it:

@@ -37,6 +37,8 @@ pub const WATCH: &str = "/run/understudy/fcport.json";
 pub const NODE: &str = "/run/understudy/node";
 /// The last move of each group that was commanded on this node.
 pub const MOVES: &str = "/run/understudy/moves";
+/// Where starts that have not succeeded are remembered.
+pub const STARTS: &str = "/run/understudy/starts";
 /// The kernel's switch for expedited RCU grace periods (kernel/ksysfs.c).
 pub const RCU_EXPEDITED: &str = "/sys/kernel/rcu_expedited";
 /// What is mounted, as seen from this process (fs/proc_namespace.c).

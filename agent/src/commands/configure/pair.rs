@@ -95,6 +95,10 @@ pub struct Operation {
 
 /// The stickiness. It keeps a group where it is when its home comes back.
 pub const STICKINESS: u32 = 1000;
+/// Name and value of the option by which the cluster forgets a group's failures and tries
+/// the group again, as after a site's loss of power, where nodes boot sooner than disks
+/// come. It is more than any action may take: the start of 1024 LUNs has 124 s.
+pub const RETRY: (&str, &str) = ("failure-timeout", "180s");
 /// How much a group prefers its home: less than it prefers to stay.
 pub const HOME: u32 = 100;
 /// How much a group prefers a node with a port online: more than it prefers to stay.

@@ -1,8 +1,8 @@
 //! The configuration as commands of `pcs` and of `crm`.
 
 use super::pair::{
-    FENCING, HOME, MAY_COME, ONLINE, Operation, Plan, Primitive, SPLIT, STICKINESS,
-    WATCH, rule_id,
+    FENCING, HOME, MAY_COME, ONLINE, Operation, Plan, Primitive, RETRY, SPLIT,
+    STICKINESS, WATCH, rule_id,
 };
 use crate::cluster;
 
@@ -141,7 +141,9 @@ fn parameters(group: &Primitive) -> String {
 }
 
 fn meta(group: &Primitive) -> String {
-    format!(" resource-stickiness={STICKINESS} priority={}", group.priority)
+    let (retry, after) = RETRY;
+    let priority = group.priority;
+    format!(" resource-stickiness={STICKINESS} priority={priority} {retry}={after}")
 }
 
 /// Returns operations, a line each, behind `each`.
@@ -201,7 +203,7 @@ mod tests {
                 "not_defined fcport-1000000000000001 or fcport-1000000000000001 gt 0",
                 "stop timeout=25s",
                 " priority-fencing-delay=8s\n",
-                "meta resource-stickiness=1000 priority=11\n",
+                "meta resource-stickiness=1000 priority=11 failure-timeout=180s\n",
                 "giveback=300",
                 "ready-group-b eq 1",
                 "monitor interval=61s timeout=40s OCF_CHECK_LEVEL=10",

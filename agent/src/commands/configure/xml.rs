@@ -6,8 +6,8 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesText, Event};
 
 use super::pair::{
-    FENCING, HOME, MAY_COME, ONLINE, Operation, Plan, Primitive, SPLIT, STICKINESS,
-    WATCH, rule_id,
+    FENCING, HOME, MAY_COME, ONLINE, Operation, Plan, Primitive, RETRY, SPLIT,
+    STICKINESS, WATCH, rule_id,
 };
 use crate::cluster;
 
@@ -52,7 +52,8 @@ fn primitive(xml: &mut Xml, group: &Primitive) -> io::Result<()> {
     element(xml, "primitive", &agent(id, "vport"), |xml| {
         let stickiness = ("resource-stickiness", STICKINESS.to_string());
         let priority = ("priority", group.priority.to_string());
-        pairs(xml, "meta_attributes", id, &[stickiness, priority])?;
+        let retry = (RETRY.0, RETRY.1.to_owned());
+        pairs(xml, "meta_attributes", id, &[stickiness, priority, retry])?;
         pairs(xml, "instance_attributes", id, &group.parameters)?;
         operations(xml, id, &group.operations)
     })
