@@ -8,7 +8,9 @@ use crate::budget::Budget;
 use crate::digest::fnv128;
 use crate::failure::{Failure, Kind};
 use crate::group::{DeviceName, DiskSpec, title};
-use crate::kernel::{Chain, Done, Kernel, Op, paths};
+use crate::kernel::nexus::{self, Look, Nexus};
+use crate::kernel::{self, Chain, Done, Kernel, Op, paths};
+use crate::wwid::canonical;
 use crate::wwn::Wwn;
 
 /// How long disks may take to say how large they are: nothing waits for it.
@@ -28,6 +30,8 @@ pub struct Disk {
     /// The world-wide identifier that the disk reports, if it does (a DRBD device does
     /// not).
     pub wwid: Option<String>,
+    /// Whether it is a multipath device.
+    pub is_multipath: bool,
 }
 
 impl Disk {
@@ -45,6 +49,24 @@ impl Disk {
         let disk = self.wwid.as_deref().unwrap_or(&device);
         format!("{:032x}", fnv128(&[&wwnn.hex(), disk]))
     }
+}
+
+/// The kernel's files, as they are seen from here.
+struct Seen<'a>(&'a dyn Kernel);
+
+impl Look for Seen<'_> {
+    fn text(&self, path: &Path) -> Option<String> {
+        self.0.read(path).ok()
+    }
+
+    fn names(&self, dir: &Path) -> Vec<String> {
+        self.0.list(dir).unwrap_or_default()
+    }
+}
+
+/// Returns the paths of a disk.
+pub fn paths(kernel: &dyn Kernel, node: &Path) -> Vec<Nexus> {
+    nexus::of(&Seen(kernel), node)
 }
 
 /// Returns whether a device that was opened has left this node. Its name is nobody else's as
@@ -121,21 +143,23 @@ pub fn rescan(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) {
 fn look_for(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Vec<Result<Disk, String>> {
     let mut by_wwid = None;
     let look = |spec: &DiskSpec| {
-        let (name, wwid) = match &spec.device {
+        let (name, identity) = match &spec.device {
             DeviceName::Path(path) => at_path(kernel, path),
             DeviceName::Wwid(wwid) => {
                 let known = by_wwid.get_or_insert_with(|| all_wwids(kernel));
-                with_wwid(known, wwid)
+                with_wwid(kernel, known, wwid)
             }
         }?;
         let node = Path::new(paths::DEV).join(&name);
         let device = spec.device.clone();
-        Ok(Disk { lun: spec.lun, device, node, name, wwid })
+        let is_multipath = is_map(identity.as_ref());
+        let wwid = identity.map(|its| its.wwid);
+        Ok(Disk { lun: spec.lun, device, node, name, wwid, is_multipath })
     };
     specs.iter().map(look).collect()
 }
 
-type Found = Result<(String, Option<String>), String>;
+type Found = Result<(String, Option<Identity>), String>;
 
 fn at_path(kernel: &dyn Kernel, path: &Path) -> Found {
     let node = kernel.resolve(path).map_err(|e| e.cause.to_string())?;
@@ -144,65 +168,82 @@ fn at_path(kernel: &dyn Kernel, path: &Path) -> Found {
         node.starts_with(paths::DEV) && kernel.exists(&paths::block(name, "inflight"))
     });
     let name = name.ok_or("it is not a block device")?;
-    let wwid = wwid_of(kernel, &name);
-    Ok((name, wwid))
-}
-
-/// Returns a world-wide name in the spelling that SCSI, multipath and udev can agree on:
-/// the designator type as a digit, then the name.
-fn canonical(wwid: &str) -> String {
-    let wwid = wwid.trim();
-    let wwid = wwid.strip_prefix("mpath-").unwrap_or(wwid);
-    match wwid.strip_prefix("naa.") {
-        Some(hex) => format!("3{hex}"),
-        None => wwid.to_owned(),
-    }
+    // A link may lead to a path that a multipath device has.
+    let holders = kernel.list(&paths::block(&name, "holders")).unwrap_or_default();
+    let identity = |name: String| Some((identity_of(kernel, &name), name));
+    let map =
+        holders.into_iter().filter_map(identity).find(|(its, _)| is_map(its.as_ref()));
+    let (identity, name) = map.unwrap_or_else(|| (identity_of(kernel, &name), name));
+    Ok((name, identity))
 }
 
 /// Returns whether two names are spellings of one disk's, as far as the names alone tell.
 pub fn is_same_name(one: &DeviceName, other: &DeviceName) -> bool {
     let wwid = |name: &DeviceName| match name {
         DeviceName::Wwid(wwid) => Some(canonical(wwid).to_lowercase()),
+        // As udev makes them (60-persistent-storage.rules, multipath's dm rules).
         DeviceName::Path(path) => {
-            // As udev makes them (60-persistent-storage.rules, multipath's dm rules).
             let name = path.strip_prefix(paths::DISK_BY_ID).ok()?.to_str()?;
-            let hex = name.strip_prefix("wwn-0x").map(|hex| format!("3{hex}"));
-            let plain = ["scsi-", "dm-uuid-mpath-"].iter();
-            let wwid = plain.filter_map(|prefix| name.strip_prefix(prefix)).next();
-            hex.or_else(|| wwid.map(str::to_owned)).map(|wwid| wwid.to_lowercase())
+            Some(canonical(name).to_lowercase())
         }
     };
     one == other || wwid(one).is_some_and(|its| Some(its) == wwid(other))
 }
 
-fn wwid_of(kernel: &dyn Kernel, name: &str) -> Option<String> {
+/// What a block device says that it is.
+struct Identity {
+    wwid: String,
+    is_multipath: bool,
+}
+
+fn is_map(identity: Option<&Identity>) -> bool {
+    identity.is_some_and(|its| its.is_multipath)
+}
+
+fn identity_of(kernel: &dyn Kernel, name: &str) -> Option<Identity> {
     // SCSI and NVMe devices, then what device mapper was told by multipathd.
     ["device/wwid", "wwid", "dm/uuid"].into_iter().find_map(|attribute| {
         let text = kernel.read(&paths::block(name, attribute)).ok()?;
-        Some(canonical(&text)).filter(|wwid| !wwid.is_empty())
+        let is_multipath = attribute == "dm/uuid" && text.starts_with(nexus::MULTIPATH);
+        let wwid = Some(canonical(&text)).filter(|wwid| !wwid.is_empty())?;
+        Some(Identity { wwid, is_multipath })
     })
 }
 
-/// The names of the block devices under each WWID.
-type ByWwid = BTreeMap<String, Vec<String>>;
+fn wwid_of(kernel: &dyn Kernel, name: &str) -> Option<String> {
+    identity_of(kernel, name).map(|identity| identity.wwid)
+}
+
+/// The block devices under each WWID: the name, and whether it is a multipath device.
+type ByWwid = BTreeMap<String, Vec<(String, bool)>>;
 
 fn all_wwids(kernel: &dyn Kernel) -> ByWwid {
     let mut known = ByWwid::new();
     for name in kernel.list(Path::new(paths::BLOCK)).unwrap_or_default() {
-        if let Some(wwid) = wwid_of(kernel, &name) {
-            known.entry(wwid).or_default().push(name);
+        if let Some(Identity { wwid, is_multipath }) = identity_of(kernel, &name) {
+            known.entry(wwid).or_default().push((name, is_multipath));
         }
     }
     known
 }
 
-fn with_wwid(known: &ByWwid, wwid: &str) -> Found {
-    let wanted = canonical(wwid);
-    let names = known.get(&wanted).map_or([].as_slice(), Vec::as_slice);
+fn with_wwid(kernel: &dyn Kernel, known: &ByWwid, wwid: &str) -> Found {
+    let wwid = canonical(wwid);
+    let mut devices = known.get(&wwid).cloned().unwrap_or_default();
+    if devices.len() > 1 {
+        // A path of a disk of NVMe that the kernel itself has put together: it has no node.
+        let hidden = |name: &str| {
+            kernel::attribute_or_empty(kernel, &paths::block(name, "hidden"))
+        };
+        devices.retain(|(name, _)| hidden(name) != "1");
+    }
     // A multipath device stands above its paths; they may not be used beside it.
-    let multipath = names.iter().find(|name| name.starts_with("dm-"));
-    match (multipath, names) {
-        (Some(name), _) | (None, [name]) => Ok((name.clone(), Some(wanted))),
+    let multipath = devices.iter().find(|(_, is_multipath)| *is_multipath);
+    match (multipath, devices.as_slice()) {
+        (Some((name, is_multipath)), _) | (None, [(name, is_multipath)]) => {
+            let is_multipath = *is_multipath;
+            Ok((name.clone(), Some(Identity { wwid, is_multipath })))
+        }
         (None, []) => Err("no disk with this WWID".into()),
         (None, paths) => Err(format!(
             "{} paths and no multipath device; start multipathd",

@@ -28,4 +28,5 @@ pub mod step;
 pub mod tries;
 pub mod verbs;
 pub mod watch;
+pub mod wwid;
 pub mod wwn;

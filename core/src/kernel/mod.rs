@@ -9,6 +9,8 @@ mod bsg;
 mod files;
 pub mod keeper;
 mod lanes;
+mod multipathd;
+pub mod nexus;
 mod op;
 pub mod paths;
 mod perform;
@@ -133,6 +135,9 @@ pub enum Cause {
     /// Another node has reserved the disk the old way (SPC-2 RESERVE), which goes only where
     /// no key is registered.
     Reserved,
+    /// The command did not get to the disk: its path has failed, with this status of the
+    /// mid layer (`DID_...` in include/scsi/scsi_status.h).
+    PathFailed(u8),
     /// A SCSI device answered with this; already in words.
     Device(String),
     /// A link exists already and leads elsewhere: to this path.
@@ -145,6 +150,17 @@ impl Cause {
     /// Returns whether a disk that answers so can have no key of ours.
     pub fn excludes_keys(&self) -> bool {
         matches!(self, Self::NoReservations | Self::Reserved)
+    }
+
+    /// Returns whether this is a path's failure rather than a disk's answer.
+    pub fn is_paths(&self) -> bool {
+        const OF_PATHS: [Errno; 4] =
+            [Errno::ENODEV, Errno::ENXIO, Errno::ENOLINK, Errno::EIO];
+        match self {
+            Self::PathFailed(_) => true,
+            Self::Errno(errno) => OF_PATHS.iter().any(|its| *its as i32 == *errno),
+            _ => false,
+        }
     }
 
     /// Returns the cause of an error of the standard library's file functions.
@@ -165,6 +181,9 @@ impl std::fmt::Display for Cause {
             }
             Self::Reserved => {
                 f.write_str("another has reserved it the old way (SPC-2 RESERVE)")
+            }
+            Self::PathFailed(status) => {
+                write!(f, "the path failed (host status {status})")
             }
             Self::Device(words) => f.write_str(words),
             Self::NotOurs(words) => write!(f, "{words}; see who made it, and remove it"),

@@ -62,7 +62,7 @@ pub enum Op {
         /// The new key.
         key: Key,
     },
-    /// Register a key, replacing any that this node has there (on every path).
+    /// Register a key by every path, replacing any that this node has there.
     Register {
         /// The block device.
         disk: PathBuf,
@@ -93,6 +93,16 @@ pub enum Op {
         /// The key to remove.
         other: Key,
     },
+    /// Have multipathd register each path of a multipath device that comes or comes back,
+    /// until this node gives its registration up.
+    KeepPaths {
+        /// The multipath device.
+        disk: PathBuf,
+        /// The key that this node has registered.
+        key: Key,
+    },
+    /// Check that multipathd of this node takes keys from us.
+    HearMultipathd,
     /// Read the first bytes of a disk, past every cache.
     ReadDisk(PathBuf),
     /// Have the kernel notice that a disk has grown. A disk that does not say how large
@@ -171,6 +181,10 @@ impl Op {
             Self::PreemptAndAbort { disk, key, other } => {
                 ("preempt-and-abort", disk, Some(format!("{other} by {key}")))
             }
+            Self::KeepPaths { disk, key } => {
+                ("have multipathd register the paths of", disk, Some(key.to_string()))
+            }
+            Self::HearMultipathd => ("ask", Path::new("multipathd"), None),
             Self::ReadDisk(disk) => ("read disk", disk, None),
             Self::Rescan(disk) => ("rescan", disk, None),
             Self::ReadyBar => ("get ready for a bar in", Path::new("nftables"), None),

@@ -12,9 +12,11 @@ use nix::libc;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::getppid;
 
+use super::nexus::{self, Look};
 use super::op::{Done, Op};
-use super::reservation::Key;
-use super::{Cause, Instant, KernelError, bar, bsg, keeper, rcu, scsi, size, state};
+use super::{
+    Cause, Instant, KernelError, bar, bsg, keeper, multipathd, rcu, scsi, size, state,
+};
 
 /// Returns the time since boot, suspended time left out: the same in parent and child.
 pub fn monotonic() -> Instant {
@@ -24,6 +26,24 @@ pub fn monotonic() -> Instant {
 /// Returns where a path of the kernel's is below a root.
 pub fn under(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// The files below a root.
+struct Files<'a>(&'a Path);
+
+impl Look for Files<'_> {
+    fn text(&self, path: &Path) -> Option<String> {
+        fs::read_to_string(under(self.0, path)).ok()
+    }
+
+    fn names(&self, dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(under(self.0, dir)).into_iter().flatten().flatten();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
 }
 
 /// Carries out one operation below a root.
@@ -64,14 +84,26 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
             }
             Ok(Done::Changed)
         }
-        Op::ReadReservation(disk) => scsi::read_reservation(&at(disk)),
-        Op::Join { disk, key } => scsi::register(&at(disk), Some(Key(0)), *key),
-        Op::Register { disk, key } => scsi::register(&at(disk), None, *key),
-        Op::Unregister { disk, key } => scsi::register(&at(disk), Some(*key), Key(0)),
-        Op::Reserve { disk, key } => scsi::reserve(&at(disk), *key),
-        Op::PreemptAndAbort { disk, key, other } => {
-            scsi::preempt_and_abort(&at(disk), *key, *other)
+        Op::ReadReservation(disk)
+        | Op::Join { disk, .. }
+        | Op::Register { disk, .. }
+        | Op::Unregister { disk, .. }
+        | Op::Reserve { disk, .. }
+        | Op::PreemptAndAbort { disk, .. } => {
+            // Every multipath device is one of device mapper's; other disks are not asked.
+            let name = disk.file_name().unwrap_or_default().to_string_lossy();
+            if !name.starts_with("dm-") || !nexus::is_multipath(&Files(root), disk) {
+                return scsi::perform(&at(disk), op);
+            }
+            // Before the keys go: else it could bring one back.
+            if matches!(op, Op::Unregister { .. }) {
+                multipathd::forget(disk);
+            }
+            let paths = nexus::of(&Files(root), disk);
+            nexus::by_paths(op, paths, |path| scsi::perform(&at(path), op))
         }
+        Op::KeepPaths { disk, key } => multipathd::keep(disk, *key, op),
+        Op::HearMultipathd => multipathd::hear(op),
         Op::Rescan(disk) => size::rescan(root, disk, op),
         Op::ReadyBar => bar::ready(op),
         Op::Bar { link, wwpn, fcid } => bar::set(link, *wwpn, *fcid, op),

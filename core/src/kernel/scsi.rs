@@ -1,6 +1,5 @@
-//! Reservations through the block layer: the `IOC_PR_*` ioctls for changes, which reach
-//! every path of a multipath device, and SG_IO for reading, which no released kernel
-//! before 6.19 offers as an ioctl.
+//! Reservations through the block layer, by one path of a disk: the `IOC_PR_*` ioctls for
+//! changes, and SG_IO for reading, which no released kernel before 6.19 offers as an ioctl.
 
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
@@ -12,7 +11,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use nix::libc;
 
-use super::op::Done;
+use super::op::{Done, Op};
 use super::reservation::{Key, Reservation, be64};
 use super::sense::sense_of;
 use super::{Cause, KernelError, UNREGISTER};
@@ -94,8 +93,20 @@ nix::ioctl_write_ptr!(ioc_pr_reserve, b'p', 201, PrReservation);
 nix::ioctl_write_ptr!(ioc_pr_preempt_abort, b'p', 204, PrPreempt);
 nix::ioctl_readwrite_bad!(sg_io, 0x2285, SgIoHdr);
 
+/// Carries out an operation on one path of a disk.
+pub fn perform(path: &Path, op: &Op) -> Result<Done, KernelError> {
+    match op {
+        Op::Join { key, .. } => register(path, Some(Key(0)), *key),
+        Op::Register { key, .. } => register(path, None, *key),
+        Op::Unregister { key, .. } => register(path, Some(*key), Key(0)),
+        Op::Reserve { key, .. } => reserve(path, *key),
+        Op::PreemptAndAbort { key, other, .. } => preempt_and_abort(path, *key, *other),
+        _ => read_reservation(path),
+    }
+}
+
 /// Registers a key in place of one: of zero where nothing is registered, or of whatever is.
-pub fn register(disk: &Path, old: Option<Key>, new: Key) -> Result<Done, KernelError> {
+fn register(disk: &Path, old: Option<Key>, new: Key) -> Result<Done, KernelError> {
     let action = if new.0 == 0 { UNREGISTER } else { "register" };
     let file = open(disk, action)?;
     let old_key = old.map_or(0, |key| key.0);
@@ -108,7 +119,7 @@ pub fn register(disk: &Path, old: Option<Key>, new: Key) -> Result<Done, KernelE
     changed(answer, action, disk, if new.0 == 0 { old } else { Some(new) })
 }
 
-pub fn reserve(disk: &Path, key: Key) -> Result<Done, KernelError> {
+fn reserve(disk: &Path, key: Key) -> Result<Done, KernelError> {
     let file = open(disk, "reserve")?;
     let request =
         PrReservation { key: key.0, kind: PR_WRITE_EXCLUSIVE_REG_ONLY, flags: 0 };
@@ -119,7 +130,7 @@ pub fn reserve(disk: &Path, key: Key) -> Result<Done, KernelError> {
     changed(answer, "reserve", disk, Some(key))
 }
 
-pub fn preempt_and_abort(disk: &Path, key: Key, other: Key) -> Result<Done, KernelError> {
+fn preempt_and_abort(disk: &Path, key: Key, other: Key) -> Result<Done, KernelError> {
     let action = "preempt-and-abort";
     let file = open(disk, action)?;
     let request = PrPreempt {
@@ -137,9 +148,9 @@ pub fn preempt_and_abort(disk: &Path, key: Key, other: Key) -> Result<Done, Kern
 
 /// Reads the reservation of a disk by READ FULL STATUS, which says it all at once. Where
 /// the disk does not have that, or has more to say than fits, READ KEYS and READ
-/// RESERVATION do. All go through SG_IO: on a dm device to one path, which is enough,
-/// since the answer lists all of them.
-pub fn read_reservation(disk: &Path) -> Result<Done, KernelError> {
+/// RESERVATION do. All go through SG_IO. One path is enough, since the answer lists all of
+/// them.
+fn read_reservation(disk: &Path) -> Result<Done, KernelError> {
     const READ_KEYS: u8 = 0;
     const READ_RESERVATION: u8 = 1;
     const READ_FULL_STATUS: u8 = 3;
@@ -210,8 +221,8 @@ fn past_attentions(mut issue: impl FnMut() -> nix::Result<i32>) -> nix::Result<i
 }
 
 /// Returns what a change of a reservation has come to. Before 6.5 a positive answer is
-/// the SCSI status with bits of the mid layer above it. Later it is `enum pr_status`,
-/// whose lowest byte is the same for what matters here.
+/// the SCSI status with the mid layer's above it. Later it is `enum pr_status`, in which
+/// both are the same for what matters here.
 fn changed(
     answer: nix::Result<i32>,
     action: &str,
@@ -225,6 +236,9 @@ fn changed(
         }
         Ok(status) if status & 0xff == CHECK_CONDITION => {
             Cause::Device("the disk refused (CHECK CONDITION)".into())
+        }
+        Ok(status) if status >> 16 & 0xff != 0 => {
+            Cause::PathFailed((status >> 16 & 0xff) as u8)
         }
         Ok(status) => Cause::Device(format!("the disk answered status {status:#x}")),
         Err(errno) => Cause::Errno(errno as i32),
@@ -300,8 +314,7 @@ fn ask(file: &File, name: &str, command: &[u8], length: u16) -> Result<Vec<u8>, 
             other => Cause::Errno(other as i32),
         })?;
         if header.host_status != 0 {
-            let status = header.host_status;
-            return Err(Cause::Device(format!("the path failed (host status {status})")));
+            return Err(Cause::PathFailed(header.host_status as u8));
         }
         if header.status == 0 {
             let missing = usize::try_from(header.resid).unwrap_or(0);

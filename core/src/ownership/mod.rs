@@ -6,9 +6,10 @@
 mod keys;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::budget::Budget;
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::failure::{Failure, Kind};
 use crate::group::title;
 use crate::kernel::reservation::{Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY};
@@ -181,6 +182,7 @@ pub fn own(
     budget: Budget,
 ) -> Result<Vec<ChainResult>, Failure> {
     let nodes = nodes(disks);
+    keep_paths(kernel, disks, keys, budget);
     let mut results = step.run(kernel, budget);
     let now = read_back(kernel, &nodes, &results, budget);
     let seen =
@@ -209,6 +211,40 @@ pub fn own(
     carry_out(kernel, &rest, &mut results, budget);
     Ok(results)
 }
+
+/// Has multipathd register paths that come back from now on. Without that a monitor does it
+/// (see [`check`]), and writes by such a path meet conflicts until then.
+///
+/// This comes before any path is registered. Between the two, a path that comes back is
+/// either up in time to be registered with the others, or multipathd finds our key on the
+/// disk. To register after it what came back meanwhile would not be safe: another node may
+/// have taken the disk by then.
+fn keep_paths(kernel: &dyn Kernel, disks: &[Disk], keys: &Keys, budget: Budget) {
+    let maps = disks.iter().filter(|disk| disk.is_multipath);
+    let keep =
+        |disk: &Disk| vec![Op::KeepPaths { disk: disk.node.clone(), key: keys.now }];
+    let keep: Vec<Chain> = maps.map(keep).collect();
+    if keep.is_empty() {
+        return;
+    }
+    let results = kernel.run(&keep, budget.end.min(kernel.now() + FOR_MULTIPATHD));
+    let mut errors = results.into_iter().filter_map(|result| result.failed);
+    if let Some(error) = errors.next() {
+        let more = match errors.count() {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        log::warn!("{error}{more}. {KEEP_PATHS}");
+    }
+}
+
+/// How long multipathd may take in all: the group is not served meanwhile.
+const FOR_MULTIPATHD: Duration = Duration::from_secs(5);
+
+/// What can be done where multipathd does not register paths that come back.
+pub const KEEP_PATHS: &str = "Set reservation_key file in the defaults of multipath.conf: a \
+                              path that comes back would else meet conflicts until the \
+                              monitor of level 10 has registered it";
 
 /// Refuses disks that are not for this cluster to take: held by somebody else, or with keys
 /// that keep somebody else's nodes apart.
@@ -291,7 +327,12 @@ fn acquired(
     let mut causes = Vec::new();
     for ((disk, answer), now) in disks.iter().zip(taken).zip(&after) {
         let why = match (now, &answer.failed) {
-            (Ok(now), _) if keys.own(now) => continue,
+            (Ok(now), _) if keys.own(now) => {
+                if let Some(paths) = unregistered(kernel, disk, now, keys) {
+                    log::warn!("{} ({}): {paths}", title(disk.lun), disk.device);
+                }
+                continue;
+            }
             (Err(error), _) | (Ok(_), Some(error)) => error.to_string(),
             (Ok(now), None) => {
                 format!("read back, it is not ours: {}", words(now, keys))
@@ -381,9 +422,20 @@ pub fn give_up(
     given_up(kernel, disks, left, keys, budget)
 }
 
+/// Returns the operations that give up a key that stays on a path that is dead, and read
+/// that back: a path that is up takes it away there, and then gives up its own.
+fn leave_dead_path(disk: &Path, key: Key) -> Chain {
+    let [register, preempt] = [
+        Op::Register { disk: disk.to_owned(), key },
+        Op::PreemptAndAbort { disk: disk.to_owned(), key, other: key },
+    ];
+    [vec![register, preempt], leave(disk, key)].concat()
+}
+
 /// Returns what is left on disks after the operations of [`leave`], with their results;
 /// see [`give_up`]. A disk that still has a key of ours, or does not say, is given up
-/// again: what failed was a moment's trouble, or the key is an earlier one of ours.
+/// again: what failed was a moment's trouble, or the key is an earlier one of ours, or it
+/// is on a path that is dead.
 pub fn given_up(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
@@ -391,10 +443,10 @@ pub fn given_up(
     keys: &Keys,
     budget: Budget,
 ) -> Left {
-    // For an earlier key, and for a moment's trouble with it.
-    const AGAIN: usize = 2;
+    // For an earlier key, for one on a dead path, and for a moment's trouble with either.
+    const AGAIN: [fn(&Path, Key) -> Chain; 3] = [leave, leave_dead_path, leave];
     let mut now = read_back(kernel, disks, &left, budget);
-    for _ in 0..AGAIN {
+    for leave in AGAIN {
         let again = disks.iter().zip(&left).zip(&now).map(|((disk, answer), now)| {
             let key = match now {
                 _ if is_outstanding(answer) => None,
@@ -451,7 +503,8 @@ pub struct Checked {
 /// Checks that every disk is still ours. Registrants that belong to no node of this
 /// cluster may write to it, so they are removed. What stays is a key that keeps
 /// somebody's nodes apart, and another node's of this cluster: whether that node may have
-/// the disk is the cluster's to say.
+/// the disk is the cluster's to say. A path that has come or has come back, and has no
+/// registration, gets one: a write by it would meet a conflict.
 pub fn check(
     kernel: &dyn Kernel,
     disks: &[Disk],
@@ -459,14 +512,14 @@ pub fn check(
     budget: Budget,
 ) -> Checked {
     let mut now = read(kernel, &nodes(disks), budget);
-    let rid = |(disk, now): (&Disk, &Result<Reservation, KernelError>)| match now {
-        Ok(now) => throw_out(disk, now, keys),
+    let mend = |(disk, now): (&Disk, &Result<Reservation, KernelError>)| match now {
+        Ok(now) => mended(kernel, disk, now, keys),
         Err(_) => Chain::new(),
     };
-    let rid: Vec<Chain> = disks.iter().zip(&now).map(rid).collect();
+    let mend: Vec<Chain> = disks.iter().zip(&now).map(mend).collect();
     let mut results = vec![ChainResult::default(); disks.len()];
-    carry_out(kernel, &rid, &mut results, budget);
-    for ((now, chain), result) in now.iter_mut().zip(&rid).zip(results) {
+    carry_out(kernel, &mend, &mut results, budget);
+    for ((now, chain), result) in now.iter_mut().zip(&mend).zip(results) {
         match result.into_last() {
             Ok(Done::Reservation(after)) if !chain.is_empty() => *now = Ok(after),
             _ => {}
@@ -496,16 +549,24 @@ pub fn check(
     checked
 }
 
-/// Returns the operations that remove the registrants that have no business on a disk of
-/// ours, and read that back; none if there are no such registrants.
-fn throw_out(disk: &Disk, now: &Reservation, keys: &Keys) -> Chain {
+/// Returns the operations that register the paths of a disk of ours that are not, remove the
+/// registrants that have no business there, and read that back; none where all is well.
+fn mended(kernel: &dyn Kernel, disk: &Disk, now: &Reservation, keys: &Keys) -> Chain {
     let Some(holder) = now.holder.filter(|_| keys.hold(now)) else { return Chain::new() };
+    let mut chain = Chain::new();
+    if let Some(paths) = unregistered(kernel, disk, now, keys) {
+        log::info!("{} ({}): {paths}; now all are", title(disk.lun), disk.device);
+        let (disk, key) = (disk.node.clone(), holder.key);
+        // It fails where the disk was taken from this node meanwhile: nothing is registered
+        // there then.
+        chain.push(Op::Reserve { disk: disk.clone(), key });
+        chain.push(Op::Register { disk, key });
+    }
     let strange = |whose| matches!(whose, Whose::Strangers | Whose::OtherClusters);
     let mut others = now.keys.clone();
     others.retain(|key| strange(keys.whose(*key)));
     others.sort_unstable();
     others.dedup();
-    let mut chain = Chain::new();
     for other in others {
         let (named, whose) = (title(disk.lun), keys.whose(other).words());
         log::warn!("{named} ({}): the key {other}, {whose}, is removed", disk.device);
@@ -516,6 +577,24 @@ fn throw_out(disk: &Disk, now: &Reservation, keys: &Keys) -> Chain {
         chain.push(Op::ReadReservation(disk.node.clone()));
     }
     chain
+}
+
+/// Returns in words how many paths of a disk of ours are registered, where that is fewer
+/// than are up. An array may keep one registration for several paths: to register those
+/// again changes nothing.
+fn unregistered(
+    kernel: &dyn Kernel,
+    disk: &Disk,
+    now: &Reservation,
+    keys: &Keys,
+) -> Option<String> {
+    if !disk.is_multipath {
+        return None;
+    }
+    let registered = now.keys.iter().filter(|key| keys.are(**key)).count();
+    let paths = disk::paths(kernel, &disk.node);
+    let up = paths.iter().filter(|path| path.is_up()).count();
+    (registered < up).then(|| format!("{registered} of {up} paths were registered"))
 }
 
 fn words(now: &Reservation, keys: &Keys) -> String {

@@ -16,6 +16,7 @@ use crate::scope::{Found, Scope};
 
 use super::bars;
 use super::here::{left_out, misconfigured, target_is_here, widowed};
+use super::multipath;
 use super::status::{Owner, owner};
 use super::{survey, unseen};
 
@@ -114,6 +115,7 @@ pub fn check(
     findings.extend(to_come(state(kernel, group, &disks, budget), scope));
     if group.ownership == Ownership::Scsi3Pr {
         findings.extend(reservations(kernel, node, &disks, budget));
+        findings.extend(multipath::findings(kernel, &disks, budget));
     }
     findings.extend(changed_by_others(kernel, group, &disks));
     findings

@@ -9,6 +9,7 @@ mod guests;
 mod health;
 mod here;
 mod keep_out;
+mod multipath;
 pub mod plan;
 mod release;
 mod reload;

@@ -323,6 +323,13 @@ pub fn pair(setup: &Setup) -> (Node, Node) {
     (Node::new("a", &san, setup), Node::new("b", &san, setup))
 }
 
+/// Returns two nodes with this many paths to each disk.
+pub fn pair_by_paths(setup: &Setup, paths: usize) -> (Node, Node) {
+    let san = setup.san();
+    san.borrow_mut().disks.set_paths(paths);
+    (Node::new("a", &san, setup), Node::new("b", &san, setup))
+}
+
 /// Runs an action; returns `None` if the simulated process was killed.
 pub fn unless_killed<T>(run: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(run)) {

@@ -2,7 +2,8 @@
 //! disks with reservations, a fabric, initiators that write, and a cluster manager that
 //! starts, stops, probes, fences late, loses messages and falls apart. Both nodes' agents
 //! go on one operation at a time, each held up as the seed decides; some of the
-//! operations fail or hang.
+//! operations fail or hang. In a quarter of the schedules each disk has two paths from each
+//! node, of which one at a time may fail and come back.
 //!
 //! After every step: no disk can be written to by both nodes; no WWPN is logged in twice,
 //! unless fencing lied; a stop that succeeded left nothing; a monitor that said "running"
@@ -94,6 +95,7 @@ fn schedules(hba: Hba, usual: u64) {
         tally.faults,
         tally.messages_lost,
         tally.power_cuts,
+        tally.paths_lost,
         tally.partitions,
         tally.fenced,
         tally.lies,

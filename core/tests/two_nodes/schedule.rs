@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use understudy_core::kernel::sim::{Fault, Hba, Rng, San, SharedSan};
+use understudy_core::kernel::sim::{Fault, Hba, Nexus, Rng, San, SharedSan};
 use understudy_core::kernel::{Cause, Instant};
 use understudy_core::verbs::Health;
 use understudy_core::wwn::Wwn;
@@ -43,6 +43,9 @@ pub struct Schedule {
     doomed: [bool; NODES],
     /// Whether a node's disks have at some time not answered for a while.
     stalled: bool,
+    /// The paths that are dead now, of the disks' two: one of each disk and node at most. None
+    /// where disks have one path.
+    dead: Option<BTreeSet<(usize, String)>>,
     checked: u64,
     aloud: bool,
     pub tally: Tally,
@@ -100,6 +103,12 @@ enum Event {
     },
     /// An initiator registers a key.
     Registers,
+    /// A node's path to a disk works again.
+    Returns {
+        node: usize,
+        disk: String,
+        path: usize,
+    },
     Trouble,
 }
 
@@ -110,6 +119,10 @@ impl Schedule {
         let names: Vec<_> = setups.iter().flat_map(Setup::all_disks).collect();
         let mut san = San::new(&names, &initiators());
         san.hba = hba;
+        let dead = rng.one_in(4).then(BTreeSet::new);
+        if dead.is_some() {
+            san.disks.set_paths(2);
+        }
         let may_lie = rng.one_in(3);
         san.vary(rng.next_u64());
         san.forgive_conflicts = may_lie;
@@ -146,12 +159,14 @@ impl Schedule {
             may_lie,
             doomed: [false; NODES],
             stalled: false,
+            dead,
             checked: 0,
             aloud,
             tally: Tally { schedules: 1, ..Tally::default() },
         };
         schedule.after(Duration::ZERO, Event::Thinks);
-        for _ in 0..1 + schedule.rng.below(3) {
+        let troubles = if schedule.dead.is_some() { 6 } else { 3 };
+        for _ in 0..1 + schedule.rng.below(troubles) {
             let time = Duration::from_millis(schedule.rng.below(16_000));
             schedule.after(time, Event::Trouble);
         }
@@ -222,6 +237,7 @@ impl Schedule {
             Event::Fenced { side, node, lies } => self.fenced(side, node, lies),
             Event::Boots { node } => self.boots(node),
             Event::Registers => self.registers(),
+            Event::Returns { node, disk, path } => self.path_returns(node, disk, path),
             Event::Trouble => self.trouble(),
         }
     }
@@ -433,12 +449,37 @@ impl Schedule {
         }
     }
 
+    /// Has one of a node's two paths to a disk fail for a while, if both work.
+    fn path_dies(&mut self, node: usize, group: usize) {
+        let disks: Vec<_> = self.setups[group].all_disks().map(str::to_owned).collect();
+        let disk = disks[self.rng.below(disks.len() as u64) as usize].clone();
+        let path = self.rng.below(2) as usize;
+        if self.dead.as_mut().is_some_and(|dead| dead.insert((node, disk.clone()))) {
+            self.say(|| format!("{}: {disk}-{path} fails", NAMES[node]));
+            self.san.borrow_mut().disks.set_dead(&disk, Nexus { node, path }, true);
+            self.tally.paths_lost += 1;
+            let time = Duration::from_millis(self.rng.below(30_000));
+            self.after(time, Event::Returns { node, disk, path });
+        }
+    }
+
+    fn path_returns(&mut self, node: usize, disk: String, path: usize) {
+        self.say(|| format!("{}: {disk}-{path} works again", NAMES[node]));
+        self.san.borrow_mut().disks.set_dead(&disk, Nexus { node, path }, false);
+        if let Some(dead) = &mut self.dead {
+            dead.remove(&(node, disk));
+        }
+    }
+
     /// Makes something go wrong, or has a group moved.
     fn trouble(&mut self) {
         let node = self.rng.below(NODES as u64) as usize;
         let group = self.rng.below(GROUPS as u64) as usize;
         let alive = self.san.borrow().is_alive(node);
         match self.rng.below(10) {
+            0..=4 if self.dead.is_some() && self.rng.one_in(2) => {
+                self.path_dies(node, group);
+            }
             0 | 1 if alive => {
                 self.say(|| format!("{} loses its power", NAMES[node]));
                 self.tally.power_cuts += 1;

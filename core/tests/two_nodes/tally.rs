@@ -21,6 +21,8 @@ pub struct Tally {
     pub faults: u64,
     pub messages_lost: u64,
     pub power_cuts: u64,
+    /// Paths to disks that failed for a while, one of two.
+    pub paths_lost: u64,
     pub partitions: u64,
     pub fenced: u64,
     /// How often fencing said that a node was off without turning it off.
@@ -46,6 +48,7 @@ impl AddAssign for Tally {
         self.faults += other.faults;
         self.messages_lost += other.messages_lost;
         self.power_cuts += other.power_cuts;
+        self.paths_lost += other.paths_lost;
         self.partitions += other.partitions;
         self.fenced += other.fenced;
         self.lies += other.lies;

@@ -112,14 +112,17 @@ fn touched(op: &Op) -> (Option<&Path>, Option<&Path>) {
         | Op::Register { disk, .. }
         | Op::Unregister { disk, .. }
         | Op::Reserve { disk, .. }
-        | Op::PreemptAndAbort { disk, .. } => (Some(disk), None),
+        | Op::PreemptAndAbort { disk, .. }
+        | Op::KeepPaths { disk, .. } => (Some(disk), None),
         Op::Bar { link, .. } => {
             // It becomes a word of a script.
             let word = |c: char| c.is_ascii_alphanumeric() || ".-_@".contains(c);
             assert!(!link.is_empty() && link.chars().all(word), "{link:?}");
             (None, None)
         }
-        Op::ReadyBar | Op::LiftBar(_) | Op::Expedite | Op::Relax => (None, None),
+        Op::ReadyBar | Op::LiftBar(_) | Op::Expedite | Op::Relax | Op::HearMultipathd => {
+            (None, None)
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Shared disks with SCSI-3 persistent reservations (SPC-4 5.13), one nexus a node.
+//! Shared disks with SCSI-3 persistent reservations (SPC-4 5.13), a nexus for each path of
+//! each node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,16 +11,37 @@ use crate::kernel::reservation::{
 };
 use crate::kernel::state::Record;
 
+/// A path of a node to a disk. A number alone is the first path of the node of this number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Nexus {
+    /// The node.
+    pub node: usize,
+    /// Which of its paths.
+    pub path: usize,
+}
+
+impl From<usize> for Nexus {
+    fn from(node: usize) -> Self {
+        Self { node, path: 0 }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 struct Disk {
-    registered: BTreeMap<usize, Key>,
+    registered: BTreeMap<Nexus, Key>,
     /// The nexus that holds, and the type.
-    holder: Option<(usize, u8)>,
+    holder: Option<(Nexus, u8)>,
     unsupported: bool,
-    /// Nodes whose path to it is dead.
-    dead: BTreeSet<usize>,
+    /// How many paths more than one each node has.
+    more_paths: usize,
+    /// Paths by which no command comes.
+    dead: BTreeSet<Nexus>,
+    /// Nodes whose multipathd registers a path that comes back, and the key.
+    kept: BTreeMap<usize, Key>,
+    /// Whether the array keeps one registration for all paths of a node.
+    by_node: bool,
     /// The nexus that has reserved it the old way (SPC-2).
-    reserved: Option<usize>,
+    reserved: Option<Nexus>,
     deaf: bool,
     /// Of 512 bytes each, where it says so.
     sectors: Option<u64>,
@@ -36,7 +58,7 @@ pub struct Disks {
 }
 
 /// What a disk answered, and whose commands in it were aborted on the way.
-type Answer = (Result<Done, Cause>, Vec<usize>);
+type Answer = (Result<Done, Cause>, Vec<Nexus>);
 
 impl Disks {
     /// Disks without any registration.
@@ -61,6 +83,28 @@ impl Disks {
         self.renamed.insert(name.to_owned(), disk.to_owned());
     }
 
+    /// Gives every node this many paths to each disk from its next boot on, by a multipath
+    /// device that has the disk's name.
+    pub fn set_paths(&mut self, paths: usize) {
+        self.all.values_mut().for_each(|disk| disk.more_paths = paths.saturating_sub(1));
+    }
+
+    /// Returns the names of the paths of a disk, where it has more than one.
+    pub(super) fn paths(&self, name: &str) -> Vec<String> {
+        match self.get(name).map_or(0, |disk| disk.more_paths) {
+            0 => Vec::new(),
+            more => (0..=more).map(|path| format!("{name}-{path}")).collect(),
+        }
+    }
+
+    /// Returns the disk and the path that have this name. A disk that has one path is it.
+    pub(super) fn path_of<'a>(&'a self, name: &'a str) -> (&'a str, usize) {
+        match name.rsplit_once('-').map(|(disk, path)| (disk, path.parse())) {
+            Some((disk, Ok(path))) => (self.first_name(disk), path),
+            _ => (self.first_name(name), 0),
+        }
+    }
+
     fn get(&self, name: &str) -> Option<&Disk> {
         self.all.get(self.first_name(name))
     }
@@ -79,24 +123,54 @@ impl Disks {
 
     /// Makes a node's path to a disk dead from now on, so that every command by it fails;
     /// or makes it well again.
-    pub fn set_dead(&mut self, name: &str, nexus: usize, dead: bool) {
+    pub fn set_dead(&mut self, name: &str, nexus: impl Into<Nexus>, dead: bool) {
         let Some(disk) = self.get_mut(name) else { return };
+        let nexus = nexus.into();
         match dead {
             true => disk.dead.insert(nexus),
             false => disk.dead.remove(&nexus),
         };
+        // multipathd looks whether the key is still there, and registers before it lets
+        // commands go by the path. If not, it does nothing until it is told again.
+        if let Some(key) = disk.kept.get(&nexus.node).copied().filter(|_| !dead) {
+            match disk.registered.values().any(|its| *its == key) {
+                true => disk.registered.insert(nexus, key),
+                false => disk.kept.remove(&nexus.node),
+            };
+        }
+    }
+
+    /// Has every array keep one registration for all paths of a node from now on.
+    pub fn register_by_node(&mut self) {
+        self.all.values_mut().for_each(|disk| disk.by_node = true);
+    }
+
+    /// Has a node's multipathd register paths that come back, or with no key not any more.
+    pub(super) fn keep_paths(&mut self, device: &Path, node: usize, key: Option<Key>) {
+        let name = device.file_name().unwrap_or_default().to_string_lossy();
+        let Some(disk) = self.get_mut(&name) else { return };
+        match key {
+            Some(key) => disk.kept.insert(node, key),
+            None => disk.kept.remove(&node),
+        };
+    }
+
+    /// Forgets what a node's multipathd was told.
+    pub(super) fn boots(&mut self, node: usize) {
+        self.all.values_mut().for_each(|disk| disk.kept.retain(|its, _| *its != node));
     }
 
     /// Reserves a disk the old way from now on, by SPC-2 RESERVE of a nexus.
     pub fn reserve_the_old_way(&mut self, name: &str, nexus: usize) {
         if let Some(disk) = self.get_mut(name) {
-            disk.reserved = Some(nexus);
+            disk.reserved = Some(nexus.into());
         }
     }
 
     /// Registers another program's key by a nexus, and reserves the disk if it is to.
     pub fn other_program(&mut self, name: &str, nexus: usize, key: Key, reserves: bool) {
         if let Some(disk) = self.get_mut(name) {
+            let nexus = nexus.into();
             disk.registered.insert(nexus, key);
             if reserves {
                 disk.holder = Some((nexus, WRITE_EXCLUSIVE_REGISTRANTS_ONLY));
@@ -142,33 +216,39 @@ impl Disks {
         self.get(name).map(Disk::report).unwrap_or_default()
     }
 
-    /// Returns whether a disk takes writes from a nexus.
-    pub fn accepts(&self, name: &str, nexus: usize) -> bool {
-        self.get(name).is_some_and(|disk| match disk.holder {
+    /// Returns whether a disk takes writes from a node, by whichever path they come.
+    pub fn accepts(&self, name: &str, node: usize) -> bool {
+        self.get(name).is_some_and(|disk| {
+            let all = (0..=disk.more_paths).map(|path| Nexus { node, path });
+            let mut alive = all.filter(|nexus| !disk.dead.contains(nexus)).peekable();
             // Registrants Only: all of them may write. Of the types of other software,
             // which are met but never made here, none lets more than those in.
-            Some(_) => disk.registered.contains_key(&nexus),
-            None => true,
+            disk.holder.is_none()
+                || alive.peek().is_some()
+                    && alive
+                        .all(|nexus| disk.registered.contains_key(&disk.to_array(nexus)))
         })
     }
 
-    pub(super) fn perform(&mut self, nexus: usize, op: &Op) -> Answer {
-        let (path, key) = match op {
-            Op::ReadReservation(disk) => (disk, Key(0)),
-            Op::Join { disk, key }
-            | Op::Register { disk, key }
-            | Op::Unregister { disk, key }
-            | Op::Reserve { disk, key }
-            | Op::PreemptAndAbort { disk, key, .. } => (disk, *key),
+    /// Carries out an operation by one path of a node.
+    pub(super) fn perform(&mut self, node: usize, path: &Path, op: &Op) -> Answer {
+        let key = match op {
+            Op::ReadReservation(_) => Key(0),
+            Op::Join { key, .. }
+            | Op::Register { key, .. }
+            | Op::Unregister { key, .. }
+            | Op::Reserve { key, .. }
+            | Op::PreemptAndAbort { key, .. } => *key,
             _ => return (Err(Cause::Device("no command for a disk".into())), vec![]),
         };
-        let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let (name, path) = self.path_of(&name);
+        let (name, nexus) = (name.to_owned(), Nexus { node, path });
         match self.get_mut(&name) {
             None => (Err(Cause::Device("no such disk".into())), vec![]),
             Some(disk) if disk.dead.contains(&nexus) => {
                 // As seen of a SCSI device in the state `offline` (DID_NO_CONNECT).
-                let words = "the path failed (host status 1)";
-                (Err(Cause::Device(words.into())), vec![])
+                (Err(Cause::PathFailed(1)), vec![])
             }
             Some(disk) if disk.unsupported => (Err(Cause::NoReservations), vec![]),
             // LIO: target_scsi2_reservation_check.
@@ -179,12 +259,17 @@ impl Disks {
             Some(disk) if disk.deaf && !matches!(op, Op::ReadReservation(_)) => {
                 (Ok(Done::Changed), vec![])
             }
-            Some(disk) => disk.perform(nexus, key, op),
+            Some(disk) => disk.perform(disk.to_array(nexus), key, op),
         }
     }
 }
 
 impl Disk {
+    /// Returns the nexus under which the array keeps a registration by this one.
+    fn to_array(&self, nexus: Nexus) -> Nexus {
+        if self.by_node { nexus.node.into() } else { nexus }
+    }
+
     fn report(&self) -> Reservation {
         let holder = self.holder.map(|(nexus, kind)| Holder {
             key: self.registered.get(&nexus).copied().unwrap_or(Key(0)),
@@ -193,7 +278,7 @@ impl Disk {
         Reservation { keys: self.registered.values().copied().collect(), holder }
     }
 
-    fn perform(&mut self, nexus: usize, key: Key, op: &Op) -> Answer {
+    fn perform(&mut self, nexus: Nexus, key: Key, op: &Op) -> Answer {
         let conflict = || (Err(Cause::Device("reservation conflict".into())), vec![]);
         if matches!(op, Op::ReadReservation(_)) {
             return (Ok(Done::Reservation(self.report())), vec![]);

@@ -59,8 +59,7 @@ impl Deed {
                 ]);
             }
             Op::ReadReservation(_) => {
-                let words = "the path failed (host status 1)";
-                faults.push(Fault::Fails(Cause::Device(words.into())));
+                faults.push(Fault::Fails(Cause::PathFailed(1)));
             }
             // qla2xxx takes 9 bytes where it means to say no (FC_VPORT_FAILED).
             Op::Write { path, .. } if path.ends_with("vport_create") => {
@@ -138,6 +137,7 @@ fn errnos(op: &Op) -> &'static [Errno] {
         Op::Echo(_) => &[ENOENT, ENXIO, ETIMEDOUT, EAGAIN],
         // A fabric that does not answer is no error.
         Op::LogOut { .. } => &[],
+        Op::KeepPaths { .. } | Op::HearMultipathd => &[ECONNREFUSED],
     }
 }
 

@@ -24,9 +24,9 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::op::{Chain, ChainResult};
+use super::op::{Chain, ChainResult, Op};
 use super::{Instant, Kernel, KernelError, LANES};
-pub use disks::Disks;
+pub use disks::{Disks, Nexus};
 use faults::Faults;
 pub use faults::{Deed, Fault, Killed};
 pub use rng::Rng;
@@ -233,7 +233,14 @@ impl Kernel for SimKernel<'_> {
     }
 
     fn run(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult> {
-        self.side_by_side(chains, until)
+        let results = self.side_by_side(chains, until);
+        let keeps =
+            |chain: &Chain| chain.iter().any(|op| matches!(op, Op::KeepPaths { .. }));
+        let mut told = chains.iter().zip(&results).filter(|(chain, _)| keeps(chain));
+        if told.any(|(_, result)| result.failed.is_some()) {
+            self.san.borrow_mut().untold = true;
+        }
+        results
     }
 
     fn now(&self) -> Instant {

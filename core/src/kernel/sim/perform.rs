@@ -1,12 +1,14 @@
 //! An operation on a simulated node: what it does, what it must not be asked for, and how
 //! long it takes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use super::configfs::{self, Item};
 use super::registrations;
 use super::san::San;
+use crate::kernel::nexus;
 use crate::kernel::op::{Done, Op};
 use crate::kernel::{Cause, paths};
 use crate::wwn::{Wwn, from_sysfs};
@@ -64,6 +66,14 @@ impl San {
                 Ok(Done::Changed)
             }
             Op::ReadDisk(disk) => tree.read(disk).map(|_| Done::Unchanged).map_err(errno),
+            Op::KeepPaths { .. } | Op::HearMultipathd if !self.multipathd => {
+                Err(Cause::Device("multipathd goes on with the key none".into()))
+            }
+            Op::HearMultipathd => Ok(Done::Unchanged),
+            Op::KeepPaths { disk, key } => {
+                self.disks.keep_paths(disk, node, Some(*key));
+                Ok(Done::Changed)
+            }
             Op::Rescan(disk) => {
                 let name = disk.file_name().unwrap_or_default().to_string_lossy();
                 let Some(sectors) = self.disks.sectors(&name) else {
@@ -121,11 +131,21 @@ impl San {
             | Op::Unregister { disk, .. }
             | Op::Reserve { disk, .. }
             | Op::PreemptAndAbort { disk, .. } => {
-                let (answer, aborted) = self.disks.perform(node, op);
+                let paths = nexus::of(tree, disk);
+                if matches!(op, Op::Unregister { .. }) {
+                    self.disks.keep_paths(disk, node, None);
+                }
+                let mut aborted = BTreeSet::new();
+                let answer = nexus::by_paths(op, paths, |path| {
+                    let (answer, ended) = self.disks.perform(node, path, op);
+                    aborted.extend(ended.into_iter().map(|nexus| nexus.node));
+                    answer.map_err(|cause| op.failed(cause))
+                });
+                let answer = answer.map_err(|error| error.cause);
                 let disk = disk.file_name().unwrap_or_default().to_string_lossy();
                 let disk = self.disks.first_name(&disk).to_owned();
-                for nexus in aborted {
-                    self.abort(&disk, nexus);
+                for node in aborted {
+                    self.abort(&disk, node);
                 }
                 self.changes += u64::from(!matches!(op, Op::ReadReservation(_)));
                 answer

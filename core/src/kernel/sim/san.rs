@@ -31,11 +31,17 @@ pub struct San {
     pub npiv: bool,
     /// The `nft` of every node.
     pub nft: Nft,
+    /// Whether multipathd of every node has its keys from a file, so that it can be given
+    /// some.
+    pub multipathd: bool,
     /// Whether qla2xxx fails in what it does to a virtual port, in its quiet way.
     pub quietly_fails: bool,
     /// Whether an initiator may meet a reservation conflict: it does where a node serves
     /// on that should have been fenced and was not.
     pub forgive_conflicts: bool,
+    /// Whether a node's multipathd was at some time not told its key: a path that came back
+    /// may meet a conflict, until a monitor of level 10 has registered it.
+    pub untold: bool,
     /// Late writes, by nodes that should have been fenced and were not, to a disk that
     /// nobody owned at that moment: a stop gives the reservation up, and then nothing
     /// keeps such a node out.
@@ -149,8 +155,10 @@ impl San {
             hba: Hba::Libfc,
             npiv: true,
             nft: Nft::Works,
+            multipathd: true,
             quietly_fails: false,
             forgive_conflicts: false,
+            untold: false,
             unguarded: 0,
             unused: Default::default(),
             changes: 0,
@@ -196,6 +204,10 @@ impl San {
         let mut tree = Tree::default();
         for name in self.disks.names() {
             appears(&mut tree, name, name);
+            let paths = self.disks.paths(name);
+            if !paths.is_empty() {
+                is_multipath(&mut tree, name, &paths);
+            }
         }
         for (attribute, text) in [
             ("port_name", format!("0x200052540000000{node}\n")),
@@ -242,6 +254,7 @@ impl San {
         }
         tree.file(paths::RCU_EXPEDITED, "0\n");
         self.abort_commands_of(node);
+        self.disks.boots(node);
         if let Some(there) = self.nodes.get_mut(node) {
             let boots = there.boots + 1;
             let lasting = std::mem::take(&mut there.lasting);
@@ -252,6 +265,28 @@ impl San {
             self.enable_physical(node);
         }
         self.changes += 1;
+    }
+
+    /// Has the kernel of a node show this text of a disk from now on.
+    pub fn shows(&mut self, node: usize, disk: &str, attribute: &str, text: &str) {
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.tree.file(paths::block(disk, attribute), format!("{text}\n"));
+        }
+    }
+
+    /// Has the kernel of a node show that a disk, or a part of it, is in use.
+    pub fn is_held(&mut self, node: usize, part: &str, holder: &str) {
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.tree
+                .link(paths::block(part, &format!("holders/{holder}")), "/sys/devices");
+        }
+    }
+
+    /// Has a node list this mount from now on, and no other.
+    pub fn mounts(&mut self, node: usize, line: &str) {
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.tree.file(paths::MOUNTS, format!("{line}\n"));
+        }
     }
 
     /// Takes a disk away from a node: what is under its names there goes, and who has it
@@ -406,4 +441,22 @@ fn appears(tree: &mut Tree, disk: &str, name: &str) {
     let block = Path::new(paths::BLOCK).join(name);
     tree.file(block.join("inflight"), "");
     tree.file(block.join("device/wwid"), format!("naa.6001405{disk}\n"));
+}
+
+/// Puts the paths of a disk below it into a node's tree.
+fn is_multipath(tree: &mut Tree, disk: &str, names: &[String]) {
+    tree.remove(&paths::block(disk, "device/wwid"));
+    tree.file(paths::block(disk, "dm/uuid"), format!("mpath-36001405{disk}\n"));
+    // As where udev has made the link before multipathd made the map.
+    if let Some(first) = names.first() {
+        tree.link(format!("/dev/disk/by-id/wwn-{disk}"), format!("/dev/{first}"));
+    }
+    for name in names {
+        tree.link(paths::block(name, &format!("holders/{disk}")), "/sys/devices");
+        tree.link(paths::block(disk, &format!("slaves/{name}")), "/sys/devices");
+        tree.file(format!("/dev/{name}"), "");
+        tree.file(paths::block(name, "inflight"), "");
+        tree.file(paths::block(name, "device/wwid"), format!("naa.6001405{disk}\n"));
+        tree.file(paths::block(name, "device/state"), "running\n");
+    }
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
+use crate::kernel::nexus::Look;
+
 #[derive(Debug, Clone)]
 pub enum Entry {
     Dir(Dir),
@@ -49,6 +51,16 @@ impl Hasher for PathHasher {
 /// Returns a path as text: no path here is anything else.
 fn key(path: &Path) -> &str {
     path.to_str().unwrap_or_default()
+}
+
+impl Look for Tree {
+    fn text(&self, path: &Path) -> Option<String> {
+        self.read(path).ok().map(str::to_owned)
+    }
+
+    fn names(&self, dir: &Path) -> Vec<String> {
+        self.list(dir)
+    }
 }
 
 impl Tree {

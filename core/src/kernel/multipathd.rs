@@ -1,0 +1,92 @@
+//! multipathd, which registers a path that comes or comes back before a command can go by it
+//! (`mpath_pr_event_handle` in multipathd/main.c of multipath-tools), if it knows the key.
+//! The key of each device is ours to give where its configuration says `reservation_key
+//! file`, and it must be told that the device is registered.
+
+use std::io::{Read, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::path::Path;
+use std::time::Duration;
+
+use super::op::{Done, Op};
+use super::reservation::Key;
+use super::{Cause, KernelError};
+
+/// The abstract name of the socket (libmpathcmd/mpath_cmd.h).
+const SOCKET: &str = "/org/kernel/linux/storage/multipathd";
+/// How long multipathd may take to answer: it waits for its own checks of paths.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// The longest answer that is taken.
+const MOST: usize = 1 << 20;
+
+/// Has multipathd register each path of a device with a key, from now on.
+///
+/// # Errors
+/// multipathd does not answer, or has another key or none for the device afterwards.
+pub fn keep(disk: &Path, key: Key, op: &Op) -> Result<Done, KernelError> {
+    let map = name(disk);
+    let failed = |why: String| op.failed(Cause::Device(why));
+    let wanted = format!("{:#x}", key.0);
+    let key_now = || ask(&format!("getprkey map {map}")).map_err(failed);
+    if key_now()? != wanted {
+        ask(&format!("setprkey map {map} key {wanted}")).map_err(failed)?;
+        let now = key_now()?;
+        if now != wanted {
+            return Err(failed(format!("multipathd goes on with the key {now}")));
+        }
+    }
+    ask(&format!("setprstatus map {map}")).map_err(failed).map(|_| Done::Changed)
+}
+
+/// Checks that multipathd has the keys of devices from a file, so that it can be given ours.
+///
+/// # Errors
+/// It has not, or does not answer.
+pub fn hear(op: &Op) -> Result<Done, KernelError> {
+    let failed = |why: String| op.failed(Cause::Device(why));
+    let told = ask("show config").map_err(failed)?;
+    let is_file = |line: &str| {
+        line.split_whitespace().eq(["reservation_key", "file"])
+            || line.split_whitespace().eq(["reservation_key", "\"file\""])
+    };
+    match told.lines().any(is_file) {
+        true => Ok(Done::Unchanged),
+        false => Err(failed("its configuration has no reservation_key file".into())),
+    }
+}
+
+/// Has multipathd register no path of a device any more. Without multipathd that is so.
+pub fn forget(disk: &Path) {
+    let _ = ask(&format!("unsetprstatus map {}", name(disk)));
+}
+
+fn name(disk: &Path) -> String {
+    disk.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Returns the answer to a command, without the end of its line; or why there is none.
+fn ask(command: &str) -> Result<String, String> {
+    let answer = exchange(command).map_err(|error| format!("multipathd: {error}"))?;
+    match answer.trim_end_matches(['\0', '\n']) {
+        "fail" => Err(format!("multipathd refused: {command}")),
+        said => Ok(said.to_owned()),
+    }
+}
+
+/// Sends a command and receives the answer: of each the length, in the processor's order,
+/// then the text.
+fn exchange(command: &str) -> std::io::Result<String> {
+    let address = SocketAddr::from_abstract_name(SOCKET)?;
+    let mut stream = UnixStream::connect_addr(&address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let text = format!("{command}\0");
+    stream.write_all(&text.len().to_ne_bytes())?;
+    stream.write_all(text.as_bytes())?;
+    let mut length = [0; size_of::<usize>()];
+    stream.read_exact(&mut length)?;
+    let mut answer = vec![0; usize::from_ne_bytes(length).min(MOST)];
+    stream.read_exact(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}

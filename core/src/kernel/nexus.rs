@@ -1,0 +1,104 @@
+//! The paths of a disk. To the disk each is a nexus of its own, with a registration of its
+//! own; a command by a path that is not registered meets a conflict.
+//!
+//! Device mapper does not help: it sends a registration to every path of a multipath device,
+//! the dead ones too, ends at the first that fails and takes back the others
+//! (`dm_pr_register` in drivers/md/dm.c). A question goes by the path that is in use, dead or
+//! not (`dm_prepare_ioctl`). So each path is asked by itself, and a dead one is left out.
+
+use std::path::{Path, PathBuf};
+
+use super::op::{Done, Op};
+use super::{KernelError, paths};
+
+/// How the uuid of a multipath device begins (`UUID_PREFIX` of multipath-tools).
+pub const MULTIPATH: &str = "mpath-";
+/// The state of a SCSI device that takes commands (`sdev_states` in drivers/scsi/scsi_sysfs.c).
+const RUNNING: &str = "running";
+
+/// A tree of files, the kernel's or a simulated one.
+pub trait Look {
+    /// Returns an attribute's text, or nothing where it cannot be read.
+    fn text(&self, path: &Path) -> Option<String>;
+    /// Returns the names in a directory, in order; none where there is none.
+    fn names(&self, dir: &Path) -> Vec<String>;
+}
+
+/// A path of a disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nexus {
+    /// The device node.
+    pub node: PathBuf,
+    /// The state of the SCSI device; empty where it has none, as of NVMe.
+    pub state: String,
+}
+
+impl Nexus {
+    /// Returns whether the kernel sends commands by this path.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.state.is_empty() || self.state == RUNNING
+    }
+}
+
+/// Returns whether a disk is a multipath device.
+pub fn is_multipath(tree: &dyn Look, disk: &Path) -> bool {
+    let uuid = tree.text(&paths::block(&name(disk), "dm/uuid"));
+    uuid.is_some_and(|uuid| uuid.starts_with(MULTIPATH))
+}
+
+/// Returns the paths of a disk: those of a multipath device, or the disk itself.
+pub fn of(tree: &dyn Look, disk: &Path) -> Vec<Nexus> {
+    let path = |node: PathBuf| {
+        let state = tree.text(&paths::block(&name(&node), "device/state"));
+        Nexus { state: state.unwrap_or_default().trim().to_owned(), node }
+    };
+    if !is_multipath(tree, disk) {
+        return vec![path(disk.to_owned())];
+    }
+    let slaves = tree.names(&paths::block(&name(disk), "slaves"));
+    slaves.into_iter().map(|slave| path(disk.with_file_name(slave))).collect()
+}
+
+fn name(disk: &Path) -> String {
+    disk.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Carries out an operation on a disk by its paths. A registration is made, or given up, by
+/// every path that is up; anything else needs one path that does it. A path that fails is
+/// left out, as long as there is another.
+///
+/// # Errors
+/// What the disk answered, or where no path has reached it, how one of them failed.
+pub fn by_paths(
+    op: &Op,
+    mut paths: Vec<Nexus>,
+    mut send: impl FnMut(&Path) -> Result<Done, KernelError>,
+) -> Result<Done, KernelError> {
+    if paths.iter().any(Nexus::is_up) {
+        paths.retain(Nexus::is_up);
+    }
+    let (mut done, mut answered, mut unreached) = (None, None, None);
+    for path in &paths {
+        match send(&path.node) {
+            Ok(answer) if !is_by_each(op) => return Ok(answer),
+            Ok(answer) => done = Some(answer),
+            Err(error) if error.cause.is_paths() => unreached = unreached.or(Some(error)),
+            Err(error) => answered = answered.or(Some(error)),
+        }
+    }
+    // Of a key that an array keeps once for several paths, the second path has none left.
+    let may_differ = matches!(op, Op::Unregister { .. });
+    match (done, answered) {
+        (Some(done), None) => Ok(done),
+        (Some(done), Some(_)) if may_differ => Ok(done),
+        (_, Some(error)) => Err(error),
+        (None, None) => Err(unreached
+            .unwrap_or_else(|| op.failed(super::Cause::Device("it has no path".into())))),
+    }
+}
+
+/// Returns whether an operation concerns each path by itself.
+fn is_by_each(op: &Op) -> bool {
+    matches!(op, Op::Join { .. } | Op::Register { .. } | Op::Unregister { .. })
+}

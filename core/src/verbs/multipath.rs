@@ -1,0 +1,49 @@
+//! What `check` says of disks with several paths.
+
+use crate::budget::Budget;
+use crate::disk::{self, Disk};
+use crate::group::title;
+use crate::kernel::{Kernel, Op};
+use crate::ownership;
+
+use super::check::Finding;
+
+/// Returns what there is to say of disks with several paths; nothing where none has.
+pub(super) fn findings(
+    kernel: &dyn Kernel,
+    disks: &[Disk],
+    budget: Budget,
+) -> Vec<Finding> {
+    let what = "paths";
+    let maps = disks.iter().filter(|disk| disk.is_multipath);
+    let maps: Vec<_> = maps.collect();
+    if maps.is_empty() {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    for disk in &maps {
+        let paths = disk::paths(kernel, &disk.node);
+        let down = paths.iter().filter(|path| !path.is_up());
+        let down = down.map(|path| format!("{} is {}", path.node.display(), path.state));
+        let down: Vec<_> = down.collect();
+        if !down.is_empty() || paths.len() < 2 {
+            let (lun, all, down) = (title(disk.lun), paths.len(), down.join(", "));
+            let found = match down.as_str() {
+                "" => format!("{lun} ({}) has {all} path", disk.device),
+                _ => format!("{lun} ({}): of {all} paths {down}", disk.device),
+            };
+            let advice = "The group is served by the others; see why";
+            findings.push(Finding::doubtful(what, found, advice));
+        }
+    }
+    let hear = kernel.run(&[vec![Op::HearMultipathd]], budget.end);
+    if let Some(error) = hear.into_iter().find_map(|result| result.failed) {
+        let advice = ownership::KEEP_PATHS;
+        findings.push(Finding::doubtful(what, error.to_string(), advice));
+    }
+    if findings.is_empty() {
+        let found = format!("{} disks, each by several", maps.len());
+        findings.push(Finding::good(what, found));
+    }
+    findings
+}
