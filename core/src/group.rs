@@ -76,8 +76,8 @@ impl FromStr for DeviceName {
             }
             if volatile(inside) {
                 return Err(format!(
-                    "'{text}' may name another disk after a reboot; use its path under \
-                     /dev/disk/by-id or its WWID"
+                    "'{text}' may name another disk after a reboot, or on the partner; use \
+                     its path under /dev/disk/by-id or its WWID"
                 ));
             }
             return Ok(Self::Path(text.into()));
@@ -408,18 +408,43 @@ fn parse_disk(word: &str) -> Result<DiskSpec, Fault> {
     Ok(DiskSpec { lun, device: device.parse()? })
 }
 
-/// Returns whether a kernel name is given out in the order of discovery.
+/// Returns whether a name under /dev is given out by the kernel, or by a program of one node
+/// alone, in the order of discovery: after a boot, or on the partner, it may be another
+/// disk. Names that are made of what initiators wrote are no better.
 fn volatile(name: &str) -> bool {
-    let numbered = |prefix: &str| {
-        name.strip_prefix(prefix)
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-    };
-    let lettered = |prefix: &str| {
-        name.strip_prefix(prefix).is_some_and(|rest| {
-            !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric())
-        })
-    };
-    lettered("sd") || lettered("vd") || numbered("nvme") || numbered("dm-")
+    const NUMBERED: [&str; 11] = [
+        "nvme", "dm-", "md", "zd", "rbd", "nbd", "loop", "ram", "zram", "mmcblk", "pmem",
+    ];
+    const LETTERED: [&str; 5] = ["sd", "vd", "hd", "xvd", "emcpower"];
+    const FOLDERS: [&str; 4] =
+        ["block/", "disk/by-diskseq/", "disk/by-label/", "disk/by-uuid/"];
+    let rest = |prefix: &&str| name.strip_prefix(*prefix);
+    let numbered = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    let lettered =
+        |rest: &str| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric());
+    NUMBERED.iter().filter_map(rest).any(numbered)
+        || LETTERED.iter().filter_map(rest).any(lettered)
+        || FOLDERS.iter().filter_map(rest).next().is_some()
+}
+
+impl DeviceName {
+    /// Returns why another disk may have this name on another node, or at another time, if
+    /// that is so and the name may be right all the same.
+    #[must_use]
+    pub fn doubt(&self) -> Option<&'static str> {
+        let Self::Path(path) = self else { return None };
+        let text = path.to_str()?.strip_prefix("/dev/")?;
+        let friendly = |name: &str| {
+            let letters = name.strip_prefix("mpath");
+            letters.is_some_and(|rest| rest.chars().all(|c| c.is_ascii_lowercase()))
+        };
+        if text.starts_with("disk/by-path/") {
+            return Some("it names a place, and any disk may be there");
+        }
+        text.strip_prefix("mapper/")
+            .is_some_and(friendly)
+            .then_some("each node's multipath deals such names out by itself")
+    }
 }
 
 #[cfg(test)]
@@ -472,6 +497,16 @@ mod tests {
             ("disks", "16384=/dev/disk/by-id/a", "from 0 to 16383"),
             ("disks", "/dev/disk/by-id/a", "not LUN=DEVICE"),
             ("disks", "0=/dev/sda", "after a reboot"),
+            ("disks", "0=/dev/zd16", "after a reboot"),
+            ("disks", "0=/dev/emcpowera", "after a reboot"),
+            ("disks", "0=/dev/xvdb", "after a reboot"),
+            ("disks", "0=/dev/md127", "after a reboot"),
+            ("disks", "0=/dev/rbd0", "after a reboot"),
+            ("disks", "0=/dev/nbd0", "after a reboot"),
+            ("disks", "0=/dev/loop0", "after a reboot"),
+            ("disks", "0=/dev/block/8:16", "after a reboot"),
+            ("disks", "0=/dev/disk/by-diskseq/9", "after a reboot"),
+            ("disks", "0=/dev/disk/by-uuid/0a-1b", "after a reboot"),
             ("disks", "0=/dev/../etc/passwd", "not a plain path"),
             ("disks", "0=/dev/a,readonly=1", "not a plain path"),
             ("disks", "0=/dev/a\u{1b}[2J", "'/dev/a\u{fffd}[2J' is not a plain path"),

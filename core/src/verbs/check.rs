@@ -6,7 +6,7 @@ use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort};
 use crate::failure::Failure;
-use crate::group::{Group, Ownership, PortSpec, STATE, title};
+use crate::group::{DiskSpec, Group, Ownership, PortSpec, STATE, title};
 use crate::kept;
 use crate::kernel::{self, Chain, Kernel, Op, paths};
 use crate::lio::{self, Driver};
@@ -109,6 +109,7 @@ pub fn check(
     let found = Finding::of("disks", found, &format!("all {luns} are here"));
     findings.extend(to_come(found, scope));
     let disks = disk::find_any(kernel, &specs);
+    findings.extend(doubtful_names(&specs));
     let whose = scope.claims.allow(kernel, group, &disks);
     findings.extend(Finding::of("whose", whose, "no other group here has any of it"));
     findings.extend(to_come(readable(kernel, &disks, budget), scope));
@@ -282,6 +283,18 @@ fn numbers(group: &Group) -> Vec<Finding> {
         findings.push(Finding::doubtful(what, "there is no LUN 0", advice));
     }
     findings
+}
+
+/// Returns a finding for each disk whose name may be another disk's on the partner.
+fn doubtful_names(specs: &[DiskSpec]) -> Vec<Finding> {
+    let doubt = |spec: &DiskSpec| {
+        let found =
+            format!("{} ({}): {}", title(spec.lun), spec.device, spec.device.doubt()?);
+        let advice =
+            "Use the disk's own name: its WWID, or its path under /dev/disk/by-id";
+        Some(Finding::doubtful("names", found, advice))
+    };
+    specs.iter().filter_map(doubt).collect()
 }
 
 /// Returns the finding that this kernel does not let relative target port ids be set.

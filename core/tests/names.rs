@@ -1,0 +1,102 @@
+//! Disks under the names that people, the kernel and its tools have for them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use common::{Node, Setup, pair};
+use understudy_core::disk;
+use understudy_core::group::DiskSpec;
+use understudy_core::verbs::check::{Verdict, check};
+
+/// Returns the kernel's name of the disk that is found under a name, or why none is.
+fn found(node: &Node, name: &str) -> Result<String, String> {
+    let spec = DiskSpec { lun: 0, device: name.parse().unwrap() };
+    let found = disk::find_all(&node.kernel, &[spec]);
+    found.map(|mut disks| disks.remove(0).name).map_err(|failure| failure.to_string())
+}
+
+/// Returns the serial number under which initiators know a disk as a LUN.
+fn serial(node: &Node, name: &str) -> String {
+    let spec = DiskSpec { lun: 0, device: name.parse().unwrap() };
+    let found = disk::find_all(&node.kernel, &[spec]).unwrap();
+    found[0].unit_serial(node.setup.wwnn.parse().unwrap())
+}
+
+/// A disk that SCSI names by an EUI-64: udev and multipath have another spelling for it.
+#[test]
+fn a_disk_named_by_its_eui_is_found_and_presents_one_identity() {
+    let (a, b) = pair(&Setup::new(2, 1));
+    let mut san = a.san.borrow_mut();
+    for disk in ["sda", "sdb"] {
+        san.shows(0, disk, "device/wwid", "eui.0017380012345678");
+        san.is_held(0, disk, "dm-0");
+    }
+    san.shows(0, "dm-0", "dm/uuid", "mpath-20017380012345678");
+    san.shows(0, "dm-0", "inflight", "");
+    // The partner sees it by one path.
+    san.shows(1, "sda", "device/wwid", "eui.0017380012345678");
+    drop(san);
+    let by_link = "/dev/disk/by-id/wwn-sda";
+    for name in ["eui.0017380012345678", "20017380012345678", by_link] {
+        assert_eq!(found(&a, name).as_deref(), Ok("dm-0"), "{name}");
+        assert_eq!(found(&b, name).as_deref(), Ok("sda"), "{name}");
+        assert_eq!(serial(&a, name), serial(&b, name), "{name}");
+    }
+}
+
+#[test]
+fn a_path_that_nvme_hides_is_no_disk() {
+    let (a, _) = pair(&Setup::new(2, 1));
+    let mut san = a.san.borrow_mut();
+    san.shows(0, "nvme0n1", "wwid", "eui.0025385b71b00001");
+    for twin in ["nvme0c0n1", "nvme0c1n1"] {
+        san.shows(0, twin, "wwid", "eui.0025385b71b00001");
+        san.shows(0, twin, "hidden", "1");
+    }
+    drop(san);
+    assert_eq!(found(&a, "eui.0025385b71b00001").as_deref(), Ok("nvme0n1"));
+}
+
+/// As arrays print them, in capitals, and as people copy them from anywhere.
+#[test]
+fn a_name_is_taken_as_it_stands_on_paper() {
+    let (a, _) = pair(&Setup::new(2, 1));
+    a.san.borrow_mut().shows(
+        0,
+        "sda",
+        "device/wwid",
+        "naa.600a0b80001234560000abcd12345678",
+    );
+    let hex = "600A0B80001234560000ABCD12345678";
+    for prefix in ["naa.", "NAA.", "0x", "wwn-0x", "scsi-3", "3", ""] {
+        let name = format!("{prefix}{hex}");
+        assert_eq!(found(&a, &name).as_deref(), Ok("sda"), "{name}");
+    }
+}
+
+/// Without its map, two paths are no disk: nobody may pick one.
+#[test]
+fn two_paths_without_a_map_are_refused() {
+    let (a, _) = pair(&Setup::new(2, 1));
+    a.san.borrow_mut().shows(0, "sdb", "device/wwid", "naa.6001405sda");
+    let why = found(&a, "naa.6001405sda").unwrap_err();
+    assert!(why.contains("2 paths and no multipath device"), "{why}");
+}
+
+#[test]
+fn a_name_that_each_node_deals_out_is_a_doubt() {
+    let (a, _) = pair(&Setup::new(2, 1));
+    for name in ["/dev/disk/by-path/pci-0000:09:00.0-lun-0", "/dev/mapper/mpatha"] {
+        let scope = a.scope_with(&[("disks", &format!("0={name}"))]);
+        let all = check(&a.kernel, a.name, &scope, a.budget());
+        let doubt = all.into_iter().find(|found| found.what == "names").unwrap();
+        assert_eq!(doubt.verdict, Verdict::Doubtful, "{name}");
+    }
+    let scope = a.scope_with(&[]);
+    let all = check(&a.kernel, a.name, &scope, a.budget());
+    assert!(all.iter().all(|found| found.what != "names"));
+}
