@@ -9,6 +9,7 @@ pub mod disk;
 pub mod fabric;
 pub mod failure;
 pub mod group;
+pub mod holders;
 pub mod identity;
 pub mod kept;
 pub mod kernel;

@@ -7,6 +7,7 @@ use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort};
 use crate::failure::Failure;
 use crate::group::{DiskSpec, Group, Ownership, PortSpec, STATE, title};
+use crate::holders;
 use crate::kept;
 use crate::kernel::{self, Chain, Kernel, Op, paths};
 use crate::lio::{self, Driver};
@@ -110,6 +111,8 @@ pub fn check(
     findings.extend(to_come(found, scope));
     let disks = disk::find_any(kernel, &specs);
     findings.extend(doubtful_names(&specs));
+    let held = holders::none(kernel, &disks);
+    findings.extend(Finding::of("holders", held, "nothing else on this node has a disk"));
     let whose = scope.claims.allow(kernel, group, &disks);
     findings.extend(Finding::of("whose", whose, "no other group here has any of it"));
     findings.extend(to_come(readable(kernel, &disks, budget), scope));

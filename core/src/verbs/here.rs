@@ -9,6 +9,7 @@ use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort, VirtualPort};
 use crate::failure::{Failure, Kind};
 use crate::group::{Group, LinkLoss, Ownership, PortSpec, STATE};
+use crate::holders;
 use crate::kernel::reservation::Reservation;
 use crate::kernel::{Kernel, paths};
 use crate::lio::{self, Driver, Export, TCM_FC};
@@ -213,12 +214,14 @@ pub(super) fn left_out(
 /// Returns the disks of a group's LUNs, and its state device.
 ///
 /// # Errors
-/// See [`disk::find_all`].
+/// See [`disk::find_all`] and [`holders::none`].
 pub(super) fn find_disks(
     kernel: &dyn Kernel,
     group: &Group,
 ) -> Result<(Vec<Disk>, Option<Disk>), Failure> {
-    disk::find_all(kernel, &group.all_disks()).map(apart)
+    let found = disk::find_all(kernel, &group.all_disks())?;
+    holders::none(kernel, &found)?;
+    Ok(apart(found))
 }
 
 /// Separates the disks of LUNs from the state device.

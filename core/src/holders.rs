@@ -1,0 +1,89 @@
+//! Who else on this node has a disk: a volume of LVM, an array of md, a mount. What
+//! initiators wrote on a LUN is a volume or a file system to this node too, and its own
+//! programs may have taken it; LIO could then not open the disk.
+
+use std::path::Path;
+
+use crate::disk::Disk;
+use crate::failure::{Failure, Kind};
+use crate::group::title;
+use crate::kernel::{Kernel, attribute_or_empty, paths};
+
+/// What can be done about a disk that this node's own programs have.
+const ADVICE: &str = "Have this node leave the groups' disks alone (docs/storage.md): deactivate \
+                      the volume, stop the array, or unmount";
+
+/// Checks that nothing else on this node has one of these disks, or a part of it.
+///
+/// # Errors
+/// Names each disk, and who has it: another node may serve the group.
+pub fn none(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
+    let mounts = attribute_or_empty(kernel, Path::new(paths::MOUNTS));
+    let all = kernel.list(Path::new(paths::BLOCK)).unwrap_or_default();
+    let cause = |disk: &Disk| {
+        let parts = all.iter().filter(|name| is_part(name, &disk.name));
+        let who: Vec<_> = parts.flat_map(|part| of(kernel, &mounts, part)).collect();
+        let named = || format!("{} ({}) is in use here", title(disk.lun), disk.device);
+        (!who.is_empty()).then(|| format!("{}: {}", named(), who.join(", ")))
+    };
+    let causes: Vec<_> = disks.iter().filter_map(cause).collect();
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let step = "look who has the disks";
+    Err(Failure { kind: Kind::Node, step, causes, path: None, advice: ADVICE.into() })
+}
+
+/// Returns whether a block device is a disk or a partition of it: `sda` or `sda1`, `nvme0n1`
+/// or `nvme0n1p1`.
+fn is_part(name: &str, disk: &str) -> bool {
+    let Some(rest) = name.strip_prefix(disk) else { return false };
+    let number = match disk.ends_with(|last: char| last.is_ascii_digit()) {
+        true => rest.strip_prefix('p').unwrap_or("-"),
+        false => rest,
+    };
+    rest.is_empty() || number.bytes().all(|digit| digit.is_ascii_digit())
+}
+
+/// Returns who has a block device, in words.
+fn of(kernel: &dyn Kernel, mounts: &str, name: &str) -> Vec<String> {
+    let holders = kernel.list(&paths::block(name, "holders")).unwrap_or_default();
+    let mut who: Vec<_> = holders.iter().map(|holder| named(kernel, holder)).collect();
+    let source = Path::new(paths::DEV).join(name);
+    let words = mounts.lines().map(|line| line.split_whitespace());
+    let at = words.filter_map(|mut words| Some((words.next()?, words.next()?)));
+    let at = at.filter(|(from, on)| {
+        Path::new(from) == source && !paths::is_below(Path::new(on), paths::KEPT)
+    });
+    who.extend(at.map(|(_, on)| format!("mounted on {on}")));
+    who
+}
+
+/// Returns the name of a holder, with the one by which people know it where it has one.
+fn named(kernel: &dyn Kernel, holder: &str) -> String {
+    match attribute_or_empty(kernel, &paths::block(holder, "dm/name")).as_str() {
+        "" => holder.to_owned(),
+        name => format!("{holder} ({name})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_told_from_another_disk() {
+        for (name, disk, is) in [
+            ("sda", "sda", true),
+            ("sda1", "sda", true),
+            ("sdaa", "sda", false),
+            ("sdaa1", "sda", false),
+            ("nvme0n1p12", "nvme0n1", true),
+            ("nvme0n12", "nvme0n1", false),
+            ("dm-10", "dm-1", false),
+            ("dm-1", "dm-1", true),
+        ] {
+            assert_eq!(is_part(name, disk), is, "{name} of {disk}");
+        }
+    }
+}
