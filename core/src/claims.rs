@@ -44,8 +44,9 @@ impl Claims {
         for entry in &self.0 {
             let reserved = entry.ownership == Ownership::Scsi3Pr;
             for disk in entry.disks.iter().chain(&entry.state) {
-                let stack = Stack::of(kernel, &disk.node_now(kernel));
-                all.add(&entry.group, stack, reserved);
+                if let Some(node) = disk.node_now(kernel) {
+                    all.add(&entry.group, Stack::of(kernel, &node), reserved);
+                }
             }
         }
         all

@@ -121,6 +121,24 @@ pub fn find_any(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Vec<Disk> {
     look_for(kernel, specs).into_iter().flatten().collect()
 }
 
+/// Returns the node of a disk that was once found at `before`, or nothing where another disk
+/// has that node by now and this one is nowhere.
+pub fn node_of(
+    kernel: &dyn Kernel,
+    spec: &DiskSpec,
+    wwid: &str,
+    before: &Path,
+) -> Option<PathBuf> {
+    let there = before.file_name().and_then(|name| wwid_of(kernel, name.to_str()?));
+    if there.as_ref() == Some(&canonical(wwid)) {
+        return Some(before.to_owned());
+    }
+    match find_any(kernel, std::slice::from_ref(spec)).pop() {
+        Some(disk) => Some(disk.node),
+        None => there.is_none().then(|| before.to_owned()),
+    }
+}
+
 /// Makes the kernel notice which disks have grown, and logs each. A new size that the
 /// kernel does not take is only logged: nobody needs it until initiators use the new end.
 pub fn rescan(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) {

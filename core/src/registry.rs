@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort};
 use crate::failure::{Failure, Kind};
 use crate::group::{DeviceName, DiskSpec, Group, Ownership, PortSpec, STATE};
@@ -85,15 +85,17 @@ pub struct EntryDisk {
 }
 
 impl EntryDisk {
-    /// Returns the disk's device node: by its lasting name, where that still leads to one,
-    /// for the node's name may belong to another disk by now.
-    pub fn node_now(&self, kernel: &dyn Kernel) -> PathBuf {
-        let node = match &self.spec.device {
-            DeviceName::Path(path) => kernel.resolve(path).ok(),
-            DeviceName::Wwid(_) => None,
-        };
-        let node = node.filter(|node| paths::is_below(node, paths::DEV));
-        node.unwrap_or_else(|| self.node.clone())
+    /// Returns the disk's device node: by its lasting name, where that still leads to one. The
+    /// node's name may belong to another disk by now; nothing is returned then.
+    pub fn node_now(&self, kernel: &dyn Kernel) -> Option<PathBuf> {
+        match &self.spec.device {
+            DeviceName::Path(path) => {
+                let node = kernel.resolve(path).ok();
+                let node = node.filter(|node| paths::is_below(node, paths::DEV));
+                Some(node.unwrap_or_else(|| self.node.clone()))
+            }
+            DeviceName::Wwid(wwid) => disk::node_of(kernel, &self.spec, wwid, &self.node),
+        }
     }
 }
 

@@ -196,7 +196,7 @@ impl Scope {
         }
         for entry in self.entries.iter().filter(|e| e.ownership == Ownership::Scsi3Pr) {
             let all = entry.disks.iter().chain(&entry.state);
-            disks.extend(all.map(|disk| disk.node_now(kernel)));
+            disks.extend(all.filter_map(|disk| disk.node_now(kernel)));
         }
         let exported = export.backstores.iter().map(|b| &b.device);
         // Of a group that was taken over with reservations, whatever its configuration says

@@ -10,6 +10,7 @@ mod common;
 use common::{Node, Setup, pair};
 use understudy_core::disk;
 use understudy_core::group::DiskSpec;
+use understudy_core::registry::EntryDisk;
 use understudy_core::verbs::check::{Verdict, check};
 
 /// Returns the kernel's name of the disk that is found under a name, or why none is.
@@ -99,4 +100,25 @@ fn a_name_that_each_node_deals_out_is_a_doubt() {
     let scope = a.scope_with(&[]);
     let all = check(&a.kernel, a.name, &scope, a.budget());
     assert!(all.iter().all(|found| found.what != "names"));
+}
+
+/// The database has the letter that a disk had: another disk may have it by now.
+#[test]
+fn a_letter_in_the_database_is_a_hint() {
+    let (a, _) = pair(&Setup::new(3, 1));
+    let entry = |name: &str, node: &str| EntryDisk {
+        spec: DiskSpec { lun: 0, device: name.parse().unwrap() },
+        node: node.into(),
+    };
+    let by_wwid = entry("naa.6001405sdb", "/dev/sdb");
+    assert_eq!(by_wwid.node_now(&a.kernel), Some("/dev/sdb".into()));
+    let moved = entry("naa.6001405sdb", "/dev/sda");
+    assert_eq!(moved.node_now(&a.kernel), Some("/dev/sdb".into()));
+    let by_link = entry("/dev/disk/by-id/wwn-sdb", "/dev/sda");
+    assert_eq!(by_link.node_now(&a.kernel), Some("/dev/sdb".into()));
+    a.san.borrow_mut().shows(0, "sdb", "device/wwid", "naa.6001405zzz");
+    assert_eq!(by_wwid.node_now(&a.kernel), None);
+    // One that has left is still asked for by its old name.
+    let left = entry("naa.6001405gone", "/dev/sdq");
+    assert_eq!(left.node_now(&a.kernel), Some("/dev/sdq".into()));
 }
