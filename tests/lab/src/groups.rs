@@ -152,9 +152,14 @@ impl Group {
     }
 
     /// Returns the disk on which the reservations of the group's initiators are saved.
-    fn state(&self) -> String {
+    #[must_use]
+    pub fn state_disk(&self) -> Option<Disk> {
         let name = format!("state-{}", self.letter);
-        let disk = shelf::disks().into_iter().find(|disk| disk.name == name);
+        shelf::disks().into_iter().find(|disk| disk.name == name)
+    }
+
+    fn state(&self) -> String {
+        let disk = self.state_disk();
         disk.map(|disk| disk.device().display().to_string()).unwrap_or_default()
     }
 

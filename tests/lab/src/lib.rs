@@ -33,6 +33,7 @@ pub mod qmp;
 pub mod record;
 pub mod report;
 pub mod scenario;
+pub mod second_path;
 pub mod share;
 pub mod shelf;
 pub mod soak;

@@ -3,6 +3,7 @@
 mod agent_killed;
 mod autopsy;
 mod bad_configuration;
+mod cold_start;
 mod commanded;
 mod contract;
 mod crash_points;
@@ -19,6 +20,7 @@ mod luns;
 mod moves;
 mod neighbours;
 mod package;
+mod path_lost;
 mod physical_port;
 mod power_cut;
 mod readme;
@@ -82,7 +84,7 @@ pub struct Seen {
 const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 33] = [
+pub const SCENARIOS: [Scenario; 35] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -114,6 +116,8 @@ pub const SCENARIOS: [Scenario; 33] = [
     first(TWO_FABRICS[0], two_fabric_takeover::run),
     first(TWO_FABRICS[1], fabric_lost::run),
     first("physical-port-identity", physical_port::run),
+    second("path-lost", path_lost::run),
+    second("cold-start", cold_start::run),
     second("three-nodes", three_nodes::run),
     // Last: a kernel may hang in it, and that is read from a guest's console ever after.
     first("fc-link-cut", fabric_link::run),

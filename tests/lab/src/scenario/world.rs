@@ -484,7 +484,7 @@ PYTHON",
 }
 
 /// Returns a shell command that succeeds if the cluster has a group on a node.
-fn runs_on(group: &Group, node: &str) -> String {
+pub fn runs_on(group: &Group, node: &str) -> String {
     let found = format!("resource {} is running on: {node}", group.name);
     format!("crm_resource -r {} -W | grep -q '^{found}'", group.name)
 }
