@@ -139,6 +139,19 @@ pub fn node_of(
     }
 }
 
+/// Returns how many devices here are a disk, each of them a path: of each disk that is used by
+/// one of several, without a multipath device.
+pub fn one_of_several<'a>(
+    kernel: &dyn Kernel,
+    disks: &'a [Disk],
+) -> Vec<(&'a Disk, usize)> {
+    let known = all_wwids(kernel);
+    let single = disks.iter().filter(|disk| !disk.is_multipath);
+    let count = |disk: &Disk| known.get(disk.wwid.as_ref()?).map(Vec::len);
+    let counted = single.filter_map(|disk| Some((disk, count(disk)?)));
+    counted.filter(|(_, count)| *count > 1).collect()
+}
+
 /// Makes the kernel notice which disks have grown, and logs each. A new size that the
 /// kernel does not take is only logged: nobody needs it until initiators use the new end.
 pub fn rescan(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) {

@@ -204,7 +204,10 @@ fn check_names_a_path_that_is_down() {
         its.map(|finding| format!("{:?}: {}", finding.verdict, finding.found)).collect()
     };
     let setup = Setup::new(2, 1).keeping();
-    assert_eq!(said(&pair(&setup).0), [""; 0]);
+    let (one, _) = pair(&setup);
+    assert_eq!(said(&one), [""; 0]);
+    one.san.borrow_mut().shows(0, "sdq", "device/wwid", "naa.6001405sda");
+    assert!(said(&one)[0].contains("one of 2 paths is used, sda"), "{:?}", said(&one));
     let (a, _) = nodes(&setup);
     assert_eq!(said(&a), ["Good: 3 disks, each by several"]);
     a.san.borrow_mut().shows(0, "sdb-1", "device/state", "transport-offline");

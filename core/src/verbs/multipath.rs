@@ -15,12 +15,18 @@ pub(super) fn findings(
     budget: Budget,
 ) -> Vec<Finding> {
     let what = "paths";
-    let maps = disks.iter().filter(|disk| disk.is_multipath);
-    let maps: Vec<_> = maps.collect();
-    if maps.is_empty() {
-        return Vec::new();
-    }
     let mut findings = Vec::new();
+    for (disk, count) in disk::one_of_several(kernel, disks) {
+        let (lun, device, name) = (title(disk.lun), &disk.device, &disk.name);
+        let found = format!("{lun} ({device}): one of {count} paths is used, {name}");
+        let advice = "Have multipathd make a device of them, and name the disk by its WWID: a \
+                      link may lead to any of its paths";
+        findings.push(Finding::doubtful(what, found, advice));
+    }
+    let maps: Vec<_> = disks.iter().filter(|disk| disk.is_multipath).collect();
+    if maps.is_empty() {
+        return findings;
+    }
     for disk in &maps {
         let paths = disk::paths(kernel, &disk.node);
         let down = paths.iter().filter(|path| !path.is_up());
