@@ -8,7 +8,7 @@ use crate::budget::Budget;
 use crate::digest::fnv128;
 use crate::failure::{Failure, Kind};
 use crate::group::{DeviceName, DiskSpec, title};
-use crate::kernel::nexus::{self, Look, Nexus};
+use crate::kernel::nexus::{self, DiskPath, Look};
 use crate::kernel::{self, Chain, Done, Kernel, Op, paths};
 use crate::wwid::canonical;
 use crate::wwn::Wwn;
@@ -65,7 +65,7 @@ impl Look for Seen<'_> {
 }
 
 /// Returns the paths of a disk.
-pub fn paths(kernel: &dyn Kernel, node: &Path) -> Vec<Nexus> {
+pub fn paths(kernel: &dyn Kernel, node: &Path) -> Vec<DiskPath> {
     nexus::of(&Seen(kernel), node)
 }
 

@@ -26,14 +26,14 @@ pub trait Look {
 
 /// A path of a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Nexus {
+pub struct DiskPath {
     /// The device node.
     pub node: PathBuf,
     /// The state of the SCSI device; empty where it has none, as of NVMe.
     pub state: String,
 }
 
-impl Nexus {
+impl DiskPath {
     /// Returns whether the kernel sends commands by this path.
     #[must_use]
     pub fn is_up(&self) -> bool {
@@ -48,10 +48,10 @@ pub fn is_multipath(tree: &dyn Look, disk: &Path) -> bool {
 }
 
 /// Returns the paths of a disk: those of a multipath device, or the disk itself.
-pub fn of(tree: &dyn Look, disk: &Path) -> Vec<Nexus> {
+pub fn of(tree: &dyn Look, disk: &Path) -> Vec<DiskPath> {
     let path = |node: PathBuf| {
         let state = tree.text(&paths::block(&name(&node), "device/state"));
-        Nexus { state: state.unwrap_or_default().trim().to_owned(), node }
+        DiskPath { state: state.unwrap_or_default().trim().to_owned(), node }
     };
     if !is_multipath(tree, disk) {
         return vec![path(disk.to_owned())];
@@ -72,11 +72,11 @@ fn name(disk: &Path) -> String {
 /// What the disk answered, or where no path has reached it, how one of them failed.
 pub fn by_paths(
     op: &Op,
-    mut paths: Vec<Nexus>,
+    mut paths: Vec<DiskPath>,
     mut send: impl FnMut(&Path) -> Result<Done, KernelError>,
 ) -> Result<Done, KernelError> {
-    if paths.iter().any(Nexus::is_up) {
-        paths.retain(Nexus::is_up);
+    if paths.iter().any(DiskPath::is_up) {
+        paths.retain(DiskPath::is_up);
     }
     let (mut done, mut answered, mut unreached) = (None, None, None);
     for path in &paths {
