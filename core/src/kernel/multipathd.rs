@@ -7,8 +7,10 @@ use std::io::{Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::nexus::name;
 use super::op::{Done, Op};
 use super::reservation::Key;
 use super::{Cause, KernelError};
@@ -16,7 +18,7 @@ use super::{Cause, KernelError};
 /// The abstract name of the socket (libmpathcmd/mpath_cmd.h).
 const SOCKET: &str = "/org/kernel/linux/storage/multipathd";
 /// How long multipathd may take to answer: it waits for its own checks of paths.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest answer that is taken.
 const MOST: usize = 1 << 20;
 
@@ -61,13 +63,23 @@ pub fn forget(disk: &Path) {
     let _ = ask(&format!("unsetprstatus map {}", name(disk)));
 }
 
-fn name(disk: &Path) -> String {
-    disk.file_name().unwrap_or_default().to_string_lossy().into_owned()
+/// Whether multipathd has failed to answer this process. A stop with a thousand disks has no
+/// time to wait for it a thousand times.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+fn ask(command: &str) -> Result<String, String> {
+    ask_at(SOCKET, &SILENT, command)
 }
 
 /// Returns the answer to a command, without the end of its line; or why there is none.
-fn ask(command: &str) -> Result<String, String> {
-    let answer = exchange(command).map_err(|error| format!("multipathd: {error}"))?;
+fn ask_at(socket: &str, silent: &AtomicBool, command: &str) -> Result<String, String> {
+    if silent.load(Ordering::Relaxed) {
+        return Err("multipathd did not answer before".into());
+    }
+    let answer = exchange(socket, command).map_err(|error| {
+        silent.store(true, Ordering::Relaxed);
+        format!("multipathd: {error}")
+    })?;
     match answer.trim_end_matches(['\0', '\n']) {
         "fail" => Err(format!("multipathd refused: {command}")),
         said => Ok(said.to_owned()),
@@ -76,8 +88,8 @@ fn ask(command: &str) -> Result<String, String> {
 
 /// Sends a command and receives the answer: of each the length, in the processor's order,
 /// then the text.
-fn exchange(command: &str) -> std::io::Result<String> {
-    let address = SocketAddr::from_abstract_name(SOCKET)?;
+fn exchange(socket: &str, command: &str) -> std::io::Result<String> {
+    let address = SocketAddr::from_abstract_name(socket)?;
     let mut stream = UnixStream::connect_addr(&address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -89,4 +101,48 @@ fn exchange(command: &str) -> std::io::Result<String> {
     let mut answer = vec![0; usize::from_ne_bytes(length).min(MOST)];
     stream.read_exact(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    /// Returns the name of a socket of this test, and what listens there.
+    fn socket(test: &str) -> (String, UnixListener) {
+        let name = format!("understudy-{test}-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        (name, UnixListener::bind_addr(&address).unwrap())
+    }
+
+    #[test]
+    fn one_that_is_silent_is_waited_for_once() {
+        let ((name, _listener), silent) = (socket("silent"), AtomicBool::new(false));
+        let first = ask_at(&name, &silent, "getprkey map dm-0").unwrap_err();
+        assert!(first.starts_with("multipathd: "), "{first}");
+        let second = ask_at(&name, &silent, "getprkey map dm-1").unwrap_err();
+        assert_eq!(second, "multipathd did not answer before");
+    }
+
+    #[test]
+    fn an_answer_is_a_length_and_a_text() {
+        let ((name, listener), silent) = (socket("answers"), AtomicBool::new(false));
+        let answers = std::thread::spawn(move || {
+            for answer in ["0x7553e0e23448c758\n\0", "fail\n\0"] {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut length = [0; size_of::<usize>()];
+                stream.read_exact(&mut length).unwrap();
+                let mut command = vec![0; usize::from_ne_bytes(length)];
+                stream.read_exact(&mut command).unwrap();
+                assert_eq!(command, b"getprkey map dm-0\0");
+                stream.write_all(&answer.len().to_ne_bytes()).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let ask = || ask_at(&name, &silent, "getprkey map dm-0");
+        assert_eq!(ask().as_deref(), Ok("0x7553e0e23448c758"));
+        assert!(ask().unwrap_err().contains("refused"));
+        answers.join().unwrap();
+        assert!(!silent.into_inner());
+    }
 }

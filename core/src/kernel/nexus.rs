@@ -60,7 +60,8 @@ pub fn of(tree: &dyn Look, disk: &Path) -> Vec<DiskPath> {
     slaves.into_iter().map(|slave| path(disk.with_file_name(slave))).collect()
 }
 
-fn name(disk: &Path) -> String {
+/// Returns the kernel's name of a disk with this device node.
+pub(super) fn name(disk: &Path) -> String {
     disk.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 

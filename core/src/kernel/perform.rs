@@ -91,8 +91,8 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
         | Op::Reserve { disk, .. }
         | Op::PreemptAndAbort { disk, .. } => {
             // Every multipath device is one of device mapper's; other disks are not asked.
-            let name = disk.file_name().unwrap_or_default().to_string_lossy();
-            if !name.starts_with("dm-") || !nexus::is_multipath(&Files(root), disk) {
+            let is_dm = nexus::name(disk).starts_with("dm-");
+            if !is_dm || !nexus::is_multipath(&Files(root), disk) {
                 return scsi::perform(&at(disk), op);
             }
             // Before the keys go: else it could bring one back.
