@@ -9,7 +9,7 @@ use crate::digest::fnv128;
 use crate::failure::{Failure, Kind};
 use crate::group::{DeviceName, DiskSpec, title};
 use crate::kernel::nexus::{self, DiskPath, Look};
-use crate::kernel::{self, Chain, Done, Kernel, Op, paths};
+use crate::kernel::{self, Chain, Done, Kernel, KernelError, Op, paths};
 use crate::wwid::canonical;
 use crate::wwn::Wwn;
 
@@ -65,7 +65,7 @@ impl Look for Seen<'_> {
 }
 
 /// Returns the paths of a disk.
-pub fn paths(kernel: &dyn Kernel, node: &Path) -> Vec<DiskPath> {
+pub fn paths_of(kernel: &dyn Kernel, node: &Path) -> Vec<DiskPath> {
     nexus::of(&Seen(kernel), node)
 }
 
@@ -200,12 +200,23 @@ fn at_path(kernel: &dyn Kernel, path: &Path) -> Found {
     });
     let name = name.ok_or("it is not a block device")?;
     // A link may lead to a path that a multipath device has.
-    let holders = kernel.list(&paths::block(&name, "holders")).unwrap_or_default();
+    let holders = holders(kernel, &name).map_err(|error| error.to_string())?;
     let identity = |name: String| Some((identity_of(kernel, &name), name));
     let map =
         holders.into_iter().filter_map(identity).find(|(its, _)| is_map(its.as_ref()));
     let (identity, name) = map.unwrap_or_else(|| (identity_of(kernel, &name), name));
     Ok((name, identity))
+}
+
+/// Returns the names of the devices that have a block device open as a part of themselves.
+///
+/// # Errors
+/// When there are some and they cannot be listed.
+pub fn holders(kernel: &dyn Kernel, name: &str) -> Result<Vec<String>, KernelError> {
+    match kernel.list(&paths::block(name, "holders")) {
+        Err(error) if error.is_gone() => Ok(Vec::new()),
+        holders => holders,
+    }
 }
 
 /// Returns whether two names are spellings of one disk's, as far as the names alone tell.
@@ -260,13 +271,18 @@ fn all_wwids(kernel: &dyn Kernel) -> ByWwid {
 
 fn with_wwid(kernel: &dyn Kernel, known: &ByWwid, wwid: &str) -> Found {
     let wwid = canonical(wwid);
-    let mut devices = known.get(&wwid).cloned().unwrap_or_default();
-    if devices.len() > 1 {
-        // A path of a disk of NVMe that the kernel itself has put together: it has no node.
-        let hidden = |name: &str| {
-            kernel::attribute_or_empty(kernel, &paths::block(name, "hidden"))
+    let mut devices = Vec::new();
+    let all = known.get(&wwid).map_or([].as_slice(), Vec::as_slice);
+    for device in all {
+        // A path of a disk of NVMe that the kernel itself has put together has no node.
+        let hidden = paths::block(&device.0, "hidden");
+        let hidden = match all.len() {
+            1 => String::new(),
+            _ => kernel::attribute(kernel, &hidden).map_err(|error| error.to_string())?,
         };
-        devices.retain(|(name, _)| hidden(name) != "1");
+        if hidden != "1" {
+            devices.push(device.clone());
+        }
     }
     // A multipath device stands above its paths; they may not be used beside it.
     let multipath = devices.iter().find(|(_, is_multipath)| *is_multipath);

@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::failure::{Failure, Kind};
 use crate::group::title;
-use crate::kernel::{Kernel, attribute_or_empty, paths};
+use crate::kernel::{Kernel, attribute, attribute_or_empty, paths};
 
 /// What can be done about a disk that this node's own programs have.
 const ADVICE: &str = "Have this node leave the groups' disks alone (docs/storage.md): deactivate \
@@ -18,8 +18,10 @@ const ADVICE: &str = "Have this node leave the groups' disks alone (docs/storage
 /// # Errors
 /// Names each disk, and who has it: another node may serve the group.
 pub fn none(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
-    let mounts = attribute_or_empty(kernel, Path::new(paths::MOUNTS));
-    let all = kernel.list(Path::new(paths::BLOCK)).unwrap_or_default();
+    let step = "look who has the disks";
+    let unseen = |error| Failure::kernel(step, &[error]);
+    let mounts = attribute(kernel, Path::new(paths::MOUNTS)).map_err(unseen)?;
+    let all = kernel.list(Path::new(paths::BLOCK)).map_err(unseen)?;
     let cause = |disk: &Disk| {
         let parts = all.iter().filter(|name| is_part(name, &disk.name));
         let who: Vec<_> = parts.flat_map(|part| of(kernel, &mounts, part)).collect();
@@ -30,7 +32,6 @@ pub fn none(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
     if causes.is_empty() {
         return Ok(());
     }
-    let step = "look who has the disks";
     Err(Failure { kind: Kind::Node, step, causes, path: None, advice: ADVICE.into() })
 }
 
@@ -45,10 +46,12 @@ fn is_part(name: &str, disk: &str) -> bool {
     rest.is_empty() || number.bytes().all(|digit| digit.is_ascii_digit())
 }
 
-/// Returns who has a block device, in words.
+/// Returns who has a block device, in words; also that it cannot be seen who does.
 fn of(kernel: &dyn Kernel, mounts: &str, name: &str) -> Vec<String> {
-    let holders = kernel.list(&paths::block(name, "holders")).unwrap_or_default();
-    let mut who: Vec<_> = holders.iter().map(|holder| named(kernel, holder)).collect();
+    let mut who = match disk::holders(kernel, name) {
+        Ok(holders) => holders.iter().map(|holder| named(kernel, holder)).collect(),
+        Err(error) => vec![error.to_string()],
+    };
     let source = Path::new(paths::DEV).join(name);
     let words = mounts.lines().map(|line| line.split_whitespace());
     let at = words.filter_map(|mut words| Some((words.next()?, words.next()?)));
