@@ -428,8 +428,8 @@ fn volatile(name: &str) -> bool {
 }
 
 impl DeviceName {
-    /// Returns why another disk may have this name on another node, or at another time, if
-    /// that is so and the name may be right all the same.
+    /// Returns why another disk may have this name on another node, or at another time.
+    /// Nothing is returned for a name that only its disk can have.
     #[must_use]
     pub fn doubt(&self) -> Option<&'static str> {
         let Self::Path(path) = self else { return None };

@@ -98,7 +98,7 @@ pub enum Op {
     KeepPaths {
         /// The multipath device.
         disk: PathBuf,
-        /// The key that this node has registered.
+        /// The key that this node is about to register.
         key: Key,
     },
     /// Check that multipathd of this node takes keys from us.

@@ -555,7 +555,7 @@ fn mended(kernel: &dyn Kernel, disk: &Disk, now: &Reservation, keys: &Keys) -> C
     let Some(holder) = now.holder.filter(|_| keys.hold(now)) else { return Chain::new() };
     let mut chain = Chain::new();
     if let Some(paths) = unregistered(kernel, disk, now, keys) {
-        log::info!("{} ({}): {paths}; now all are", title(disk.lun), disk.device);
+        log::info!("{} ({}): {paths}: registering all", title(disk.lun), disk.device);
         let (disk, key) = (disk.node.clone(), holder.key);
         // It fails where the disk was taken from this node meanwhile: nothing is registered
         // there then.
@@ -592,7 +592,7 @@ fn unregistered(
         return None;
     }
     let registered = now.keys.iter().filter(|key| keys.are(**key)).count();
-    let paths = disk::paths(kernel, &disk.node);
+    let paths = disk::paths_of(kernel, &disk.node);
     let up = paths.iter().filter(|path| path.is_up()).count();
     (registered < up).then(|| format!("{registered} of {up} paths were registered"))
 }

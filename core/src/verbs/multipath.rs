@@ -28,7 +28,7 @@ pub(super) fn findings(
         return findings;
     }
     for disk in &maps {
-        let paths = disk::paths(kernel, &disk.node);
+        let paths = disk::paths_of(kernel, &disk.node);
         let down = paths.iter().filter(|path| !path.is_up());
         let down = down.map(|path| format!("{} is {}", path.node.display(), path.state));
         let down: Vec<_> = down.collect();

@@ -3,7 +3,7 @@
 //! starts, stops, probes, fences late, loses messages and falls apart. Both nodes' agents
 //! go on one operation at a time, each held up as the seed decides; some of the
 //! operations fail or hang. In a quarter of the schedules each disk has two paths from each
-//! node, of which one at a time may fail and come back.
+//! node, and one of the two may fail and come back.
 //!
 //! After every step: no disk can be written to by both nodes; no WWPN is logged in twice,
 //! unless fencing lied; a stop that succeeded left nothing; a monitor that said "running"

@@ -145,7 +145,8 @@ impl Disks {
         self.all.values_mut().for_each(|disk| disk.by_node = true);
     }
 
-    /// Has a node's multipathd register paths that come back, or with no key not any more.
+    /// Has a node's multipathd register paths that come back with a key. Where none is given
+    /// it registers none from now on.
     pub(super) fn keep_paths(&mut self, device: &Path, node: usize, key: Option<Key>) {
         let name = device.file_name().unwrap_or_default().to_string_lossy();
         let Some(disk) = self.get_mut(&name) else { return };

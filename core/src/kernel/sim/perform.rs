@@ -66,8 +66,12 @@ impl San {
                 Ok(Done::Changed)
             }
             Op::ReadDisk(disk) => tree.read(disk).map(|_| Done::Unchanged).map_err(errno),
-            Op::KeepPaths { .. } | Op::HearMultipathd if !self.multipathd => {
+            Op::KeepPaths { .. } if !self.multipathd => {
                 Err(Cause::Device("multipathd goes on with the key none".into()))
+            }
+            Op::HearMultipathd if !self.multipathd => {
+                let words = "its configuration has no reservation_key file";
+                Err(Cause::Device(words.into()))
             }
             Op::HearMultipathd => Ok(Done::Unchanged),
             Op::KeepPaths { disk, key } => {
