@@ -118,7 +118,7 @@ pub fn find_all(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Result<Vec<Disk>, Fa
 
 /// Returns the disks of a group that are on this node.
 pub fn find_any(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Vec<Disk> {
-    look_for(kernel, specs).into_iter().flatten().collect()
+    look_for(kernel, specs, &[]).into_iter().flatten().collect()
 }
 
 /// Returns the node of a disk that was once found at `before`, or nothing where another disk

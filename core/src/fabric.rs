@@ -211,13 +211,11 @@ pub fn software_link(kernel: &dyn Kernel, host: &str) -> Option<String> {
     let device = kernel.resolve(&paths::fc_host(host, "device")).ok()?;
     let mut parts = device.iter().map(|part| part.to_string_lossy().into_owned());
     parts.find(|part| part == "net")?;
-    // It becomes a word of a script (`kernel/bar.rs`); the kernel itself bars no quotes.
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@');
-    parts.next().filter(|link| !link.is_empty() && link.chars().all(plain))
+    parts.next().filter(|link| is_word(link))
 }
 
 /// Parses an address as the kernel writes it: `0x010203`.
-fn address(fcid: &str) -> Option<u32> {
+pub(crate) fn address(fcid: &str) -> Option<u32> {
     u32::from_str_radix(fcid.strip_prefix("0x")?, 16).ok()
 }
 
@@ -230,6 +228,46 @@ pub fn bar(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<Op>, KernelError> {
     let Some(port) = host_of(kernel, wwpn)? else { return Ok(None) };
     let bar = software_link(kernel, &port.host).zip(address(&port.fcid));
     Ok(bar.map(|(link, fcid)| Op::Bar { link, wwpn, fcid }))
+}
+
+/// Returns the network interface and the address of a port all of whose frames pass through
+/// the network stack; `None` for other ports, those of an HBA that does FCoE itself among
+/// them.
+///
+/// # Errors
+/// When what drives it, or its address, cannot be read.
+pub fn on_network(
+    kernel: &dyn Kernel,
+    wwpn: Wwn,
+) -> Result<Option<(String, u32)>, KernelError> {
+    let Some(port) = host_of(kernel, wwpn)? else { return Ok(None) };
+    if host_driver(kernel, &port.host)? != SOFTWARE {
+        return Ok(None);
+    }
+    Ok(software_link(kernel, &port.host).zip(address(&port.fcid)))
+}
+
+/// The driver of software FCoE, as [`PhysicalPort::driver`] has it.
+pub const SOFTWARE: &str = "fcoe";
+
+/// Returns the interface by which the frames of software FCoE leave that come by this one:
+/// that below it where it is a VLAN (`fcoe_xmit`).
+pub fn leaves_by(kernel: &dyn Kernel, link: &str) -> String {
+    let about = paths::interface(link, "uevent");
+    let about = kernel::attribute_or_empty(kernel, &about);
+    if !about.lines().any(|line| line == "DEVTYPE=vlan") {
+        return link.to_owned();
+    }
+    let names = kernel.list(&paths::interface(link, "")).unwrap_or_default();
+    let mut below = names.iter().filter_map(|name| name.strip_prefix("lower_"));
+    below.find(|name| is_word(name)).unwrap_or(link).to_owned()
+}
+
+/// Returns whether the name of an interface can be a word of a script (`kernel/nft.rs`); the
+/// kernel itself bars no quotes.
+fn is_word(link: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@');
+    !link.is_empty() && link.chars().all(plain)
 }
 
 /// Returns how many frames a virtual port has received and sent, if it counts them. While

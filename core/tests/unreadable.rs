@@ -1,6 +1,10 @@
 //! What cannot be read is not taken for absent: for each attribute whose silence would be
 //! believed, what a verb says and does where the kernel refuses to show it.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -33,6 +37,8 @@ const WHY: &str = "I/O error";
 /// Returns how long a stop takes where this attribute cannot be read.
 fn stop_without(end: &str) -> Duration {
     let a = serving(&Setup::new(1, 1));
+    // Without an account of commands a stop listens.
+    a.flush(&a.setup.ports[0]);
     spoil(&a, end);
     let begun = a.kernel.now();
     a.stop().unwrap();

@@ -37,7 +37,7 @@ fn changes(kernel: &RealKernel, node: &str, line: &Line) -> Result<String, Failu
     };
     // Every disk must be found: a number without a remembered disk could be any disk from
     // then on.
-    let numbers = Numbers::of(group, &disk::find_all(kernel, &group.disks)?);
+    let numbers = Numbers::of(group, &disk::find_all(kernel, &group.disks, &[])?);
     let mut text = match cluster::numbers_of(&id) {
         Ok(None) => {
             let nothing = "the cluster remembers nothing; nothing is in the way";

@@ -119,7 +119,7 @@ pub fn can_come(kernel: &dyn Kernel, port: &PhysicalPort) -> Result<bool, Kernel
 /// Returns whether a physical port has a link, as far as that is a network interface's.
 fn has_link(kernel: &dyn Kernel, host: &str) -> Result<bool, KernelError> {
     let Some(link) = super::software_link(kernel, host) else { return Ok(true) };
-    match kernel::attribute(kernel, &paths::carrier(&link)) {
+    match kernel::attribute(kernel, &paths::interface(&link, "carrier")) {
         // One that is down does not say (`carrier_show` in net/core/net-sysfs.c).
         Err(error) if error.is(Errno::EINVAL) => Ok(false),
         carrier => Ok(carrier? != "0"),

@@ -11,12 +11,8 @@
 //! a timeout in an nftables set: the kernel lifts it by itself, even if the agent was
 //! killed.
 
-use std::io::Write;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
-
 use super::op::{Done, Op};
-use super::{Cause, KernelError};
+use super::{KernelError, nft};
 use crate::wwn::Wwn;
 
 /// After how many seconds the kernel lifts a bar. A bar of some fifteen caused an I/O
@@ -26,9 +22,9 @@ const EXPIRES: u32 = 5;
 /// Sets the bar, or sets it again.
 pub fn set(link: &str, wwpn: Wwn, fcid: u32, op: &Op) -> Result<Done, KernelError> {
     let (table, frame) = (table(wwpn), command_to(fcid));
-    // The 32 bits at byte 28 of what follows the link's header: R_CTL and D_ID. In front
-    // of them are the FCoE header (14 bytes, of FC-BB-5 7.7) and Ethernet's.
-    nft(
+    // At byte 12 the protocol, and at byte 28 R_CTL and D_ID. In front of those are
+    // Ethernet's header and that of FCoE (14 bytes, of FC-BB-5 7.7).
+    nft::change(
         &format!(
             "table netdev {table}
              delete table netdev {table}
@@ -39,7 +35,7 @@ pub fn set(link: &str, wwpn: Wwn, fcid: u32, op: &Op) -> Result<Done, KernelErro
                  }}
                  chain arriving {{
                      type filter hook ingress device \"{link}\" priority -500
-                     @ll,224,32 @barred drop
+                     @ll,96,16 0x8906 @ll,224,32 @barred drop
                  }}
              }}"
         ),
@@ -49,7 +45,7 @@ pub fn set(link: &str, wwpn: Wwn, fcid: u32, op: &Op) -> Result<Done, KernelErro
 
 /// Lifts the bar of a port. If there is none, that is a success.
 pub fn lift(wwpn: Wwn, op: &Op) -> Result<Done, KernelError> {
-    nft(&lifted(wwpn), op)
+    nft::change(&lifted(wwpn), op)
 }
 
 /// Returns the script that removes a port's table. It makes the table first: to delete
@@ -70,46 +66,6 @@ fn table(wwpn: Wwn) -> String {
 fn command_to(fcid: u32) -> u32 {
     const UNSOLICITED_COMMAND: u32 = 0x06;
     UNSOLICITED_COMMAND << 24 | fcid & 0x00ff_ffff
-}
-
-/// An `nft` that has been started and waits for its script. If none comes, it does
-/// nothing and ends with the process that started it.
-static READY: Mutex<Option<Child>> = Mutex::new(None);
-
-/// Starts `nft` in advance: most of its time is its start, and a bar is set while
-/// initiators wait.
-pub fn ready(op: &Op) -> Result<Done, KernelError> {
-    let nft = start().map_err(|e| op.failed(Cause::of(&e)))?;
-    *READY.lock().unwrap_or_else(PoisonError::into_inner) = Some(nft);
-    Ok(Done::Changed)
-}
-
-fn start() -> std::io::Result<Child> {
-    Command::new("nft")
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-}
-
-/// Runs a script with `nft`, which carries it out as a whole or not at all.
-fn nft(script: &str, op: &Op) -> Result<Done, KernelError> {
-    let failed = |e: std::io::Error| op.failed(Cause::of(&e));
-    let ready = READY.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let mut nft = ready.map_or_else(start, Ok).map_err(failed)?;
-    // Dropped, and so closed, before nft is waited for.
-    if let Some(mut input) = nft.stdin.take() {
-        input.write_all(script.as_bytes()).map_err(failed)?;
-    }
-    let output = nft.wait_with_output().map_err(failed)?;
-    if output.status.success() {
-        return Ok(Done::Changed);
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let status = output.status.to_string();
-    let said = said.lines().next().unwrap_or(&status);
-    Err(op.failed(Cause::Device(format!("nft: {said}"))))
 }
 
 #[cfg(test)]

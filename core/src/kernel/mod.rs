@@ -4,6 +4,7 @@
 //! Reading is direct. Changing is done by [`Kernel::run`], which takes the work as plain
 //! values ([`Op`]), does what can be done side by side, and always comes back in time.
 
+pub mod account;
 mod bar;
 mod bsg;
 mod files;
@@ -12,6 +13,7 @@ mod lanes;
 mod multipathd;
 pub mod nexus;
 mod op;
+mod nft;
 pub mod paths;
 mod perform;
 mod rcu;

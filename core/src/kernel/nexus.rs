@@ -66,7 +66,7 @@ pub(super) fn name(disk: &Path) -> String {
 }
 
 /// Carries out an operation on a disk by its paths. A registration is made, or given up, by
-/// every path that is up; anything else needs one path that does it. A path that fails is
+/// every path that is up, and each of them is asked who is there; anything else needs one path that does it. A path that fails is
 /// left out, as long as there is another.
 ///
 /// # Errors

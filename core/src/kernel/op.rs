@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::account::Account;
 use super::reservation::{Key, Reservation};
 use super::state::Record;
 use super::{Cause, KernelError, paths, value_part};
@@ -108,8 +109,8 @@ pub enum Op {
     /// Have the kernel notice that a disk has grown. A disk that does not say how large
     /// it is counts as not grown.
     Rescan(PathBuf),
-    /// Get ready to set a bar, so that it is set at once.
-    ReadyBar,
+    /// Get nftables ready, so that what they are asked for is done at once.
+    ReadyNft,
     /// Drop commands to a port of software FCoE for the next moment.
     Bar {
         /// The network interface.
@@ -123,6 +124,27 @@ pub enum Op {
     LiftBar(Wwn),
     /// Have the kernel expedite its RCU grace periods, for this process.
     Expedite,
+    /// Have the account of an interface answer for a port of software FCoE that is about to
+    /// appear.
+    BeginAccount {
+        /// The network interface by which frames come.
+        link: String,
+        /// The network interface by which they leave.
+        out: String,
+        /// The port's name.
+        wwpn: Wwn,
+    },
+    /// Read the account of an interface.
+    ReadAccount(String),
+    /// End what the account of an interface has of a port that is gone.
+    EndAccount {
+        /// The network interface.
+        link: String,
+        /// The port's name.
+        wwpn: Wwn,
+        /// The address that the port had.
+        fcid: u32,
+    },
     /// Restore `rcu_expedited` to its earlier value, unless another process of ours still
     /// needs expedited grace periods.
     Relax,
@@ -187,7 +209,7 @@ impl Op {
             Self::HearMultipathd => ("ask", Path::new("multipathd"), None),
             Self::ReadDisk(disk) => ("read disk", disk, None),
             Self::Rescan(disk) => ("rescan", disk, None),
-            Self::ReadyBar => ("get ready for a bar in", Path::new("nftables"), None),
+            Self::ReadyNft => ("get ready", Path::new("nftables"), None),
             Self::Expedite => ("turn on", Path::new(paths::RCU_EXPEDITED), None),
             Self::Relax => ("put back", Path::new(paths::RCU_EXPEDITED), None),
             Self::LoadState(device) => ("read state device", device, None),
@@ -208,6 +230,17 @@ impl Op {
         }
     }
 
+            Self::BeginAccount { link, wwpn, .. } => {
+                ("account for commands on", Path::new(link), Some(wwpn.to_string()))
+            }
+            Self::ReadAccount(link) => {
+                ("read the account of commands on", Path::new(link), None)
+            }
+            Self::EndAccount { link, wwpn, .. } => (
+                "end the account of commands on",
+                Path::new(link),
+                Some(wwpn.to_string()),
+            ),
     /// Returns this operation as an error.
     pub fn failed(&self, cause: Cause) -> KernelError {
         let (action, path, value) = self.parts();
@@ -240,6 +273,8 @@ pub enum Done {
 }
 
 impl Done {
+    /// What [`Op::ReadAccount`] found.
+    Account(Account),
     /// Returns whether this is what a disk said of its owner.
     pub fn is_reservation(&self) -> bool {
         matches!(self, Self::Reservation(_))

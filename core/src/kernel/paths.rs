@@ -94,9 +94,9 @@ pub fn fcoe_controller(name: &str, attribute: &str) -> PathBuf {
     Path::new("/sys/bus/fcoe/devices").join(name).join(attribute)
 }
 
-/// Returns the path of the attribute that says whether a network interface has a link.
-pub fn carrier(interface: &str) -> PathBuf {
-    Path::new("/sys/class/net").join(interface).join("carrier")
+/// Returns the path of an attribute of a network interface.
+pub fn interface(name: &str, attribute: &str) -> PathBuf {
+    Path::new("/sys/class/net").join(name).join(attribute)
 }
 
 /// Returns the directory of a module, there while it is loaded.

@@ -105,7 +105,7 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
         Op::KeepPaths { disk, key } => multipathd::keep(disk, *key, op),
         Op::HearMultipathd => multipathd::hear(op),
         Op::Rescan(disk) => size::rescan(root, disk, op),
-        Op::ReadyBar => bar::ready(op),
+        Op::ReadyNft => nft::ready(op),
         Op::Bar { link, wwpn, fcid } => bar::set(link, *wwpn, *fcid, op),
         Op::LiftBar(wwpn) => bar::lift(*wwpn, op),
         Op::Expedite => rcu::expedite(root, getppid(), op),
@@ -113,6 +113,9 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
         Op::LoadState(device) => {
             state::load(&at(device)).map(Done::State).map_err(|cause| op.failed(cause))
         }
+        Op::BeginAccount { link, out, wwpn } => account::begin(link, out, *wwpn, op),
+        Op::ReadAccount(link) => account::read(link, op).map(Done::Account),
+        Op::EndAccount { link, wwpn, fcid } => account::end(link, *wwpn, *fcid, op),
         Op::Keep { device, at: dir } => keeper::keep(&at(device), &at(dir), op),
         Op::HearKeeper(dir) => keeper::hear(&at(dir), op),
         Op::EndKeeper(dir) => keeper::end(&at(dir), op),

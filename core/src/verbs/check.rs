@@ -15,9 +15,9 @@ use crate::neighbours::{self, Saved};
 use crate::ownership::{self, Keys};
 use crate::scope::{Found, Scope};
 
-use super::bars;
 use super::here::{left_out, misconfigured, target_is_here, widowed};
 use super::multipath;
+use super::nftables;
 use super::status::{Owner, owner};
 use super::{survey, unseen};
 
@@ -109,7 +109,6 @@ pub fn check(
     let found = disk::find_all(kernel, &specs);
     let found = Finding::of("disks", found, &format!("all {luns} are here"));
     findings.extend(to_come(found, scope));
-    let disks = disk::find_any(kernel, &specs);
     findings.extend(doubtful_names(&specs));
     let held = holders::none(kernel, &disks);
     findings.extend(Finding::of("holders", held, "nothing else on this node has a disk"));
@@ -239,10 +238,10 @@ fn physical_ports(
 
 /// Returns the finding that a stop could set no bar here, if it could not.
 fn no_bar(kernel: &dyn Kernel, budget: Budget) -> Option<Finding> {
-    let why = bars::unavailable(kernel, budget)?.to_string();
-    let advice = "Install nftables. Without a bar a stop under load takes up to three \
-                  seconds more and may log the port out while commands still come, which \
-                  can hang the kernel; then the node is fenced";
+    let why = nftables::unavailable(kernel, budget)?.to_string();
+    let advice = "Install nftables. Without them a stop cannot count what is in flight nor \
+                  keep new commands out: it takes seconds more and may log the port out \
+                  under a command, which hangs the kernel; then the node is fenced";
     Some(Finding::doubtful("bar", why, advice))
 }
 

@@ -1,37 +1,34 @@
-//! Drain: turn new commands away, and wait until none is in flight. No counter shows all of
-//! them, so each kind has a means of its own; ARCHITECTURE.md has the list.
+//! Drain: turn new commands away, and wait until none is in flight. A port that logs out
+//! with a command in flight hangs tcm_fc for good.
 //!
-//! With qla2xxx, as its source has it: `inflight` is the same. An ECHO goes through the
-//! driver's own bsg (`qla24xx_bsg_request`), to a port that it knows as a remote one;
-//! with `qlini_mode=disabled` it knows none. The frames are the whole HBA's
-//! (`qla2x00_get_fc_host_stats`), so beside a busy port there is no rest. There is no
-//! bar. None of this can hang a logout on qla2xxx: the driver ends any command that it
-//! has not yet passed to LIO.
+//! Where an account of the commands answers for every port of the group, it decides. Where
+//! there is none, the drain listens (`listen.rs`).
 
 use std::time::Duration;
 
 use crate::budget::Budget;
-use crate::fabric::{self, VirtualPort};
+use crate::fabric::VirtualPort;
 use crate::failure::{Failure, Kind};
+use crate::kernel::account::Commands;
 use crate::kernel::{Instant, Kernel, paths};
 use crate::lio::{self, Backstore};
 use crate::scope::Found;
 use crate::step::Step;
 
-use super::bars::Bars;
-use super::told;
+use super::account::Accounts;
+use super::listen::listen;
+use super::nftables::Nftables;
 
-/// How long all must be quiet before a port logs out: nothing in flight, and no frames.
-/// What has arrived and is not yet with the disk is in no counter that the kernel shows;
-/// even a command that is just being turned away hangs a logout.
-const SETTLED: Duration = Duration::from_millis(250);
-/// How long all must be quiet where an initiator gave no echo: a WRITE whose data it
-/// still has to send is in no counter either.
-const SETTLED_UNHEARD: Duration = Duration::from_millis(1500);
 /// How long commands may be barred before the port logs out.
-const BARRED: Duration = Duration::from_secs(3);
+pub(super) const BARRED: Duration = Duration::from_secs(3);
 /// The time between two looks at the counters.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// The time between two looks at the account, for a command that takes its time.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+/// How long commands are let in again before they are barred once more.
+const UNBARRED: Duration = Duration::from_secs(10);
+/// How long nothing may come of commands that were given up until they count as lost.
+const BELIEVED: Duration = Duration::from_millis(200);
 /// How much of the time the drain may use; logging out and unmapping need the rest.
 pub(super) const PERCENT_TO_DRAIN: u32 = 60;
 
@@ -39,80 +36,112 @@ pub(super) const PERCENT_TO_DRAIN: u32 = 60;
 pub(super) fn drain(
     kernel: &dyn Kernel,
     found: &Found,
-    bars: &mut Bars,
+    accounts: &Accounts,
+    nftables: &mut Nftables,
     budget: Budget,
 ) -> Result<(), Failure> {
-    let stores = &found.export.backstores;
-    let quiesce = Step::new("quiesce the LUNs", lio::quiesce(stores));
+    let quiesce = Step::new("quiesce the LUNs", lio::quiesce(&found.export.backstores));
     quiesce.apply(kernel, budget).map_err(|errors| {
         Failure::kernel(quiesce.title, &errors)
             .advise("The port was not logged out: it would hang the kernel")
     })?;
+    match count(kernel, found, accounts, nftables, budget)? {
+        Counted::Out => Ok(()),
+        Counted::Unknown => listen(kernel, found, nftables, budget),
+    }
+}
+
+/// What came of a drain by account.
+enum Counted {
+    /// Every command was answered, and none comes.
+    Out,
+    /// No account tells.
+    Unknown,
+}
+
+/// Waits until every command is answered that the account has.
+///
+/// New commands are barred first, for a moment. Where one takes longer, it is waited for
+/// without the bar, and then new ones are barred again: an initiator would take what is
+/// barred for long for lost.
+fn count(
+    kernel: &dyn Kernel,
+    found: &Found,
+    accounts: &Accounts,
+    nftables: &mut Nftables,
+    budget: Budget,
+) -> Result<Counted, Failure> {
+    let stores = &found.export.backstores;
     let end = budget.first(PERCENT_TO_DRAIN).end;
-    let settled = if heard(kernel, found, budget) { SETTLED } else { SETTLED_UNHEARD };
+    let overdue = |open: &[Commands]| {
+        let busy = in_flight(kernel, stores).into_iter().chain(in_words(open));
+        Err(undrained(busy.collect(), budget.spent(kernel)))
+    };
+    let Some(mut open) = accounts.look(kernel, nftables, budget) else {
+        return Ok(Counted::Unknown);
+    };
+    if !open.is_empty() && !found.live().any(VirtualPort::is_linked) {
+        return Err(endless(&open, "were in flight when the link was lost"));
+    }
     loop {
         if !wait_until(kernel, end, || in_flight(kernel, stores).is_empty()) {
-            return Err(undrained(in_flight(kernel, stores), budget.spent(kernel)));
+            return overdue(&[]);
         }
-        // The bar last, and for a moment only: the kernel lifts it by itself after some
-        // seconds, before an initiator takes a command that it sent for lost.
-        bars.set(kernel, found, budget);
-        let barred_until = kernel.now() + BARRED;
-        match settles(kernel, found, settled, barred_until.min(budget.end)) {
-            Rest::Quiet => return Ok(()),
-            _ if budget.is_over(kernel) => {
-                let why = "no time was left to see whether commands still come";
-                return Err(undrained(vec![why.into()], budget.spent(kernel)));
+        if !nftables.bar(kernel, found, budget) {
+            return Ok(Counted::Unknown);
+        }
+        let barred_until = budget.end.min(kernel.now() + BARRED);
+        let mut unchanged_since = kernel.now();
+        while kernel.now() < barred_until {
+            let before = open;
+            open = match accounts.look(kernel, nftables, budget) {
+                Some(open) if open.is_empty() => return Ok(Counted::Out),
+                Some(open) => open,
+                None => return Ok(Counted::Unknown),
+            };
+            if open != before {
+                unchanged_since = kernel.now();
             }
-            // A command that was accepted has come to a disk that is slow: begin again.
-            Rest::Busy => {}
-            // An initiator never rests, and there is no bar. To log out is no greater
-            // risk than to have the node fenced.
-            Rest::Talk => {
-                log::warn!("commands still come; the port is logged out regardless");
-                return Ok(());
+            let unchanged = kernel.now().saturating_sub(unchanged_since);
+            if unchanged >= BELIEVED && open.iter().all(|its| its.open() <= its.aborted) {
+                return Err(endless(&open, "were given up by their initiators"));
             }
+            kernel.sleep(LOOK_AGAIN);
+        }
+        let bar_again = kernel.now() + UNBARRED;
+        while !open.is_empty() && kernel.now() < bar_again {
+            if kernel.now() >= end {
+                return overdue(&open);
+            }
+            kernel.sleep(ASK_AGAIN);
+            open = match accounts.look(kernel, nftables, budget) {
+                Some(open) => open,
+                None => return Ok(Counted::Unknown),
+            };
         }
     }
 }
 
-/// How a port is after it was waited for.
-enum Rest {
-    /// Nothing is in flight, and no frame has come or gone for long enough.
-    Quiet,
-    /// Frames come and go, and nothing is in flight.
-    Talk,
-    /// Not long ago commands were in flight.
-    Busy,
+/// Returns the failure to drain commands that tcm_fc never ends. Nothing is gained by waiting
+/// for them, and initiators wait meanwhile.
+fn endless(open: &[Commands], why: &str) -> Failure {
+    let failure = Failure::new(Kind::Failed, DRAIN, format!("commands {why}"));
+    in_words(open).into_iter().fold(failure, Failure::and).advise(FENCE)
 }
 
-/// Waits until nothing has been in flight, and no frame has come or gone, for `settled`.
-/// Returns how the port is then, or at `end`.
-fn settles(kernel: &dyn Kernel, found: &Found, settled: Duration, end: Instant) -> Rest {
-    let stores = &found.export.backstores;
-    let (mut idle_since, mut quiet_since) = (kernel.now(), kernel.now());
-    let mut frames = exchanged(kernel, found);
-    let quiet = wait_until(kernel, end, || {
-        let now = kernel.now();
-        let before = std::mem::replace(&mut frames, exchanged(kernel, found));
-        if !in_flight(kernel, stores).is_empty() {
-            idle_since = now;
-        }
-        // Frames that are not counted may come and go.
-        if frames.is_err() || frames != before {
-            quiet_since = now;
-        }
-        now.saturating_sub(quiet_since.max(idle_since)) >= settled
-    });
-    if let Err(why) = frames {
-        log::warn!("{why}");
+/// Returns initiators with their commands in words, the first few.
+fn in_words(open: &[Commands]) -> Vec<String> {
+    const SHOWN: usize = 4;
+    let mut words: Vec<_> = open.iter().take(SHOWN).map(Commands::to_string).collect();
+    if open.len() > SHOWN {
+        words.push(format!("and of {} more", open.len() - SHOWN));
     }
-    match quiet {
-        true => Rest::Quiet,
-        false if kernel.now().saturating_sub(idle_since) >= settled => Rest::Talk,
-        false => Rest::Busy,
-    }
+    words
 }
+
+const DRAIN: &str = "drain the LUNs";
+const FENCE: &str = "The port was not logged out: it would hang the kernel. The node has to \
+                     be fenced";
 
 /// Waits until `done`, or until `end`. Returns whether it was `done`.
 pub(super) fn wait_until(
@@ -132,55 +161,17 @@ pub(super) fn wait_until(
 }
 
 /// Returns the failure to drain.
-fn undrained(busy: Vec<String>, spent: Duration) -> Failure {
-    still_in_flight(busy, spent).advise(
-        "The port was not logged out: it would hang the kernel. The node has to be \
-         fenced; see why the disk does not answer",
-    )
+pub(super) fn undrained(busy: Vec<String>, spent: Duration) -> Failure {
+    still_in_flight(busy, spent)
+        .advise(format!("{FENCE}; see why the disk does not answer"))
 }
 
 pub(super) fn still_in_flight(busy: Vec<String>, spent: Duration) -> Failure {
     let spent = spent.as_secs_f32();
     let cause = format!("commands are still in flight after {spent:.1} s");
-    let mut failure = Failure::new(Kind::Failed, "drain the LUNs", cause);
+    let mut failure = Failure::new(Kind::Failed, DRAIN, cause);
     failure.causes.extend(busy);
     failure
-}
-
-/// Returns how many frames the group's ports have received and sent, or why that is not
-/// known.
-fn exchanged(kernel: &dyn Kernel, found: &Found) -> Result<u64, String> {
-    let mut sum = 0u64;
-    for VirtualPort { wwpn, .. } in &found.vports {
-        let frames = fabric::frames(kernel, *wwpn).map_err(|error| error.to_string())?;
-        sum = sum.wrapping_add(frames.ok_or_else(|| format!("{wwpn} counts no frames"))?);
-    }
-    Ok(sum)
-}
-
-/// Asks every initiator for an echo, and returns whether all answered. Frames between two
-/// ports keep their order. So with the answer everything is here that an initiator had to
-/// send for commands that were accepted before, above all the data of its WRITEs, however
-/// slow it may be. A port without its link is left out: nothing more is sent to it, and
-/// there is nobody to ask.
-fn heard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> bool {
-    let linked = |wwpn| found.vports.iter().any(|p| p.wwpn == wwpn && p.is_linked());
-    let trees = found.export.trees.iter().filter(|tree| linked(tree.wwpn));
-    let echoes = trees.map(|tree| {
-        let initiators: Vec<_> =
-            tree.acls.iter().filter_map(lio::Acl::initiator).collect();
-        fabric::echoes(kernel, tree.wwpn, &initiators)
-    });
-    let echoes: Result<Vec<_>, _> = echoes.collect();
-    let heard = echoes.map_err(|error| vec![error]).and_then(|echoes| {
-        let chains = echoes.into_iter().flatten().map(|echo| vec![echo]).collect();
-        let step = Step::new("hear every initiator", chains);
-        step.apply(kernel, budget.first(PERCENT_TO_DRAIN))
-    });
-    if let Err(errors) = &heard {
-        log::warn!("no echo: {}; waiting longer instead", told(errors));
-    }
-    heard.is_ok()
 }
 
 /// Returns each disk with commands in flight, in words.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{look, unseen};
+use super::{late, look, unseen};
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::fabric::{self, PhysicalPort, VirtualPort};
@@ -218,6 +218,7 @@ pub(super) fn left_out(
 pub(super) fn find_disks(
     kernel: &dyn Kernel,
     group: &Group,
+    scope: &Scope,
 ) -> Result<(Vec<Disk>, Option<Disk>), Failure> {
     let found = disk::find_all(kernel, &group.all_disks())?;
     holders::none(kernel, &found)?;

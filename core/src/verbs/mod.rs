@@ -1,7 +1,7 @@
 //! What understudy does: take a group over, change it while it is served, release it, and
 //! say how it is and whether it could be taken over, to the cluster or to people.
 
-mod bars;
+mod account;
 pub mod check;
 mod drain;
 mod expedited;
@@ -12,6 +12,7 @@ mod keep_out;
 mod multipath;
 pub mod plan;
 mod release;
+mod nftables;
 mod reload;
 pub mod status;
 mod takeover;

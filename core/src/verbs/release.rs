@@ -21,11 +21,12 @@ use crate::registry;
 use crate::scope::{Found, Scope};
 use crate::step::Step;
 
-use super::bars::Bars;
+use super::account::Accounts;
 use super::drain::{drain, wait_until};
 use super::expedited::expedited;
 use super::guests::guests;
-use super::{look, told};
+use super::nftables::Nftables;
+use super::{late, look, told};
 
 /// How long a port without its link may take to log out; with its link it takes a
 /// fraction of a second. Where the link was lost under load, tcm_fc is wedged and the
@@ -56,8 +57,8 @@ pub fn release(
     budget: Budget,
     phases: &mut Phases,
 ) -> Result<(), Failure> {
-    // A stop goes on without a bar, and bars take a small part of its time: `bars.rs`.
-    let mut bars = Bars::get_ready(kernel, scope, budget);
+    // A stop goes on without them, and they take a small part of its time.
+    let mut nftables = Nftables::get_ready(kernel, scope, budget);
     let found = look(kernel, scope)?;
     let disks = scope.disks(kernel, &found.export);
     // The note of the cluster's word is a hint. Where it cannot be read, each key of the
@@ -66,11 +67,13 @@ pub fn release(
         log::warn!("{error}");
         Keys::new(node, None)
     });
+    let accounts = Accounts::of(kernel, &found);
     phases.end(kernel, "look");
     if found.live().next().is_some() {
         alone(kernel, &found, budget)?;
-        drain(kernel, &found, &mut bars, budget)?;
+        drain(kernel, &found, &accounts, &mut nftables, budget)?;
         phases.end(kernel, "drain");
+        nftables.start_again(kernel, budget);
         log_out(kernel, scope, &found, budget)?;
         phases.end(kernel, "logout");
     }
@@ -103,7 +106,8 @@ pub fn release(
         if !given_up.keys.is_empty() {
             log::warn!("{GIVE_UP}: {}; a key of ours may stay", told(&given_up.keys));
         }
-        bars.lift(kernel, budget);
+        nftables.lift(kernel, budget);
+        accounts.end(kernel, scope, &mut nftables, budget);
     });
     let still = look(kernel, scope)?;
     phases.end(kernel, "disown");

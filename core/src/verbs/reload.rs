@@ -25,7 +25,7 @@ use super::drain::{PERCENT_TO_DRAIN, in_flight, still_in_flight, wait_until};
 use super::expedited::expedited;
 use super::here::{driver, find_disks, misconfigured};
 use super::takeover::export;
-use super::{look, unseen};
+use super::{late, look, unseen};
 
 /// Changes a group that is served here to what its configuration says now, without its
 /// ports being touched. Where nothing has changed it does nothing.

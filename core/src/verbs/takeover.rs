@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use super::account;
 use super::expedited::expedited;
 use super::here::{Here, misconfigured, not_lost, with_all_that_comes};
-use super::{release, unseen};
+use super::{late, release, unseen};
 use crate::budget::Budget;
 use crate::claims::Claims;
 use crate::disk::{self, Disk};
@@ -155,6 +156,7 @@ fn build(
     apply(kernel, &dark, budget)?;
     expedited(kernel, scope, budget, || {
         apply(kernel, &frame, budget)?;
+    account::begin(kernel, &here.absent, budget);
         let results = match group.ownership {
             Ownership::Scsi3Pr => {
                 ownership::own(kernel, &here.owned(), &own, keys, budget)?

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use understudy_core::budget::Budget;
 use understudy_core::failure::Failure;
-use understudy_core::kernel::Kernel;
 use understudy_core::kernel::reservation::Key;
 use understudy_core::kernel::sim::{Hba, Killed, San, SharedSan, SimKernel};
+use understudy_core::kernel::{Kernel, Op};
 use understudy_core::lio;
 use understudy_core::ownership::Keys;
 use understudy_core::phases::Phases;
@@ -293,6 +293,13 @@ impl Node {
     /// Whether the kernel's grace periods are expedited.
     pub fn is_hurried(&self) -> bool {
         self.kernel.read("/sys/kernel/rcu_expedited".as_ref()).unwrap() != "0\n"
+    }
+
+    /// Has the account of a port's commands end, as where somebody flushes the ruleset.
+    pub fn flush(&self, port: &str) {
+        let wwpn = port.parse().unwrap();
+        let end = Op::EndAccount { link: "eth1".into(), wwpn, fcid: 0 };
+        self.kernel.run(&[vec![end]], self.kernel.now() + Duration::from_secs(1));
     }
 
     /// Whether this node alone owns every disk of the group, and no other.

@@ -46,6 +46,8 @@ pub struct Schedule {
     /// The paths that are dead now, of the disks' two: one of each disk and node at most. None
     /// where disks have one path.
     dead: Option<BTreeSet<(usize, String)>>,
+    /// Whether no counter of a disk shows what is with it.
+    unseen: bool,
     checked: u64,
     aloud: bool,
     pub tally: Tally,
@@ -123,6 +125,9 @@ impl Schedule {
         if dead.is_some() {
             san.disks.set_paths(2);
         }
+        // qla2xxx waits for what it has given to LIO, and needs no account of it.
+        let unseen = hba == Hba::Libfc && rng.one_in(4);
+        san.unseen = unseen;
         let may_lie = rng.one_in(3);
         san.vary(rng.next_u64());
         san.forgive_conflicts = may_lie;
@@ -160,6 +165,7 @@ impl Schedule {
             doomed: [false; NODES],
             stalled: false,
             dead,
+            unseen,
             checked: 0,
             aloud,
             tally: Tally { schedules: 1, ..Tally::default() },
@@ -315,7 +321,8 @@ impl Schedule {
 
     /// Returns what goes wrong in one of an agent's operations, if anything does.
     fn fault(&mut self) -> Option<(usize, Fault)> {
-        if self.now() > self.calm_at || !self.rng.one_in(12) {
+        // Without an account, a command that no counter shows hangs a logout.
+        if self.unseen || self.now() > self.calm_at || !self.rng.one_in(12) {
             return None;
         }
         self.tally.faults += 1;

@@ -114,19 +114,27 @@ fn touched(op: &Op) -> (Option<&Path>, Option<&Path>) {
         | Op::Reserve { disk, .. }
         | Op::PreemptAndAbort { disk, .. }
         | Op::KeepPaths { disk, .. } => (Some(disk), None),
-        Op::Bar { link, .. } => {
-            // It becomes a word of a script.
-            let word = |c: char| c.is_ascii_alphanumeric() || ".-_@".contains(c);
-            assert!(!link.is_empty() && link.chars().all(word), "{link:?}");
+        Op::BeginAccount { link, out, .. } => {
+            [link, out].into_iter().for_each(|link| is_word(link));
             (None, None)
         }
-        Op::ReadyBar | Op::LiftBar(_) | Op::Expedite | Op::Relax | Op::HearMultipathd => {
+        Op::Bar { link, .. } | Op::ReadAccount(link) | Op::EndAccount { link, .. } => {
+            is_word(link);
+            (None, None)
+        }
+        Op::ReadyNft | Op::LiftBar(_) | Op::Expedite | Op::Relax | Op::HearMultipathd => {
             (None, None)
         }
     }
 }
 
 /// The holder's key, the type, and the registered keys.
+/// Checks that an interface's name can be a word of a script.
+fn is_word(link: &str) {
+    let word = |c: char| c.is_ascii_alphanumeric() || ".-_@".contains(c);
+    assert!(!link.is_empty() && link.chars().all(word), "{link:?}");
+}
+
 fn reservation(text: &str) -> Reservation {
     let mut numbers = text.split_whitespace().map_while(|word| word.parse::<u64>().ok());
     let holder = numbers.next().zip(numbers.next());

@@ -129,6 +129,38 @@ pub fn hang(shelf: &Guest, disk: &Disk) -> Result<()> {
     shelf.run(&script, Duration::from_secs(20)).map(drop)
 }
 
+/// Has a disk take its time to write its cache out, as disks do under load.
+///
+/// # Errors
+/// The shelf does not do it.
+pub fn slow_flushes(shelf: &Guest, disk: &Disk, time: Duration) -> Result<()> {
+    let (size, first) = (MEBIBYTES * 2048, u64::from(disk.lun) * MEBIBYTES * 2048);
+    // The first two delays are those of reads and writes.
+    let part = |millis| format!("/dev/vdb {first} {millis}");
+    let parts = [part(0), part(0), part(time.as_millis())].join(" ");
+    reload(shelf, disk, &format!("0 {size} delay {parts}"))
+}
+
+/// Has a disk write its cache out at once again.
+///
+/// # Errors
+/// The shelf does not do it.
+pub fn quick_flushes(shelf: &Guest, disk: &Disk) -> Result<()> {
+    let (size, first) = (MEBIBYTES * 2048, u64::from(disk.lun) * MEBIBYTES * 2048);
+    reload(shelf, disk, &format!("0 {size} linear /dev/vdb {first}"))
+}
+
+fn reload(shelf: &Guest, disk: &Disk, table: &str) -> Result<()> {
+    let name = &disk.name;
+    let script = format!(
+        "set -e
+         modprobe dm-delay
+         echo {table} | dmsetup reload {name}
+         dmsetup suspend {name}; dmsetup resume {name}"
+    );
+    shelf.run(&script, Duration::from_secs(60)).map(drop)
+}
+
 /// Waits until a storage node has a request to a hanging disk. A disk without one would
 /// drain at once.
 ///

@@ -68,7 +68,7 @@ impl Deed {
             Op::Link { to, .. } => {
                 faults.push(Fault::Fails(Cause::LeadsTo(to.with_extension("other"))));
             }
-            Op::ReadyBar | Op::Bar { .. } | Op::LiftBar(_) => {
+            op if uses_nft(op) => {
                 let words = "nft: Error: Could not process rule";
                 faults.push(Fault::Fails(Cause::Device(words.into())));
             }
@@ -86,6 +86,18 @@ pub(super) fn changes_reservation(op: &Op) -> bool {
             | Op::Unregister { .. }
             | Op::Reserve { .. }
             | Op::PreemptAndAbort { .. }
+    )
+}
+
+fn uses_nft(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::ReadyNft
+            | Op::Bar { .. }
+            | Op::LiftBar(_)
+            | Op::BeginAccount { .. }
+            | Op::ReadAccount(_)
+            | Op::EndAccount { .. }
     )
 }
 
@@ -128,7 +140,12 @@ fn errnos(op: &Op) -> &'static [Errno] {
         | Op::PreemptAndAbort { .. } => &[EIO, ENODEV, ENXIO, EAGAIN, ENOTTY],
         Op::ReadDisk(_) => &[EIO, ENXIO, ENODATA],
         Op::Rescan(_) => &[EIO, ENOENT],
-        Op::ReadyBar | Op::Bar { .. } | Op::LiftBar(_) => &[ENOENT, ENOMEM],
+        Op::ReadyNft
+        | Op::Bar { .. }
+        | Op::LiftBar(_)
+        | Op::BeginAccount { .. }
+        | Op::ReadAccount(_)
+        | Op::EndAccount { .. } => &[ENOENT, ENOMEM],
         Op::Expedite | Op::Relax => &[ENOENT, EROFS],
         Op::LoadState(_) => &[EIO, ENXIO],
         Op::Keep { .. } => &[ENOENT, EIO, EAGAIN, ENOMEM],

@@ -118,7 +118,7 @@ impl San {
                 tree.file(paths::RCU_EXPEDITED, "0\n");
                 Ok(Done::Changed)
             }
-            Op::ReadyBar => self.nft.answer(op),
+            Op::ReadyNft => self.nft.answer(op),
             Op::Bar { wwpn, .. } => {
                 let done = self.nft.answer(op)?;
                 self.bar_until(node, *wwpn, now + BAR);
@@ -134,6 +134,24 @@ impl San {
             | Op::Register { disk, .. }
             | Op::Unregister { disk, .. }
             | Op::Reserve { disk, .. }
+            Op::BeginAccount { wwpn, .. } => {
+                let done = self.nft.answer(op)?;
+                if let Some(there) = self.nodes.get_mut(node) {
+                    there.accounted.insert(*wwpn);
+                }
+                Ok(done)
+            }
+            Op::ReadAccount(_) => {
+                self.nft.answer(op)?;
+                Ok(Done::Account(self.account(node)))
+            }
+            Op::EndAccount { wwpn, .. } => {
+                let done = self.nft.answer(op)?;
+                if let Some(there) = self.nodes.get_mut(node) {
+                    there.accounted.remove(wwpn);
+                }
+                Ok(done)
+            }
             | Op::PreemptAndAbort { disk, .. } => {
                 let paths = nexus::of(tree, disk);
                 if matches!(op, Op::Unregister { .. }) {
@@ -238,8 +256,9 @@ impl San {
             | Op::WriteAll { .. }
             | Op::Expedite
             | Op::Relax => QUICK,
-            Op::Bar { .. } => ROUND_TRIP + self.nft.cost(),
-            Op::Echo(_) | Op::LogOut { .. } | Op::ReadyBar | Op::LiftBar(_) => ROUND_TRIP,
+            Op::Bar { .. } | Op::BeginAccount { .. } => ROUND_TRIP + self.nft.cost(),
+            Op::ReadAccount(_) | Op::EndAccount { .. } => ROUND_TRIP,
+            Op::Echo(_) | Op::LogOut { .. } | Op::ReadyNft | Op::LiftBar(_) => ROUND_TRIP,
             // What is asked of a disk.
             _ => ROUND_TRIP + self.stalled(node).unwrap_or_default(),
         };

@@ -99,7 +99,6 @@ fn kept_on(tree: &Tree, store: &Path) -> Option<(String, String)> {
     let Some(Entry::Link(to)) = tree.get(&paths::aptpl(&root, &serial)) else {
         return None;
     };
-    let dir = to.parent()?.to_str()?;
     let mounts = tree.read(Path::new(paths::MOUNTS)).ok()?;
     let mount = mounts.lines().find(|line| line.split(' ').nth(1) == Some(dir))?;
     Some((mount.split(' ').next()?.strip_prefix("/dev/")?.to_owned(), serial))

@@ -98,7 +98,7 @@ impl Nft {
     pub(super) fn answer(self, op: &Op) -> Result<Done, Cause> {
         match (self, op) {
             (Self::Missing, _) => Err(Cause::Errno(Errno::ENOENT as i32)),
-            (Self::Works | Self::Cold, _) | (_, Op::ReadyBar) => Ok(Done::Changed),
+            (Self::Works | Self::Cold, _) | (_, Op::ReadyNft) => Ok(Done::Changed),
             (Self::Refused, _) => {
                 let words = "nft: Error: Could not process rule: Operation not permitted";
                 Err(Cause::Device(words.into()))
@@ -133,6 +133,8 @@ pub(super) struct Node {
 }
 
 /// What happens by itself.
+    /// The ports whose commands nftables have counted since they appeared.
+    pub accounted: BTreeSet<Wwn>,
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
     /// A virtual port has logged in to the fabric.

@@ -2,13 +2,15 @@
 //! through tcm_fc and LIO, into the disk, and back. It stops the test where an initiator
 //! would see an I/O error or lose what it was told is written.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::configfs::served;
 use super::san::{Event, Hba, San};
 use super::transport::Port;
-use crate::kernel::Instant;
-use crate::kernel::paths;
+use crate::fabric::address;
+use crate::kernel::account::{Account, Commands};
+use crate::kernel::{Instant, paths};
 use crate::wwn::Wwn;
 
 /// An initiator's writes to one LUN: numbered, one at a time, always to the same place.
@@ -54,6 +56,8 @@ enum Stage {
     Submitted,
     /// With the disk, past its look at the reservation.
     InDisk,
+    /// Given up by its initiator, and never ended: tcm_fc tries its answer again and again.
+    Lost,
     /// The answer is on its way to the initiator.
     Answered(Answer),
 }
@@ -113,7 +117,12 @@ impl San {
         let ports = ports.filter(|port| {
             port.wwpn == flow.port && port.sessions.contains(&flow.initiator)
         });
-        flow.session = ports.map(|port| port.id).max();
+        let newest = ports.map(|port| port.id).max();
+        // An older port of the name has come late: the session goes on.
+        if newest.is_some() && newest == flow.session {
+            return;
+        }
+        flow.session = newest;
         flow.epoch += 1;
         if flow.session.is_some() {
             let event = Event::Sends { flow: number, epoch: flow.epoch };
@@ -175,6 +184,7 @@ impl San {
             }
             Stage::Submitted => self.is_answered(id, Answer::Conflict),
             Stage::InDisk => self.is_written(id, &command),
+            Stage::Lost => {}
             Stage::Answered(answer) => self.is_told(id, &command, answer),
         }
     }
@@ -305,7 +315,7 @@ impl San {
             .commands
             .values()
             .filter(its)
-            .find(|command| (first..=Stage::InDisk).contains(&command.stage));
+            .find(|command| (first..=Stage::Lost).contains(&command.stage));
         command.map(|command| format!("a command ({:?})", command.stage))
     }
 
@@ -335,9 +345,61 @@ impl San {
         let kept_busy = there.is_some_and(|there| self.now < there.busy_until);
         let its = self.commands.values().filter(|command| {
             let given = matches!(command.stage, Stage::Submitted | Stage::InDisk);
-            given && command.node == node && command.disk == disk
+            given && !self.unseen && command.node == node && command.disk == disk
         });
         its.count() + 4 * usize::from(kept_busy)
+    }
+
+    /// Returns the account of a node's only interface. Commands that are over are left out
+    /// of both counts.
+    pub(super) fn account(&self, node: usize) -> Account {
+        let Some(there) = self.nodes.get(node) else { return Account::default() };
+        let kept_busy = self.now < there.busy_until;
+        let mut open: BTreeMap<(u32, u32), (u64, u64)> = BTreeMap::new();
+        for port in &there.ports {
+            let text = there.tree.read(&paths::fc_host(&port.host, "port_id"));
+            let Some(target) = text.ok().and_then(|text| address(text.trim())) else {
+                continue;
+            };
+            let its = |c: &&Command| c.node == node && c.port == port.id;
+            for command in self.commands.values().filter(its) {
+                let lost = command.stage == Stage::Lost;
+                if !lost && !(Stage::Arrived..=Stage::InDisk).contains(&command.stage) {
+                    continue;
+                }
+                let flow = self.flows.get(command.flow);
+                let initiator = flow.and_then(|flow| {
+                    self.initiators.iter().position(|its| *its == flow.initiator)
+                });
+                let initiator = 0x01_0300 + initiator.unwrap_or_default() as u32;
+                let (came, aborted) = open.entry((target, initiator)).or_default();
+                *came += 1;
+                *aborted += u64::from(lost);
+            }
+            if kept_busy {
+                open.entry((target, 0)).or_default().0 += 1;
+            }
+        }
+        let commands = open.into_iter().map(|((target, initiator), (came, aborted))| {
+            Commands { target, initiator, came, answered: 0, aborted }
+        });
+        Account {
+            ports: there.accounted.clone(),
+            commands: commands.collect(),
+            missed: 0,
+        }
+    }
+
+    /// Has a node's target lose what it has taken in: the initiators have given the
+    /// commands up, and it never answers them.
+    pub fn lose(&mut self, node: usize) {
+        let taken = Stage::Arrived..=Stage::InDisk;
+        let its = |command: &&mut Command| {
+            command.node == node && taken.contains(&command.stage)
+        };
+        for command in self.commands.values_mut().filter(its) {
+            command.stage = Stage::Lost;
+        }
     }
 
     /// Ends what a nexus has in a disk (PREEMPT AND ABORT).

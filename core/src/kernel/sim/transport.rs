@@ -143,6 +143,9 @@ impl San {
         there
             .tree
             .file(paths::fc_host(&host, "port_id"), format!("0x0102{number:02x}\n"));
+        if there.hba == Hba::Libfc {
+            there.tree.file(paths::driver_name(&host), "fcoe\n");
+        }
         for counter in ["statistics/rx_frames", "statistics/tx_frames"] {
             there.tree.file(paths::fc_host(&host, counter), "0x0\n");
         }

@@ -14,6 +14,9 @@ use understudy_lab::load::wire::Disk;
 use crate::block::{Buffer, SIZE, Stamp};
 use crate::ledger::Ledger;
 
+/// Of how many writes one is followed by a flush.
+const FLUSHED: u64 = 4;
+
 /// What is known of all disks, across every path and device name that they have had.
 #[derive(Debug)]
 pub struct Contents {
@@ -103,7 +106,7 @@ impl<'a> Hand<'a> {
             Ok(()) => {
                 self.ledger.ended(self.disk, began.elapsed());
                 self.content.blocks().insert(block, write);
-                true
+                write % FLUSHED != 0 || self.flush(block)
             }
             Err(error) => {
                 self.content.blocks().remove(&block);
@@ -111,6 +114,18 @@ impl<'a> Hand<'a> {
                 false
             }
         }
+    }
+
+    /// Has the disk write its cache out, as a database does once a record is written.
+    /// Returns whether that was acknowledged.
+    fn flush(&mut self, block: u32) -> bool {
+        let began = Instant::now();
+        let flushed = self.file.sync_data();
+        match &flushed {
+            Ok(()) => self.ledger.ended(self.disk, began.elapsed()),
+            Err(error) => self.ledger.failed("flush", self.disk, block, error),
+        }
+        flushed.is_ok()
     }
 
     /// Reads a block, if it was written, and compares it with what was acknowledged last.

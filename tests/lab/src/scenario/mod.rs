@@ -3,6 +3,7 @@
 mod agent_killed;
 mod autopsy;
 mod bad_configuration;
+mod busy;
 mod cold_start;
 mod commanded;
 mod contract;
@@ -10,6 +11,7 @@ mod crash_points;
 mod disk_returns;
 mod fabric_link;
 mod fabric_lost;
+mod flushes;
 mod foreign_keys;
 mod giveback;
 mod grown;
@@ -84,7 +86,7 @@ pub struct Seen {
 const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 35] = [
+pub const SCENARIOS: [Scenario; 37] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -94,6 +96,8 @@ pub const SCENARIOS: [Scenario; 35] = [
     first("identity-byte-for-byte", identity::run),
     first("commanded-takeover", commanded::run),
     first("twenty-moves", moves::twenty),
+    first("flush-heavy-move", flushes::run),
+    second("busy-moves", busy::run),
     first("luns-added-and-removed", luns::run),
     first("luns-renumbered", renumbered::run),
     first("initiator-added", initiator::run),

@@ -1,0 +1,75 @@
+//! The program `nft`: it carries a script out as a whole or not at all, and answers
+//! questions in JSON.
+
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use super::op::{Done, Op};
+use super::{Cause, KernelError};
+
+/// Programs that have been started and wait for their input. If none comes, they do nothing
+/// and end with the process that started them.
+struct Ready {
+    started: Mutex<Vec<Child>>,
+    arguments: &'static [&'static str],
+    /// How many are started in advance.
+    count: usize,
+}
+
+static SCRIPTS: Ready =
+    Ready { started: Mutex::new(Vec::new()), arguments: &["-f", "-"], count: 2 };
+static QUESTIONS: Ready =
+    Ready { started: Mutex::new(Vec::new()), arguments: &["-j", "-f", "-"], count: 1 };
+
+/// Starts `nft` in advance: most of its time is its start, and initiators wait meanwhile.
+pub fn ready(op: &Op) -> Result<Done, KernelError> {
+    for place in [&SCRIPTS, &QUESTIONS] {
+        let mut started = place.started.lock().unwrap_or_else(PoisonError::into_inner);
+        while started.len() < place.count {
+            started.push(place.start().map_err(|e| op.failed(Cause::of(&e)))?);
+        }
+    }
+    Ok(Done::Changed)
+}
+
+/// Carries out a script.
+pub fn change(script: &str, op: &Op) -> Result<Done, KernelError> {
+    SCRIPTS.say(script, op)?;
+    Ok(Done::Changed)
+}
+
+/// Returns the answers to questions, each a line of JSON.
+pub fn ask(questions: &str, op: &Op) -> Result<String, KernelError> {
+    QUESTIONS.say(questions, op)
+}
+
+impl Ready {
+    fn start(&self) -> std::io::Result<Child> {
+        Command::new("nft")
+            .args(self.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+    }
+
+    /// Gives one of them its input, and returns what it prints.
+    fn say(&self, input: &str, op: &Op) -> Result<String, KernelError> {
+        let failed = |e: std::io::Error| op.failed(Cause::of(&e));
+        let started = self.started.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut nft = started.map_or_else(|| self.start(), Ok).map_err(failed)?;
+        // Dropped, and so closed, before nft is waited for.
+        if let Some(mut stdin) = nft.stdin.take() {
+            stdin.write_all(input.as_bytes()).map_err(failed)?;
+        }
+        let output = nft.wait_with_output().map_err(failed)?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let status = output.status.to_string();
+        let said = said.lines().next().unwrap_or(&status);
+        Err(op.failed(Cause::Device(format!("nft: {said}"))))
+    }
+}

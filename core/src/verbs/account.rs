@@ -1,0 +1,121 @@
+//! The account of a group's commands, from before its ports appear until they are gone;
+//! `kernel/account.rs` says what it is.
+//!
+//! No verb depends on it: nftables may be missing, or flushed by somebody. Then a drain
+//! listens for a quiet moment instead.
+
+use std::collections::BTreeSet;
+
+use crate::budget::Budget;
+use crate::fabric::{self, PhysicalPort};
+use crate::group::PortSpec;
+use crate::kernel::account::Commands;
+use crate::kernel::{Kernel, Op};
+use crate::scope::{Found, Scope};
+use crate::wwn::Wwn;
+
+use super::nftables::Nftables;
+
+/// Has accounts answer for ports that are about to appear, where they can.
+pub(super) fn begin(
+    kernel: &dyn Kernel,
+    absent: &[(PortSpec, PhysicalPort)],
+    budget: Budget,
+) {
+    let software = absent.iter().filter(|(_, at)| at.driver == fabric::SOFTWARE);
+    let begin = software.filter_map(|(port, at)| {
+        let link = fabric::software_link(kernel, &at.host)?;
+        let out = fabric::leaves_by(kernel, &link);
+        Some(Op::BeginAccount { link, out, wwpn: port.wwpn })
+    });
+    let chain: Vec<_> = begin.collect();
+    if !chain.is_empty() {
+        let mut nftables = Nftables::of(budget);
+        nftables.change(kernel, "account for commands", chain, budget);
+    }
+}
+
+/// A port that an account may know.
+struct Known {
+    link: String,
+    wwpn: Wwn,
+    fcid: u32,
+}
+
+/// The accounts of a group's ports.
+pub(super) struct Accounts {
+    ports: Vec<Known>,
+    /// Whether every port that is there can be in an account.
+    are_all: bool,
+}
+
+impl Accounts {
+    /// Returns the accounts of the ports that were found, while they have their addresses.
+    pub(super) fn of(kernel: &dyn Kernel, found: &Found) -> Self {
+        let known = |wwpn| match fabric::on_network(kernel, wwpn) {
+            Ok(place) => place.map(|(link, fcid)| Known { link, wwpn, fcid }),
+            Err(error) => {
+                log::warn!("{error}");
+                None
+            }
+        };
+        let ports: Vec<_> = found.live().filter_map(|port| known(port.wwpn)).collect();
+        let are_all = ports.len() == found.live().count();
+        Self { ports, are_all }
+    }
+
+    /// Returns the initiators with commands that were not answered; nothing where the
+    /// accounts do not answer for each port since it appeared.
+    pub(super) fn look(
+        &self,
+        kernel: &dyn Kernel,
+        nftables: &mut Nftables,
+        budget: Budget,
+    ) -> Option<Vec<Commands>> {
+        if !self.are_all {
+            return None;
+        }
+        let links: BTreeSet<_> =
+            self.ports.iter().map(|port| port.link.clone()).collect();
+        let mut open = Vec::new();
+        for link in links {
+            let account = nftables.account(kernel, &link, budget)?;
+            let its = || self.ports.iter().filter(|port| port.link == link);
+            if account.missed > 0 || !its().all(|port| account.ports.contains(&port.wwpn))
+            {
+                log::warn!("the account of commands on {link} is not whole");
+                return None;
+            }
+            let is_open = |commands: &Commands| {
+                commands.open() > 0 && its().any(|port| port.fcid == commands.target)
+            };
+            open.extend(account.commands.into_iter().filter(is_open));
+        }
+        Some(open)
+    }
+
+    /// Ends what accounts have of the group's ports, which are gone; those that an earlier
+    /// stop has deleted among them.
+    pub(super) fn end(
+        self,
+        kernel: &dyn Kernel,
+        scope: &Scope,
+        nftables: &mut Nftables,
+        budget: Budget,
+    ) {
+        let earlier = scope.entries.iter().filter_map(|entry| {
+            let known = self.ports.iter().any(|port| port.wwpn == entry.wwpn);
+            let link = entry.link.clone().filter(|_| !known)?;
+            Some(Known { link, wwpn: entry.wwpn, fcid: 0 })
+        });
+        let earlier: Vec<_> = earlier.collect();
+        let gone = self.ports.into_iter().chain(earlier);
+        // One after another: the last one takes the account with it.
+        let chain: Vec<_> = gone
+            .map(|Known { link, wwpn, fcid }| Op::EndAccount { link, wwpn, fcid })
+            .collect();
+        if !chain.is_empty() {
+            nftables.change(kernel, "end the account of commands", chain, budget);
+        }
+    }
+}

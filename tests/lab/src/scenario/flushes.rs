@@ -1,0 +1,53 @@
+//! flush-heavy-move: disks that take a second and a half to write their caches out, and an
+//! initiator that asks for it all the time. No counter of a disk shows such a command, and a
+//! port that logged out with one in flight would hang the kernel.
+
+use std::time::Duration;
+
+use super::world::COMMAND;
+use super::{Seen, World, moves, under_load};
+use crate::error::{Error, Result};
+use crate::groups::Group;
+use crate::load::Pace;
+use crate::{progress, shelf};
+
+/// How long a disk takes to write its cache out.
+const FLUSH: Duration = Duration::from_millis(1500);
+
+/// Plays the scenario.
+pub fn run(world: &World) -> Result<Seen> {
+    let [group, _] = &world.groups;
+    let (host, boots) = (world.lab.host()?, world.boots()?);
+    under_load(world, Pace::Full, || {
+        for disk in group.disks() {
+            shelf::slow_flushes(host, &disk, FLUSH)?;
+        }
+        has_caches(world, group)?;
+        for round in 1..=3 {
+            let step = progress::step(format!("move {round}: to the partner and home"));
+            moves::there_and_back(world, group)?;
+            step.done("");
+        }
+        for disk in group.disks() {
+            shelf::quick_flushes(host, &disk)?;
+        }
+        if world.boots()? != boots {
+            return Err(Error::other("a node was fenced for a flush"));
+        }
+        Ok(vec![group.clone()])
+    })
+}
+
+/// Checks that the node that serves knows of the caches: else nobody would ask for a flush.
+fn has_caches(world: &World, group: &Group) -> Result<()> {
+    let links = group.disks().into_iter().map(|disk| disk.device().display().to_string());
+    let script = format!(
+        "for link in {}; do
+             cache=$(cat /sys/block/$(basename $(readlink -f $link))/queue/write_cache)
+             [ \"$cache\" = 'write back' ] || {{ echo $link: $cache; exit 1; }}
+         done",
+        links.collect::<Vec<_>>().join(" ")
+    );
+    let (node, _) = world.serving(group)?;
+    world.node(&node)?.run(&script, COMMAND).map(drop)
+}
