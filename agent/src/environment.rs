@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use understudy_core::kernel::RealKernel;
+use understudy_core::kernel::late::Purpose;
 use understudy_core::node;
 
 /// Pacemaker's own default, where an operation has no timeout configured.
@@ -92,6 +93,12 @@ impl Environment {
         RealKernel::of_environment()
             .recording(variable("UNDERSTUDY_RECORD").map(PathBuf::from))
             .dying_after(death)
+    }
+
+    /// Returns this node's kernel for an action on a group: what of it outlives the action
+    /// can be told by its name.
+    pub fn kernel_for(&self, group: &str, purpose: Purpose) -> RealKernel {
+        self.kernel().working_for(group, purpose)
     }
 
     /// Returns how long the verbs may take: less than the whole timeout, so that there is

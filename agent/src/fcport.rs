@@ -9,6 +9,7 @@ use understudy_core::budget::Budget;
 use understudy_core::failure::{Failure, Kind};
 use understudy_core::group::is_same_node;
 use understudy_core::kernel::RealKernel;
+use understudy_core::kernel::late::Purpose;
 use understudy_core::params::{self, FCPORT, quoted};
 use understudy_core::scope::Scope;
 use understudy_core::tries;
@@ -95,8 +96,11 @@ fn tell_ready(environment: &Environment, node: &str) -> Result<(), Failure> {
     // The cluster is asked once, and only where a disk comes with another resource.
     let view = OnceCell::new();
     let seen = || view.get_or_init(|| cluster::view().ok()).as_ref();
-    let could = groups.iter().map(|group| {
-        let budget = Budget::new(&kernel, environment.inner_timeout());
+    // A disk that does not answer must not take the time of all.
+    let whole = Budget::new(&kernel, environment.inner_timeout());
+    let could = groups.iter().zip((1..=groups.len()).rev()).map(|(group, left)| {
+        let kernel = environment.kernel_for(&group.id, Purpose::Looks);
+        let budget = whole.share(&kernel, left);
         let scope = configuration.scope(&kernel, group, node, seen);
         (group.id.clone(), could_serve(&kernel, node, scope, budget))
     });

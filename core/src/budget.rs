@@ -30,6 +30,14 @@ impl Budget {
         }
     }
 
+    /// Returns a part of what is left, for the first of so many that share it.
+    #[must_use]
+    pub fn share(self, kernel: &dyn Kernel, among: usize) -> Self {
+        let start = kernel.now();
+        let among = u32::try_from(among.max(1)).unwrap_or(u32::MAX);
+        Self { start, end: start + self.end.saturating_sub(start) / among }
+    }
+
     /// Returns how long the budget is as a whole.
     pub fn length(self) -> Duration {
         self.end.saturating_sub(self.start)

@@ -9,6 +9,7 @@ mod validate;
 
 use understudy_core::budget::Budget;
 use understudy_core::failure::Failure;
+use understudy_core::kernel::late::Purpose;
 use understudy_core::kernel::{Kernel, RealKernel};
 use understudy_core::phases::Phases;
 use understudy_core::scope::Scope;
@@ -30,11 +31,11 @@ pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
         return Some(Outcome { code: Code::Permission, reason: Some(reason) });
     }
     Some(match action {
-        "start" => start::start(&Call::new(environment)),
-        "stop" => stop::stop(&Call::new(environment)),
+        "start" => start::start(&Call::new(environment, Purpose::Changes)),
+        "stop" => stop::stop(&Call::new(environment, Purpose::Changes)),
         // `status` is what monitor was once called.
-        "monitor" | "status" => monitor::monitor(&Call::new(environment)),
-        "reload-agent" => reload::reload(&Call::new(environment)),
+        "monitor" | "status" => monitor::monitor(&Call::new(environment, Purpose::Looks)),
+        "reload-agent" => reload::reload(&Call::new(environment, Purpose::Changes)),
         "validate-all" => validate::validate(environment),
         _ => return None,
     })
@@ -50,8 +51,8 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn new(environment: &'a Environment) -> Self {
-        let kernel = environment.kernel();
+    fn new(environment: &'a Environment, purpose: Purpose) -> Self {
+        let kernel = environment.kernel_for(&environment.instance, purpose);
         if !kernel.is_this_nodes() {
             log::warn!("UNDERSTUDY_ROOT is set: this is not about this node's kernel");
         }

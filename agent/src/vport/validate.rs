@@ -3,6 +3,7 @@
 
 use understudy_core::failure::{Failure, Kind};
 use understudy_core::group::Group;
+use understudy_core::kernel::late::Purpose;
 use understudy_core::scope::Scope;
 use understudy_core::verbs::check_node;
 
@@ -19,7 +20,7 @@ pub fn looks_at_the_node(environment: &Environment) -> bool {
 
 pub fn validate(environment: &Environment) -> Outcome {
     if looks_at_the_node(environment) {
-        let call = Call::new(environment);
+        let call = Call::new(environment, Purpose::Looks);
         if let Err(failure) = not_cloned(environment.is_cloned) {
             return Outcome::of(Err(failure));
         }

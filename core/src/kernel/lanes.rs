@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::op::{Chain, Done};
 use super::perform::{monotonic, perform};
-use super::{Cause, Instant, KernelError, LANES, scsi};
+use super::{Cause, Instant, KernelError, LANES, late, scsi};
 
 /// How long news of work that goes on may lie before they are sent.
 const COLLECT: Duration = Duration::from_millis(10);
@@ -39,6 +39,8 @@ pub struct News {
 /// some of the steps do.
 #[derive(Default)]
 pub struct Lanes {
+    /// The group that they change, if it is one.
+    group: Option<Arc<str>>,
     work: Arc<Work>,
     count: usize,
 }
@@ -53,18 +55,25 @@ struct Work {
 /// A request that is worked on.
 struct Job {
     root: PathBuf,
+    group: Option<Arc<str>>,
     request: Request,
     next: AtomicUsize,
     bag: Bag,
 }
 
 impl Lanes {
+    /// Returns lanes that change a group, or only ask.
+    pub fn of(group: Option<Arc<str>>) -> Self {
+        Self { group, ..Self::default() }
+    }
+
     /// Carries out a request, in up to [`LANES`] threads, while this one sends the news.
     pub fn carry_out(&mut self, root: &Path, request: Request, news: &File) {
         let wanted = request.chains.len().min(LANES);
         let bag = Bag::of(request.chains.len());
         let root = root.to_owned();
-        let job = Arc::new(Job { root, request, next: AtomicUsize::new(0), bag });
+        let (group, next) = (self.group.clone(), AtomicUsize::new(0));
+        let job = Arc::new(Job { root, group, request, next, bag });
         while self.count < wanted {
             let work = Arc::clone(&self.work);
             match thread::Builder::new().spawn(move || work.lane()) {
@@ -116,7 +125,7 @@ impl Job {
         self.bag.note(number, |_| {});
         for op in chain {
             let result = if monotonic() < self.request.until {
-                perform(&self.root, op)
+                late::under_its_name(&self.group, op, || perform(&self.root, op))
             } else {
                 Err(op.failed(Cause::NotBegun))
             };

@@ -10,6 +10,7 @@ mod bsg;
 mod files;
 pub mod keeper;
 mod lanes;
+pub mod late;
 mod multipathd;
 pub mod nexus;
 mod op;

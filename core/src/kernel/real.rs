@@ -11,15 +11,17 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::late::Purpose;
 use super::op::{Chain, ChainResult};
 use super::perform::{monotonic, under};
 use super::trace::Recorded;
-use super::worker::Worker;
+use super::worker::{Work, Worker};
 use super::{Cause, Instant, Kernel, KernelError, files};
 
 /// The kernel below a root directory: `/` for the real one.
 pub struct RealKernel {
     root: PathBuf,
+    work: Option<Work>,
     worker: RefCell<Option<Worker>>,
     recording: Option<PathBuf>,
     dies_after: Cell<Option<usize>>,
@@ -30,6 +32,7 @@ impl RealKernel {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
+            work: None,
             worker: RefCell::new(None),
             recording: None,
             dies_after: Cell::new(None),
@@ -40,6 +43,14 @@ impl RealKernel {
     pub fn of_environment() -> Self {
         let root = std::env::var_os("UNDERSTUDY_ROOT").filter(|root| !root.is_empty());
         Self::new(root.unwrap_or_else(|| "/".into()))
+    }
+
+    /// Gives the process that does the work a name by which later actions find it, should it
+    /// hang.
+    #[must_use]
+    pub fn working_for(mut self, group: &str, purpose: Purpose) -> Self {
+        self.work = Some((group.to_owned(), purpose));
+        self
     }
 
     /// Adds all that it is asked to do, and its answers, to a file outside the root.
@@ -236,7 +247,7 @@ impl RealKernel {
     fn have_done(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult> {
         let worker = match self.worker.take() {
             Some(worker) => Ok(worker),
-            None => Worker::start(&self.root),
+            None => Worker::start(&self.root, self.work.as_ref()),
         };
         match worker {
             Ok(worker) => {

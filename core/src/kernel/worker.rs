@@ -11,6 +11,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -20,12 +21,16 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe};
 
 use super::lanes::{Lanes, News, Request};
+use super::late::{self, Purpose};
 use super::op::{Chain, ChainResult};
 use super::perform::monotonic;
 use super::{Cause, Instant};
 
 /// How long past the deadline an answer that is under way is waited for.
 const GRACE: Duration = Duration::from_millis(50);
+/// The group that a worker works for, and what for.
+pub type Work = (String, Purpose);
+
 /// A child that waits for work.
 pub struct Worker {
     pid: Pid,
@@ -37,7 +42,7 @@ pub struct Worker {
 impl Worker {
     /// Forks the child. The caller has no other thread (the agent never has one), so
     /// that the child's memory is whole.
-    pub fn start(root: &Path) -> nix::Result<Self> {
+    pub fn start(root: &Path, work: Option<&Work>) -> nix::Result<Self> {
         let (request_read, request_write) = pipe()?;
         let (news_read, news_write) = pipe()?;
         // SAFETY: no other thread of this process can hold a lock at this moment.
@@ -50,7 +55,7 @@ impl Worker {
             }),
             ForkResult::Child => {
                 drop((request_write, news_read));
-                live(root.to_owned(), request_read, File::from(news_write));
+                live(root.to_owned(), work, request_read, File::from(news_write));
                 // SAFETY: nothing of the parent's is to be flushed or torn down here.
                 unsafe { nix::libc::_exit(0) }
             }
@@ -179,7 +184,7 @@ impl Board {
 }
 
 /// Carries out requests in the child, one a line, until the parent is gone.
-fn live(root: PathBuf, requests: OwnedFd, news: File) {
+fn live(root: PathBuf, work: Option<&Work>, requests: OwnedFd, news: File) {
     // A process that waits for the end of the parent's output must not wait for the
     // child's.
     if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
@@ -190,7 +195,12 @@ fn live(root: PathBuf, requests: OwnedFd, news: File) {
     // SAFETY: plain numbers; the call reads no memory of ours.
     unsafe { nix::libc::prctl(nix::libc::PR_SET_PDEATHSIG, nix::libc::SIGKILL) };
     debug_assert!(requests.as_raw_fd() > 2);
-    let mut lanes = Lanes::default();
+    if let Some((group, purpose)) = work {
+        late::take_name(group, *purpose);
+    }
+    let changed = work.filter(|(_, purpose)| *purpose == Purpose::Changes);
+    let group = changed.map(|(group, _)| Arc::from(group.as_str()));
+    let mut lanes = Lanes::of(group);
     for line in BufReader::new(File::from(requests)).lines() {
         let Ok(request) = line.and_then(|l| Ok(serde_json::from_str::<Request>(&l)?))
         else {

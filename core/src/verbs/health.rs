@@ -19,6 +19,8 @@ use crate::registry::EntryDisk;
 use crate::scope::{Found, Scope};
 
 use super::here::{find_disks, left_out};
+use super::late::{self, Asking};
+use super::multipath;
 
 /// How long a port that is not logged in has to come back, before a monitor fails.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -95,10 +97,18 @@ pub fn health(
             Ok((disks, state)) => {
                 let disks: Vec<_> = disks.into_iter().chain(state).collect();
                 faults.extend(misled(kernel, scope, group, &disks));
-                let Checked { faults: more, doubts } =
-                    deeper(kernel, node, group, &disks, level, budget);
-                faults.extend(more);
-                lost.extend(doubts);
+                lost.extend(multipath::by_one_path(kernel, &disks));
+                match late::asking(kernel, &group.name) {
+                    Asking::Free => {
+                        let Checked { faults: more, doubts } =
+                            deeper(kernel, node, group, &disks, level, budget);
+                        faults.extend(more);
+                        lost.extend(doubts);
+                    }
+                    // Slow is not failed, for a while.
+                    Asking::Hangs => {}
+                    Asking::Fault(fault) => faults.push(fault),
+                }
             }
             Err(failure) => faults.push(failure.to_string()),
         }

@@ -94,6 +94,7 @@ pub fn check_node(
     budget: Budget,
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
+    late::answers(kernel, &group.name)?;
     let here = match scope.maker {
         Some(_) => {
             let disks = apart(disk::find_any(kernel, &group.all_disks()));

@@ -9,6 +9,8 @@ mod guests;
 mod health;
 mod here;
 mod keep_out;
+mod late;
+mod listen;
 mod multipath;
 pub mod plan;
 mod release;

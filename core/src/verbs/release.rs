@@ -109,6 +109,8 @@ pub fn release(
         nftables.lift(kernel, budget);
         accounts.end(kernel, scope, &mut nftables, budget);
     });
+    // Before the last look: what is done by then shows there.
+    left.extend(late::serves_no_more(kernel, &scope.name, budget).err());
     let still = look(kernel, scope)?;
     phases.end(kernel, "disown");
 

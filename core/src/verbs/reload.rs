@@ -42,7 +42,8 @@ pub fn reload(
     phases: &mut Phases,
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
-    let (disks, state) = find_disks(kernel, group)?;
+    late::settled(kernel, &group.name, budget)?;
+    let (disks, state) = find_disks(kernel, scope, group)?;
     let all: Vec<Disk> = disks.iter().chain(&state).cloned().collect();
     scope.claims.allow(kernel, group, &all)?;
     let found = look(kernel, scope)?;

@@ -67,6 +67,7 @@ pub fn takeover(
     phases: &mut Phases,
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
+    late::settled(kernel, &group.name, budget)?;
     let mut here = with_all_that_comes(kernel, scope, group, budget)?;
     // Before anything is taken: where a node still serves, this one leaves it alone.
     if elsewhere(kernel, &here.absent)?.is_some() {
