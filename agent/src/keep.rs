@@ -34,6 +34,10 @@ use crate::exit::Code;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Time between two tries to open the device.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// The number of the directory in which LIO writes; 1 is the root.
+const FILES: u64 = 2;
+/// The number of the first file.
+const FIRST: u64 = 3;
 /// How long the kernel may remember anything of a file: not at all.
 const FORGET: Duration = Duration::ZERO;
 
@@ -43,6 +47,9 @@ pub fn keep(mut words: impl Iterator<Item = String>) -> Code {
     let (Some(device), Some(at)) = (words.next(), words.next()) else {
         return Code::Arguments;
     };
+    // Until LIO may write, the keeper ends with the process that started it: one that came
+    // late would have read the device before others wrote to it.
+    let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
     // Pacemaker ends an agent that is late together with everything in its session.
     let _ = nix::unistd::setsid();
     let session = match open(Path::new(&device), Path::new(&at)) {
@@ -53,7 +60,11 @@ pub fn keep(mut words: impl Iterator<Item = String>) -> Code {
         }
     };
     let mut said = std::io::stdout();
-    let _ = said.write_all(READY.as_bytes()).and_then(|()| said.flush());
+    if said.write_all(READY.as_bytes()).and_then(|()| said.flush()).is_err() {
+        // Nobody waits for it any longer. Dropped, the session is unmounted.
+        return Code::Failed;
+    }
+    let _ = nix::sys::prctl::set_pdeathsig(None);
     if let Ok(null) = std::fs::OpenOptions::new().write(true).open("/dev/null") {
         let _ = nix::unistd::dup2_stdout(&null);
     }
@@ -118,9 +129,8 @@ struct Change {
 
 impl Keeper {
     fn new(store: Store) -> Self {
-        // Number 1 is the root.
         let files =
-            (2..).zip(store.records()).map(|(number, Record { serial, text })| {
+            (FIRST..).zip(store.records()).map(|(number, Record { serial, text })| {
                 (number, File { serial, text, draft: Vec::new() })
             });
         let files = Mutex::new(files.collect());
@@ -180,14 +190,17 @@ fn attributes(number: u64, length: Option<usize>) -> FileAttr {
 impl Filesystem for Keeper {
     /// Finds the file of a LUN. Every LUN that LIO may ever ask for has one, empty until
     /// LIO has written it.
-    fn lookup(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    fn lookup(&self, _: &Request, dir: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        if dir == INodeNo::ROOT && name == paths::KEPT_FILES {
+            return reply.entry(&FORGET, &attributes(FILES, None), Generation(0));
+        }
         let Some(serial) = name.to_str().and_then(paths::aptpl_serial) else {
             return reply.error(Errno::ENOENT);
         };
         let mut files = self.files();
         let known = files.iter().find(|(_, file)| file.serial == serial);
         let number = known.map(|(number, _)| *number).unwrap_or_else(|| {
-            let number = files.keys().next_back().map_or(2, |last| last + 1);
+            let number = files.keys().next_back().map_or(FIRST, |last| last + 1);
             files.insert(number, File { serial: serial.to_owned(), ..File::default() });
             number
         });
@@ -203,7 +216,9 @@ impl Filesystem for Keeper {
         reply: ReplyAttr,
     ) {
         match (number, self.files().get(&number.0)) {
-            (INodeNo::ROOT, _) => reply.attr(&FORGET, &attributes(1, None)),
+            (INodeNo::ROOT | INodeNo(FILES), _) => {
+                reply.attr(&FORGET, &attributes(number.0, None));
+            }
             (_, Some(file)) => {
                 reply.attr(&FORGET, &attributes(number.0, Some(file.text.len())));
             }

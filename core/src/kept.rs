@@ -92,7 +92,7 @@ pub fn end(keeper: &Keeper) -> Chain {
 pub fn lead(root: &Path, group: &Group, disk: &Disk) -> Chain {
     let serial = disk.unit_serial(group.wwnn);
     let file = paths::aptpl(root, &serial);
-    let to = paths::kept(group.wwnn).join(paths::aptpl_name(&serial));
+    let to = paths::kept_files(group.wwnn).join(paths::aptpl_name(&serial));
     // A file that LIO has written there by itself is out of date.
     let mut chain = vec![Op::Unlink(file.clone()), Op::Link { at: file, to }];
     if group.preserve == Preserve::All {
@@ -129,8 +129,12 @@ pub fn give_back(
     let linked = export.linked();
     let known: BTreeMap<_, _> =
         records.iter().map(|record| (record.serial.as_str(), &record.text)).collect();
-    let keep = Op::Keep { device: state.node.clone(), at: paths::kept(group.wwnn) };
-    let mut chains = vec![vec![keep]];
+    let at = paths::kept(group.wwnn);
+    let keep = Op::Keep { device: state.node.clone(), at: at.clone() };
+    // A keeper of a group that exports nothing is one that came late: it was started by an
+    // action that was killed, and has read the device before others wrote to it.
+    let late = linked.is_empty().then_some(Op::EndKeeper(at));
+    let mut chains = vec![late.into_iter().chain([keep]).collect()];
     for disk in disks {
         let path = lio::backstore_path(group.wwnn, disk.lun);
         let Some(text) = known.get(disk.unit_serial(group.wwnn).as_str()) else {

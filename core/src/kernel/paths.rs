@@ -143,6 +143,15 @@ pub fn kept(wwnn: Wwn) -> PathBuf {
     Path::new(KEPT).join(wwnn.hex())
 }
 
+/// The directory of a keeper in which LIO writes, below that in which it is mounted. Without
+/// the keeper it is not there, and LIO refuses what it could not write.
+pub const KEPT_FILES: &str = "lio";
+
+/// Returns the directory of a group's keeper in which LIO writes.
+pub fn kept_files(wwnn: Wwn) -> PathBuf {
+    kept(wwnn).join(KEPT_FILES)
+}
+
 /// Returns a target fabric's directory, such as `fc`.
 pub fn lio_fabric(fabric: &str) -> PathBuf {
     Path::new(TARGET).join(fabric)

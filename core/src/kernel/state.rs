@@ -115,6 +115,12 @@ impl Store {
         if at as u64 >= room(size(&self.file)?) {
             return Err(Cause::Errno(Errno::ENOSPC as i32));
         }
+        let found = newest(&self.file, &self.name, at)?.map(|slot| slot.change);
+        if found != before.map(|slot| slot.change) {
+            return Err(Cause::Device(
+                "somebody else has written to the state device".into(),
+            ));
+        }
         write(&self.file, place(at, copy), &format!("{head}{text}"))?;
         let record = Record { serial: serial.into(), text: text.into() };
         let slot = Slot { record, change, copy };
@@ -139,13 +145,27 @@ impl Store {
 /// Reads every slot that is in use: they were given out one after the other.
 fn slots(file: &File, name: &str) -> Result<Vec<Slot>, Cause> {
     let mut found = Vec::new();
-    for at in 0..room(size(file)?) as usize {
-        let copies = [slot(file, name, at, 0)?, slot(file, name, at, 1)?];
-        let newest = copies.into_iter().flatten().max_by_key(|slot| slot.change);
-        let Some(newest) = newest else { break };
-        found.push(newest);
+    let room = room(size(file)?) as usize;
+    for at in 0..room {
+        match newest(file, name, at)? {
+            Some(newest) => found.push(newest),
+            // One look: each costs a start as long as initiators wait.
+            None if at + 1 >= room || newest(file, name, at + 1)?.is_none() => break,
+            None => {
+                let place = place(at, 0);
+                return Err(Cause::Device(format!(
+                    "what it has at byte {place} is damaged"
+                )));
+            }
+        }
     }
     Ok(found)
+}
+
+/// Returns the newest copy of a slot, where a whole one is there.
+fn newest(file: &File, name: &str, at: usize) -> Result<Option<Slot>, Cause> {
+    let copies = [slot(file, name, at, 0)?, slot(file, name, at, 1)?];
+    Ok(copies.into_iter().flatten().max_by_key(|slot| slot.change))
 }
 
 /// Reads a copy of a slot, where a whole one is there.
@@ -340,6 +360,36 @@ mod tests {
         assert_eq!(found(&device), [of("c", TEXT), of("b", TEXT)]);
         let large = Cause::Errno(Errno::EFBIG as i32);
         assert_eq!(store.put("b", &TEXT.repeat(10_000)), Err(large));
+    }
+
+    /// Where two write, the one that is behind would undo what the other has acknowledged.
+    #[test]
+    fn who_is_behind_writes_nothing() {
+        let device = device(4);
+        let mut first = Store::open(device.path()).unwrap();
+        first.put("a", TEXT).unwrap();
+        let mut second = Store::open(device.path()).unwrap();
+        second.put("b", TEXT).unwrap();
+        second.put("a", "").unwrap();
+        for serial in ["a", "b"] {
+            let refused = first.put(serial, "old").unwrap_err().to_string();
+            assert!(refused.contains("somebody else has written"), "{refused}");
+        }
+        assert_eq!(found(&device), [of("a", ""), of("b", TEXT)]);
+    }
+
+    /// A slot that is damaged hides none behind it.
+    #[test]
+    fn a_damaged_slot_is_not_the_end() {
+        let device = device(4);
+        let mut store = Store::open(device.path()).unwrap();
+        for serial in ["a", "b", "c"] {
+            store.put(serial, TEXT).unwrap();
+        }
+        device.as_file().write_at(b"x", place(1, 0) + 40).unwrap();
+        let error = load(device.path()).unwrap_err().to_string();
+        assert!(error.contains("damaged"), "{error}");
+        assert!(Store::open(device.path()).is_err());
     }
 
     /// Another device's copies, and what was there before it was marked, are nothing.

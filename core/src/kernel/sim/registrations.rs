@@ -100,7 +100,9 @@ fn kept_on(tree: &Tree, store: &Path) -> Option<(String, String)> {
         return None;
     };
     let mounts = tree.read(Path::new(paths::MOUNTS)).ok()?;
-    let mount = mounts.lines().find(|line| line.split(' ').nth(1) == Some(dir))?;
+    // Only the keeper itself has the directory of its files.
+    let dir = to.parent().filter(|dir| dir.ends_with(paths::KEPT_FILES))?.parent()?;
+    let mount = mounts.lines().find(|line| line.split(' ').nth(1) == dir.to_str())?;
     Some((mount.split(' ').next()?.strip_prefix("/dev/")?.to_owned(), serial))
 }
 
