@@ -80,14 +80,20 @@ pub fn has_left(kernel: &dyn Kernel, node: &Path) -> bool {
 /// The step that finds a group's disks.
 pub const FIND: &str = "find the disks";
 
-/// Finds every disk of a group, or says of each that is missing what was looked for.
+/// Finds every disk of a group, or says of each that is missing what was looked for. Of
+/// several paths without a multipath device, one that is `in_use` by the group is the disk:
+/// multipathd cannot make a device of them any more.
 ///
 /// # Errors
 /// [`Kind::Node`]: another node may see them.
-pub fn find_all(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Result<Vec<Disk>, Failure> {
+pub fn find_all(
+    kernel: &dyn Kernel,
+    specs: &[DiskSpec],
+    in_use: &[PathBuf],
+) -> Result<Vec<Disk>, Failure> {
     let mut found = Vec::new();
     let mut missing = Vec::new();
-    for (spec, disk) in specs.iter().zip(look_for(kernel, specs)) {
+    for (spec, disk) in specs.iter().zip(look_for(kernel, specs, in_use)) {
         match disk {
             Ok(disk) => found.push(disk),
             Err(why) => {
@@ -171,14 +177,18 @@ pub fn rescan(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) {
 }
 
 /// Looks for each disk; the node's WWIDs are read once for all of them.
-fn look_for(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Vec<Result<Disk, String>> {
+fn look_for(
+    kernel: &dyn Kernel,
+    specs: &[DiskSpec],
+    in_use: &[PathBuf],
+) -> Vec<Result<Disk, String>> {
     let mut by_wwid = None;
     let look = |spec: &DiskSpec| {
         let (name, identity) = match &spec.device {
             DeviceName::Path(path) => at_path(kernel, path),
             DeviceName::Wwid(wwid) => {
                 let known = by_wwid.get_or_insert_with(|| all_wwids(kernel));
-                with_wwid(kernel, known, wwid)
+                with_wwid(kernel, known, wwid, in_use)
             }
         }?;
         let node = Path::new(paths::DEV).join(&name);
@@ -269,7 +279,12 @@ fn all_wwids(kernel: &dyn Kernel) -> ByWwid {
     known
 }
 
-fn with_wwid(kernel: &dyn Kernel, known: &ByWwid, wwid: &str) -> Found {
+fn with_wwid(
+    kernel: &dyn Kernel,
+    known: &ByWwid,
+    wwid: &str,
+    in_use: &[PathBuf],
+) -> Found {
     let wwid = canonical(wwid);
     let mut devices = Vec::new();
     let all = known.get(&wwid).map_or([].as_slice(), Vec::as_slice);
@@ -285,8 +300,12 @@ fn with_wwid(kernel: &dyn Kernel, known: &ByWwid, wwid: &str) -> Found {
         }
     }
     // A multipath device stands above its paths; they may not be used beside it.
-    let multipath = devices.iter().find(|(_, is_multipath)| *is_multipath);
-    match (multipath, devices.as_slice()) {
+    let best = devices.iter().find(|(_, is_multipath)| *is_multipath);
+    let is_in_use = |(name, _): &&(String, bool)| {
+        in_use.iter().any(|node| *node == Path::new(paths::DEV).join(name))
+    };
+    let best = best.or_else(|| devices.iter().find(is_in_use));
+    match (best, devices.as_slice()) {
         (Some((name, is_multipath)), _) | (None, [(name, is_multipath)]) => {
             let is_multipath = *is_multipath;
             Ok((name.clone(), Some(Identity { wwid, is_multipath })))

@@ -183,6 +183,12 @@ impl Scope {
         Ok(vports)
     }
 
+    /// Returns the nodes of the disks that the group has had since its takeover.
+    pub fn in_use(&self) -> Vec<PathBuf> {
+        let disks = self.entries.iter().flat_map(|e| e.disks.iter().chain(&e.state));
+        disks.map(|disk| disk.node.clone()).collect()
+    }
+
     /// Returns the disks that may carry our key, but for those of other groups here: the
     /// key is the node's, so on those it is theirs. Disks that only the configuration
     /// names, and that are not here, were never ours.

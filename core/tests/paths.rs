@@ -233,3 +233,26 @@ fn a_path_that_is_down_is_not_asked() {
         set_dead(&a, &disk, 0, false);
     }
 }
+
+/// multipathd can make no device of paths of which one is in use. So a path that appears
+/// takes down nothing; the next start wants a device of both.
+#[test]
+fn a_second_path_of_a_served_disk_is_a_doubt() {
+    let (a, _) = pair(&Setup::new(2, 1));
+    a.start().unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    let mut san = a.san.borrow_mut();
+    san.shows(0, "sdz", "device/wwid", "naa.6001405sdb");
+    san.shows(0, "sdz", "inflight", "");
+    drop(san);
+    let doubts = match a.health(Level::Disk) {
+        Health::Degraded(doubts) => doubts.join("; "),
+        other => panic!("{other:?}"),
+    };
+    assert!(doubts.contains("one of 2 paths is used, sdb"), "{doubts}");
+    a.start().unwrap();
+    a.stop().unwrap();
+    let failure = a.start().unwrap_err().to_string();
+    assert!(failure.contains("2 paths and no multipath device"), "{failure}");
+    assert_eq!(a.leavings(), [""; 0]);
+}

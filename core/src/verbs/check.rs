@@ -106,7 +106,8 @@ pub fn check(
     findings.extend(physical_ports(kernel, scope, group, &drivers, budget));
     findings.extend(port_ids(kernel));
     let specs = group.all_disks();
-    let found = disk::find_all(kernel, &specs);
+    let found = disk::find_all(kernel, &specs, &scope.in_use());
+    let disks = found.clone().unwrap_or_else(|_| disk::find_any(kernel, &specs));
     let found = Finding::of("disks", found, &format!("all {luns} are here"));
     findings.extend(to_come(found, scope));
     findings.extend(doubtful_names(&specs));

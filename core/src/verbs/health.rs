@@ -93,7 +93,7 @@ pub fn health(
     faults.extend(departed(kernel, scope));
     if faults.is_empty() && level >= Level::Owner {
         faults.extend(unheard(kernel, &found, budget));
-        match find_disks(kernel, group) {
+        match find_disks(kernel, scope, group) {
             Ok((disks, state)) => {
                 let disks: Vec<_> = disks.into_iter().chain(state).collect();
                 faults.extend(misled(kernel, scope, group, &disks));

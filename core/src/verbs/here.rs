@@ -121,7 +121,7 @@ pub(super) fn observe(
     scope: &Scope,
     group: &Group,
 ) -> Result<Here, Failure> {
-    observe_with(kernel, scope, group, || find_disks(kernel, group))
+    observe_with(kernel, scope, group, || find_disks(kernel, scope, group))
 }
 
 /// Looks at everything that a takeover needs but the disks' owners. `find` finds the
@@ -221,7 +221,7 @@ pub(super) fn find_disks(
     group: &Group,
     scope: &Scope,
 ) -> Result<(Vec<Disk>, Option<Disk>), Failure> {
-    let found = disk::find_all(kernel, &group.all_disks())?;
+    let found = disk::find_all(kernel, &group.all_disks(), &scope.in_use())?;
     holders::none(kernel, &found)?;
     Ok(apart(found))
 }

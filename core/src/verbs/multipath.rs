@@ -8,6 +8,16 @@ use crate::ownership;
 
 use super::check::Finding;
 
+/// Returns the disks that are used by one of several paths, in words. The others are of no use
+/// until the group has stopped: then multipathd makes a device of all of them.
+pub(super) fn by_one_path(kernel: &dyn Kernel, disks: &[Disk]) -> Vec<String> {
+    let words = |(disk, count): (&Disk, usize)| {
+        let (lun, device, name) = (title(disk.lun), &disk.device, &disk.name);
+        format!("{lun} ({device}): one of {count} paths is used, {name}")
+    };
+    disk::one_of_several(kernel, disks).into_iter().map(words).collect()
+}
+
 /// Returns what there is to say of disks with several paths; nothing where none has.
 pub(super) fn findings(
     kernel: &dyn Kernel,
@@ -16,9 +26,7 @@ pub(super) fn findings(
 ) -> Vec<Finding> {
     let what = "paths";
     let mut findings = Vec::new();
-    for (disk, count) in disk::one_of_several(kernel, disks) {
-        let (lun, device, name) = (title(disk.lun), &disk.device, &disk.name);
-        let found = format!("{lun} ({device}): one of {count} paths is used, {name}");
+    for found in by_one_path(kernel, disks) {
         let advice = "Have multipathd make a device of them, and name the disk by its WWID: a \
                       link may lead to any of its paths";
         findings.push(Finding::doubtful(what, found, advice));
