@@ -158,6 +158,37 @@ pub fn one_of_several<'a>(
     counted.filter(|(_, count)| *count > 1).collect()
 }
 
+/// Checks that each disk is what this node knows it as: an array may have put another disk in
+/// its place. A disk that does not answer is not judged.
+///
+/// # Errors
+/// [`Kind::Node`]: another node may know better.
+pub fn identified(
+    kernel: &dyn Kernel,
+    disks: &[Disk],
+    budget: Budget,
+) -> Result<(), Failure> {
+    let chains: Vec<Chain> =
+        disks.iter().map(|disk| vec![Op::Identify(disk.node.clone())]).collect();
+    let end = budget.end.min(kernel.now() + PATIENCE);
+    let results = disks.iter().zip(kernel.run(&chains, end));
+    let wrong = results.filter_map(|(disk, result)| {
+        let error = result.failed.filter(|error| !error.is_late())?;
+        Some(format!("{} ({}): {}", title(disk.lun), disk.name, error.cause))
+    });
+    let causes: Vec<_> = wrong.collect();
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let advice = "The array has another disk in its place. Have this node look anew: \
+                  rescan-scsi-bus.sh --forcerescan, or take the disk out and find it again"
+        .into();
+    Err(Failure { kind: Kind::Node, step: IDENTIFY, causes, path: None, advice })
+}
+
+/// The step that asks disks who they are.
+pub const IDENTIFY: &str = "look who the disks are";
+
 /// Makes the kernel notice which disks have grown, and logs each. A new size that the
 /// kernel does not take is only logged: nobody needs it until initiators use the new end.
 pub fn rescan(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) {

@@ -10,20 +10,22 @@ mod common;
 use common::{Node, Setup, pair};
 use understudy_core::disk;
 use understudy_core::group::DiskSpec;
+use understudy_core::kernel::sim::Deed;
+use understudy_core::kernel::{Kernel, Op};
 use understudy_core::registry::EntryDisk;
 use understudy_core::verbs::check::{Verdict, check};
 
 /// Returns the kernel's name of the disk that is found under a name, or why none is.
 fn found(node: &Node, name: &str) -> Result<String, String> {
     let spec = DiskSpec { lun: 0, device: name.parse().unwrap() };
-    let found = disk::find_all(&node.kernel, &[spec]);
+    let found = disk::find_all(&node.kernel, &[spec], &[]);
     found.map(|mut disks| disks.remove(0).name).map_err(|failure| failure.to_string())
 }
 
 /// Returns the serial number under which initiators know a disk as a LUN.
 fn serial(node: &Node, name: &str) -> String {
     let spec = DiskSpec { lun: 0, device: name.parse().unwrap() };
-    let found = disk::find_all(&node.kernel, &[spec]).unwrap();
+    let found = disk::find_all(&node.kernel, &[spec], &[]).unwrap();
     found[0].unit_serial(node.setup.wwnn.parse().unwrap())
 }
 
@@ -121,4 +123,36 @@ fn a_letter_in_the_database_is_a_hint() {
     // One that has left is still asked for by its old name.
     let left = entry("naa.6001405gone", "/dev/sdq");
     assert_eq!(left.node_now(&a.kernel), Some("/dev/sdq".into()));
+}
+
+/// An array may put another disk behind a number. What this node then calls by the old name
+/// is never owned.
+#[test]
+fn a_disk_that_is_another_by_now_is_not_owned() {
+    let (mut a, _) = pair(&Setup::new(2, 1));
+    a.san.borrow_mut().swapped.insert("/dev/sdb".into());
+    a.kernel.plan(None);
+    let failure = a.start().unwrap_err().to_string();
+    assert!(
+        failure.contains("look who the disks are: LUN 1 (sdb): it is naa."),
+        "{failure}"
+    );
+    let takes = |deed: &Deed| {
+        matches!(
+            deed,
+            Deed::Op(Op::Register { .. } | Op::Join { .. } | Op::Reserve { .. })
+        )
+    };
+    assert!(!a.kernel.deeds().iter().any(takes));
+    assert_eq!(a.leavings(), [""; 0]);
+
+    a.san.borrow_mut().swapped.clear();
+    a.start().unwrap();
+    a.kernel.sleep(std::time::Duration::from_secs(1));
+    let more = a.setup.changed();
+    let coming =
+        more.all_disks().find(|name| !a.setup.all_disks().any(|its| its == *name));
+    a.san.borrow_mut().swapped.insert(format!("/dev/{}", coming.unwrap()).into());
+    let failure = a.reload(&more).unwrap_err().to_string();
+    assert!(failure.contains("look who the disks are"), "{failure}");
 }

@@ -27,6 +27,7 @@ pub mod sim;
 mod size;
 pub mod state;
 mod trace;
+mod vpd;
 mod worker;
 
 use std::path::{Path, PathBuf};

@@ -101,5 +101,8 @@ pub fn by_paths(
 
 /// Returns whether an operation concerns each path by itself.
 fn is_by_each(op: &Op) -> bool {
-    matches!(op, Op::Join { .. } | Op::Register { .. } | Op::Unregister { .. })
+    matches!(
+        op,
+        Op::Identify(_) | Op::Join { .. } | Op::Register { .. } | Op::Unregister { .. }
+    )
 }

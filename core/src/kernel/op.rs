@@ -53,6 +53,8 @@ pub enum Op {
         /// Names below it, and what is written.
         values: Vec<(String, String)>,
     },
+    /// Check by each path that a disk still is what the kernel found there.
+    Identify(PathBuf),
     /// Read the registered keys and the reservation of a disk.
     ReadReservation(PathBuf),
     /// Register a key where this node has none. If it has one, the disk reports a
@@ -195,6 +197,7 @@ impl Op {
                 let each = values.iter().map(|(name, text)| format!("{name}={text}"));
                 ("write in", dir, Some(each.collect::<Vec<_>>().join(" ")))
             }
+            Self::Identify(disk) => ("look who is at", disk, None),
             Self::ReadReservation(disk) => ("read reservation of", disk, None),
             Self::Join { disk, key } => ("join", disk, Some(key.to_string())),
             Self::Register { disk, key } => ("register", disk, Some(key.to_string())),

@@ -15,7 +15,8 @@ use nix::unistd::getppid;
 use super::nexus::{self, Look};
 use super::op::{Done, Op};
 use super::{
-    Cause, Instant, KernelError, bar, bsg, keeper, multipathd, rcu, scsi, size, state,
+    Cause, Instant, KernelError, account, bar, bsg, keeper, multipathd, nft, rcu, scsi,
+    size, state, vpd,
 };
 
 /// Returns the time since boot, suspended time left out: the same in parent and child.
@@ -83,6 +84,10 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
                 })?;
             }
             Ok(Done::Changed)
+        }
+        Op::Identify(disk) => {
+            let paths = nexus::of(&Files(root), disk);
+            nexus::by_paths(op, paths, |path| vpd::identify(root, path, op))
         }
         Op::ReadReservation(disk)
         | Op::Join { disk, .. }

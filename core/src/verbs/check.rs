@@ -113,6 +113,12 @@ pub fn check(
     findings.extend(doubtful_names(&specs));
     let held = holders::none(kernel, &disks);
     findings.extend(Finding::of("holders", held, "nothing else on this node has a disk"));
+    let who = disk::identified(kernel, &disks, budget);
+    findings.extend(Finding::of(
+        "identity",
+        who,
+        "each disk is what this node knows it as",
+    ));
     let whose = scope.claims.allow(kernel, group, &disks);
     findings.extend(Finding::of("whose", whose, "no other group here has any of it"));
     findings.extend(to_come(readable(kernel, &disks, budget), scope));

@@ -66,6 +66,7 @@ pub fn reload(
         let coming: Vec<Disk> =
             disks.iter().filter(|d| !serves(&found, group, d)).cloned().collect();
         let free = Reservation::default();
+        disk::identified(kernel, &coming, budget)?;
         let take = |disk: &Disk| ownership::take(&disk.node, &keys, &free);
         let own = Step::new("own the disks", coming.iter().map(take).collect());
         ownership::own(kernel, &coming, &own, &keys, budget).inspect_err(|_| {

@@ -81,6 +81,7 @@ pub fn takeover(
         here = with_all_that_comes(kernel, scope, group, budget)?;
     }
     let keys = Keys::of(kernel, node).map_err(unseen)?;
+    disk::identified(kernel, &here.owned(), budget)?;
     let exported = here.found.export.backstores.iter().any(|b| b.enabled);
     let owned = here.owned();
     if exported || !ownership::seem_free(kernel, &owned, budget) {

@@ -107,6 +107,7 @@ fn touched(op: &Op) -> (Option<&Path>, Option<&Path>) {
         Op::Keep { device, at } => (Some(device), Some(at)),
         Op::Link { at, to } => (Some(at), Some(to)),
         Op::ReadReservation(disk)
+        | Op::Identify(disk)
         | Op::Rescan(disk)
         | Op::Join { disk, .. }
         | Op::Register { disk, .. }

@@ -138,6 +138,8 @@ fn errnos(op: &Op) -> &'static [Errno] {
         | Op::Unregister { .. }
         | Op::Reserve { .. }
         | Op::PreemptAndAbort { .. } => &[EIO, ENODEV, ENXIO, EAGAIN, ENOTTY],
+        // A disk that does not answer is not judged by this.
+        Op::Identify(_) => &[],
         Op::ReadDisk(_) => &[EIO, ENXIO, ENODATA],
         Op::Rescan(_) => &[EIO, ENOENT],
         Op::ReadyNft

@@ -66,6 +66,11 @@ impl San {
                 Ok(Done::Changed)
             }
             Op::ReadDisk(disk) => tree.read(disk).map(|_| Done::Unchanged).map_err(errno),
+            Op::Identify(disk) if self.swapped.contains(disk) => {
+                let words = "it is naa.6001405b, and this node knows it as naa.6001405a";
+                Err(Cause::Device(words.into()))
+            }
+            Op::Identify(_) => Ok(Done::Unchanged),
             Op::KeepPaths { .. } if !self.multipathd => {
                 Err(Cause::Device("multipathd goes on with the key none".into()))
             }

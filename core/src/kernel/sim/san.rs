@@ -42,6 +42,11 @@ pub struct San {
     /// Whether a node's multipathd was at some time not told its key: a path that came back
     /// may meet a conflict, until a monitor of level 10 has registered it.
     pub untold: bool,
+    /// Whether no counter of a disk shows what is with it: flushes, requests that a blocked
+    /// device holds back, `iostats` of 0 (block/blk-mq.c, `blk_mq_check_in_driver`).
+    pub unseen: bool,
+    /// Disks whose place another disk of the array has by now.
+    pub swapped: BTreeSet<PathBuf>,
     /// Late writes, by nodes that should have been fenced and were not, to a disk that
     /// nobody owned at that moment: a stop gives the reservation up, and then nothing
     /// keeps such a node out.
@@ -161,6 +166,8 @@ impl San {
             quietly_fails: false,
             forgive_conflicts: false,
             untold: false,
+            unseen: false,
+            swapped: BTreeSet::new(),
             unguarded: 0,
             unused: Default::default(),
             changes: 0,
