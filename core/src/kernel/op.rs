@@ -124,8 +124,6 @@ pub enum Op {
     },
     /// Lift the bar of a port, and remove what it needed.
     LiftBar(Wwn),
-    /// Have the kernel expedite its RCU grace periods, for this process.
-    Expedite,
     /// Have the account of an interface answer for a port of software FCoE that is about to
     /// appear.
     BeginAccount {
@@ -147,6 +145,8 @@ pub enum Op {
         /// The address that the port had.
         fcid: u32,
     },
+    /// Have the kernel expedite its RCU grace periods, for this process.
+    Expedite,
     /// Restore `rcu_expedited` to its earlier value, unless another process of ours still
     /// needs expedited grace periods.
     Relax,
@@ -230,9 +230,6 @@ impl Op {
             Self::LiftBar(wwpn) => {
                 ("lift the bar in", Path::new("nftables"), Some(wwpn.to_string()))
             }
-        }
-    }
-
             Self::BeginAccount { link, wwpn, .. } => {
                 ("account for commands on", Path::new(link), Some(wwpn.to_string()))
             }
@@ -244,6 +241,9 @@ impl Op {
                 Path::new(link),
                 Some(wwpn.to_string()),
             ),
+        }
+    }
+
     /// Returns this operation as an error.
     pub fn failed(&self, cause: Cause) -> KernelError {
         let (action, path, value) = self.parts();
@@ -273,11 +273,11 @@ pub enum Done {
     Reservation(Reservation),
     /// What [`Op::LoadState`] found.
     State(Vec<Record>),
+    /// What [`Op::ReadAccount`] found.
+    Account(Account),
 }
 
 impl Done {
-    /// What [`Op::ReadAccount`] found.
-    Account(Account),
     /// Returns whether this is what a disk said of its owner.
     pub fn is_reservation(&self) -> bool {
         matches!(self, Self::Reservation(_))

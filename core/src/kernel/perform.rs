@@ -113,14 +113,14 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
         Op::ReadyNft => nft::ready(op),
         Op::Bar { link, wwpn, fcid } => bar::set(link, *wwpn, *fcid, op),
         Op::LiftBar(wwpn) => bar::lift(*wwpn, op),
+        Op::BeginAccount { link, out, wwpn } => account::begin(link, out, *wwpn, op),
+        Op::ReadAccount(link) => account::read(link, op).map(Done::Account),
+        Op::EndAccount { link, wwpn, fcid } => account::end(link, *wwpn, *fcid, op),
         Op::Expedite => rcu::expedite(root, getppid(), op),
         Op::Relax => rcu::relax(root, getppid(), op),
         Op::LoadState(device) => {
             state::load(&at(device)).map(Done::State).map_err(|cause| op.failed(cause))
         }
-        Op::BeginAccount { link, out, wwpn } => account::begin(link, out, *wwpn, op),
-        Op::ReadAccount(link) => account::read(link, op).map(Done::Account),
-        Op::EndAccount { link, wwpn, fcid } => account::end(link, *wwpn, *fcid, op),
         Op::Keep { device, at: dir } => keeper::keep(&at(device), &at(dir), op),
         Op::HearKeeper(dir) => keeper::hear(&at(dir), op),
         Op::EndKeeper(dir) => keeper::end(&at(dir), op),

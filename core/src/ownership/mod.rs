@@ -443,8 +443,9 @@ pub fn given_up(
     keys: &Keys,
     budget: Budget,
 ) -> Left {
-    // For an earlier key, for one on a dead path, and for a moment's trouble with either.
-    const AGAIN: [fn(&Path, Key) -> Chain; 3] = [leave, leave_dead_path, leave];
+    // For an earlier key, for one on a dead path, and for a moment's trouble with each.
+    const AGAIN: [fn(&Path, Key) -> Chain; 4] =
+        [leave, leave_dead_path, leave, leave_dead_path];
     let mut now = read_back(kernel, disks, &left, budget);
     for leave in AGAIN {
         let again = disks.iter().zip(&left).zip(&now).map(|((disk, answer), now)| {

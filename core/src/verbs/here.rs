@@ -218,8 +218,8 @@ pub(super) fn left_out(
 /// See [`disk::find_all`] and [`holders::none`].
 pub(super) fn find_disks(
     kernel: &dyn Kernel,
-    group: &Group,
     scope: &Scope,
+    group: &Group,
 ) -> Result<(Vec<Disk>, Option<Disk>), Failure> {
     let found = disk::find_all(kernel, &group.all_disks(), &scope.in_use())?;
     holders::none(kernel, &found)?;

@@ -156,9 +156,9 @@ fn build(
     let Steps { dark, disks: [frame, own], export, create, bound } =
         steps(kernel, group, here, keys)?;
     apply(kernel, &dark, budget)?;
+    account::begin(kernel, &here.absent, budget);
     expedited(kernel, scope, budget, || {
         apply(kernel, &frame, budget)?;
-    account::begin(kernel, &here.absent, budget);
         let results = match group.ownership {
             Ownership::Scsi3Pr => {
                 ownership::own(kernel, &here.owned(), &own, keys, budget)?

@@ -129,13 +129,13 @@ fn touched(op: &Op) -> (Option<&Path>, Option<&Path>) {
     }
 }
 
-/// The holder's key, the type, and the registered keys.
 /// Checks that an interface's name can be a word of a script.
 fn is_word(link: &str) {
     let word = |c: char| c.is_ascii_alphanumeric() || ".-_@".contains(c);
     assert!(!link.is_empty() && link.chars().all(word), "{link:?}");
 }
 
+/// The holder's key, the type, and the registered keys.
 fn reservation(text: &str) -> Reservation {
     let mut numbers = text.split_whitespace().map_while(|word| word.parse::<u64>().ok());
     let holder = numbers.next().zip(numbers.next());

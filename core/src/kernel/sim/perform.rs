@@ -134,11 +134,6 @@ impl San {
                 self.bar_until(node, *wwpn, now);
                 Ok(done)
             }
-            Op::ReadReservation(disk)
-            | Op::Join { disk, .. }
-            | Op::Register { disk, .. }
-            | Op::Unregister { disk, .. }
-            | Op::Reserve { disk, .. }
             Op::BeginAccount { wwpn, .. } => {
                 let done = self.nft.answer(op)?;
                 if let Some(there) = self.nodes.get_mut(node) {
@@ -157,6 +152,11 @@ impl San {
                 }
                 Ok(done)
             }
+            Op::ReadReservation(disk)
+            | Op::Join { disk, .. }
+            | Op::Register { disk, .. }
+            | Op::Unregister { disk, .. }
+            | Op::Reserve { disk, .. }
             | Op::PreemptAndAbort { disk, .. } => {
                 let paths = nexus::of(tree, disk);
                 if matches!(op, Op::Unregister { .. }) {

@@ -133,13 +133,13 @@ pub(super) struct Node {
     pub stalled_until: Instant,
     /// Until when the kernel removes a backstore: one at a time.
     pub removing_until: Instant,
+    /// The ports whose commands nftables have counted since they appeared.
+    pub accounted: BTreeSet<Wwn>,
     /// Links on a disk of the node's own: they outlive its power.
     pub lasting: Vec<(PathBuf, PathBuf)>,
 }
 
 /// What happens by itself.
-    /// The ports whose commands nftables have counted since they appeared.
-    pub accounted: BTreeSet<Wwn>,
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
     /// A virtual port has logged in to the fabric.
