@@ -58,6 +58,14 @@ pub fn hear(op: &Op) -> Result<Done, KernelError> {
     }
 }
 
+/// Has multipathd make a device as large as its paths are by now.
+///
+/// # Errors
+/// In words, why it did not.
+pub fn resize(map: &str) -> Result<(), String> {
+    ask(&format!("resize map {map}")).map(drop)
+}
+
 /// Has multipathd register no path of a device any more. Without multipathd that is so.
 pub fn forget(disk: &Path) {
     let _ = ask(&format!("unsetprstatus map {}", name(disk)));

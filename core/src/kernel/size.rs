@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use super::op::{Done, Op};
 use super::perform::{under, write_once};
-use super::{Cause, KernelError, paths, scsi};
+use super::{Cause, KernelError, multipathd, paths, scsi};
 
 /// Makes the kernel read a disk's size again if the disk says that it is larger.
 ///
 /// # Errors
-/// When the kernel keeps to the old size: a multipath device has a table of its own.
+/// When the kernel keeps to the old size.
 pub fn rescan(root: &Path, disk: &Path, op: &Op) -> Result<Done, KernelError> {
     let name = disk.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let said = scsi::capacity(&under(root, disk));
@@ -25,17 +25,18 @@ pub fn rescan(root: &Path, disk: &Path, op: &Op) -> Result<Done, KernelError> {
     for path in devices(root, &name) {
         write_once(&path, "1").map_err(|cause| op.failed(cause))?;
     }
-    match known(root, &name) {
-        Ok(now) if now >= is => Ok(Done::Changed),
-        now => {
-            let now = now.unwrap_or(was);
-            let words = format!(
-                "it has {is} bytes and the kernel goes on with {now}; for a multipath \
-                 device: multipathd resize map {name}"
-            );
-            Err(op.failed(Cause::Device(words)))
-        }
+    let is_taken = || known(root, &name).is_ok_and(|now| now >= is);
+    if is_taken() {
+        return Ok(Done::Changed);
     }
+    // A multipath device has a table of its own.
+    let refused = multipathd::resize(&name);
+    if is_taken() {
+        return Ok(Done::Changed);
+    }
+    let why = refused.err().unwrap_or_else(|| "the kernel does not take it".into());
+    let words = format!("it has {is} bytes and the kernel goes on with {was}: {why}");
+    Err(op.failed(Cause::Device(words)))
 }
 
 /// Returns the size that the kernel has read, in bytes; sysfs counts sectors of 512,

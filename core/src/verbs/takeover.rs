@@ -176,6 +176,8 @@ fn build(
         export.iter().try_for_each(|step| apply(kernel, step, budget))
     })?;
     phases.end(kernel, "export");
+    // Initiators use the sizes that they know as soon as they find the port.
+    disk::rescan(kernel, &here.disks, budget);
     not_elsewhere(kernel, &here.absent, budget)?;
     create.apply(kernel, budget).map_err(|errors| {
         Failure::kernel(create.title, &errors)
@@ -184,9 +186,6 @@ fn build(
     if !bound.is_empty() {
         bind(kernel, scope, group, here, &bound, budget)?;
     }
-    // While the port logs in and initiators find it: before they use the sizes that they
-    // know.
-    disk::rescan(kernel, &here.disks, budget);
     for port in group.ports.iter().filter(|port| !here.lost.contains(port)) {
         active(kernel, port, budget)?;
     }
