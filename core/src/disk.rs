@@ -158,6 +158,44 @@ pub fn one_of_several<'a>(
     counted.filter(|(_, count)| *count > 1).collect()
 }
 
+/// Checks that each disk is a whole one. A reservation is the whole disk's: of a partition or
+/// a volume it would keep out whoever has the rest, and it would be taken with theirs.
+///
+/// # Errors
+/// [`Kind::Configuration`]: it is so on every node.
+pub fn whole(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
+    let why = |disk: &Disk| {
+        // The kernel's names of others have no number at their end.
+        let may_be = disk.name.ends_with(|last: char| last.is_ascii_digit());
+        let read = |name| match may_be {
+            true => kernel::attribute(kernel, &paths::block(&disk.name, name)),
+            false => Ok(String::new()),
+        };
+        match (read("partition"), read("dm/uuid")) {
+            (Ok(number), _) if !number.is_empty() => Some("is a partition".to_owned()),
+            (_, Ok(uuid)) if !uuid.is_empty() && !disk.is_multipath => {
+                let kind = uuid.split('-').next().unwrap_or_default();
+                Some(format!("is a device of device mapper's, {kind}"))
+            }
+            (Err(error), _) | (_, Err(error)) => Some(error.to_string()),
+            _ => None,
+        }
+    };
+    let named = |disk: &Disk| {
+        let (lun, name) = (title(disk.lun), &disk.name);
+        Some(format!("{lun}: {} ({name}) {}", disk.device, why(disk)?))
+    };
+    let causes: Vec<_> = disks.iter().filter_map(named).collect();
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let advice =
+        "Give whole disks; or set ownership=none and let another resource see to it \
+                  that one node alone has what is below: LVM-activate with a system id"
+            .into();
+    Err(Failure { kind: Kind::Configuration, step: FIND, causes, path: None, advice })
+}
+
 /// Checks that each disk is what this node knows it as: an array may have put another disk in
 /// its place. A disk that does not answer is not judged.
 ///

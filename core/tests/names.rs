@@ -9,6 +9,7 @@ mod common;
 
 use common::{Node, Setup, pair};
 use understudy_core::disk;
+use understudy_core::failure::Kind;
 use understudy_core::group::DiskSpec;
 use understudy_core::kernel::sim::Deed;
 use understudy_core::kernel::{Kernel, Op};
@@ -155,4 +156,33 @@ fn a_disk_that_is_another_by_now_is_not_owned() {
     a.san.borrow_mut().swapped.insert(format!("/dev/{}", coming.unwrap()).into());
     let failure = a.reload(&more).unwrap_err().to_string();
     assert!(failure.contains("look who the disks are"), "{failure}");
+}
+
+/// A reservation is the whole disk's. Of a part it would keep out whoever has the rest.
+#[test]
+fn a_part_of_a_disk_is_not_owned() {
+    let parts = [
+        ("sda1", "partition", "1"),
+        ("nvme0n1p2", "partition", "2"),
+        ("dm-3", "dm/uuid", "LVM-5j2cYk9CGZ"),
+        ("dm-4", "dm/uuid", "part1-mpath-36001405"),
+    ];
+    for (name, attribute, text) in parts {
+        let (a, _) = pair(&Setup::new(1, 1));
+        let mut san = a.san.borrow_mut();
+        san.shows(0, name, attribute, text);
+        san.shows(0, name, "inflight", "");
+        drop(san);
+        for dir in ["/dev", "/dev/disk/by-id"] {
+            a.kernel.set(&format!("{dir}/{name}"), "");
+        }
+        let disk = format!("0=/dev/disk/by-id/{name}");
+        let failure = a.start_with(&[("disks", &disk)]).unwrap_err();
+        assert_eq!(failure.kind, Kind::Configuration, "{failure}");
+        assert!(failure.to_string().contains(name), "{failure}");
+        // Without a reservation of ours it is another's business who has the rest.
+        let none = [("disks", disk.as_str()), ("ownership", "none")];
+        let free = a.start_with(&none);
+        assert!(free.is_ok(), "{free:?}");
+    }
 }

@@ -124,6 +124,8 @@ pub fn check(
     findings.extend(to_come(readable(kernel, &disks, budget), scope));
     findings.extend(to_come(state(kernel, group, &disks, budget), scope));
     if group.ownership == Ownership::Scsi3Pr {
+        let whole = disk::whole(kernel, &disks);
+        findings.extend(Finding::of("whole", whole, "no disk is a part of another"));
         findings.extend(reservations(kernel, node, &disks, budget));
         findings.extend(multipath::findings(kernel, &disks, budget));
     }

@@ -215,13 +215,16 @@ pub(super) fn left_out(
 /// Returns the disks of a group's LUNs, and its state device.
 ///
 /// # Errors
-/// See [`disk::find_all`] and [`holders::none`].
+/// See [`disk::find_all`], [`disk::whole`] and [`holders::none`].
 pub(super) fn find_disks(
     kernel: &dyn Kernel,
     scope: &Scope,
     group: &Group,
 ) -> Result<(Vec<Disk>, Option<Disk>), Failure> {
     let found = disk::find_all(kernel, &group.all_disks(), &scope.in_use())?;
+    if group.ownership == Ownership::Scsi3Pr {
+        disk::whole(kernel, &found)?;
+    }
     holders::none(kernel, &found)?;
     Ok(apart(found))
 }
