@@ -159,7 +159,7 @@ pub fn one_of_several<'a>(
 }
 
 /// Checks that each disk is a whole one. A reservation is the whole disk's: of a partition or
-/// a volume it would keep out whoever has the rest, and it would be taken with theirs.
+/// a volume it would keep out the users of the rest, and be taken with theirs.
 ///
 /// # Errors
 /// [`Kind::Configuration`]: it is so on every node.

@@ -6,7 +6,7 @@
 //! shows: a flush, a request that a multipath device holds back, a command that waits for a
 //! processor. The account knows nothing of commands from before it was begun. So it also has
 //! the names of the ports for which it was begun before they appeared: a ruleset that was
-//! flushed and made anew lacks them.
+//! flushed and made again lacks them.
 //!
 //! tcm_fc never answers a command whose exchange it has agreed to abort (BA_ACC, 84h): the
 //! response is refused and tried again without end (`fc_seq_send_locked` and
@@ -105,7 +105,7 @@ fn table(link: &str) -> String {
     format!("understudy_{}", link.replace('@', "/"))
 }
 
-/// Returns the script that begins an account, or goes on with it. The rules are made anew in
+/// Returns the script that begins an account, or goes on with it. The rules are made again in
 /// one transaction: no frame passes without them.
 ///
 /// Offsets are in bits, from the start of the frame: the protocol at byte 12, R_CTL at 28,

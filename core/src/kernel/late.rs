@@ -2,7 +2,8 @@
 //! killed or not, and may be carried out at any time later.
 //!
 //! Each worker's process has a name from which its group can be told, and what it is for. So
-//! workers are found in /proc: whoever was killed has left no file out, and a boot ends both.
+//! workers are found in /proc. No agent has to write a file before it is killed, and a boot
+//! ends worker and name.
 
 use std::ffi::CString;
 use std::path::{Path, PathBuf};

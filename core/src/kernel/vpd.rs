@@ -1,4 +1,4 @@
-//! What a disk says that it is, asked anew. The kernel asks once, when it finds a disk, and
+//! What a disk says that it is, asked again. The kernel asks once, when it finds a disk, and
 //! goes on with that answer where the array puts another disk behind the number.
 
 use std::collections::BTreeSet;

@@ -38,7 +38,7 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// Checks that the node that serves knows of the caches: else nobody would ask for a flush.
+/// Checks that the node that serves knows of the caches: else there would be no flush.
 fn has_caches(world: &World, group: &Group) -> Result<()> {
     let links = group.disks().into_iter().map(|disk| disk.device().display().to_string());
     let script = format!(
