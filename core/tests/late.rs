@@ -9,6 +9,7 @@
 
 mod common;
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -28,16 +29,24 @@ fn pair() -> (Node, Node) {
 /// Has the node show a worker of the group that was started this many seconds ago, with a
 /// thread in this state.
 fn hangs(node: &Node, purpose: Purpose, age: u64, state: char) {
+    shows(node, purpose, age, state, 0x100);
+}
+
+/// Has the node show such a worker with these signals pending.
+fn shows(node: &Node, purpose: Purpose, age: u64, state: char, signals: u64) {
     let name = late::name("group-a", purpose);
-    let stat = |state: char| {
-        let zeros = "0 ".repeat(17);
-        format!("4711 ({name}) {state} 1 {zeros}{} 0\n", (1000 - age) * 100)
-    };
+    let zeros = "0 ".repeat(17);
+    let stat = format!("4711 ({name}) Z 1 {zeros}{} 0\n", (1000 - age) * 100);
     node.kernel.set("/proc/uptime", "1000.00 900.00\n");
+    node.kernel.set("/proc/4711/comm", &format!("{name}\n"));
+    node.kernel.set("/proc/4711/stat", &stat);
     // The first thread may be gone while another hangs.
-    for (dir, state) in [("/proc/4711", 'Z'), ("/proc/4711/task/4712", state)] {
-        node.kernel.set(&format!("{dir}/comm"), &format!("{name}\n"));
-        node.kernel.set(&format!("{dir}/stat"), &stat(state));
+    for (task, state) in [(4711, 'Z'), (4712, state)] {
+        let status = format!(
+            "Name:\t{name}\nState:\t{state} (so)\nSigPnd:\t{signals:016x}\n\
+             ShdPnd:\t0000000000000000\n"
+        );
+        node.kernel.set(&format!("/proc/4711/task/{task}/status"), &status);
     }
 }
 
@@ -51,9 +60,13 @@ fn only_its_own_workers_hold_up_a_group() {
         a.start().unwrap();
         a.stop().unwrap();
     }
-    // One that has ended is no worker.
+    // Nor do one that has ended, and one whose action is not over.
     hangs(&a, Purpose::Serves, 10, 'Z');
     a.start().unwrap();
+    shows(&a, Purpose::Looks, 900, 'D', 0);
+    assert_ne!(a.health(Level::Disk), Health::NotRunning);
+    check_node(&a.kernel, &a.scope_with(&[]), a.budget()).unwrap();
+    shows(&a, Purpose::Serves, 10, 'D', 0);
     a.stop().unwrap();
     assert_eq!(a.leavings(), [""; 0]);
 }
@@ -113,16 +126,20 @@ fn a_disk_that_hangs_is_not_asked_again() {
     assert!(failure.to_string().contains("does not answer"), "{failure}");
 }
 
-/// A FIFO without a reader hangs the writer's open, as a kernel that does not answer: the
-/// agent is killed, its worker with it. One that is not let go by the kernel is found by its
-/// name.
+/// A worker has its name while it works: a FIFO without a reader hangs the writer's open. It
+/// is not late as long as its agent lives, and with the agent it ends.
 #[test]
-fn a_real_worker_is_found_by_its_name() {
+fn a_real_worker_has_a_name() {
     let root = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("/proc", root.path().join("proc")).unwrap();
     let (hang, group) = (PathBuf::from("/vport_create"), format!("g{}", Pid::this()));
     mkfifo(&root.path().join("vport_create"), Mode::S_IRWXU).unwrap();
-    let look = || late::of(&RealKernel::new(root.path()), &group).unwrap();
+    let kernel = RealKernel::new(root.path());
+    let late = || late::of(&kernel, &group).unwrap();
+    let name = late::name(&group, Purpose::Serves);
+    let is_named = |task: &PathBuf| {
+        fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name)
+    };
     // SAFETY: the child calls what the agent calls, and no other test of this program forks.
     let child = match unsafe { fork() }.unwrap() {
         ForkResult::Child => {
@@ -136,18 +153,25 @@ fn a_real_worker_is_found_by_its_name() {
         ForkResult::Parent { child } => child,
     };
     let end = Instant::now() + Duration::from_secs(20);
-    let is_there = |late: &late::Late| late.purpose == Purpose::Serves;
-    while !look().iter().any(is_there) {
-        assert!(Instant::now() < end, "{:?}", look());
+    while !tasks().any(|task| is_named(&task)) {
+        assert!(Instant::now() < end, "no thread is called {name}");
         std::thread::yield_now();
     }
+    assert_eq!(late(), []);
     kill(child, Signal::SIGKILL).unwrap();
     nix::sys::wait::waitpid(child, None).unwrap();
-    // This one ends when its parent does; a call in the kernel would not.
-    while !look().is_empty() {
-        assert!(Instant::now() < end, "{:?}", look());
+    while tasks().any(|task| is_named(&task)) {
+        assert!(Instant::now() < end, "{name} is still there");
         std::thread::yield_now();
     }
+    assert_eq!(late(), []);
+}
+
+/// Every thread of this machine.
+fn tasks() -> impl Iterator<Item = PathBuf> {
+    let inside = |dir: PathBuf| fs::read_dir(dir).into_iter().flatten().flatten();
+    let processes = inside("/proc".into()).map(|process| process.path().join("task"));
+    processes.flat_map(inside).map(|task| task.path())
 }
 
 /// A keeper that an earlier start has left, and that came up after all was undone, has read

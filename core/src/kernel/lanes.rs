@@ -125,7 +125,9 @@ impl Job {
         self.bag.note(number, |_| {});
         for op in chain {
             let result = if monotonic() < self.request.until {
-                late::under_its_name(&self.group, op, || perform(&self.root, op))
+                late::under_its_name(self.group.as_deref(), op, || {
+                    perform(&self.root, op)
+                })
             } else {
                 Err(op.failed(Cause::NotBegun))
             };

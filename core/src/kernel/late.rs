@@ -1,5 +1,6 @@
 //! Workers that outlive their action. A call that hangs in the kernel keeps its process there,
-//! killed or not, and may be carried out at any time later.
+//! and may be carried out at any time later. The process was killed, with its agent or by it,
+//! and the kernel has not let it go.
 //!
 //! Each worker's process has a name from which its group can be told, and what it is for. So
 //! workers are found in /proc. No agent has to write a file before it is killed, and a boot
@@ -7,14 +8,12 @@
 
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::unistd::Pid;
 
 use super::op::Op;
-use super::{Kernel, KernelError};
+use super::{Kernel, KernelError, paths};
 use crate::digest::fnv128;
 
 /// What a worker is for.
@@ -54,16 +53,15 @@ fn prefix(group: &str) -> String {
     format!("us-{:08x}-", fnv128(&["worker", group]) as u32)
 }
 
-/// Returns whether an operation may make something serve, whenever it is carried out.
+/// Returns whether an operation may make something serve, whenever it is carried out. A
+/// backstore that is enabled late serves nobody: it has no port.
 pub fn serves(op: &Op) -> bool {
-    match op {
-        Op::Write { path, text } => match path.file_name().and_then(|name| name.to_str())
-        {
-            Some("vport_create") => true,
-            Some("enabled" | "enable") => text.trim() == "1",
-            Some("vport_disable") => text.trim() == "0",
-            _ => false,
-        },
+    let Op::Write { path, text } = op else { return false };
+    match path.file_name().and_then(|name| name.to_str()) {
+        Some("vport_create") => true,
+        Some("enabled") => text.trim() == "1",
+        Some("enable") => text.trim() == "1" && !path.starts_with(paths::lio_core()),
+        Some("vport_disable") => text.trim() == "0",
         _ => false,
     }
 }
@@ -79,20 +77,15 @@ pub fn take_name(group: &str, purpose: Purpose) {
 
 /// Does what an operation is, under the name of a thread that may make something serve where
 /// it is such an operation for a group.
-pub fn under_its_name<T>(
-    group: &Option<Arc<str>>,
-    op: &Op,
-    act: impl FnOnce() -> T,
-) -> T {
-    let Some(group) = group.as_deref().filter(|_| serves(op)) else { return act() };
+pub fn under_its_name<T>(group: Option<&str>, op: &Op, act: impl FnOnce() -> T) -> T {
+    let Some(group) = group.filter(|_| serves(op)) else { return act() };
     take_name(group, Purpose::Serves);
     let done = act();
     take_name(group, Purpose::Changes);
     done
 }
 
-/// Returns the workers of a group whose action is over, the oldest first. This process's own
-/// are not among them.
+/// Returns the workers of a group that were killed and are still there, the oldest first.
 ///
 /// # Errors
 /// When a process cannot be read, and is still there.
@@ -102,55 +95,47 @@ pub fn of(kernel: &dyn Kernel, group: &str) -> Result<Vec<Late>, KernelError> {
     for name in kernel.list(proc)? {
         let Ok(pid) = name.parse::<u32>() else { continue };
         let dir = proc.join(&name);
-        let is_ours = |comm: &str| comm.starts_with(&prefix);
-        if !read(kernel, &dir.join("comm"))?.is_some_and(|comm| is_ours(&comm)) {
-            continue;
-        }
-        let Some(stat) = stat(kernel, &dir)? else { continue };
-        if i64::from(stat.parent) == i64::from(Pid::this().as_raw()) {
+        let comm = read(kernel, &dir.join("comm"))?;
+        if !comm.is_some_and(|comm| comm.starts_with(&prefix)) {
             continue;
         }
         let mut purpose = None;
         for task in kernel.list(&dir.join("task"))? {
-            purpose = purpose.max(alive(kernel, &dir.join("task").join(task))?);
+            let status = read(kernel, &dir.join("task").join(task).join("status"))?;
+            purpose = purpose.max(status.as_deref().and_then(hanging));
         }
-        let age = uptime(kernel)?.saturating_sub(stat.started);
+        let Some(stat) = read(kernel, &dir.join("stat"))? else { continue };
+        let age = uptime(kernel)?.saturating_sub(started(&stat));
         found.extend(purpose.map(|purpose| Late { pid, purpose, age }));
     }
     found.sort_by_key(|late| std::cmp::Reverse(late.age));
     Ok(found)
 }
 
-/// Returns what a thread is for, if it has not ended.
-fn alive(kernel: &dyn Kernel, task: &Path) -> Result<Option<Purpose>, KernelError> {
-    let Some(stat) = stat(kernel, task)? else { return Ok(None) };
-    let comm = read(kernel, &task.join("comm"))?.unwrap_or_default();
-    let letter = comm.trim().chars().next_back();
+/// Returns what a thread is for that was killed and has not ended, by its status as /proc has
+/// it (proc_pid_status(5)). A SIGKILL is pending for such a thread.
+fn hanging(status: &str) -> Option<Purpose> {
+    const KILLED: u64 = 1 << (nix::libc::SIGKILL - 1);
+    let value = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or("", str::trim)
+    };
+    let signals = |name| u64::from_str_radix(value(name), 16).unwrap_or(0);
+    let is_killed = (signals("SigPnd:") | signals("ShdPnd:")) & KILLED != 0;
+    let has_ended = value("State:").starts_with(['Z', 'X']);
+    let letter = value("Name:").chars().next_back();
     let purpose = PURPOSES.iter().find(|(_, its)| Some(*its) == letter);
-    let purpose = purpose.map(|(purpose, _)| *purpose);
-    Ok(purpose.filter(|_| !matches!(stat.state, 'Z' | 'X')))
+    purpose.map(|(purpose, _)| *purpose).filter(|_| is_killed && !has_ended)
 }
 
-/// What /proc says of a process or a thread (proc_pid_stat(5)).
-struct Stat {
-    state: char,
-    parent: u32,
-    /// How long after the boot the process was started.
-    started: Duration,
-}
-
-fn stat(kernel: &dyn Kernel, dir: &Path) -> Result<Option<Stat>, KernelError> {
-    // Behind the name, which may have any letter in it: the state, the parent, and the start
-    // in hundredths of a second as the nineteenth after the state.
+/// Returns how long after the boot a process was started (proc_pid_stat(5)).
+fn started(stat: &str) -> Duration {
+    // Behind the name, which may have any letter in it, the state is the first word and the
+    // start the twentieth, in hundredths of a second.
     const START: usize = 19;
-    let Some(text) = read(kernel, &dir.join("stat"))? else { return Ok(None) };
-    let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let words: Vec<_> = rest.split_whitespace().collect();
-    let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok());
-    let state = words.first().and_then(|word| word.chars().next()).unwrap_or('?');
-    let parent = number(1).and_then(|parent| u32::try_from(parent).ok()).unwrap_or(0);
-    let started = Duration::from_millis(number(START).unwrap_or(0).saturating_mul(10));
-    Ok(Some(Stat { state, parent, started }))
+    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let start = rest.split_whitespace().nth(START).and_then(|word| word.parse().ok());
+    Duration::from_millis(start.unwrap_or(0_u64).saturating_mul(10))
 }
 
 fn uptime(kernel: &dyn Kernel) -> Result<Duration, KernelError> {
@@ -188,6 +173,9 @@ mod tests {
         assert!(serves(&write("/sys/class/fc_vports/vport-2:0-0/vport_disable", "0")));
         assert!(!serves(&write("/sys/class/fc_vports/vport-2:0-0/vport_disable", "1")));
         assert!(!serves(&write("/sys/class/fc_host/host2/vport_delete", "1:2")));
+        let lio = "/sys/kernel/config/target";
+        assert!(serves(&write(&format!("{lio}/qla2xxx/21:00/tpgt_1/enable"), "1")));
+        assert!(!serves(&write(&format!("{lio}/core/iblock_1/lun_0/enable"), "1")));
         assert!(!serves(&Op::Expedite));
     }
 }
