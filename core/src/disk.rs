@@ -206,15 +206,38 @@ pub fn identified(
     disks: &[Disk],
     budget: Budget,
 ) -> Result<(), Failure> {
+    ask(kernel, disks, budget, |node| vec![Op::Identify(node)])
+}
+
+/// Asks each disk who it is, as [`identified`] does, and how large it is by now: this node may
+/// remember an old size.
+///
+/// # Errors
+/// Those of [`identified`]. A size that the kernel does not take is only logged.
+pub fn asked(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> Result<(), Failure> {
+    ask(kernel, disks, budget, |node| vec![Op::Identify(node.clone()), Op::Rescan(node)])
+}
+
+fn ask(
+    kernel: &dyn Kernel,
+    disks: &[Disk],
+    budget: Budget,
+    questions: impl Fn(PathBuf) -> Chain,
+) -> Result<(), Failure> {
     let chains: Vec<Chain> =
-        disks.iter().map(|disk| vec![Op::Identify(disk.node.clone())]).collect();
+        disks.iter().map(|disk| questions(disk.node.clone())).collect();
     let end = budget.end.min(kernel.now() + PATIENCE);
-    let results = disks.iter().zip(kernel.run(&chains, end));
-    let wrong = results.filter_map(|(disk, result)| {
-        let error = result.failed.filter(|error| !error.is_late())?;
-        Some(format!("{} ({}): {}", title(disk.lun), disk.name, error.cause))
-    });
-    let causes: Vec<_> = wrong.collect();
+    let mut causes = Vec::new();
+    for (disk, result) in disks.iter().zip(kernel.run(&chains, end)) {
+        let is_other = result.done.is_empty();
+        match result.into_last() {
+            Err(error) if is_other && !error.is_late() => {
+                let (lun, name) = (title(disk.lun), &disk.name);
+                causes.push(format!("{lun} ({name}): {}", error.cause));
+            }
+            answer => grown(disk, answer),
+        }
+    }
     if causes.is_empty() {
         return Ok(());
     }
@@ -234,14 +257,19 @@ pub fn rescan(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) {
         disks.iter().map(|disk| vec![Op::Rescan(disk.node.clone())]).collect();
     let end = budget.end.min(kernel.now() + PATIENCE);
     for (disk, result) in disks.iter().zip(kernel.run(&chains, end)) {
-        let disk = title(disk.lun);
-        match result.into_last() {
-            Ok(Done::Changed) => {
-                log::info!("{disk} has grown; initiators see it when they rescan");
-            }
-            Ok(_) => {}
-            Err(error) => log::warn!("{disk}: {error}"),
+        grown(disk, result.into_last());
+    }
+}
+
+/// Logs what came of the question how large a disk is.
+fn grown(disk: &Disk, answer: Result<Done, KernelError>) {
+    let disk = title(disk.lun);
+    match answer {
+        Ok(Done::Changed) => {
+            log::info!("{disk} has grown; initiators see it when they rescan");
         }
+        Ok(_) => {}
+        Err(error) => log::warn!("{disk}: {error}"),
     }
 }
 

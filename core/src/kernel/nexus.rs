@@ -66,8 +66,8 @@ pub(super) fn name(disk: &Path) -> String {
 }
 
 /// Carries out an operation on a disk by its paths. A registration is made, or given up, by
-/// every path that is up, and each of them is asked who is there; anything else needs one path that does it. A path that fails is
-/// left out, as long as there is another.
+/// every path that is up, and each of those is asked which disk it leads to. Anything else
+/// needs one path that does it. A path that fails is left out, as long as there is another.
 ///
 /// # Errors
 /// What the disk answered, or where no path has reached it, how one of them failed.

@@ -271,12 +271,14 @@ pub fn capacity(disk: &Path) -> Result<u64, Cause> {
 /// Returns the page of designators of a disk, by INQUIRY (SPC-4 6.6 and 7.8.5).
 pub fn designators(disk: &Path) -> Result<Vec<u8>, Cause> {
     const PAGE: u8 = 0x83;
-    const LENGTH: u16 = 1024;
-    let [high, low] = LENGTH.to_be_bytes();
+    let [high, low] = MOST.to_be_bytes();
     let file = open(disk, "ask for its name").map_err(|error| error.cause)?;
-    let mut page = ask(&file, "INQUIRY", &[0x12, 1, PAGE, high, low, 0], LENGTH)?;
-    let length = page.get(2..4).map_or(0, |length| be64(length) as usize);
-    page.truncate(4 + length);
+    let mut page = ask(&file, "INQUIRY", &[0x12, 1, PAGE, high, low, 0], MOST)?;
+    let whole = page.get(2..4).map_or(0, |length| be64(length) as usize) + 4;
+    if page.len() < whole {
+        return Err(Cause::Short(page.len()));
+    }
+    page.truncate(whole);
     Ok(page)
 }
 

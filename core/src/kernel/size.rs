@@ -29,12 +29,15 @@ pub fn rescan(root: &Path, disk: &Path, op: &Op) -> Result<Done, KernelError> {
     if is_taken() {
         return Ok(Done::Changed);
     }
+    let mut why = "the kernel does not take it".to_owned();
     // A multipath device has a table of its own.
-    let refused = multipathd::resize(&name);
-    if is_taken() {
-        return Ok(Done::Changed);
+    if name.starts_with("dm-") {
+        match multipathd::resize(&name) {
+            Ok(()) if is_taken() => return Ok(Done::Changed),
+            Ok(()) => {}
+            Err(refused) => why = refused,
+        }
     }
-    let why = refused.err().unwrap_or_else(|| "the kernel does not take it".into());
     let words = format!("it has {is} bytes and the kernel goes on with {was}: {why}");
     Err(op.failed(Cause::Device(words)))
 }

@@ -81,7 +81,7 @@ pub fn takeover(
         here = with_all_that_comes(kernel, scope, group, budget)?;
     }
     let keys = Keys::of(kernel, node).map_err(unseen)?;
-    disk::identified(kernel, &here.owned(), budget)?;
+    disk::asked(kernel, &here.owned(), budget)?;
     let exported = here.found.export.backstores.iter().any(|b| b.enabled);
     let owned = here.owned();
     if exported || !ownership::seem_free(kernel, &owned, budget) {
@@ -176,8 +176,6 @@ fn build(
         export.iter().try_for_each(|step| apply(kernel, step, budget))
     })?;
     phases.end(kernel, "export");
-    // Initiators use the sizes that they know as soon as they find the port.
-    disk::rescan(kernel, &here.disks, budget);
     not_elsewhere(kernel, &here.absent, budget)?;
     create.apply(kernel, budget).map_err(|errors| {
         Failure::kernel(create.title, &errors)
