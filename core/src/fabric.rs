@@ -254,11 +254,11 @@ pub const SOFTWARE: &str = "fcoe";
 /// that below it where it is a VLAN (`fcoe_xmit`).
 pub fn leaves_by(kernel: &dyn Kernel, link: &str) -> String {
     let about = paths::interface(link, "uevent");
-    let about = kernel::attribute_or_empty(kernel, &about);
-    if !about.lines().any(|line| line == "DEVTYPE=vlan") {
+    let said = kernel::attribute_or_empty(kernel, &about);
+    if !said.lines().any(|line| line == "DEVTYPE=vlan") {
         return link.to_owned();
     }
-    let names = kernel.list(&paths::interface(link, "")).unwrap_or_default();
+    let names = about.parent().and_then(|dir| kernel.list(dir).ok()).unwrap_or_default();
     let mut below = names.iter().filter_map(|name| name.strip_prefix("lower_"));
     below.find(|name| is_word(name)).unwrap_or(link).to_owned()
 }

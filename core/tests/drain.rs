@@ -45,6 +45,25 @@ fn account(node: &Node) -> Account {
     }
 }
 
+/// The frames of a VLAN leave by the interface below it, where they carry their tag beside
+/// them. Of any other interface, whatever is above or below, they leave by itself.
+#[test]
+fn responses_are_counted_where_they_leave() {
+    for (kind, out) in [("DEVTYPE=vlan\nINTERFACE=eth1\n", "eth0"), ("", "eth1")] {
+        let (a, _) = pair();
+        a.kernel.set("/sys/class/net/eth1/uevent", kind);
+        a.kernel.set("/sys/class/net/eth1/lower_eth0/uevent", "");
+        a.kernel.plan(None);
+        a.start().unwrap();
+        let begins = |deed: &Deed| {
+            matches!(deed, Deed::Op(Op::BeginAccount { link, out: by, .. })
+                if link == "eth1" && by == out)
+        };
+        let deeds = a.kernel.deeds();
+        assert_eq!(deeds.iter().filter(|deed| begins(deed)).count(), 2, "{deeds:?}");
+    }
+}
+
 /// Flushes, requests that a blocked device holds back, and all of them where `iostats` is 0
 /// are in no counter of a disk.
 #[test]
@@ -98,9 +117,9 @@ fn an_account_that_is_not_whole_is_not_believed() {
     assert_eq!(account(&a).ports, [kept.parse().unwrap()].into());
     a.kernel.plan(None);
     a.stop().unwrap();
-    let listens =
-        a.kernel.deeds().into_iter().any(|d| matches!(d, Deed::Op(Op::Bar { .. })));
-    assert!(listens);
+    // Who listens asks for echoes.
+    let listens = |deed: &Deed| matches!(deed, Deed::Op(Op::Echo(_)));
+    assert!(a.kernel.deeds().iter().any(listens));
     assert_eq!(a.leavings(), [""; 0]);
 }
 
@@ -217,13 +236,7 @@ fn no_stop_fails_by_what_is_best_effort() {
         let account = matches!(op, Op::ReadAccount(_) | Op::EndAccount { .. });
         bar || account || matches!(op, Op::Echo(_) | Op::Expedite | Op::Relax)
     };
-    let served = || {
-        let (a, _) = common::pair(&Setup::new(1, 1));
-        a.start().unwrap();
-        a.kernel.sleep(Duration::from_secs(1));
-        a.kernel.plan(None);
-        a
-    };
+    let served = || common::served(&Setup::new(1, 1));
     let a = served();
     a.stop().unwrap();
     let deeds = a.kernel.deeds();

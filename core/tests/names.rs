@@ -158,7 +158,7 @@ fn a_disk_that_is_another_by_now_is_not_owned() {
     assert!(failure.contains("look who the disks are"), "{failure}");
 }
 
-/// A reservation is the whole disk's. Of a part it would keep out whoever has the rest.
+/// A reservation is the whole disk's. Of a part it would keep out the users of the rest.
 #[test]
 fn a_part_of_a_disk_is_not_owned() {
     let parts = [

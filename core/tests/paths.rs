@@ -234,8 +234,8 @@ fn a_path_that_is_down_is_not_asked() {
     }
 }
 
-/// multipathd can make no device of paths of which one is in use. So a path that appears
-/// takes down nothing; the next start wants a device of both.
+/// multipathd can make no device of two paths while one of them is in use. So a path that
+/// appears takes down nothing; the next start wants a device of both.
 #[test]
 fn a_second_path_of_a_served_disk_is_a_doubt() {
     let (a, _) = pair(&Setup::new(2, 1));

@@ -795,13 +795,7 @@ fn a_flap_of_the_link_is_no_failure() {
 #[test]
 fn a_stop_whose_unregistration_hangs_fails() {
     let is_unregister = |deed: &Deed| matches!(deed, Deed::Op(Op::Unregister { .. }));
-    let served = || {
-        let (a, _) = common::pair(&Setup::new(1, 1));
-        a.start().unwrap();
-        a.kernel.sleep(Duration::from_secs(1));
-        a.kernel.plan(None);
-        a
-    };
+    let served = || common::served(&Setup::new(1, 1));
     let a = served();
     a.stop().unwrap();
     let at = a.kernel.deeds().iter().position(is_unregister).unwrap();

@@ -325,6 +325,15 @@ fn vport_of(path: &Path) -> Option<PathBuf> {
 }
 
 /// Returns two nodes with the same disks; the group is native to the first.
+/// Returns a node that serves a group, to initiators that have found it.
+pub fn served(setup: &Setup) -> Node {
+    let (node, _) = pair(setup);
+    node.start().unwrap();
+    node.kernel.sleep(Duration::from_secs(1));
+    node.kernel.plan(None);
+    node
+}
+
 pub fn pair(setup: &Setup) -> (Node, Node) {
     let san = setup.san();
     (Node::new("a", &san, setup), Node::new("b", &san, setup))

@@ -1,6 +1,6 @@
 //! A kernel that is a text: a line for each attribute (`PATH=TEXT`) or link
 //! (`PATH -> TARGET`). It says yes to everything, removes what it is told to and makes
-//! nothing; and it holds whoever asks it to the paths that understudy may touch.
+//! nothing. A test fails where it is asked for a path that understudy may not touch.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

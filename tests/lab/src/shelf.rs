@@ -108,16 +108,27 @@ pub fn make(disks: &[Disk], folders: &Folders) -> Result<()> {
 /// # Errors
 /// The shelf does not do it.
 pub fn grow(shelf: &Guest, disk: &Disk) -> Result<()> {
-    let (name, old, more) = (&disk.name, MEBIBYTES * 2048, (GROWN - MEBIBYTES) * 2048);
+    let (old, more) = (MEBIBYTES * 2048, (GROWN - MEBIBYTES) * 2048);
+    let room = format!("$(($(cat /sys/block/vdb/size) - {more}))");
+    let table = format!("{}\n{old} {more} linear /dev/vdb {room}", as_made(disk));
+    reload(shelf, disk, &table)
+}
+
+/// Returns the table of a disk as it is made.
+fn as_made(disk: &Disk) -> String {
+    let size = MEBIBYTES * 2048;
+    format!("0 {size} linear /dev/vdb {}", u64::from(disk.lun) * size)
+}
+
+/// Gives a disk another table.
+fn reload(shelf: &Guest, disk: &Disk, table: &str) -> Result<()> {
+    let name = &disk.name;
     let script = format!(
         "set -e
-         room=$(($(cat /sys/block/vdb/size) - {more}))
-         {{ echo 0 {old} linear /dev/vdb {}
-            echo {old} {more} linear /dev/vdb $room; }} | dmsetup reload {name}
-         dmsetup suspend {name}; dmsetup resume {name}",
-        u64::from(disk.lun) * old
+         echo \"{table}\" | dmsetup reload {name}
+         dmsetup suspend {name}; dmsetup resume {name}"
     );
-    shelf.run(&script, Duration::from_secs(20)).map(drop)
+    shelf.run(&script, Duration::from_secs(60)).map(drop)
 }
 
 /// Makes every request to a disk hang, until [`resume`].
@@ -134,10 +145,11 @@ pub fn hang(shelf: &Guest, disk: &Disk) -> Result<()> {
 /// # Errors
 /// The shelf does not do it.
 pub fn slow_flushes(shelf: &Guest, disk: &Disk, time: Duration) -> Result<()> {
-    let (size, first) = (MEBIBYTES * 2048, u64::from(disk.lun) * MEBIBYTES * 2048);
+    let size = MEBIBYTES * 2048;
     // The first two delays are those of reads and writes.
-    let part = |millis| format!("/dev/vdb {first} {millis}");
+    let part = |millis| format!("/dev/vdb {} {millis}", u64::from(disk.lun) * size);
     let parts = [part(0), part(0), part(time.as_millis())].join(" ");
+    shelf.run("modprobe dm-delay", Duration::from_secs(60))?;
     reload(shelf, disk, &format!("0 {size} delay {parts}"))
 }
 
@@ -146,19 +158,7 @@ pub fn slow_flushes(shelf: &Guest, disk: &Disk, time: Duration) -> Result<()> {
 /// # Errors
 /// The shelf does not do it.
 pub fn quick_flushes(shelf: &Guest, disk: &Disk) -> Result<()> {
-    let (size, first) = (MEBIBYTES * 2048, u64::from(disk.lun) * MEBIBYTES * 2048);
-    reload(shelf, disk, &format!("0 {size} linear /dev/vdb {first}"))
-}
-
-fn reload(shelf: &Guest, disk: &Disk, table: &str) -> Result<()> {
-    let name = &disk.name;
-    let script = format!(
-        "set -e
-         modprobe dm-delay
-         echo {table} | dmsetup reload {name}
-         dmsetup suspend {name}; dmsetup resume {name}"
-    );
-    shelf.run(&script, Duration::from_secs(60)).map(drop)
+    reload(shelf, disk, &as_made(disk))
 }
 
 /// Waits until a storage node has a request to a hanging disk. A disk without one would

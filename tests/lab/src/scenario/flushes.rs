@@ -38,7 +38,8 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// Checks that the node that serves knows of the caches: else there would be no flush.
+/// Checks that the serving node's disks report a cache. Without one an initiator sends no
+/// flush.
 fn has_caches(world: &World, group: &Group) -> Result<()> {
     let links = group.disks().into_iter().map(|disk| disk.device().display().to_string());
     let script = format!(
