@@ -6,6 +6,7 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use understudy_core::budget::Budget;
+use understudy_core::content;
 use understudy_core::failure::{Failure, Kind};
 use understudy_core::group::is_same_node;
 use understudy_core::kernel::RealKernel;
@@ -16,7 +17,7 @@ use understudy_core::tries;
 use understudy_core::verbs::{Health, Level, check_node, health, keep_out};
 use understudy_core::watch::{self, Seen};
 
-use crate::cluster::{self, COULD, Configuration, LACKS, MAY_COME};
+use crate::cluster::{self, COULD, Configuration, Configured, LACKS, MAY_COME};
 use crate::environment::Environment;
 use crate::exit::{Code, Outcome};
 
@@ -98,10 +99,13 @@ fn tell_ready(environment: &Environment, node: &str) -> Result<(), Failure> {
     let seen = || view.get_or_init(|| cluster::view().ok()).as_ref();
     // A disk that does not answer must not take the time of all.
     let whole = Budget::new(&kernel, environment.inner_timeout());
-    let could = groups.iter().zip((1..=groups.len()).rev()).map(|(group, left)| {
+    let scope = |group: &&Configured| configuration.scope(&kernel, group, node, seen);
+    let scopes: Vec<_> = groups.iter().map(scope).collect();
+    keep_content(&kernel, &groups, &scopes);
+    let each = groups.iter().zip(scopes).zip((1..=groups.len()).rev());
+    let could = each.map(|((group, scope), left)| {
         let kernel = environment.kernel_for(&group.id, Purpose::Looks);
         let budget = whole.share(&kernel, left);
-        let scope = configuration.scope(&kernel, group, node, seen);
         (group.id.clone(), could_serve(&kernel, node, scope, budget))
     });
     let steady = watch::could_serve_for(&kernel, instance, could.collect())?;
@@ -112,6 +116,23 @@ fn tell_ready(environment: &Environment, node: &str) -> Result<(), Failure> {
         let word = word(steady, patience.filter(|_| may_come));
         cluster::publish(&cluster::ready(&group.id), word)
     })
+}
+
+/// Keeps what initiators wrote on the disks of these groups from this node's own programs.
+fn keep_content(
+    kernel: &RealKernel,
+    groups: &[&Configured],
+    scopes: &[Result<Scope, Failure>],
+) {
+    let disks = |scope: &Result<Scope, Failure>| {
+        let group = scope.as_ref().ok()?.group.as_ref().ok()?;
+        Some(group.all_disks())
+    };
+    let each = groups.iter().zip(scopes);
+    let each = each.map(|(group, scope)| (group.id.clone(), disks(scope))).collect();
+    if let Err(error) = content::keep_apart(kernel, &each) {
+        log::warn!("{error}");
+    }
 }
 
 /// Returns what to report of a group that could be served here for `steady` seconds, and

@@ -328,15 +328,20 @@ pub fn holders(kernel: &dyn Kernel, name: &str) -> Result<Vec<String>, KernelErr
 
 /// Returns whether two names are spellings of one disk's, as far as the names alone tell.
 pub fn is_same_name(one: &DeviceName, other: &DeviceName) -> bool {
-    let wwid = |name: &DeviceName| match name {
-        DeviceName::Wwid(wwid) => Some(canonical(wwid).to_lowercase()),
+    let wwid = |name| Some(wwid_in(name)?.to_lowercase());
+    one == other || wwid(one).is_some_and(|its| Some(its) == wwid(other))
+}
+
+/// Returns the WWID that a name may have in it, in its canonical form.
+pub fn wwid_in(name: &DeviceName) -> Option<String> {
+    match name {
+        DeviceName::Wwid(wwid) => Some(canonical(wwid)),
         // As udev makes them (60-persistent-storage.rules, multipath's dm rules).
         DeviceName::Path(path) => {
-            let name = path.strip_prefix(paths::DISK_BY_ID).ok()?.to_str()?;
-            Some(canonical(name).to_lowercase())
+            let name = path.strip_prefix(paths::DISK_BY_ID).ok()?;
+            Some(canonical(name.to_str()?))
         }
-    };
-    one == other || wwid(one).is_some_and(|its| Some(its) == wwid(other))
+    }
 }
 
 /// What a block device says that it is.

@@ -4,6 +4,7 @@
 pub mod aptpl;
 pub mod budget;
 pub mod claims;
+pub mod content;
 mod digest;
 pub mod disk;
 pub mod fabric;

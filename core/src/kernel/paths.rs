@@ -39,6 +39,9 @@ pub const NODE: &str = "/run/understudy/node";
 pub const MOVES: &str = "/run/understudy/moves";
 /// Where starts that have not succeeded are remembered.
 pub const STARTS: &str = "/run/understudy/starts";
+/// The names of disks whose content is initiators', a file each. A boot does not end it, and
+/// the package's rule of udev's looks there.
+pub const CONTENT: &str = "/var/lib/understudy/disks";
 /// The kernel's switch for expedited RCU grace periods (kernel/ksysfs.c).
 pub const RCU_EXPEDITED: &str = "/sys/kernel/rcu_expedited";
 /// What is mounted, as seen from this process (fs/proc_namespace.c).

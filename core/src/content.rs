@@ -1,0 +1,68 @@
+//! Disks whose content is initiators'. What they write there may be a volume group, an array
+//! or a file system to this node's own programs, which would take the disk. The names of such
+//! disks are kept on each node, where a rule of udev's looks before it says what is on a disk
+//! (packaging/udev).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::disk;
+use crate::group::DiskSpec;
+use crate::kernel::{Kernel, KernelError, paths};
+
+/// Keeps the names of the disks of these groups, and forgets those of no group. A group of
+/// which nothing is known keeps what it had.
+///
+/// # Errors
+/// When a name cannot be kept or forgotten; the others are.
+pub fn keep_apart(
+    kernel: &dyn Kernel,
+    groups: &BTreeMap<String, Option<Vec<DiskSpec>>>,
+) -> Result<(), KernelError> {
+    let mut wanted = BTreeMap::new();
+    for (group, specs) in groups {
+        for spec in specs.iter().flatten() {
+            let names = names(kernel, spec).into_iter();
+            wanted.extend(names.map(|name| (name, format!("{group}\n"))));
+        }
+    }
+    let is_unknown = |text: &str| matches!(groups.get(text.trim_end()), Some(None));
+    let dir = Path::new(paths::CONTENT);
+    let mut errors = Vec::new();
+    for name in kernel.list(dir).unwrap_or_default() {
+        let text = kernel.load(&dir.join(&name)).unwrap_or_default();
+        if wanted.get(&name) == Some(&text) || is_unknown(&text) {
+            wanted.remove(&name);
+        } else if !wanted.contains_key(&name) {
+            errors.extend(kernel.discard(&dir.join(&name)).err());
+        }
+    }
+    for (name, text) in wanted {
+        errors.extend(kernel.store(&dir.join(name), &text).err());
+    }
+    errors.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Returns the names that a disk and its paths may have in sysfs: `device/wwid`, `wwid`,
+/// `dm/uuid`. A disk whose name in the configuration says nothing of them has to be there.
+fn names(kernel: &dyn Kernel, spec: &DiskSpec) -> Vec<String> {
+    let spelled = |wwid: String| {
+        let (kind, hex) = wwid.split_at_checked(1)?;
+        let prefix = match kind {
+            "2" => "eui.",
+            "3" => "naa.",
+            _ => return None,
+        };
+        Some(vec![format!("{prefix}{hex}"), format!("mpath-{wwid}")])
+    };
+    if let Some(names) = disk::wwid_in(&spec.device).and_then(spelled) {
+        return names;
+    }
+    let found = disk::find_any(kernel, std::slice::from_ref(spec));
+    let wwids = found.into_iter().filter_map(|disk| disk.wwid);
+    let names = wwids.flat_map(|wwid| {
+        spelled(wwid.clone()).unwrap_or_else(|| vec![format!("mpath-{wwid}"), wwid])
+    });
+    // A vendor's name may have any character.
+    names.filter(|name| !name.contains('/') && !name.starts_with('.')).collect()
+}
