@@ -1,6 +1,7 @@
 //! LUN numbers, and the disks that initiators know behind them. An initiator remembers the
 //! disk of a number by that number: behind it, another disk gets what was meant for the
-//! first. So a number keeps its disk, on whichever node and through every change.
+//! first. So a number keeps its disk, on whichever node and through every change. Nor does
+//! its disk get smaller: what initiators wrote at the end would be refused.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,43 +9,127 @@ use std::str::FromStr;
 
 use crate::digest::fnv128;
 use crate::disk::Disk;
+use crate::failure::{Failure, Kind};
 use crate::group::Group;
+use crate::kernel::{Kernel, attribute, paths};
 use crate::lio::{self, Export};
 use crate::wwn::Wwn;
 
-/// The numbers of a group, each with a digest of its LUN's unit serial number. Printed and
-/// read as `WWNN LUN:SERIAL,LUN:SERIAL`.
+/// The numbers of a group, each with what initiators know of its disk. Printed and read as
+/// `WWNN LUN:SERIAL:SECTORS,LUN:SERIAL:SECTORS`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbers {
     /// Under another node name initiators know nothing of the group.
     wwnn: Wwn,
-    luns: BTreeMap<u16, u32>,
+    luns: BTreeMap<u16, Known>,
+}
+
+/// What initiators know of a LUN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Known {
+    /// A digest of its unit serial number.
+    serial: u32,
+    /// Its size in sectors of 512 bytes; unknown where nobody could tell.
+    sectors: Option<u64>,
+}
+
+/// A LUN whose disk is smaller than before, with both sizes in sectors of 512 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Smaller {
+    /// The LUN number.
+    pub lun: u16,
+    /// The size before.
+    pub was: u64,
+    /// The size now.
+    pub is: u64,
+}
+
+impl fmt::Display for Smaller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lun, was, is } = self;
+        write!(f, "LUN {lun} has {is} sectors here, and initiators know {was}")
+    }
 }
 
 impl Numbers {
-    /// Returns the numbers of a group with these disks.
-    pub fn of(group: &Group, disks: &[Disk]) -> Self {
-        let digest = |disk: &Disk| fnv128(&[&disk.unit_serial(group.wwnn)]) as u32;
-        let luns = disks.iter().map(|disk| (disk.lun, digest(disk))).collect();
+    /// Returns the numbers of a group with these disks, as this node knows them.
+    pub fn of(kernel: &dyn Kernel, group: &Group, disks: &[Disk]) -> Self {
+        let known = |disk: &Disk| {
+            let serial = fnv128(&[&disk.unit_serial(group.wwnn)]) as u32;
+            let sectors = attribute(kernel, &paths::block(&disk.name, "size")).ok();
+            Known { serial, sectors: sectors.and_then(|text| text.parse().ok()) }
+        };
+        let luns = disks.iter().map(|disk| (disk.lun, known(disk))).collect();
         Self { wwnn: group.wwnn, luns }
     }
 
     /// Returns the numbers that had another disk before.
     pub fn moved_since(&self, before: &Self) -> Vec<u16> {
-        let moved = |(number, serial): (&u16, &u32)| {
-            let was = before.luns.get(number).filter(|_| before.wwnn == self.wwnn);
-            was.is_some_and(|was| was != serial).then_some(*number)
-        };
-        self.luns.iter().filter_map(moved).collect()
+        let moved = self.both(before).filter(|(_, was, is)| was.serial != is.serial);
+        moved.map(|(lun, ..)| lun).collect()
     }
+
+    /// Returns the numbers whose disk was larger before.
+    pub fn smaller_than(&self, before: &Self) -> Vec<Smaller> {
+        let smaller = |(lun, was, is): (u16, Known, Known)| {
+            let (was, is) = (was.sectors?, is.sectors?);
+            (is < was).then_some(Smaller { lun, was, is })
+        };
+        self.both(before).filter_map(smaller).collect()
+    }
+
+    /// Returns whether disks have grown since, and nothing else has changed.
+    pub fn has_grown_since(&self, before: &Self) -> bool {
+        let is_same = |(_, was, is): (u16, Known, Known)| {
+            was.serial == is.serial && was.sectors <= is.sectors
+        };
+        let all = self.luns.keys().eq(before.luns.keys());
+        self != before && all && self.both(before).all(is_same)
+    }
+
+    /// Returns what was known of each number before, and what is known now.
+    fn both<'a>(
+        &'a self,
+        before: &'a Self,
+    ) -> impl Iterator<Item = (u16, Known, Known)> + 'a {
+        let luns = self.luns.iter().filter(|_| before.wwnn == self.wwnn);
+        luns.filter_map(|(lun, is)| Some((*lun, *before.luns.get(lun)?, *is)))
+    }
+}
+
+/// Checks that no disk of a group is smaller than initiators know it.
+///
+/// # Errors
+/// [`Kind::Node`]: another node may have the disk's new size already.
+pub fn not_smaller(
+    kernel: &dyn Kernel,
+    group: &Group,
+    disks: &[Disk],
+    before: &Numbers,
+) -> Result<(), Failure> {
+    let smaller = Numbers::of(kernel, group, disks).smaller_than(before);
+    if smaller.is_empty() {
+        return Ok(());
+    }
+    let causes = smaller.iter().map(Smaller::to_string).collect();
+    let advice = format!(
+        "Initiators would lose what is at the end. Have this node read the size: \
+         echo 1 > /sys/block/NAME/device/rescan, and multipathd resize map NAME. If the disk \
+         was made smaller on purpose: understudy accept {}",
+        group.name
+    );
+    Err(Failure { kind: Kind::Node, step: KEEP, causes, path: None, advice })
 }
 
 impl fmt::Display for Numbers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.wwnn)?;
-        for (i, (number, serial)) in self.luns.iter().enumerate() {
+        for (i, (number, known)) in self.luns.iter().enumerate() {
             let before = if i == 0 { " " } else { "," };
-            write!(f, "{before}{number}:{serial:08x}")?;
+            write!(f, "{before}{number}:{:08x}", known.serial)?;
+            if let Some(sectors) = known.sectors {
+                write!(f, ":{sectors}")?;
+            }
         }
         Ok(())
     }
@@ -58,8 +143,11 @@ impl FromStr for Numbers {
         let (wwnn, luns) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
         let wwnn = wwnn.parse().map_err(|_| wwnn.to_owned())?;
         let lun = |word: &str| {
-            let (number, serial) = word.split_once(':')?;
-            Some((number.parse().ok()?, u32::from_str_radix(serial, 16).ok()?))
+            let mut parts = word.split(':');
+            let number = parts.next()?.parse().ok()?;
+            let serial = u32::from_str_radix(parts.next()?, 16).ok()?;
+            let sectors = parts.next().map(str::parse).transpose().ok()?;
+            parts.next().is_none().then_some((number, Known { serial, sectors }))
         };
         let words = luns.split(',').filter(|word| !word.is_empty());
         let luns = words.map(|word| lun(word).ok_or_else(|| word.to_owned()));
@@ -91,7 +179,7 @@ pub const OUT_THEN_IN: &str = "Take the number out of disks first, and let initi
 mod tests {
     use super::*;
 
-    const TEXT: &str = "20:00:00:25:b5:00:00:0a 0:0000000a,7:0000000b";
+    const TEXT: &str = "20:00:00:25:b5:00:00:0a 0:0000000a:2048,7:0000000b";
 
     #[test]
     fn what_is_printed_is_read() {
@@ -99,9 +187,40 @@ mod tests {
         assert_eq!(read.to_string(), TEXT);
         let none: Numbers = "20:00:00:25:b5:00:00:0a\n".parse().unwrap();
         assert_eq!((none.luns.len(), none.moved_since(&read).len()), (0, 0));
-        for wrong in ["", "x 0:1", "20:00:00:25:b5:00:00:0a 0", "20000025b500000a 0:x"] {
+        for wrong in [
+            "",
+            "x 0:1",
+            "20:00:00:25:b5:00:00:0a 0",
+            "20000025b500000a 0:x",
+            "20000025b500000a 0:1:x",
+            "20000025b500000a 0:1:2:3",
+        ] {
             assert!(wrong.parse::<Numbers>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_disk_that_has_grown_is_not_smaller() {
+        let before: Numbers = TEXT.parse().unwrap();
+        let smaller = |luns: &str| {
+            let now: Numbers = format!("20:00:00:25:b5:00:00:0a {luns}").parse().unwrap();
+            now.smaller_than(&before)
+        };
+        assert_eq!(smaller("0:0000000a:2048,7:0000000b:8"), []);
+        assert_eq!(smaller("0:0000000a:4096,7:0000000b:8"), []);
+        assert_eq!(smaller("0:0000000a,8:0000000b:8"), []);
+        let grown = |luns: &str| {
+            let now: Numbers = format!("20:00:00:25:b5:00:00:0a {luns}").parse().unwrap();
+            now.has_grown_since(&before)
+        };
+        assert!(grown("0:0000000a:4096,7:0000000b"));
+        assert!(!grown("0:0000000a:2048,7:0000000b"));
+        for other in ["0:0000000a:4096", "0:0000000c:4096,7:0000000b"] {
+            assert!(!grown(other), "{other}");
+        }
+        assert!(!grown("0:0000000a:4096,8:0000000b"));
+        let one = Smaller { lun: 0, was: 2048, is: 2047 };
+        assert_eq!(smaller("0:0000000a:2047,7:0000000b:8"), [one]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::group::{Group, GroupError, Ownership};
 use crate::kept::{self, Keeper};
 use crate::kernel::{Kernel, KernelError, paths};
 use crate::lio::{self, Export, Tree};
+use crate::numbers::Numbers;
 use crate::registry::{self, Entry};
 use crate::wwn::Wwn;
 
@@ -29,6 +30,9 @@ pub struct Scope {
     /// The resource of the cluster that makes the group's disks, where it does not run on
     /// this node: a check does not miss them then. None unless a caller says so.
     pub maker: Option<String>,
+    /// What initiators know of the group's LUNs: a start serves none that is smaller. None
+    /// unless a caller says so.
+    pub known: Option<Numbers>,
     /// The node names that may be the group's.
     pub wwnns: Vec<Wwn>,
     /// The port names that may be the group's.
@@ -131,6 +135,7 @@ impl Scope {
             entries,
             claims,
             maker: None,
+            known: None,
             wwnns: wwnns.into_iter().collect(),
             wwpns: wwpns.into_iter().collect(),
         }

@@ -37,7 +37,8 @@ fn changes(kernel: &RealKernel, node: &str, line: &Line) -> Result<String, Failu
     };
     // Every disk must be found: a number without a remembered disk could be any disk from
     // then on.
-    let numbers = Numbers::of(group, &disk::find_all(kernel, &group.disks, &[])?);
+    let disks = disk::find_all(kernel, &group.disks, &[])?;
+    let numbers = Numbers::of(kernel, group, &disks);
     let mut text = match cluster::numbers_of(&id) {
         Ok(None) => {
             let nothing = "the cluster remembers nothing; nothing is in the way";
@@ -45,16 +46,21 @@ fn changes(kernel: &RealKernel, node: &str, line: &Line) -> Result<String, Failu
         }
         Ok(Some(before)) => {
             let moved = numbers.moved_since(&before);
-            moved.iter().map(|lun| row(group, *lun)).collect()
+            let moved = moved.iter().map(|lun| row(group, *lun));
+            let smaller = numbers.smaller_than(&before);
+            let smaller = smaller.iter().map(|smaller| format!("{smaller}\n"));
+            moved.chain(smaller).collect()
         }
         Err(failure) => format!("{failure}\n"),
     };
     if text.is_empty() {
-        return Ok(format!("{id}: every LUN number has the disk that it had\n"));
+        return Ok(format!(
+            "{id}: every LUN number has the disk that it had, none of them smaller\n"
+        ));
     }
     if !line.has("--yes") {
-        text += "Initiators that know these numbers would write to other disks. Nothing is \
-                 changed;\n--yes takes the new disks for right.\n";
+        text += "Initiators that know these numbers would write to other disks, or past the end. \
+                 Nothing\nis changed; --yes takes what is there for right.\n";
         return Ok(text);
     }
     cluster::remember_numbers(&id, &numbers)?;

@@ -192,11 +192,18 @@ fn moved(
         }
     };
     let disks = disk::find_any(kernel, &group.disks);
-    let moved = Numbers::of(group, &disks).moved_since(&before);
+    let now = Numbers::of(kernel, group, &disks);
+    let (moved, smaller) = (now.moved_since(&before), now.smaller_than(&before));
+    if moved.is_empty() {
+        let smaller = smaller.first()?.to_string();
+        let advice = "A start asks the disk first. If it stays so the start is refused: have this \
+                      node read the size again";
+        return Some(Finding::doubtful("LUN sizes", smaller, advice));
+    }
     let all: Vec<_> = moved.iter().map(u16::to_string).collect();
     let found = format!("another disk than before is behind LUN {}", all.join(", "));
     let advice = format!("{OUT_THEN_IN}; or see understudy accept {}", group.name);
-    (!moved.is_empty()).then(|| Finding::bad("LUN numbers", found, &advice))
+    Some(Finding::bad("LUN numbers", found, &advice))
 }
 
 /// Returns the finding that a fence device may want the disks for itself.

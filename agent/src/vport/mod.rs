@@ -31,7 +31,7 @@ pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
         return Some(Outcome { code: Code::Permission, reason: Some(reason) });
     }
     Some(match action {
-        "start" => start::start(&Call::new(environment, Purpose::Changes)),
+        "start" => start::start(Call::new(environment, Purpose::Changes)),
         "stop" => stop::stop(&Call::new(environment, Purpose::Changes)),
         // `status` is what monitor was once called.
         "monitor" | "status" => monitor::monitor(&Call::new(environment, Purpose::Looks)),

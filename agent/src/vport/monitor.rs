@@ -5,6 +5,7 @@ use understudy_core::identity::Identity;
 use understudy_core::verbs::{Health, Level, guests_of, health};
 
 use super::Call;
+use super::numbers::remember_growth;
 use crate::cluster;
 use crate::exit::{Code, Outcome};
 
@@ -18,6 +19,7 @@ pub fn monitor(call: &Call) -> Outcome {
     if matches!(health, Health::Running | Health::Degraded(_)) {
         if level > Level::Port {
             tell_identity(call);
+            remember_growth(call);
         }
         tell_guests(call);
     }

@@ -1,17 +1,20 @@
 //! LUN numbers keep their disks, on whichever node the group starts: the cluster remembers
-//! which disk initiators know behind each number.
+//! which disk initiators know behind each number, and how large it is.
 
-use understudy_core::disk;
+use understudy_core::disk::{self, Disk};
 use understudy_core::failure::{Failure, Kind};
+use understudy_core::group::Group;
 use understudy_core::numbers::{KEEP, Numbers};
 
 use super::Call;
 use crate::cluster;
 
-/// A group's LUN numbers, as they were and as they are configured.
+/// A group's LUN numbers, as the cluster remembers them and as they are here.
 pub struct Change {
-    before: Option<Numbers>,
-    now: Numbers,
+    /// What the cluster remembers.
+    pub before: Option<Numbers>,
+    group: Group,
+    disks: Vec<Disk>,
 }
 
 impl Change {
@@ -21,16 +24,16 @@ impl Change {
     /// # Errors
     /// The cluster does not say what it remembers.
     pub fn of(call: &Call) -> Result<Option<Self>, Failure> {
-        let Ok(group) = &call.scope.group else { return Ok(None) };
+        let Ok(group) = call.scope.group.clone() else { return Ok(None) };
         let before = cluster::numbers_of(&call.scope.name)?;
         let disks = disk::find_any(&call.kernel, &group.disks);
-        Ok(Some(Self { before, now: Numbers::of(group, &disks) }))
+        Ok(Some(Self { before, group, disks }))
     }
 
     /// Refuses a disk behind a number where initiators know another one.
-    pub fn allow(&self, group: &str) -> Result<(), Failure> {
-        let before = self.before.iter();
-        let moved: Vec<_> = before.flat_map(|its| self.now.moved_since(its)).collect();
+    pub fn allow(&self, call: &Call) -> Result<(), Failure> {
+        let (now, before) = (self.now(call), self.before.iter());
+        let moved: Vec<_> = before.flat_map(|its| now.moved_since(its)).collect();
         if moved.is_empty() {
             return Ok(());
         }
@@ -38,18 +41,52 @@ impl Change {
         let cause = format!("another disk is behind LUN {}", moved.join(", "));
         Err(Failure::new(Kind::Configuration, KEEP, cause).advise(format!(
             "What initiators send to that number is meant for the disk that it had. If it \
-             is meant so, and no initiator uses it: understudy accept {group}"
+             is meant so, and no initiator uses it: understudy accept {}",
+            self.group.name
         )))
     }
 
-    /// Has the cluster remember the numbers, where they have changed. If that fails, the
-    /// group is served nevertheless.
-    pub fn remember(&self, group: &str) {
-        if self.before.as_ref() == Some(&self.now) {
+    /// Has the cluster remember the numbers as they are now, where they have changed. If that
+    /// fails, the group is served nevertheless.
+    pub fn remember(&self, call: &Call) {
+        let now = self.now(call);
+        if self.before.as_ref() == Some(&now) {
             return;
         }
-        if let Err(failure) = cluster::remember_numbers(group, &self.now) {
+        if let Err(failure) = cluster::remember_numbers(&self.group.name, &now) {
             log::warn!("{failure}; the next start cannot compare");
         }
+    }
+
+    /// Returns whether a disk is larger than the cluster remembers, and nothing else is
+    /// otherwise.
+    fn is_growth(&self, call: &Call) -> bool {
+        let now = self.now(call);
+        self.before.as_ref().is_some_and(|before| now.has_grown_since(before))
+    }
+
+    /// Returns the numbers with the sizes that this node knows at the moment.
+    fn now(&self, call: &Call) -> Numbers {
+        Numbers::of(&call.kernel, &self.group, &self.disks)
+    }
+}
+
+/// Has the cluster remember the numbers of a group that is served, after a change. If that
+/// fails, the next start compares with the numbers from before.
+pub fn remember(call: &Call) {
+    match Change::of(call) {
+        Ok(change) => change.iter().for_each(|its| its.remember(call)),
+        Err(failure) => log::warn!("{failure}"),
+    }
+}
+
+/// Has the cluster remember that a disk of a group that is served has grown.
+pub fn remember_growth(call: &Call) {
+    match Change::of(call) {
+        Ok(change) => {
+            let grown = change.iter().filter(|its| its.is_growth(call));
+            grown.for_each(|its| its.remember(call));
+        }
+        Err(failure) => log::warn!("{failure}"),
     }
 }

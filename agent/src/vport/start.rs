@@ -9,20 +9,23 @@ use super::numbers::Change;
 use crate::cluster;
 use crate::exit::Outcome;
 
-pub fn start(call: &Call) -> Outcome {
+pub fn start(call: Call) -> Outcome {
     Outcome::of(serve(call))
 }
 
-fn serve(call: &Call) -> Result<(), Failure> {
+fn serve(mut call: Call) -> Result<(), Failure> {
     not_cloned(call.environment.is_cloned)?;
-    let group = &call.scope.name;
-    remembered(tries::begin(&call.kernel, group));
-    let numbers = Change::of(call)?;
-    numbers.iter().try_for_each(|numbers| numbers.allow(group))?;
+    let group = call.scope.name.clone();
+    remembered(tries::begin(&call.kernel, &group));
+    let change = Change::of(&call)?;
+    if let Some(change) = &change {
+        change.allow(&call)?;
+        call.scope.known.clone_from(&change.before);
+    }
     cluster::learn_word(&call.kernel);
     call.change(takeover, "taken over")?;
-    remembered(tries::succeeded(&call.kernel, group));
-    numbers.iter().for_each(|numbers| numbers.remember(group));
+    remembered(tries::succeeded(&call.kernel, &group));
+    change.iter().for_each(|change| change.remember(&call));
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use crate::group::{Group, Ownership, PortSpec};
 use crate::kept;
 use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op};
 use crate::lio::{self, Driver, Export};
+use crate::numbers;
 use crate::ownership::{self, Keys};
 use crate::phases::Phases;
 use crate::registry::{self, Entry};
@@ -82,6 +83,9 @@ pub fn takeover(
     }
     let keys = Keys::of(kernel, node).map_err(unseen)?;
     disk::asked(kernel, &here.owned(), budget)?;
+    if let Some(known) = &scope.known {
+        numbers::not_smaller(kernel, group, &here.disks, known)?;
+    }
     let exported = here.found.export.backstores.iter().any(|b| b.enabled);
     let owned = here.owned();
     if exported || !ownership::seem_free(kernel, &owned, budget) {
