@@ -159,8 +159,7 @@ impl Group {
     }
 
     fn state(&self) -> String {
-        let disk = self.state_disk();
-        disk.map(|disk| disk.device().display().to_string()).unwrap_or_default()
+        self.state_disk().map(|disk| disk.named()).unwrap_or_default()
     }
 
     /// Returns the resource's parameters.
@@ -226,7 +225,7 @@ fn with_colons(wwn: &str) -> String {
 /// places.
 pub fn specs(disks: impl IntoIterator<Item = Disk>) -> Vec<String> {
     let disks = disks.into_iter().zip(0..);
-    disks.map(|(disk, lun)| format!("{lun}={}", disk.device().display())).collect()
+    disks.map(|(disk, lun)| format!("{lun}={}", disk.named())).collect()
 }
 
 /// The clone that watches the physical ports.

@@ -155,6 +155,19 @@ pub fn shelf_address(array: &str) -> String {
     format!("10.77.{}.1", 1 + member_id(array))
 }
 
+/// Returns the shelf's second address on a storage node's storage network, by which the
+/// node has a second path to some disks.
+#[must_use]
+pub fn second_shelf_address(array: &str) -> String {
+    format!("{}29", shelf_address(array))
+}
+
+/// Returns the shelf's end of a storage node's storage network.
+#[must_use]
+pub fn shelf_interface(array: &str) -> String {
+    format!("storage-{}", array.trim_start_matches("array-"))
+}
+
 /// Returns the iSCSI name of a guest.
 #[must_use]
 pub fn iscsi_name(guest: &str) -> String {

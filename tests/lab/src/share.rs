@@ -13,7 +13,7 @@ use crate::plan::{
     Folders, HOST, MEMBERS, Role, STORAGE_NODES, Side, Spec, cluster_address, iscsi_name,
 };
 use crate::shelf::Disk;
-use crate::{cluster, paths, plan, shelf};
+use crate::{cluster, paths, plan, second_path, shelf};
 
 /// What Linux gives initiators, in seconds (`fc_dev_loss_tmo` in scsi_transport_fc.c).
 pub const DEV_LOSS: u64 = 60;
@@ -46,7 +46,7 @@ pub fn fill(
         let own = share.join(guest.name);
         paths::copy_tree(&files.join(guest.role.name()), &own)?;
         paths::write(&own.join("interfaces"), guest.interface_table())?;
-        identity(guest, &own.join("files/etc"))?;
+        identity(guest, disks, &own.join("files/etc"))?;
         if matches!(guest.role, Role::Array | Role::Vote) {
             corosync(guest.name, &cluster::pair(), cluster::TOKEN, folders)?;
         }
@@ -95,7 +95,7 @@ pub fn set_dev_loss(folders: &Folders, seconds: u64) -> Result<()> {
     paths::write(&folders.share().join("common/dev_loss_tmo"), format!("{seconds}\n"))
 }
 
-fn identity(guest: &Spec, etc: &Path) -> Result<()> {
+fn identity(guest: &Spec, disks: &[Disk], etc: &Path) -> Result<()> {
     let name = guest.name;
     paths::write(&etc.join("hostname"), format!("{name}\n"))?;
     // Given, so that no boot is a first boot.
@@ -116,21 +116,23 @@ fn identity(guest: &Spec, etc: &Path) -> Result<()> {
         Role::Array => {
             let initiator = format!("InitiatorName={}\n", iscsi_name(name));
             paths::write(&etc.join("iscsi/initiatorname.iscsi"), initiator)?;
-            let portal = plan::shelf_address(name);
-            paths::write(&etc.join("lab-shelf"), format!("{portal} {target}\n"))?;
-            Ok(())
+            paths::write(&etc.join("multipath.conf"), second_path::conf(disks))?;
+            let (portal, second) =
+                (plan::shelf_address(name), plan::second_shelf_address(name));
+            let line = format!("{target} {portal} {second}\n");
+            paths::write(&etc.join("lab-shelf"), line)
         }
         Role::Host => {
             debug_assert_eq!(name, HOST);
-            let mut line = format!("{} {target}", shelf::MEBIBYTES);
+            let mut text = format!("{} {target}\n", shelf::MEBIBYTES);
             for array in STORAGE_NODES {
-                let _ = write!(line, " {}", plan::shelf_address(array));
+                let (first, second) =
+                    (plan::shelf_address(array), plan::second_shelf_address(array));
+                let (interface, initiator) =
+                    (plan::shelf_interface(array), iscsi_name(array));
+                let _ = writeln!(text, "{interface} {first} {second} {initiator}");
             }
-            line.push_str(" -");
-            for array in STORAGE_NODES {
-                let _ = write!(line, " {}", iscsi_name(array));
-            }
-            paths::write(&etc.join("lab-shelf"), line + "\n")
+            paths::write(&etc.join("lab-shelf"), text)
         }
         Role::Vote | Role::Bench => Ok(()),
     }

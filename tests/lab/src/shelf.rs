@@ -23,11 +23,14 @@ pub struct Disk {
     pub lun: u16,
     /// Whether the disk supports persistent reservations.
     pub reservations: bool,
+    /// Whether storage nodes have two paths to the disk, and multipathd.
+    pub two_paths: bool,
 }
 
 /// Returns the disks of a lab: four for each of the two groups, a spare one, one without
 /// reservations and four that come and go. Three more are for state: that of each group,
-/// and of a group that the cluster does not know.
+/// and of a group that the cluster does not know. Storage nodes have two paths to the disks
+/// of the second group, and one to the others.
 #[must_use]
 pub fn disks() -> Vec<Disk> {
     let names = [
@@ -36,7 +39,12 @@ pub fn disks() -> Vec<Disk> {
     ];
     (0..)
         .zip(names)
-        .map(|(lun, name)| Disk { name: name.into(), lun, reservations: name != "nopr" })
+        .map(|(lun, name)| Disk {
+            name: name.into(),
+            lun,
+            reservations: name != "nopr",
+            two_paths: name.starts_with('b') || name == "state-b",
+        })
         .collect()
 }
 
@@ -49,6 +57,7 @@ pub fn disks_and(more: u16) -> Vec<Disk> {
         name: format!("more{lun}"),
         lun,
         reservations: true,
+        two_paths: false,
     }));
     all
 }
@@ -73,20 +82,41 @@ impl Disk {
         format!("75de500000000000000000{:03x}", self.lun + 1)
     }
 
-    /// Returns the link that a storage node's udev makes for the disk.
+    /// Returns what multipath calls the disk.
+    #[must_use]
+    pub fn map(&self) -> String {
+        format!("36001405{}", self.serial())
+    }
+
+    /// Returns where a storage node has the disk: udev's link to its only path, or the
+    /// multipath device.
     #[must_use]
     pub fn device(&self) -> PathBuf {
-        format!("/dev/disk/by-id/wwn-0x6001405{}", self.serial()).into()
+        match self.two_paths {
+            true => format!("/dev/mapper/{}", self.map()).into(),
+            false => format!("/dev/disk/by-id/wwn-0x6001405{}", self.serial()).into(),
+        }
+    }
+
+    /// Returns the disk's name in the parameters of a group, as docs/storage.md advises for
+    /// disks with several paths.
+    #[must_use]
+    pub fn named(&self) -> String {
+        match self.two_paths {
+            true => format!("naa.6001405{}", self.serial()),
+            false => self.device().display().to_string(),
+        }
     }
 }
 
-/// Returns the table that the guests read: name, LUN, unit serial, reservations.
+/// Returns the table that the guests read: name, LUN, unit serial, reservations, paths.
 #[must_use]
 pub fn table(disks: &[Disk]) -> String {
     let mut table = String::new();
     for disk in disks {
         let (name, lun, serial) = (&disk.name, disk.lun, disk.serial());
-        let _ = writeln!(table, "{name} {lun} {serial} {}", u8::from(disk.reservations));
+        let (pr, paths) = (u8::from(disk.reservations), 1 + u8::from(disk.two_paths));
+        let _ = writeln!(table, "{name} {lun} {serial} {pr} {paths}");
     }
     table
 }

@@ -13,7 +13,7 @@ use crate::{cluster, lab, progress};
 const LATE: &str = "touch /etc/lab-late; sync";
 /// Has the shelf serve its disks, or not.
 const SHELF: &str =
-    "for tpg in /sys/kernel/config/target/iscsi/*/tpgt_1; do echo ON > $tpg/enable; done";
+    "for tpg in /sys/kernel/config/target/iscsi/*/tpgt_*; do echo ON > $tpg/enable; done";
 /// Waits until a start of every group has failed on both nodes.
 const FAILED: &str =
     "failed() { attrd_updater -A -Q -n \"fail-count-$1#start_0\" | grep -c INFINITY; }

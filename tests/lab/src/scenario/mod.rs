@@ -86,7 +86,7 @@ pub struct Seen {
 const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 37] = [
+pub const SCENARIOS: [Scenario; 39] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -108,7 +108,7 @@ pub const SCENARIOS: [Scenario; 37] = [
     first("zoned-fabric", zoned::run),
     first("package-upgrade", package::upgrade),
     first("package-remove", package::remove),
-    first("neighbour-restarts", neighbours::restarts),
+    second("neighbour-restarts", neighbours::restarts),
     second("firewall-reloads", neighbours::firewall),
     second("reboot-while-serving", shutdowns::reboots),
     first("both-links-cut", fabric_link::both),
@@ -120,7 +120,9 @@ pub const SCENARIOS: [Scenario; 37] = [
     first(TWO_FABRICS[0], two_fabric_takeover::run),
     first(TWO_FABRICS[1], fabric_lost::run),
     first("physical-port-identity", physical_port::run),
-    second("path-lost", path_lost::run),
+    first("path-lost", path_lost::lost),
+    second("path-restored", path_lost::restored),
+    second("paths-blip", path_lost::blip),
     second("cold-start", cold_start::run),
     second("three-nodes", three_nodes::run),
     // Last: a kernel may hang in it, and that is read from a guest's console ever after.

@@ -1,14 +1,10 @@
-//! path-lost: two paths from each storage node to each disk of a group, under multipathd. One
-//! is lost while the group is served: no command fails and nothing moves. With it dead, the
-//! group goes away and comes home, by command and by a power cut of its partner. It comes
-//! back, and no write by it meets a conflict.
+//! A group whose disks have two paths from each storage node, under multipathd.
 
 use super::world::COMMAND;
 use super::{Seen, World, moves, under_load};
 use crate::error::{Error, Result};
 use crate::groups::Group;
 use crate::load::Pace;
-use crate::shelf::Disk;
 use crate::{progress, second_path};
 
 /// Fails where the keys of a group's disks are not as many as this on each.
@@ -20,27 +16,13 @@ for lun in served.luns:
     assert len(keys) == COUNT, (lun.node, keys)
 PYTHON";
 
-/// Plays the scenario.
-pub fn run(world: &World) -> Result<Seen> {
-    let [group, _] = &world.groups;
-    let (shelf, home) = (world.lab.host()?, world.node(group.home)?);
-    let partner = world.node(group.partner)?;
-    let [disks, state_disk] =
-        ["disks", "state"].map(|name| group.parameter(name).unwrap_or_default());
-    let seen = under_load(world, Pace::Full, || {
-        world.load.in_bursts(|| {
-            progress::during("a second path on both nodes, and multipathd", || {
-                name(world, group, &by_wwid(group), &state(group))?;
-                second_path::start(shelf, partner, group)?;
-                world.go_to(group, group.partner)?;
-                world.load.wait_flow()?;
-                second_path::start(shelf, home, group)?;
-                world.go_to(group, group.home)?;
-                world.forget_move(group)?;
-                world.load.wait_flow()?;
-                keys(world, group, 2)
-            })
-        })?;
+/// path-lost: one of two paths is lost while the group is served: no command fails and nothing
+/// moves. With it dead, the group goes away and comes home, by command and by a power cut of
+/// its partner.
+pub fn lost(world: &World) -> Result<Seen> {
+    let [_, group] = &world.groups;
+    let home = world.node(group.home)?;
+    under_load(world, Pace::Full, || {
         let boots = world.boots()?;
         progress::during("a path is lost: nothing is noticed", || {
             let mark = world.mark()?;
@@ -52,7 +34,18 @@ pub fn run(world: &World) -> Result<Seen> {
         progress::during("away and home with it dead", || {
             moves::there_and_back(world, group)?;
             keys(world, group, 1)?;
-            healthy(world, group)
+            healthy(world, group)?;
+            unfenced(world, boots)
+        })?;
+        progress::during("away, and the partner's power is cut", || {
+            world.go_to(group, group.partner)?;
+            world.load.wait_flow()?;
+            world.forget_move(group)?;
+            let mark = world.mark()?;
+            world.cut_power(group.partner)?;
+            world.wait_served(mark, group, group.home)?;
+            world.load.wait_flow()?;
+            keys(world, group, 1)
         })?;
         progress::during("it comes back: no conflict", || {
             second_path::mend(home, group)?;
@@ -60,43 +53,95 @@ pub fn run(world: &World) -> Result<Seen> {
             keys(world, group, 2)?;
             healthy(world, group)
         })?;
-        if world.boots()? != boots {
-            return Err(Error::other("a node was fenced for a path"));
-        }
-        progress::during("lost again, then the partner's power is cut", || {
-            world.go_to(group, group.partner)?;
-            world.forget_move(group)?;
-            second_path::cut(home, group)?;
-            let mark = world.mark()?;
-            world.cut_power(group.partner)?;
-            world.wait_served(mark, group, group.home)?;
-            world.load.wait_flow()?;
-            keys(world, group, 1)?;
-            world.wait_whole()
-        })?;
-        progress::during("both paths, then one again", || {
-            second_path::mend(home, group)?;
-            keys(world, group, 2)?;
-            second_path::hang_up(shelf, partner)?;
-            world.go_to(group, group.partner)?;
-            world.load.wait_flow()?;
-            second_path::end(shelf, home, group)?;
-            world.go_to(group, group.home)?;
-            world.forget_move(group)?;
-            name(world, group, &disks, &state_disk)?;
-            world.giveback()?;
-            world.must_own(group, group.home)
-        })?;
-        Ok(vec![group.clone()])
-    })?;
-    Ok(seen)
+        world.wait_whole()?;
+        world.giveback()?;
+        Ok(world.groups.to_vec())
+    })
 }
 
-/// Sets the names of a group's disks. The new name of a state disk is a new start.
-fn name(world: &World, group: &Group, disks: &str, state: &str) -> Result<()> {
-    world.set_parameter(group, "disks", disks)?;
-    world.set_parameter(group, "state", state)?;
-    world.load.wait_flow()
+/// path-restored: a group starts with one path of two. The other comes, and no write by it
+/// meets a conflict: not where multipathd has been restarted meanwhile, and not on a node that
+/// served the group before and does so again.
+pub fn restored(world: &World) -> Result<Seen> {
+    let [_, group] = &world.groups;
+    let (home, partner) = (world.node(group.home)?, world.node(group.partner)?);
+    let boots = world.boots()?;
+    under_load(world, Pace::Full, || {
+        progress::during("a start with one path, and then the other comes", || {
+            second_path::cut(partner, group)?;
+            world.go_to(group, group.partner)?;
+            keys(world, group, 1)?;
+            second_path::mend(partner, group)?;
+            world.load.wait_flow()?;
+            keys(world, group, 2)?;
+            healthy(world, group)
+        })?;
+        progress::during("multipathd restarted while the path is dead", || {
+            second_path::cut(partner, group)?;
+            partner.run("systemctl restart multipathd", COMMAND)?;
+            second_path::mend(partner, group)?;
+            world.load.wait_flow()?;
+            keys(world, group, 2)?;
+            healthy(world, group)
+        })?;
+        progress::during("home; it dies and comes back where the group was", || {
+            world.go_to(group, group.home)?;
+            world.load.in_bursts(|| world.forget_move(group))?;
+            second_path::cut(partner, group)?;
+            second_path::mend(partner, group)?;
+            world.load.wait_flow()?;
+            // A path of the partner that registered itself would be one more.
+            keys(world, group, 2)?;
+            healthy(world, group)
+        })?;
+        progress::during("away again, by both paths", || {
+            moves::there_and_back(world, group)?;
+            second_path::wait_used(home, group, 2)?;
+            keys(world, group, 2)?;
+            unfenced(world, boots)
+        })?;
+        Ok(vec![group.clone()])
+    })
+}
+
+/// paths-blip: all paths of the node that serves are gone for some seconds, once while the
+/// group is served, and once in the middle of a commanded move. Commands wait in device
+/// mapper, where no counter shows them, and none fails.
+pub fn blip(world: &World) -> Result<Seen> {
+    let [_, group] = &world.groups;
+    let (home, boots) = (world.node(group.home)?, world.boots()?);
+    under_load(world, Pace::Full, || {
+        progress::during("all paths are gone for some seconds", || {
+            second_path::blip(home, group, || Ok(()))?;
+            world.load.wait_flow()?;
+            world.must_be_on(group, group.home)?;
+            keys(world, group, 2)?;
+            healthy(world, group)
+        })?;
+        progress::during("again, and a move is commanded meanwhile", || {
+            let mark = world.mark()?;
+            second_path::blip(home, group, || world.order_move(group, group.partner))?;
+            world.wait_served(mark, group, group.partner)?;
+            world.load.wait_flow()?;
+            world.must_own(group, group.partner)?;
+            unfenced(world, boots)
+        })?;
+        progress::during("home again", || {
+            world.go_to(group, group.home)?;
+            world.load.wait_flow()?;
+            world.load.in_bursts(|| world.forget_move(group))?;
+            keys(world, group, 2)?;
+            healthy(world, group)
+        })?;
+        Ok(vec![group.clone()])
+    })
+}
+
+fn unfenced(world: &World, boots: u32) -> Result<()> {
+    match world.boots()? == boots {
+        true => Ok(()),
+        false => Err(Error::other("a node was fenced for a path")),
+    }
 }
 
 /// Checks that so many registrations of its node are on each of a group's disks.
@@ -111,26 +156,7 @@ fn healthy(world: &World, group: &Group) -> Result<()> {
     let (node, _) = world.serving(group)?;
     let monitor = format!(
         "OCF_CHECK_LEVEL=10 {} /usr/lib/ocf/resource.d/understudy/vport monitor",
-        group.environment(
-            group.name,
-            &[("disks", &by_wwid(group)), ("state", &state(group))]
-        )
+        group.environment(group.name, &[])
     );
     world.node(&node)?.run(&monitor, COMMAND).map(drop)
-}
-
-/// Returns the group's disks as the parameter has them, by what they report themselves: a
-/// map or its only path, whichever is there.
-fn by_wwid(group: &Group) -> String {
-    let named = |(lun, disk): (u16, Disk)| format!("{lun}={}", wwid(&disk));
-    (0..).zip(group.disks()).map(named).collect::<Vec<_>>().join(" ")
-}
-
-/// Returns the group's state disk, by what it reports itself.
-fn state(group: &Group) -> String {
-    group.state_disk().as_ref().map(wwid).unwrap_or_default()
-}
-
-fn wwid(disk: &Disk) -> String {
-    format!("naa.6001405{}", disk.serial())
 }
