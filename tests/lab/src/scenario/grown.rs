@@ -48,12 +48,14 @@ pub fn run(world: &World) -> Result<Seen> {
 /// Runs at once the monitor that Pacemaker runs once a minute.
 fn notice(world: &World, group: &Group, disk: &shelf::Disk) -> Result<()> {
     let script = format!(
-        "set -e; d=$(basename $(readlink -f {}))
-         env OCF_CHECK_LEVEL=10 {} /usr/lib/ocf/resource.d/understudy/vport monitor
-         [ $(cat /sys/class/block/$d/size) -eq {} ]",
+        "set -e; d=$(basename $(readlink -f {0}))
+         env OCF_CHECK_LEVEL=10 {1} /usr/lib/ocf/resource.d/understudy/vport monitor
+         [ $(cat /sys/class/block/$d/size) -eq {2} ]
+         crm_attribute -t crm_config -n understudy-luns-{3} -Q -q | grep :{2}",
         disk.device().display(),
         group.environment(group.name, &[]),
-        shelf::GROWN * 2048
+        shelf::GROWN * 2048,
+        group.name
     );
     world.node(group.home)?.run(&script, COMMAND).map(drop)
 }
