@@ -1,4 +1,5 @@
-//! The cluster's own network: a hub that gives each datagram of a storage node to all others.
+//! The cluster's own network: a hub that gives each frame of a guest to the one that it is
+//! for, or to all others.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
@@ -21,6 +22,13 @@ pub struct Hub {
     thread: Option<JoinHandle<()>>,
 }
 
+/// A guest's end of the cluster's network.
+#[derive(Debug)]
+struct End {
+    socket: PathBuf,
+    mac: Vec<u8>,
+}
+
 /// Returns the socket of a guest's end of the cluster's network.
 #[must_use]
 pub fn guests_end(run: &Path, guest: &str) -> PathBuf {
@@ -39,10 +47,12 @@ impl Hub {
     /// # Errors
     /// The socket cannot be made.
     pub fn start(guests: &[Spec], run: &Path) -> Result<Self> {
-        let wired =
-            |guest: &&Spec| guest.interfaces.iter().any(|nic| nic.wire == Wire::Cluster);
-        let ends = guests.iter().filter(wired).map(|guest| guests_end(run, guest.name));
-        let (ends, socket): (Vec<_>, _) = (ends.collect(), hubs_end(run));
+        let end = |guest: &Spec| {
+            let nic = guest.interfaces.iter().find(|nic| nic.wire == Wire::Cluster)?;
+            Some(End { socket: guests_end(run, guest.name), mac: bytes(&nic.mac) })
+        };
+        let ends: Vec<End> = guests.iter().filter_map(end).collect();
+        let socket = hubs_end(run);
         let hub = UnixDatagram::bind(&socket)
             .and_then(|hub| hub.set_write_timeout(Some(PATIENCE)).map(|()| hub))
             .map_err(Error::io("listen on", &socket))?;
@@ -61,8 +71,14 @@ impl Drop for Hub {
     }
 }
 
-/// Gives each frame to every guest but its sender, until an empty one comes.
-fn forward(hub: &UnixDatagram, ends: &[PathBuf]) {
+/// Returns the bytes of a hardware address.
+fn bytes(mac: &str) -> Vec<u8> {
+    mac.split(':').filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect()
+}
+
+/// Gives each frame to the guest that it is for, or to every guest but its sender, until an
+/// empty one comes.
+fn forward(hub: &UnixDatagram, ends: &[End]) {
     let mut frame = vec![0; FRAME];
     loop {
         let (length, sender) = match hub.recv_from(&mut frame) {
@@ -72,9 +88,14 @@ fn forward(hub: &UnixDatagram, ends: &[PathBuf]) {
             Err(_) => return,
         };
         let Some(frame) = frame.get(..length) else { continue };
-        for end in ends.iter().filter(|end| sender.as_pathname() != Some(end)) {
+        let for_one = ends.iter().any(|end| frame.starts_with(&end.mac));
+        let gets = |end: &&End| {
+            sender.as_pathname() != Some(&end.socket)
+                && (!for_one || frame.starts_with(&end.mac))
+        };
+        for end in ends.iter().filter(gets) {
             // One that is off, or has no room, does not get it: as on any network.
-            let _ = hub.send_to(frame, end);
+            let _ = hub.send_to(frame, &end.socket);
         }
     }
 }
@@ -82,18 +103,31 @@ fn forward(hub: &UnixDatagram, ends: &[PathBuf]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::guests;
+    use crate::plan::{STORAGE_NODES, guests, reserve};
+
+    fn end(run: &Path, guest: &str) -> UnixDatagram {
+        let end = UnixDatagram::bind(guests_end(run, guest)).unwrap();
+        end.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        end
+    }
 
     #[test]
-    fn a_frame_reaches_all_but_its_sender() {
+    fn a_frame_for_one_reaches_it_alone() {
+        let run = tempfile::tempdir().unwrap();
+        let _hub = Hub::start(&[guests(), reserve()].concat(), run.path()).unwrap();
+        let [a, b, c] = STORAGE_NODES.map(|guest| end(run.path(), guest));
+        let to_b = [0x52, 0x54, 0, 0x75, 2, 2, 0];
+        a.send_to(&to_b, hubs_end(run.path())).unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(b.recv(&mut buffer).unwrap(), to_b.len());
+        assert!(c.recv(&mut buffer).is_err(), "another has it too");
+    }
+
+    #[test]
+    fn a_frame_for_nobody_known_reaches_all_but_its_sender() {
         let run = tempfile::tempdir().unwrap();
         let hub = Hub::start(&guests(), run.path()).unwrap();
-        let end = |guest| {
-            let end = UnixDatagram::bind(guests_end(run.path(), guest)).unwrap();
-            end.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-            end
-        };
-        let (a, b) = (end("array-a"), end("array-b"));
+        let (a, b) = (end(run.path(), "array-a"), end(run.path(), "array-b"));
         a.send_to(b"frame", hubs_end(run.path())).unwrap();
         let mut buffer = [0; 16];
         assert_eq!(b.recv(&mut buffer).unwrap(), 5);
