@@ -9,6 +9,7 @@ use std::sync::Arc;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::error::{Error, Result};
+use crate::plan::System;
 use crate::{paths, program, progress};
 
 /// A finished image.
@@ -20,16 +21,23 @@ pub struct Image {
 }
 
 impl Image {
-    /// The kernel.
+    /// Returns the kernel of a system.
     #[must_use]
-    pub fn kernel(&self) -> PathBuf {
-        self.folder.join("vmlinux")
+    pub fn kernel(&self, system: System) -> PathBuf {
+        self.of(system).join("vmlinux")
     }
 
-    /// The initramfs.
+    /// Returns the initramfs of a system.
     #[must_use]
-    pub fn initramfs(&self) -> PathBuf {
-        self.folder.join("initramfs")
+    pub fn initramfs(&self, system: System) -> PathBuf {
+        self.of(system).join("initramfs")
+    }
+
+    fn of(&self, system: System) -> PathBuf {
+        match system {
+            System::Debian { .. } => self.folder.clone(),
+            System::NvmeTarget => self.folder.join("nvme"),
+        }
     }
 
     /// The root file system; never written to.

@@ -23,6 +23,7 @@ pub mod interrupt;
 pub mod lab;
 pub mod load;
 pub mod multipath;
+pub mod nvme;
 pub mod paths;
 pub mod pause;
 pub mod plan;

@@ -14,16 +14,31 @@ pub enum Role {
     Host,
     /// A guest that is alone, with disks in its memory.
     Bench,
+    /// A second shelf, whose disks are NVMe namespaces.
+    NvmeShelf,
+}
+
+/// What a guest boots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum System {
+    /// Debian, from a disk of the guest's own. It takes commands.
+    Debian {
+        /// The folder of the guest's role among the guests' files.
+        files: &'static str,
+    },
+    /// An NVMe target, from its initramfs alone. It takes no commands.
+    NvmeTarget,
 }
 
 impl Role {
-    /// The name of the role's folder among the guests' files.
+    /// Returns what a guest of this role boots.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn system(self) -> System {
         match self {
-            Self::Array | Self::Vote => "array",
-            Self::Host => "host",
-            Self::Bench => "bench",
+            Self::Array | Self::Vote => System::Debian { files: "array" },
+            Self::Host => System::Debian { files: "host" },
+            Self::Bench => System::Debian { files: "bench" },
+            Self::NvmeShelf => System::NvmeTarget,
         }
     }
 }
@@ -134,6 +149,10 @@ pub const MEMBERS: [&str; 4] = [ARRAYS[0], ARRAYS[1], SPARE, VOTE];
 pub const HOST: &str = "host";
 /// The guest of the bench.
 pub const BENCH: &str = "bench";
+/// The shelf with the NVMe namespaces, which is no part of most labs.
+pub const NVME_SHELF: &str = "nvme-shelf";
+/// The NVMe shelf's address on the cluster's network, with its prefix length.
+pub const NVME_ADDRESS: &str = "10.77.1.5/24";
 /// The machine's loopback, as a guest sees it.
 pub const MACHINE: &str = "10.0.2.2";
 
@@ -248,7 +267,20 @@ pub fn reserve() -> Vec<Spec> {
         nice,
         interfaces: member(6, "10.77.1.4/24"),
     };
-    vec![Spec { nice, ..spare }, vote]
+    let nvme_shelf = Spec {
+        name: NVME_SHELF,
+        role: Role::NvmeShelf,
+        mebibytes: 512,
+        nice,
+        interfaces: vec![interface(
+            7,
+            "cluster0",
+            Some(NVME_ADDRESS),
+            1500,
+            Wire::Cluster,
+        )],
+    };
+    vec![Spec { nice, ..spare }, vote, nvme_shelf]
 }
 
 /// Returns a storage node.

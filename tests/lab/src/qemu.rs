@@ -8,9 +8,9 @@ use crate::accel::Accel;
 use crate::child::{self, Owned};
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::plan::{Folders, Interface, Role, Spec, Wire, fabric_socket};
+use crate::plan::{Folders, Interface, Role, Spec, System, Wire, fabric_socket};
 use crate::wire::PORT;
-use crate::{hub, paths, program};
+use crate::{hub, nvme, paths, program};
 
 /// Everything a guest's QEMU is started with, at each power-on the same.
 #[derive(Debug, Clone)]
@@ -84,8 +84,9 @@ impl Machine {
             all.0.push(flag.to_owned());
         }
         all.add("-display", "none");
-        all.add("-kernel", &self.image.kernel().to_string_lossy());
-        all.add("-initrd", &self.image.initramfs().to_string_lossy());
+        let system = self.spec.role.system();
+        all.add("-kernel", &self.image.kernel(system).to_string_lossy());
+        all.add("-initrd", &self.image.initramfs(system).to_string_lossy());
         all.add("-append", &self.kernel_command_line(boot));
         all.add("-serial", &format!("file:{}", console.display()));
         all.socket("qmp", &self.qmp());
@@ -93,17 +94,13 @@ impl Machine {
         all.add("-device", "virtio-serial-pci");
         all.socket("channel", &self.channel());
         all.add("-device", &format!("virtserialport,chardev=channel,name={PORT}"));
-        all.disk("root", &self.folders.disk(self.spec.name), "qcow2");
-        if self.spec.role == Role::Host {
-            all.disk("shelf", &self.folders.state.join("shelf.raw"), "raw");
+        if let System::Debian { .. } = system {
+            all.disk("root", &self.folders.disk(self.spec.name), "qcow2");
+            if self.spec.role == Role::Host {
+                all.disk("shelf", &self.folders.state.join("shelf.raw"), "raw");
+            }
+            all.share(&self.folders.share());
         }
-        let share = self.folders.share();
-        let share = share.display();
-        all.add(
-            "-fsdev",
-            &format!("local,id=lab,path={share},security_model=none,multidevs=remap"),
-        );
-        all.add("-device", "virtio-9p-pci,fsdev=lab,mount_tag=lab");
         for nic in &self.spec.interfaces {
             all.nic(&self.folders.run, self.spec.name, nic);
         }
@@ -119,15 +116,21 @@ impl Machine {
             // gone and blocking it, they use up their tries within milliseconds:
             // docs/fabrics.md.
             Role::Host => "preempt=none ",
-            Role::Array | Role::Vote | Role::Bench => "",
+            Role::Array | Role::Vote | Role::Bench | Role::NvmeShelf => "",
+        };
+        let own = match self.spec.role.system() {
+            System::Debian { .. } => format!(
+                "root=/dev/vda rw systemd.show_status=0 lab.guest={} lab.boot={boot}",
+                self.spec.name
+            ),
+            System::NvmeTarget => nvme::words(),
         };
         format!(
-            "root=/dev/vda rw console=ttyS0 loglevel=5 net.ifnames=0 \
+            "console=ttyS0 loglevel=5 net.ifnames=0 \
              sysctl.kernel.hung_task_timeout_secs=15 \
              sysctl.kernel.hung_task_warnings=-1 \
              lsm=capability audit=0 mitigations=off nokaslr norandmaps \
-             {preempt}systemd.show_status=0 lab.guest={} lab.boot={boot}",
-            self.spec.name
+             {preempt}{own}"
         )
     }
 }
@@ -153,6 +156,15 @@ impl Arguments {
             &format!("if=none,id={id},file={path},format={format},cache=unsafe"),
         );
         self.add("-device", &format!("virtio-blk-pci,drive={id},serial={id}"));
+    }
+
+    fn share(&mut self, path: &Path) {
+        let path = path.display();
+        self.add(
+            "-fsdev",
+            &format!("local,id=lab,path={path},security_model=none,multidevs=remap"),
+        );
+        self.add("-device", "virtio-9p-pci,fsdev=lab,mount_tag=lab");
     }
 
     fn nic(&mut self, run: &Path, guest: &str, nic: &Interface) {

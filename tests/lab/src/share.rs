@@ -10,7 +10,8 @@ use crate::cluster::Member;
 use crate::error::{Error, Result};
 use crate::fabric::binary;
 use crate::plan::{
-    Folders, HOST, MEMBERS, Role, STORAGE_NODES, Side, Spec, cluster_address, iscsi_name,
+    Folders, HOST, MEMBERS, Role, STORAGE_NODES, Side, Spec, System, cluster_address,
+    iscsi_name,
 };
 use crate::shelf::Disk;
 use crate::{cluster, paths, plan, second_path, shelf};
@@ -43,8 +44,9 @@ pub fn fill(
     paths::write(&common.join("cib.xml"), cluster::first_cib(bmc_ports))?;
     paths::make(&share.join("out"))?;
     for guest in guests {
+        let System::Debian { files: of_role } = guest.role.system() else { continue };
         let own = share.join(guest.name);
-        paths::copy_tree(&files.join(guest.role.name()), &own)?;
+        paths::copy_tree(&files.join(of_role), &own)?;
         paths::write(&own.join("interfaces"), guest.interface_table())?;
         identity(guest, disks, &own.join("files/etc"))?;
         if matches!(guest.role, Role::Array | Role::Vote) {
@@ -134,6 +136,6 @@ fn identity(guest: &Spec, disks: &[Disk], etc: &Path) -> Result<()> {
             }
             paths::write(&etc.join("lab-shelf"), text)
         }
-        Role::Vote | Role::Bench => Ok(()),
+        Role::Vote | Role::Bench | Role::NvmeShelf => Ok(()),
     }
 }
