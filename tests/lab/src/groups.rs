@@ -1,7 +1,7 @@
 //! The lab's takeover groups: how they are configured in the cluster, and where to find
 //! their disks at the initiator. Two groups are always there. Of the others, one has
-//! ports in two fabrics, one has the names of its home's physical port, and one belongs
-//! to a third storage node.
+//! ports in two fabrics, one has the names of its home's physical port, one has NVMe
+//! namespaces, and one belongs to a third storage node.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::plan::{ARRAYS, HOST, SIDES, SPARE, Side, guests};
 use crate::shelf::{self, Disk};
-use crate::speed;
+use crate::{nvme, speed};
 
 /// A takeover group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,16 +27,24 @@ pub struct Group {
     sides: &'static [Side],
     /// Whether the group's names are those of its home's physical port.
     own: bool,
+    shelf: Shelf,
+}
+
+/// The shelf that a group's disks are on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shelf {
+    Iscsi,
+    Nvme,
 }
 
 /// Returns both groups, each native to one node.
 #[must_use]
 pub fn groups() -> [Group; 2] {
     let [a, b] = ARRAYS;
-    let (sides, own) = (&[Side::A], false);
+    let (sides, own, shelf) = (&[Side::A], false, Shelf::Iscsi);
     [
-        Group { name: "group-a", home: a, partner: b, letter: 'a', sides, own },
-        Group { name: "group-b", home: b, partner: a, letter: 'b', sides, own },
+        Group { name: "group-a", home: a, partner: b, letter: 'a', sides, own, shelf },
+        Group { name: "group-b", home: b, partner: a, letter: 'b', sides, own, shelf },
     ]
 }
 
@@ -46,8 +54,8 @@ pub fn groups() -> [Group; 2] {
 #[must_use]
 pub fn pair() -> Group {
     let [a, b] = ARRAYS;
-    let (letter, sides, own) = ('e', &SIDES, false);
-    Group { name: "pair", home: b, partner: a, letter, sides, own }
+    let (letter, sides, own, shelf) = ('e', &SIDES, false, Shelf::Iscsi);
+    Group { name: "pair", home: b, partner: a, letter, sides, own, shelf }
 }
 
 /// Returns the group with the names of its home's physical port in the second fabric, on
@@ -55,15 +63,24 @@ pub fn pair() -> Group {
 #[must_use]
 pub fn own() -> Group {
     let [a, b] = ARRAYS;
-    let (letter, sides, own) = ('f', &[Side::B], true);
-    Group { name: "own", home: b, partner: a, letter, sides, own }
+    let (letter, sides, own, shelf) = ('f', &[Side::B], true, Shelf::Iscsi);
+    Group { name: "own", home: b, partner: a, letter, sides, own, shelf }
 }
 
 /// Returns the group of the third storage node, on two of the disks that come and go.
 #[must_use]
 pub fn third() -> Group {
-    let (letter, sides, own) = ('d', &[Side::A], false);
-    Group { name: "group-c", home: SPARE, partner: ARRAYS[0], letter, sides, own }
+    let (letter, sides, own, shelf) = ('d', &[Side::A], false, Shelf::Iscsi);
+    Group { name: "group-c", home: SPARE, partner: ARRAYS[0], letter, sides, own, shelf }
+}
+
+/// Returns the group on the NVMe shelf, with three namespaces and one for its state. Its
+/// home is the node whose fence strikes at once.
+#[must_use]
+pub fn on_nvme() -> Group {
+    let [a, b] = ARRAYS;
+    let (letter, sides, own, shelf) = ('9', &[Side::A], false, Shelf::Nvme);
+    Group { name: "on-nvme", home: b, partner: a, letter, sides, own, shelf }
 }
 
 impl Group {
@@ -127,10 +144,11 @@ impl Group {
         self.sides.iter().map(port).collect()
     }
 
-    /// Returns the group's disks on the shelf.
+    /// Returns the group's disks on the iSCSI shelf.
     #[must_use]
     pub fn disks(&self) -> Vec<Disk> {
         match self.sides {
+            _ if self.shelf == Shelf::Nvme => Vec::new(),
             [_] if self.own => shelf::spares().into_iter().skip(2).collect(),
             [_] if self.home == SPARE => shelf::spares().into_iter().take(2).collect(),
             [_] => shelf::group(self.letter),
@@ -159,7 +177,23 @@ impl Group {
     }
 
     fn state(&self) -> String {
+        if self.shelf == Shelf::Nvme {
+            return nvme::wwids().last().cloned().unwrap_or_default();
+        }
         self.state_disk().map(|disk| disk.named()).unwrap_or_default()
+    }
+
+    /// Returns the group's disks as the parameter has them, a word each.
+    #[must_use]
+    pub fn disk_specs(&self) -> Vec<String> {
+        let state = self.state();
+        let wwids = nvme::wwids().into_iter().filter(|wwid| *wwid != state);
+        match self.shelf {
+            Shelf::Iscsi => specs(self.disks()),
+            Shelf::Nvme => {
+                (0..).zip(wwids).map(|(lun, wwid)| format!("{lun}={wwid}")).collect()
+            }
+        }
     }
 
     /// Returns the resource's parameters.
@@ -168,7 +202,7 @@ impl Group {
         vec![
             ("wwnn", self.wwnn()),
             ("ports", self.port_specs().join(" ")),
-            ("disks", specs(self.disks()).join(" ")),
+            ("disks", self.disk_specs().join(" ")),
             ("initiators", self.initiators().join(" ")),
             ("state", self.state()),
             ("home", self.home.to_owned()),
@@ -207,7 +241,7 @@ impl Group {
             self.home,
             self.wwnn(),
             self.port_specs(),
-            specs(self.disks()),
+            self.disk_specs(),
             self.initiators(),
             self.state()
         )

@@ -58,7 +58,7 @@ fn register(node: &Guest, disk: &str, old: &str, new: &str) -> Result<()> {
 }
 
 /// Checks what a monitor of level 10 answers, and says.
-fn monitor(node: &Guest, group: &Group, code: i32, says: &str) -> Result<()> {
+pub fn monitor(node: &Guest, group: &Group, code: i32, says: &str) -> Result<()> {
     let script = format!(
         "OCF_CHECK_LEVEL=10 {} /usr/lib/ocf/resource.d/understudy/vport monitor",
         group.environment(group.name, &[])

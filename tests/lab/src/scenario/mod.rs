@@ -21,6 +21,7 @@ mod initiator;
 mod luns;
 mod moves;
 mod neighbours;
+mod nvme_disks;
 mod package;
 mod path_lost;
 mod physical_port;
@@ -86,7 +87,7 @@ pub struct Seen {
 const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 39] = [
+pub const SCENARIOS: [Scenario; 40] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -123,6 +124,7 @@ pub const SCENARIOS: [Scenario; 39] = [
     first("path-lost", path_lost::lost),
     second("path-restored", path_lost::restored),
     second("paths-blip", path_lost::blip),
+    second("nvme-disks", nvme_disks::run),
     second("cold-start", cold_start::run),
     second("three-nodes", three_nodes::run),
     // Last: a kernel may hang in it, and that is read from a guest's console ever after.

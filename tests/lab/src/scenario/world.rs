@@ -358,7 +358,7 @@ for lun in served.luns:
     assert reservation.owned_by_node('{node}'), (lun.node, reservation.keys)
 PYTHON",
             group.name,
-            group.disks().len()
+            group.disk_specs().len()
         );
         self.node(node)?.run(&script, COMMAND).map(drop)
     }
