@@ -23,6 +23,7 @@ mod moves;
 mod neighbours;
 mod nvme_disks;
 mod package;
+mod partner_activates;
 mod path_lost;
 mod physical_port;
 mod power_cut;
@@ -33,6 +34,7 @@ mod same_name;
 mod shutdowns;
 mod stop_cannot_drain;
 mod stranger;
+mod survivor;
 mod three_nodes;
 mod two_fabric_takeover;
 mod two_fabrics;
@@ -87,7 +89,7 @@ pub struct Seen {
 const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run: the quiet ones first.
-pub const SCENARIOS: [Scenario; 40] = [
+pub const SCENARIOS: [Scenario; 42] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -125,6 +127,8 @@ pub const SCENARIOS: [Scenario; 40] = [
     second("path-restored", path_lost::restored),
     second("paths-blip", path_lost::blip),
     second("nvme-disks", nvme_disks::run),
+    second("partner-activates", partner_activates::run),
+    second("survivor-cannot-read", survivor::run),
     second("cold-start", cold_start::run),
     second("three-nodes", three_nodes::run),
     // Last: a kernel may hang in it, and that is read from a guest's console ever after.
