@@ -1,7 +1,7 @@
 //! LUN numbers, and the disks that initiators know behind them. An initiator remembers the
 //! disk of a number by that number: behind it, another disk gets what was meant for the
-//! first. So a number keeps its disk, on whichever node and through every change. Nor does
-//! its disk get smaller: what initiators wrote at the end would be refused.
+//! first. So a number keeps its disk, on whichever node and through every change. Its disk
+//! does not get smaller: what initiators wrote at the end would be refused.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,9 +27,9 @@ pub struct Numbers {
 /// What initiators know of a LUN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Known {
-    /// A digest of its unit serial number.
+    /// A digest of the LUN's unit serial number.
     serial: u32,
-    /// Its size in sectors of 512 bytes; unknown where nobody could tell.
+    /// The LUN's size in sectors of 512 bytes; unknown where nobody could tell.
     sectors: Option<u64>,
 }
 
