@@ -10,8 +10,8 @@ use crate::disk;
 use crate::group::DiskSpec;
 use crate::kernel::{Kernel, KernelError, paths};
 
-/// Keeps the names of the disks of these groups, and forgets those of no group. A group whose disks
-/// nobody knows keeps what it had.
+/// Keeps the names of the disks of these groups, and forgets those of no group. A group whose
+/// disks nobody knows keeps what it had.
 ///
 /// # Errors
 /// When a name cannot be kept or forgotten; the others are.

@@ -1,7 +1,7 @@
 //! The long run: faults of every kind, in an order that a seed decides, under verified
 //! load.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::load::{Outcome, Pace};
 use crate::pause::Gap;
 use crate::progress;
-use crate::scenario::{Fault, World, world::wall};
+use crate::scenario::{Fault, World, autopsy, world::wall};
 
 /// How many faults strike under one load. What that load wrote is read back all the time,
 /// and at its end.
@@ -53,6 +53,8 @@ pub struct Kind {
     pub fenced: u32,
     /// The longest pause.
     pub pause_worst_s: f64,
+    /// Whom the cluster fenced, and why.
+    pub reasons: BTreeSet<String>,
 }
 
 /// A fault that was got over.
@@ -61,6 +63,7 @@ struct Struck {
     groups: Vec<&'static str>,
     when: Gap,
     fenced: u32,
+    reasons: BTreeSet<String>,
 }
 
 /// Strikes `faults` times with one of `kinds`, and stops at the first thing that must not
@@ -125,13 +128,20 @@ fn strike(
     let group = if random.bool() { a } else { b };
     progress::note(&format!("-- fault {number}: {kind}, {}", group.name));
     let began = Instant::now();
-    let (from, boots) = (wall(), world.boots()?);
+    let (from, boots, before) = (wall(), world.boots()?, autopsy::fences(world));
     let moved = fault(world, group)?;
     world.load.wait_flow()?;
     let fenced = world.boots()? - boots;
+    let lines = autopsy::fences(world);
+    let reasons: BTreeSet<_> =
+        lines.difference(&before).filter_map(|line| autopsy::reason(line)).collect();
+    reasons.iter().for_each(|reason| progress::note(&format!("   fenced: {reason}")));
+    if fenced > 0 && reasons.is_empty() {
+        return Err(Error::other("a node was fenced, and the cluster says no reason"));
+    }
     progress::note(&format!("   over after {:.0} s", began.elapsed().as_secs_f64()));
     let groups = moved.iter().map(|group| group.name).collect();
-    Ok(Struck { kind, groups, when: Gap { from, to: wall() }, fenced })
+    Ok(Struck { kind, groups, when: Gap { from, to: wall() }, fenced, reasons })
 }
 
 impl Report {
@@ -147,6 +157,7 @@ impl Report {
             let kind = self.by_kind.entry(struck.kind).or_default();
             kind.faults += 1;
             kind.fenced += struck.fenced;
+            kind.reasons.extend(struck.reasons.iter().cloned());
             kind.pause_worst_s = kind.pause_worst_s.max(longest);
         }
         self.pauses.sort_unstable_by(f64::total_cmp);
@@ -167,6 +178,11 @@ impl Report {
                 "{name:<24} {:>8} {:>8} {:>14.1}\n",
                 kind.faults, kind.fenced, kind.pause_worst_s
             );
+        }
+        for (name, kind) in &self.by_kind {
+            for reason in &kind.reasons {
+                text += &format!("{name}: fenced {reason}\n");
+            }
         }
         text += &format!(
             "\nseed {}: {} faults, pause {:.1} s (median), {:.1} s (worst),\n\
@@ -199,11 +215,13 @@ mod tests {
             groups: vec!["group-a"],
             when: Gap { from, to },
             fenced: 1,
+            reasons: BTreeSet::from(["array-a: a reason".to_owned()]),
         };
         let mut report = Report::default();
         report.add(&[struck("one", 500, 3500), struck("two", 3500, 9050)], &outcome);
         assert_eq!((report.faults, report.pause_worst_s), (2, 6.0));
         assert_eq!(report.by_kind["one"].pause_worst_s, 2.0);
+        assert!(report.table().contains("one: fenced array-a: a reason"));
         assert!(report.table().lines().all(|line| line.chars().count() <= 80));
     }
 }

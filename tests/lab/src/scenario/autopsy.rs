@@ -1,6 +1,7 @@
 //! What a scenario that failed leaves, so that nobody has to run it again to understand it:
 //! the lab as it is at that moment, beside the logs that are written all the time.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use crate::{console, paths};
 
 /// How long a guest may take to answer each question.
 const TIME: Duration = Duration::from_secs(30);
+
+/// How Pacemaker's scheduler says that it has decided on a fence (lib/pengine/unpack.c).
+const FENCED: &str = " will be fenced: ";
 
 /// What a storage node is asked.
 const NODE: &str = "uptime
@@ -50,6 +54,25 @@ fn journal(world: &World) -> String {
     world.lab.host().and_then(log).unwrap_or_default()
 }
 
+/// Returns each line of the cluster's logs by which it decided on a fence so far.
+pub fn fences(world: &World) -> BTreeSet<String> {
+    let log = |node: &Guest, boot: u32| {
+        let name = format!("{}.{boot}.cluster", node.name());
+        paths::read(&world.lab.folders().log(&name)).unwrap_or_default()
+    };
+    let nodes = ARRAYS.iter().filter_map(|name| world.lab.guest(name).ok());
+    let logs = nodes.flat_map(|node| (1..=node.boots()).map(move |boot| log(node, boot)));
+    let lines = logs.flat_map(|log| log.lines().map(str::to_owned).collect::<Vec<_>>());
+    lines.filter(|line| line.contains(FENCED)).collect()
+}
+
+/// Returns the node of such a line, and the cluster's reason.
+pub fn reason(line: &str) -> Option<String> {
+    let (before, why) = line.split_once(FENCED)?;
+    let node = before.split_whitespace().next_back()?;
+    Some(format!("{node}: {}", why.trim()))
+}
+
 /// Writes it to `NAME.failed` among the logs. What does not answer is said there.
 pub fn write(world: &World, name: &str, error: &str) {
     let mut text = format!("{name}: {error}\n");
@@ -75,5 +98,18 @@ pub fn write(world: &World, name: &str, error: &str) {
     let file = world.lab.folders().log(&format!("{name}.failed"));
     if let Err(error) = paths::write(&file, text) {
         eprintln!("{error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clusters_reason_is_read() {
+        let line = "Nov 27 09:00:00 array-b pacemaker-schedulerd[900] (pe_fence_node) \
+                    warning: Cluster node array-a will be fenced: vport failed there";
+        assert_eq!(reason(line).as_deref(), Some("array-a: vport failed there"));
+        assert_eq!(reason("nothing"), None);
     }
 }

@@ -17,25 +17,41 @@ const FLUSH: Duration = Duration::from_millis(1500);
 /// Plays the scenario.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
-    let (host, boots) = (world.lab.host()?, world.boots()?);
+    let boots = world.boots()?;
     under_load(world, Pace::Full, || {
-        for disk in group.disks() {
-            shelf::slow_flushes(host, &disk, FLUSH)?;
-        }
-        has_caches(world, group)?;
-        for round in 1..=3 {
-            let step = progress::step(format!("move {round}: to the partner and home"));
-            moves::there_and_back(world, group)?;
-            step.done("");
-        }
-        for disk in group.disks() {
-            shelf::quick_flushes(host, &disk)?;
-        }
+        slowly(world, group, || {
+            for round in 1..=3 {
+                let step =
+                    progress::step(format!("move {round}: to the partner and home"));
+                moves::there_and_back(world, group)?;
+                step.done("");
+            }
+            Ok(())
+        })?;
         if world.boots()? != boots {
             return Err(Error::other("a node was fenced for a flush"));
         }
         Ok(vec![group.clone()])
     })
+}
+
+/// Moves a group there and back while its disks take their time.
+pub fn strike(world: &World, group: &Group) -> Result<Vec<Group>> {
+    slowly(world, group, || moves::there_and_back(world, group).map(drop))?;
+    Ok(vec![group.clone()])
+}
+
+/// Calls `work` while the disks of a group take their time to write their caches out.
+fn slowly(world: &World, group: &Group, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let host = world.lab.host()?;
+    for disk in group.disks() {
+        shelf::slow_flushes(host, &disk, FLUSH)?;
+    }
+    let done = has_caches(world, group).and_then(|()| work());
+    for disk in group.disks() {
+        shelf::quick_flushes(host, &disk)?;
+    }
+    done
 }
 
 /// Checks that the serving node's disks report a cache. Without one an initiator sends no

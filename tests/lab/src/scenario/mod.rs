@@ -1,7 +1,7 @@
 //! The scenarios: what can go wrong, done for real under verified load.
 
 mod agent_killed;
-mod autopsy;
+pub mod autopsy;
 mod bad_configuration;
 mod busy;
 mod cold_start;
@@ -155,13 +155,16 @@ const fn aside(name: &'static str, run: fn(&World) -> Result<Seen>) -> Scenario 
 pub type Fault = fn(&World, &Group) -> Result<Vec<Group>>;
 
 /// Every fault by its name.
-pub const FAULTS: [(&str, Fault); 8] = [
+pub const FAULTS: [(&str, Fault); 11] = [
     ("commanded-move", moves::there_and_back),
     ("power-cut", power_cut::strike),
     ("heartbeat-cut", |world, _| heartbeat_cut::strike(world)),
     ("start-killed", agent_killed::in_a_start),
     ("stop-killed", agent_killed::in_a_stop),
     ("disk-hang", stop_cannot_drain::strike),
+    ("flush-move", flushes::strike),
+    ("path-cut", path_lost::cut),
+    ("paths-gone", path_lost::gone),
     ("link-cut", fabric_link::cut),
     ("link-flap", fabric_link::flap),
 ];

@@ -24,8 +24,9 @@ const SAME: &str = "set -e; echo 3 > /proc/sys/vm/drop_caches
     md5sum < /mnt/lab/file | cmp - /run/lab-file
     echo more >> /mnt/lab/more; sync /mnt/lab/more";
 /// Takes it all away.
-const UNMAKE: &str =
-    "set -e; umount /mnt/lab; vgremove -q -y lab_vg; pvremove -q -y /dev/LUN";
+const UNMAKE: &str = "set -e; umount /mnt/lab
+    lvm vgremove -q -y --devices /dev/LUN lab_vg
+    lvm pvremove -q -y --devices /dev/LUN /dev/LUN";
 /// Has udev look at a disk again, as it does at a boot.
 const LOOK: &str = "udevadm trigger --settle --action=add $(readlink -f DISK)";
 /// Turns the package's rule off.

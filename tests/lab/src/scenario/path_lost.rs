@@ -137,6 +137,34 @@ pub fn blip(world: &World) -> Result<Seen> {
     })
 }
 
+/// Cuts one path of the group that has two, moves the group there and back, and mends the path.
+pub fn cut(world: &World, _: &Group) -> Result<Vec<Group>> {
+    let [_, group] = &world.groups;
+    let home = world.node(group.home)?;
+    second_path::cut(home, group)?;
+    world.load.wait_flow()?;
+    let moved = moves::there_and_back(world, group);
+    second_path::mend(home, group)?;
+    keys(world, group, 2)?;
+    moved
+}
+
+/// Has all paths of the group that has two be gone for some seconds, and moves the group
+/// meanwhile.
+pub fn gone(world: &World, _: &Group) -> Result<Vec<Group>> {
+    let [_, group] = &world.groups;
+    let mark = world.mark()?;
+    second_path::blip(world.node(group.home)?, group, || {
+        world.order_move(group, group.partner)
+    })?;
+    world.wait_served(mark, group, group.partner)?;
+    world.load.wait_flow()?;
+    world.go_to(group, group.home)?;
+    world.load.wait_flow()?;
+    world.load.in_bursts(|| world.forget_move(group))?;
+    Ok(vec![group.clone()])
+}
+
 fn unfenced(world: &World, boots: u32) -> Result<()> {
     match world.boots()? == boots {
         true => Ok(()),
