@@ -36,7 +36,7 @@ fn a_lun_is_never_served_smaller_than_it_was() {
     // This node goes on with a size from before the disk grew.
     set(&b, "sdb", 4095);
     let failure = start(&b, &known).unwrap_err();
-    assert_eq!((failure.kind, failure.step.as_ref()), (Kind::Node, KEEP));
+    assert_eq!((failure.kind, failure.step), (Kind::Node, KEEP));
     let said = failure.to_string();
     assert!(
         said.contains("LUN 1 has 4095 sectors here, and initiators know 4096"),

@@ -105,7 +105,7 @@ pub fn wait_used(node: &Guest, group: &Group, each: usize) -> Result<()> {
 }
 
 /// Has all paths of a group's disks be gone for a node, calls `meanwhile`, and has them work
-/// again after [`BLIP`].
+/// again after ten seconds.
 ///
 /// # Errors
 /// Those of `meanwhile`; or the node does not use all paths again in time.
