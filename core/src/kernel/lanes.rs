@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::op::{Chain, Done};
 use super::perform::{monotonic, perform};
-use super::{Cause, Instant, KernelError, LANES, late, scsi};
+use super::{Cause, Instant, KernelError, LANES, late, opened};
 
 /// How long news of work that goes on may lie before they are sent.
 const COLLECT: Duration = Duration::from_millis(10);
@@ -139,7 +139,7 @@ impl Job {
                 }
             }
         }
-        scsi::close();
+        opened::close();
         self.bag.end(number);
     }
 }

@@ -15,8 +15,10 @@ mod multipathd;
 pub mod nexus;
 mod nft;
 mod op;
+mod opened;
 pub mod paths;
 mod perform;
+mod protocol;
 mod rcu;
 mod real;
 pub mod reservation;
@@ -139,9 +141,8 @@ pub enum Cause {
     /// Another node has reserved the disk the old way (SPC-2 RESERVE), which goes only where
     /// no key is registered.
     Reserved,
-    /// The command did not get to the disk: its path has failed, with this status of the
-    /// mid layer (`DID_...` in include/scsi/scsi_status.h).
-    PathFailed(u8),
+    /// The command did not get to the disk: its path has failed; why, in words.
+    PathFailed(String),
     /// A SCSI device answered with this; already in words.
     Device(String),
     /// A link exists already and leads elsewhere: to this path.
@@ -186,9 +187,7 @@ impl std::fmt::Display for Cause {
             Self::Reserved => {
                 f.write_str("another has reserved it the old way (SPC-2 RESERVE)")
             }
-            Self::PathFailed(status) => {
-                write!(f, "the path failed (host status {status})")
-            }
+            Self::PathFailed(words) => write!(f, "the path failed ({words})"),
             Self::Device(words) => f.write_str(words),
             Self::NotOurs(words) => write!(f, "{words}; see who made it, and remove it"),
             Self::LeadsTo(path) => write!(f, "it leads to {} instead", path.display()),

@@ -15,8 +15,8 @@ use nix::unistd::getppid;
 use super::nexus::{self, Look};
 use super::op::{Done, Op};
 use super::{
-    Cause, Instant, KernelError, account, bar, bsg, keeper, multipathd, nft, rcu, scsi,
-    size, state, vpd,
+    Cause, Instant, KernelError, account, bar, bsg, keeper, multipathd, nft, protocol,
+    rcu, size, state,
 };
 
 /// Returns the time since boot, suspended time left out: the same in parent and child.
@@ -87,7 +87,7 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
         }
         Op::Identify(disk) => {
             let paths = nexus::of(&Files(root), disk);
-            nexus::by_paths(op, paths, |path| vpd::identify(root, path, op))
+            nexus::by_paths(op, paths, |path| protocol::identify(root, path, op))
         }
         Op::ReadReservation(disk)
         | Op::Join { disk, .. }
@@ -98,14 +98,14 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
             // Every multipath device is one of device mapper's; other disks are not asked.
             let is_dm = nexus::name(disk).starts_with("dm-");
             if !is_dm || !nexus::is_multipath(&Files(root), disk) {
-                return scsi::perform(&at(disk), op);
+                return protocol::of(disk).perform(&at(disk), op);
             }
             // Before the keys go: else it could bring one back.
             if matches!(op, Op::Unregister { .. }) {
                 multipathd::forget(disk);
             }
             let paths = nexus::of(&Files(root), disk);
-            nexus::by_paths(op, paths, |path| scsi::perform(&at(path), op))
+            nexus::by_paths(op, paths, |path| protocol::of(path).perform(&at(path), op))
         }
         Op::KeepPaths { disk, key } => multipathd::keep(disk, *key, op),
         Op::HearMultipathd => multipathd::hear(op),

@@ -1,20 +1,18 @@
 //! Reservations through the block layer, by one path of a disk: the `IOC_PR_*` ioctls for
 //! changes, and SG_IO for reading, which no released kernel before 6.19 offers as an ioctl.
 
-use std::cell::RefCell;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::path::Path;
 
 use nix::errno::Errno;
-use nix::libc;
 
 use super::op::{Done, Op};
+use super::opened::open;
+use super::protocol::Protocol;
 use super::reservation::{Key, Reservation, be64};
 use super::sense::sense_of;
-use super::{Cause, KernelError, UNREGISTER};
+use super::{Cause, KernelError, UNREGISTER, vpd};
 
 /// `PR_WRITE_EXCLUSIVE_REG_ONLY` (include/uapi/linux/pr.h).
 const PR_WRITE_EXCLUSIVE_REG_ONLY: u32 = 3;
@@ -93,15 +91,29 @@ nix::ioctl_write_ptr!(ioc_pr_reserve, b'p', 201, PrReservation);
 nix::ioctl_write_ptr!(ioc_pr_preempt_abort, b'p', 204, PrPreempt);
 nix::ioctl_readwrite_bad!(sg_io, 0x2285, SgIoHdr);
 
-/// Carries out an operation on one path of a disk.
-pub fn perform(path: &Path, op: &Op) -> Result<Done, KernelError> {
-    match op {
-        Op::Join { key, .. } => register(path, Some(Key(0)), *key),
-        Op::Register { key, .. } => register(path, None, *key),
-        Op::Unregister { key, .. } => register(path, Some(*key), Key(0)),
-        Op::Reserve { key, .. } => reserve(path, *key),
-        Op::PreemptAndAbort { key, other, .. } => preempt_and_abort(path, *key, *other),
-        _ => read_reservation(path),
+/// A disk that is asked in SCSI.
+pub struct Scsi;
+
+impl Protocol for Scsi {
+    fn perform(&self, path: &Path, op: &Op) -> Result<Done, KernelError> {
+        match op {
+            Op::Join { key, .. } => register(path, Some(Key(0)), *key),
+            Op::Register { key, .. } => register(path, None, *key),
+            Op::Unregister { key, .. } => register(path, Some(*key), Key(0)),
+            Op::Reserve { key, .. } => reserve(path, *key),
+            Op::PreemptAndAbort { key, other, .. } => {
+                preempt_and_abort(path, *key, *other)
+            }
+            _ => read_reservation(path),
+        }
+    }
+
+    fn renamed(&self, root: &Path, path: &Path) -> Option<[String; 2]> {
+        vpd::renamed(root, path)
+    }
+
+    fn capacity(&self, path: &Path) -> Option<u64> {
+        capacity(path).ok()
     }
 }
 
@@ -176,38 +188,6 @@ fn read_reservation(disk: &Path) -> Result<Done, KernelError> {
     Ok(Done::Reservation(Reservation { keys, holder }))
 }
 
-thread_local! {
-    /// The disk that this thread has asked last. A chain asks one disk several times, and
-    /// opening and closing it costs a good part of a command.
-    static LAST: RefCell<Option<(PathBuf, Rc<File>)>> = const { RefCell::new(None) };
-}
-
-/// Closes what this thread has open.
-pub fn close() {
-    LAST.take();
-}
-
-/// Opens a disk read-only. Root needs nothing else for these ioctls (`blkdev_pr_allowed`
-/// in block/ioctl.c), and closing a disk that was open for writing makes udev probe it
-/// again each time.
-fn open(disk: &Path, action: &str) -> Result<Rc<File>, KernelError> {
-    let last = LAST.with_borrow(|last| match last {
-        Some((its, file)) if its == disk => Some(Rc::clone(file)),
-        _ => None,
-    });
-    if let Some(file) = last {
-        return Ok(file);
-    }
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(disk)
-        .map_err(|e| KernelError::io(&format!("open to {action}"), disk, &e))?;
-    let file = Rc::new(file);
-    LAST.set(Some((disk.to_owned(), Rc::clone(&file))));
-    Ok(file)
-}
-
 /// Issues a command again if a unit attention came in place of its answer. A disk reports
 /// an attention once to each nexus, and has then not carried out the command.
 fn past_attentions(mut issue: impl FnMut() -> nix::Result<i32>) -> nix::Result<i32> {
@@ -238,7 +218,7 @@ fn changed(
             Cause::Device("the disk refused (CHECK CONDITION)".into())
         }
         Ok(status) if status >> 16 & 0xff != 0 => {
-            Cause::PathFailed((status >> 16 & 0xff) as u8)
+            path_failed((status >> 16 & 0xff) as u16)
         }
         Ok(status) => Cause::Device(format!("the disk answered status {status:#x}")),
         Err(errno) => Cause::Errno(errno as i32),
@@ -254,8 +234,14 @@ fn persistent_reserve_in(file: &File, action: u8, room: u16) -> Result<Vec<u8>, 
     ask(file, "PERSISTENT RESERVE IN", &command, room)
 }
 
+/// Returns the failure of a path with a status of the mid layer (`DID_...` in
+/// include/scsi/scsi_status.h).
+fn path_failed(host_status: u16) -> Cause {
+    Cause::PathFailed(format!("host status {host_status}"))
+}
+
 /// Returns the size of a disk in bytes, by READ CAPACITY (16) (SBC-3 5.16).
-pub fn capacity(disk: &Path) -> Result<u64, Cause> {
+fn capacity(disk: &Path) -> Result<u64, Cause> {
     const LENGTH: u16 = 32;
     let mut command = [0; 16];
     command[0] = 0x9e;
@@ -328,7 +314,7 @@ fn ask(file: &File, name: &str, command: &[u8], length: u16) -> Result<Vec<u8>, 
             other => Cause::Errno(other as i32),
         })?;
         if header.host_status != 0 {
-            return Err(Cause::PathFailed(header.host_status as u8));
+            return Err(path_failed(header.host_status));
         }
         if header.status == 0 {
             let missing = usize::try_from(header.resid).unwrap_or(0);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::op::{Done, Op};
 use super::perform::{under, write_once};
-use super::{Cause, KernelError, multipathd, paths, scsi};
+use super::{Cause, KernelError, multipathd, paths, protocol};
 
 /// Makes the kernel read a disk's size again if the disk says that it is larger.
 ///
@@ -15,8 +15,8 @@ use super::{Cause, KernelError, multipathd, paths, scsi};
 /// When the kernel keeps to the old size.
 pub fn rescan(root: &Path, disk: &Path, op: &Op) -> Result<Done, KernelError> {
     let name = disk.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let said = scsi::capacity(&under(root, disk));
-    let (Ok(was), Ok(is)) = (known(root, &name), said) else {
+    let said = protocol::of(disk).capacity(&under(root, disk));
+    let (Ok(was), Some(is)) = (known(root, &name), said) else {
         return Ok(Done::Unchanged);
     };
     if is <= was {

@@ -1,4 +1,4 @@
-//! What a disk says that it is, asked again. The kernel asks once, when it finds a disk, and
+//! What a SCSI disk says that it is, asked again. The kernel asks once, when it finds a disk, and
 //! goes on with that answer where the array puts another disk behind the number.
 
 use std::collections::BTreeSet;
@@ -6,29 +6,22 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use super::op::{Done, Op};
 use super::perform::under;
-use super::{Cause, KernelError, nexus, paths, scsi};
+use super::{nexus, paths, scsi};
 
 /// The kernel's copy of the page of designators, as it was when the disk was found
 /// (`sdev_vpd_pg83` in drivers/scsi/scsi_sysfs.c).
 const COPY: &str = "device/vpd_pg83";
 
-/// Checks that what answers by a path is the disk that the kernel found there. A path that
-/// does not answer is not judged here.
-pub fn identify(root: &Path, path: &Path, op: &Op) -> Result<Done, KernelError> {
+/// Returns the name that the kernel has for a SCSI disk, and the name that the disk has now,
+/// where they differ. A disk that does not answer is not judged.
+pub fn renamed(root: &Path, path: &Path) -> Option<[String; 2]> {
     let copy = under(root, &paths::block(&nexus::name(path), COPY));
-    let (Ok(known), Ok(now)) = (fs::read(copy), scsi::designators(&under(root, path)))
-    else {
-        return Ok(Done::Unchanged);
-    };
+    let (known, now) =
+        (fs::read(copy).ok()?, scsi::designators(&under(root, path)).ok()?);
     let (known, now) = (of_disk(&known), of_disk(&now));
-    if known.is_empty() || known == now {
-        return Ok(Done::Unchanged);
-    }
-    let [known, now] = [known, now].map(|names| in_words(&names));
-    let why = format!("it is {now}, and this node knows it as {known}");
-    Err(op.failed(Cause::Device(why)))
+    let differ = !known.is_empty() && known != now;
+    differ.then(|| [known, now].map(|names| in_words(&names)))
 }
 
 /// A designator of a disk: its kind, as SPC-4 table 598 numbers them, and the name.

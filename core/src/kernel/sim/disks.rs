@@ -249,7 +249,7 @@ impl Disks {
             None => (Err(Cause::Device("no such disk".into())), vec![]),
             Some(disk) if disk.dead.contains(&nexus) => {
                 // As seen of a SCSI device in the state `offline` (DID_NO_CONNECT).
-                (Err(Cause::PathFailed(1)), vec![])
+                (Err(Cause::PathFailed("host status 1".into())), vec![])
             }
             Some(disk) if disk.unsupported => (Err(Cause::NoReservations), vec![]),
             // LIO: target_scsi2_reservation_check.

@@ -59,7 +59,7 @@ impl Deed {
                 ]);
             }
             Op::ReadReservation(_) => {
-                faults.push(Fault::Fails(Cause::PathFailed(1)));
+                faults.push(Fault::Fails(Cause::PathFailed("host status 1".into())));
             }
             // qla2xxx takes 9 bytes where it means to say no (FC_VPORT_FAILED).
             Op::Write { path, .. } if path.ends_with("vport_create") => {
