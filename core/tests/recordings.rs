@@ -108,10 +108,10 @@ fn translate(chain: &Chain) -> Chain {
 /// Returns the part of an answer that does not depend on a driver's wording.
 fn essence(result: &ChainResult) -> (Vec<Done>, Option<String>) {
     let sorted = |done: &Done| match done {
-        Done::Reservation(Reservation { keys, holder }) => {
+        Done::Reservation(Reservation { keys, holder, host_key }) => {
             let mut keys = keys.clone();
             keys.sort();
-            Done::Reservation(Reservation { keys, holder: *holder })
+            Done::Reservation(Reservation { keys, holder: *holder, host_key: *host_key })
         }
         other => other.clone(),
     };

@@ -101,6 +101,9 @@ class Reservation:
     @property
     def holder(self) -> Holder | None:
         """None where nobody has reserved the disk."""
+    @property
+    def host_key(self) -> str | None:
+        """The key under this node's own NVMe Host ID, zeros for none; None for SCSI."""
     def owned_by_node(self, node: str) -> bool:
         """Whether that node, and no other, owns the disk as understudy owns disks."""
 

@@ -1,4 +1,4 @@
-//! SCSI-3 persistent reservations as the disk reports them.
+//! Persistent reservations as a disk reports them, and the answers of SCSI disks.
 
 use std::fmt;
 
@@ -38,6 +38,10 @@ pub struct Reservation {
     pub keys: Vec<Key>,
     /// `None` where nobody has reserved the disk.
     pub holder: Option<Holder>,
+    /// The key that is registered under this node's own NVMe Host ID, zero for none. `None`
+    /// where the disk does not say whose a registration is, as SCSI disks do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_key: Option<Key>,
 }
 
 impl Reservation {
@@ -178,7 +182,10 @@ mod tests {
         let kind = WRITE_EXCLUSIVE_REGISTRANTS_ONLY;
         let holder = Some(Holder { key: Key(7), kind });
         let keys = vec![Key(8), Key(7)];
-        assert_eq!(Reservation::parse(&two), Ok(Reservation { keys, holder }));
+        assert_eq!(
+            Reservation::parse(&two),
+            Ok(Reservation { keys, holder, host_key: None })
+        );
         let all = answer(&[registrant(8, 1, 7, b""), registrant(7, 1, 7, b"")]);
         let holder = Some(Holder { key: Key(0), kind: 7 });
         assert_eq!(Reservation::parse(&all).unwrap().holder, holder);

@@ -185,7 +185,7 @@ fn read_reservation(disk: &Path) -> Result<Done, KernelError> {
     let keys = Reservation::parse_keys(&keys).map_err(words)?;
     let holder = persistent_reserve_in(&file, READ_RESERVATION, USUAL).map_err(failed)?;
     let holder = Reservation::parse_holder(&holder).map_err(words)?;
-    Ok(Done::Reservation(Reservation { keys, holder }))
+    Ok(Done::Reservation(Reservation { keys, holder, host_key: None }))
 }
 
 /// Issues a command again if a unit attention came in place of its answer. A disk reports

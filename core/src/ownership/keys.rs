@@ -174,6 +174,7 @@ mod tests {
         let held = |by, keys: &[Key], kind| Reservation {
             keys: keys.to_vec(),
             holder: Some(Holder { key: by, kind }),
+            host_key: None,
         };
         let (now, before, other) = (keys.now, keys.before, Key(9));
         assert!(keys.own(&held(now, &[now, before], 5)));

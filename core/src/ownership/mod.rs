@@ -638,7 +638,7 @@ mod tests {
 
     fn ops(keys: &[Key], holder: Option<(Key, u8)>) -> Vec<String> {
         let holder = holder.map(|(key, kind)| Holder { key, kind });
-        let now = Reservation { keys: keys.to_vec(), holder };
+        let now = Reservation { keys: keys.to_vec(), holder, host_key: None };
         let plan = take(Path::new("/dev/d"), &KEYS, &now);
         let (last, plan) = plan.split_last().unwrap();
         assert!(matches!(last, Op::ReadReservation(_)), "{last}");
@@ -681,7 +681,7 @@ mod tests {
         let (fencing, strange) = (Key(0x5e2a_0001), Key(0xdead_beef_0000_0001));
         let refused = |keys: &[Key], holder: Option<Key>| {
             let holder = holder.map(|key| Holder { key, kind: 5 });
-            let now = Reservation { keys: keys.to_vec(), holder };
+            let now = Reservation { keys: keys.to_vec(), holder, host_key: None };
             somebody_elses(&now, &KEYS).map(|(key, _)| key)
         };
         assert_eq!(refused(&[THEIRS, OURS], Some(THEIRS)), None);

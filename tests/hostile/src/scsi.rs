@@ -15,7 +15,7 @@ pub fn scsi(data: &[u8]) {
     }
     let _ = Reservation::parse_holder(data);
     // The holder is one of the registrants, or all of them.
-    if let Ok(Reservation { keys, holder: Some(holder) }) = Reservation::parse(data) {
+    if let Ok(Reservation { keys, holder: Some(holder), .. }) = Reservation::parse(data) {
         assert!(holder.key == Key(0) || keys.contains(&holder.key));
     }
 }

@@ -142,6 +142,7 @@ fn reservation(text: &str) -> Reservation {
     Reservation {
         holder: holder.map(|(key, kind)| Holder { key: Key(key), kind: kind as u8 }),
         keys: numbers.map(Key).collect(),
+        host_key: None,
     }
 }
 

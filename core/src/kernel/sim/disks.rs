@@ -276,7 +276,8 @@ impl Disk {
             key: self.registered.get(&nexus).copied().unwrap_or(Key(0)),
             kind,
         });
-        Reservation { keys: self.registered.values().copied().collect(), holder }
+        let keys = self.registered.values().copied().collect();
+        Reservation { keys, holder, host_key: None }
     }
 
     fn perform(&mut self, nexus: Nexus, key: Key, op: &Op) -> Answer {
