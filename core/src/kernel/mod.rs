@@ -14,6 +14,7 @@ pub mod late;
 mod multipathd;
 pub mod nexus;
 mod nft;
+pub mod nvme;
 mod op;
 mod opened;
 pub mod paths;
@@ -182,7 +183,7 @@ impl std::fmt::Display for Cause {
             Self::TimedOut => f.write_str("the kernel did not answer in time"),
             Self::NotBegun => f.write_str("no time was left to begin it"),
             Self::NoReservations => {
-                f.write_str("it does not support SCSI-3 persistent reservations")
+                f.write_str("it does not support persistent reservations")
             }
             Self::Reserved => {
                 f.write_str("another has reserved it the old way (SPC-2 RESERVE)")

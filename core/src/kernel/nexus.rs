@@ -13,8 +13,10 @@ use super::{KernelError, paths};
 
 /// How the uuid of a multipath device begins (`UUID_PREFIX` of multipath-tools).
 pub const MULTIPATH: &str = "mpath-";
-/// The state of a SCSI device that takes commands (`sdev_states` in drivers/scsi/scsi_sysfs.c).
-const RUNNING: &str = "running";
+/// The states of a path that takes commands: of a SCSI device (`sdev_states` in
+/// drivers/scsi/scsi_sysfs.c), and of an NVMe controller (`nvme_sysfs_show_state` in
+/// drivers/nvme/host/sysfs.c).
+const UP: [&str; 2] = ["running", "live"];
 
 /// A tree of files, the kernel's or a simulated one.
 pub trait Look {
@@ -29,7 +31,8 @@ pub trait Look {
 pub struct DiskPath {
     /// The device node.
     pub node: PathBuf,
-    /// The state of the SCSI device; empty where it has none, as of NVMe.
+    /// The state of the SCSI device or the NVMe controller; empty where it has none, as a
+    /// multipath device of the kernel's own NVMe driver.
     pub state: String,
 }
 
@@ -37,7 +40,7 @@ impl DiskPath {
     /// Returns whether the kernel sends commands by this path.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.state.is_empty() || self.state == RUNNING
+        self.state.is_empty() || UP.contains(&self.state.as_str())
     }
 }
 
@@ -105,4 +108,18 @@ fn is_by_each(op: &Op) -> bool {
         op,
         Op::Identify(_) | Op::Join { .. } | Op::Register { .. } | Op::Unregister { .. }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_takes_commands_is_up() {
+        let is_up = |state: &str| {
+            DiskPath { node: PathBuf::from("/dev/sda"), state: state.into() }.is_up()
+        };
+        assert!(["", "running", "live"].into_iter().all(is_up));
+        assert!(!["offline", "blocked", "connecting", "deleting"].into_iter().any(is_up));
+    }
 }

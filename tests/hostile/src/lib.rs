@@ -7,10 +7,12 @@
 mod frames;
 mod names;
 mod node;
+mod nvme;
 mod scsi;
 mod tree;
 
 pub use frames::frames;
 pub use names::names;
 pub use node::{database, environment, saved, sysfs};
+pub use nvme::nvme;
 pub use scsi::scsi;

@@ -37,6 +37,11 @@ fn names() {
 }
 
 #[test]
+fn nvme() {
+    bear("nvme", understudy_hostile::nvme);
+}
+
+#[test]
 fn saved() {
     bear("saved", understudy_hostile::saved);
 }

@@ -80,7 +80,7 @@ fn mistakes(stranger: &Stranger) -> Vec<Mistake> {
             what: "a disk without reservations",
             change: ("disks", format!("0={nopr}")),
             code: 5,
-            reason: "does not support SCSI-3 persistent reservations",
+            reason: "does not support persistent reservations",
         },
     ]
 }

@@ -1,0 +1,113 @@
+//! NVMe namespaces: reservations, and names asked again (NVMe base specification, Reservations).
+//!
+//! A registration is the host's, under its Host ID: one for all its controllers and paths. So
+//! two nodes that have one Host ID are one host to the namespace, and it keeps neither out.
+//!
+//! A controller says by an event of its own that a namespace has grown
+//! (`nvme_handle_aen_notice` in drivers/nvme/host/core.c), so it is not asked for its size.
+
+mod command;
+pub mod names;
+pub mod report;
+
+use std::fs;
+use std::path::Path;
+
+use command::{CONFLICT, Namespace, Refusal};
+
+use super::op::{Done, Op};
+use super::perform::under;
+use super::protocol::Protocol;
+use super::reservation::Reservation;
+use super::{Cause, KernelError, nexus, paths};
+
+/// A disk that is asked in NVMe.
+pub struct Nvme;
+
+impl Protocol for Nvme {
+    fn perform(&self, path: &Path, op: &Op) -> Result<Done, KernelError> {
+        carried_out(path, op)
+            .map_err(|cause| KernelError { path: path.to_owned(), ..op.failed(cause) })
+    }
+
+    fn renamed(&self, root: &Path, path: &Path) -> Option<[String; 2]> {
+        let known = paths::block(&nexus::name(path), "wwid");
+        let known = fs::read_to_string(under(root, &known)).ok()?;
+        let namespace = Namespace::open(&under(root, path), "ask for its name").ok()?;
+        names::renamed(&known, &namespace.descriptors().ok()?)
+    }
+
+    fn capacity(&self, _: &Path) -> Option<u64> {
+        None
+    }
+}
+
+fn carried_out(path: &Path, op: &Op) -> Result<Done, Cause> {
+    let namespace = Namespace::open(path, "use reservations")?;
+    let done = match op {
+        Op::Join { key, .. } => namespace.register(*key, is_lasting(&namespace)?),
+        Op::Register { key, .. } => {
+            let lasting = is_lasting(&namespace)?;
+            // Linux's target replaces a key only where there is one (`nvmet_pr_replace` in
+            // drivers/nvme/target/pr.c).
+            match namespace.register(*key, lasting) {
+                Err(Refusal::Status(CONFLICT)) => namespace.replace(*key, lasting),
+                done => done,
+            }
+        }
+        Op::Unregister { key, .. } => namespace.unregister(*key),
+        Op::Reserve { key, .. } => namespace.reserve(*key),
+        Op::PreemptAndAbort { key, other, .. } => {
+            namespace.preempt_and_abort(*key, *other)
+        }
+        _ => return reservation(&namespace).map(Done::Reservation),
+    };
+    match done {
+        Ok(()) => Ok(Done::Changed),
+        Err(Refusal::Status(CONFLICT)) => Err(Cause::Device(conflict(op).into())),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+/// Returns the words for a reservation conflict. A registration meets one only where this
+/// node's own registration is not what was expected.
+fn conflict(op: &Op) -> &'static str {
+    match op {
+        Op::Reserve { .. } | Op::PreemptAndAbort { .. } => {
+            "reservation conflict: another node owns the disk"
+        }
+        _ => "reservation conflict: it has another key of this node's Host ID, or none",
+    }
+}
+
+/// Returns whether registrations of a namespace outlast a loss of its power, where they are
+/// asked to. A namespace without them may refuse to be asked.
+fn is_lasting(namespace: &Namespace) -> Result<bool, Cause> {
+    /// Bits of RESCAP: persistence, and the type that is reserved here.
+    const PERSISTS: u8 = 1;
+    const WRITE_EXCLUSIVE_REGISTRANTS_ONLY: u8 = 1 << 3;
+    let capabilities = namespace.reservation_capabilities()?;
+    match capabilities & WRITE_EXCLUSIVE_REGISTRANTS_ONLY {
+        0 => Err(Cause::NoReservations),
+        _ => Ok(capabilities & PERSISTS != 0),
+    }
+}
+
+fn reservation(namespace: &Namespace) -> Result<Reservation, Cause> {
+    /// Room for an answer about a few dozen registrants, and for as many as a controller
+    /// hands over at once.
+    const USUAL: usize = 4096;
+    const MOST: usize = 1 << 17;
+    let host = namespace.host_id()?;
+    if host.iter().all(|byte| *byte == 0) {
+        let why = "this node has no Host ID there, so that it cannot reserve anything: set \
+                   one (nvme set-feature --feature-id=0x81), which no other node has";
+        return Err(Cause::Device(why.into()));
+    }
+    let mut answer = namespace.report(&host, USUAL)?;
+    let whole = report::length(&answer, &host);
+    if whole > answer.len() {
+        answer = namespace.report(&host, whole.min(MOST))?;
+    }
+    report::parse(&answer, &host).map_err(Cause::Device)
+}
