@@ -75,6 +75,15 @@ impl Setup {
         self
     }
 
+    /// Returns this group with NVMe namespaces in place of its SCSI disks.
+    pub fn on_nvme(mut self) -> Self {
+        let disks = self.disks.iter_mut().map(|(_, name)| name);
+        for (number, name) in disks.chain(self.state.as_mut()).enumerate() {
+            *name = format!("nvme{number}n1");
+        }
+        self
+    }
+
     /// Returns this group on nodes whose ports are on a qla2xxx HBA.
     pub fn on_qla2xxx(self) -> Self {
         Self { hba: Hba::Qla2xxx, ..self }
@@ -107,7 +116,8 @@ impl Setup {
 
     pub fn param(&self, name: &str) -> Option<String> {
         let disk = |(lun, name): &(u16, String)| match lun % 2 {
-            0 => format!("{lun}=/dev/disk/by-id/wwn-{name}"),
+            0 => format!("{lun}={}", link(name)),
+            _ if name.starts_with("nvme") => format!("{lun}=eui.0025385b{name}"),
             _ => format!("{lun}=naa.6001405{name}"),
         };
         Some(match name {
@@ -116,7 +126,7 @@ impl Setup {
             "disks" => self.disks.iter().map(disk).collect::<Vec<_>>().join(" "),
             "initiators" => self.initiators.join(" "),
             "home" => self.home.clone(),
-            "state" => format!("/dev/disk/by-id/wwn-{}", self.state.as_ref()?),
+            "state" => link(self.state.as_ref()?),
             _ => return None,
         })
     }
@@ -133,6 +143,12 @@ impl Setup {
         san.hba = self.hba;
         Rc::new(RefCell::new(san))
     }
+}
+
+/// Returns the link that udev makes to a disk.
+fn link(disk: &str) -> String {
+    let name = if disk.starts_with("nvme") { "nvme-eui.0025385b" } else { "wwn-" };
+    format!("/dev/disk/by-id/{name}{disk}")
 }
 
 fn letter(n: u16) -> String {

@@ -1,11 +1,13 @@
-//! Shared disks with SCSI-3 persistent reservations (SPC-4 5.13), a nexus for each path of
-//! each node.
+//! Shared disks with persistent reservations: SCSI-3's (SPC-4 5.13), with a nexus for each path
+//! of each node, or NVMe's, with one for each Host ID.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::nvmet;
 use crate::kernel::Cause;
 use crate::kernel::op::{Done, Op};
+use crate::kernel::protocol::is_nvme;
 use crate::kernel::reservation::{
     Holder, Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY,
 };
@@ -28,6 +30,10 @@ impl From<usize> for Nexus {
 
 #[derive(Debug, Clone, Default)]
 struct Disk {
+    /// Whether it is an NVMe namespace.
+    is_nvme: bool,
+    /// Whether every node has one Host ID there, as cloned nodes have.
+    is_one_host: bool,
     registered: BTreeMap<Nexus, Key>,
     /// The nexus that holds, and the type.
     holder: Option<(Nexus, u8)>,
@@ -58,13 +64,14 @@ pub struct Disks {
 }
 
 /// What a disk answered, and whose commands in it were aborted on the way.
-type Answer = (Result<Done, Cause>, Vec<Nexus>);
+pub(super) type Answer = (Result<Done, Cause>, Vec<Nexus>);
 
 impl Disks {
     /// Disks without any registration.
     pub fn new<T: AsRef<str>>(names: &[T]) -> Self {
-        let names = names.iter().map(|name| name.as_ref().to_owned());
-        let all = names.map(|name| (name, Disk::default())).collect();
+        let disk = |name: &str| Disk { is_nvme: is_nvme(name), ..Disk::default() };
+        let all = names.iter().map(|name| (name.as_ref().into(), disk(name.as_ref())));
+        let all = all.collect();
         Self { all, renamed: BTreeMap::new() }
     }
 
@@ -145,6 +152,16 @@ impl Disks {
         self.all.values_mut().for_each(|disk| disk.by_node = true);
     }
 
+    /// Has all nodes have one Host ID at every NVMe namespace from now on.
+    pub fn share_host_id(&mut self) {
+        self.all.values_mut().for_each(|disk| disk.is_one_host = true);
+    }
+
+    /// Returns whether a disk is an NVMe namespace.
+    pub(super) fn is_nvme(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|disk| disk.is_nvme)
+    }
+
     /// Has a node's multipathd register paths that come back with a key. Where none is given
     /// it registers none from now on.
     pub(super) fn keep_paths(&mut self, device: &Path, node: usize, key: Option<Key>) {
@@ -170,12 +187,17 @@ impl Disks {
 
     /// Registers another program's key by a nexus, and reserves the disk if it is to.
     pub fn other_program(&mut self, name: &str, nexus: usize, key: Key, reserves: bool) {
+        let kind = reserves.then_some(WRITE_EXCLUSIVE_REGISTRANTS_ONLY);
+        self.other_type(name, nexus, key, kind);
+    }
+
+    /// Registers another program's key by a nexus, and reserves the disk with a type, if one
+    /// is given.
+    pub fn other_type(&mut self, name: &str, nexus: usize, key: Key, kind: Option<u8>) {
         if let Some(disk) = self.get_mut(name) {
             let nexus = nexus.into();
             disk.registered.insert(nexus, key);
-            if reserves {
-                disk.holder = Some((nexus, WRITE_EXCLUSIVE_REGISTRANTS_ONLY));
-            }
+            disk.holder = kind.map(|kind| (nexus, kind)).or(disk.holder);
         }
     }
 
@@ -268,12 +290,20 @@ impl Disks {
 impl Disk {
     /// Returns the nexus under which the array keeps a registration by this one.
     fn to_array(&self, nexus: Nexus) -> Nexus {
-        if self.by_node { nexus.node.into() } else { nexus }
+        match self.is_nvme {
+            true if self.is_one_host => 0.into(),
+            true => nexus.node.into(),
+            false if self.by_node => nexus.node.into(),
+            false => nexus,
+        }
     }
 
     fn report(&self) -> Reservation {
         let holder = self.holder.map(|(nexus, kind)| Holder {
-            key: self.registered.get(&nexus).copied().unwrap_or(Key(0)),
+            key: match kind {
+                7 | 8 => Key(0),
+                _ => self.registered.get(&nexus).copied().unwrap_or(Key(0)),
+            },
             kind,
         });
         let keys = self.registered.values().copied().collect();
@@ -283,7 +313,13 @@ impl Disk {
     fn perform(&mut self, nexus: Nexus, key: Key, op: &Op) -> Answer {
         let conflict = || (Err(Cause::Device("reservation conflict".into())), vec![]);
         if matches!(op, Op::ReadReservation(_)) {
-            return (Ok(Done::Reservation(self.report())), vec![]);
+            let own = self.registered.get(&nexus).copied().unwrap_or(Key(0));
+            let host_key = self.is_nvme.then_some(own);
+            let report = Reservation { host_key, ..self.report() };
+            return (Ok(Done::Reservation(report)), vec![]);
+        }
+        if self.is_nvme {
+            return nvmet::perform(&mut self.registered, &mut self.holder, nexus, op);
         }
         // LIO: core_scsi3_emulate_pro_register.
         if matches!(op, Op::Join { .. }) && self.registered.contains_key(&nexus) {

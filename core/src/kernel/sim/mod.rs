@@ -8,6 +8,7 @@ mod configfs;
 mod disks;
 mod faults;
 mod lanes;
+mod nvmet;
 mod perform;
 mod qla2xxx;
 mod registrations;

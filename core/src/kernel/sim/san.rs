@@ -17,6 +17,7 @@ use super::traffic::{Command, Flow};
 use super::transport::Port;
 use super::tree::Tree;
 use crate::kernel::op::{Done, Op};
+use crate::kernel::protocol::is_nvme;
 use crate::kernel::{Cause, Instant, paths};
 use crate::wwn::Wwn;
 
@@ -303,8 +304,7 @@ impl San {
     pub fn leaves(&mut self, node: usize, disk: &str) {
         let Some(node) = self.nodes.get_mut(node) else { return };
         let block = Path::new(paths::BLOCK).join(disk);
-        let (device, link) =
-            (format!("/dev/{disk}"), format!("/dev/disk/by-id/wwn-{disk}"));
+        let (device, (_, _, link)) = (format!("/dev/{disk}"), names(disk));
         for path in [block.as_path(), Path::new(&device), Path::new(&link)] {
             node.tree.remove(path);
         }
@@ -445,11 +445,29 @@ impl Node {
 
 /// Puts a disk into a node's tree, under a name.
 fn appears(tree: &mut Tree, disk: &str, name: &str) {
+    let (attribute, wwid, link) = names(disk);
     tree.file(format!("/dev/{name}"), "");
-    tree.link(format!("/dev/disk/by-id/wwn-{disk}"), format!("/dev/{name}"));
+    tree.link(link, format!("/dev/{name}"));
     let block = Path::new(paths::BLOCK).join(name);
     tree.file(block.join("inflight"), "");
-    tree.file(block.join("device/wwid"), format!("naa.6001405{disk}\n"));
+    tree.file(block.join(attribute), format!("{wwid}\n"));
+}
+
+/// Returns the attribute that has a disk's WWID, the WWID, and udev's link.
+fn names(disk: &str) -> (&'static str, String, String) {
+    let links = "/dev/disk/by-id";
+    match is_nvme(disk) {
+        true => {
+            let wwid = format!("eui.0025385b{disk}");
+            let link = format!("{links}/nvme-{wwid}");
+            ("wwid", wwid, link)
+        }
+        false => {
+            let (wwid, link) =
+                (format!("naa.6001405{disk}"), format!("{links}/wwn-{disk}"));
+            ("device/wwid", wwid, link)
+        }
+    }
 }
 
 /// Puts the paths of a disk below it into a node's tree.

@@ -402,7 +402,8 @@ impl San {
         }
     }
 
-    /// Ends what a nexus has in a disk (PREEMPT AND ABORT).
+    /// Ends what a nexus has in a disk (PREEMPT AND ABORT). Linux's NVMe target ends nothing
+    /// early, but answers when all of it is done (`nvmet_pr_do_abort`).
     pub(super) fn abort(&mut self, disk: &str, node: usize) {
         let ids: Vec<_> = self
             .commands
@@ -411,10 +412,12 @@ impl San {
             .map(|(id, _)| *id)
             .collect();
         for id in ids {
-            if let Some(command) = self.commands.remove(&id) {
-                self.next_id += 1;
-                self.commands.insert(self.next_id, command);
-                self.is_answered(self.next_id, Answer::Conflict);
+            let Some(command) = self.commands.remove(&id) else { continue };
+            self.next_id += 1;
+            self.commands.insert(self.next_id, command.clone());
+            match self.disks.is_nvme(disk) {
+                true => self.is_written(self.next_id, &command),
+                false => self.is_answered(self.next_id, Answer::Conflict),
             }
         }
     }
