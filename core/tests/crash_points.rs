@@ -1,7 +1,7 @@
 //! The agent dies after any operation, or any operation goes wrong in any way that it
 //! can: then a stop ends clean, and a start serves. Every point and every fault is tried;
-//! nothing is sampled. Groups have 1 to 8 LUNs on 1 and 2 ports. On a qla2xxx HBA they
-//! have 1 and 2 LUNs, with and without another group on the same HBA whose initiators
+//! nothing is sampled. Groups have 1 to 8 LUNs on 1 and 2 ports. On NVMe namespaces they
+//! have 1 and 2 LUNs. On a qla2xxx HBA they have 1 and 2 LUNs, with and without another group on the same HBA whose initiators
 //! write all the while.
 #![expect(
     clippy::indexing_slicing,
@@ -49,6 +49,10 @@ impl Case {
             // What a keeper adds is the same for each further LUN.
             if luns == 1 || luns == 3 {
                 let setup = setup.clone().keeping();
+                cases.extend(Self::of(&setup, &[Start, Stop, Reload], lanes));
+            }
+            if luns <= 2 {
+                let setup = setup.clone().on_nvme();
                 cases.extend(Self::of(&setup, &[Start, Stop, Reload], lanes));
             }
             let setup = setup.on_qla2xxx();

@@ -1,4 +1,4 @@
-//! Owning disks by SCSI-3 persistent reservations: Write Exclusive, Registrants Only, with
+//! Owning disks by persistent reservations, SCSI-3's or NVMe's: Write Exclusive, Registrants Only, with
 //! the owner's key alone registered. Other types would either bar the owner's own second
 //! path (Write Exclusive), stop everybody from reading (Exclusive Access), or have no
 //! single owner to take a disk from (All Registrants).
@@ -61,7 +61,8 @@ fn read_back(
 pub fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
     let (disk, key) = (disk.to_owned(), keys.now);
     let preempt = |other: Key| Op::PreemptAndAbort { disk: disk.clone(), key, other };
-    let mut chain = match now.keys.is_empty() {
+    let is_new = now.keys.is_empty() || now.host_key == Some(Key(0));
+    let mut chain = match is_new {
         // As far as is known: what this node should have there is not replaced unseen.
         true => vec![Op::Join { disk: disk.clone(), key }],
         // Even what is ours already: a path that came back has no registration.
@@ -73,8 +74,10 @@ pub fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
     others.dedup();
     match now.holder {
         Some(holder) if keys.are(holder.key) => {
-            if holder.kind != WRITE_EXCLUSIVE_REGISTRANTS_ONLY {
-                // Only its holder can end a reservation of another type, by leaving.
+            if holder.kind != WRITE_EXCLUSIVE_REGISTRANTS_ONLY
+                || cannot_remove(now, &others)
+            {
+                // Only its holder can end a reservation, by leaving.
                 let key = holder.key;
                 chain.insert(0, Op::Unregister { disk: disk.clone(), key });
             }
@@ -82,11 +85,11 @@ pub fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
             chain.push(Op::Reserve { disk: disk.clone(), key });
         }
         Some(holder) => {
-            // Taking the holder's key takes its reservation; the first, so that no
-            // moment is without one. Key zero stands for all registrants.
-            chain.push(preempt(holder.key));
+            // Taking the holder's key takes its reservation, so that no moment is without
+            // one; the last, see [`cannot_remove`]. Key zero stands for all registrants.
             others.retain(|other| *other != holder.key && holder.key.0 != 0);
             chain.extend(others.into_iter().map(preempt));
+            chain.push(preempt(holder.key));
         }
         None => {
             chain.extend(others.into_iter().map(preempt));
@@ -95,6 +98,13 @@ pub fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
     }
     chain.push(Op::ReadReservation(disk));
     chain
+}
+
+/// Returns whether a disk that this node holds may keep others' registrations, whatever this
+/// node does to them. Linux's NVMe target removes none at its holder's word, and answers with
+/// success (`nvmet_pr_preempt` in drivers/nvme/target/pr.c).
+fn cannot_remove(now: &Reservation, others: &[Key]) -> bool {
+    now.host_key.is_some_and(|key| key.0 != 0) && !others.is_empty()
 }
 
 /// Returns whether disks seem to be nobody's, as after a stop. The first is asked for
@@ -146,7 +156,7 @@ pub fn advice<'a>(errors: impl IntoIterator<Item = &'a KernelError>) -> &'static
     match () {
         () if all(Cause::NoReservations) => {
             "If something else guarantees one owner (DRBD, say), set ownership=none; else \
-             give disks with SCSI-3 reservations"
+             give disks with persistent reservations: SCSI-3's, or NVMe's"
         }
         () if all(Cause::Reserved) => {
             "Find out who does it. It ends with its holder, or with a reset of the LUN: \
@@ -157,6 +167,11 @@ pub fn advice<'a>(errors: impl IntoIterator<Item = &'a KernelError>) -> &'static
              owns it is not known, so nothing was taken"
         }
     }
+}
+
+/// Returns a disk's number and name, for a sentence.
+fn named(disk: &Disk) -> String {
+    format!("{} ({})", title(disk.lun), disk.device)
 }
 
 fn nodes(disks: &[Disk]) -> Vec<PathBuf> {
@@ -257,21 +272,40 @@ pub fn nobody_elses<'a>(
 ) -> Result<(), Failure> {
     let cause = |(disk, now): (&Disk, &Reservation)| {
         let (key, whose) = somebody_elses(now, keys)?;
-        let (title, device) = (title(disk.lun), &disk.device);
-        Some(format!("{title} ({device}) has the key {key}, {}", whose.words()))
+        Some((named(disk), format!("has the key {key}, {}", whose.words()), NOT_OURS))
     };
-    let causes: Vec<_> = disks.into_iter().filter_map(cause).collect();
-    if causes.is_empty() {
+    let shared = |(disk, now): (&Disk, &Reservation)| {
+        let key = now.host_key.filter(|key| key.0 != 0 && !keys.are(*key))?;
+        let whose = keys.whose(key).words();
+        let why = format!("has the key {key}, {whose}, under this node's own Host ID");
+        Some((named(disk), why, SHARED_HOST_ID))
+    };
+    let found = disks.into_iter().filter_map(|seen| shared(seen).or_else(|| cause(seen)));
+    let found: Vec<_> = found.collect();
+    // A Host ID of two nodes is worse, and mended first.
+    let advices = found.iter().map(|(.., advice)| *advice);
+    let Some(advice) = advices.max_by_key(|its| *its == SHARED_HOST_ID) else {
         return Ok(());
-    }
-    let (step, advice) = ("look whose the disks are", NOT_OURS.to_owned());
+    };
+    let causes = found.iter().map(|(disk, why, _)| format!("{disk} {why}")).collect();
+    let (step, advice) = ("look whose the disks are", advice.to_owned());
     Err(Failure { kind: Kind::Node, step, causes, path: None, advice })
 }
+
+/// What can be done where another node's key stands under this node's NVMe Host ID. The disk
+/// takes both nodes for one host: to register here would replace the other's key, and keep it
+/// out of nothing.
+pub const SHARED_HOST_ID: &str = "No two nodes may have one NVMe Host ID: the disk would keep \
+                                  neither out. Give each its own in /etc/nvme/hostid and \
+                                  /etc/nvme/hostnqn, stop the group and connect anew. A key \
+                                  that another program of this node has left: nvme \
+                                  resv-register --rrega=1";
 
 /// What can be done about a disk that somebody else has.
 pub const NOT_OURS: &str = "Keep that away from the group's disks: masking at the array, the \
                             devices of fence_scsi, reservation_key in multipath.conf. A key \
-                            that is left of something gone: sg_persist --clear";
+                            that is left of something gone: sg_persist --clear, nvme \
+                            resv-release --rrela=1";
 
 /// Returns the key for which a disk is left alone, if there is one, and whose it is. A
 /// key that only stands there beside a reservation of this cluster's is in nobody's way,
@@ -353,7 +387,9 @@ fn acquired(
         step: "own the disks",
         causes,
         path: None,
-        advice: "No disk was kept. See who holds them with sg_persist --read-keys".into(),
+        advice: "No disk was kept. See who holds them with sg_persist --read-keys or \
+                 nvme resv-report --eds"
+            .into(),
     })
 }
 
@@ -528,7 +564,7 @@ pub fn check(
     }
     let mut checked = Checked::default();
     for (disk, now) in disks.iter().zip(now) {
-        let named = format!("{} ({})", title(disk.lun), disk.device);
+        let named = named(disk);
         match now {
             Ok(now) if keys.own(&now) => {}
             // Slow is not failed.
@@ -658,6 +694,47 @@ mod tests {
             ops(&[THEIRS, OTHERS], held),
             ["register", "preempt-and-abort", "preempt-and-abort"]
         );
+    }
+
+    /// Returns what is done to a namespace, where this host has a key or none.
+    fn ops_on_nvme(
+        host_key: u64,
+        keys: &[Key],
+        holder: Option<(Key, u8)>,
+    ) -> Vec<String> {
+        let holder = holder.map(|(key, kind)| Holder { key, kind });
+        let host_key = Some(Key(host_key));
+        let now = Reservation { keys: keys.to_vec(), holder, host_key };
+        let plan = take(Path::new("/dev/d"), &KEYS, &now);
+        let words = |op: &Op| match op {
+            Op::PreemptAndAbort { other, .. } => format!("preempt {:x}", other.0 as u8),
+            op => op.to_string().split(' ').next().unwrap_or_default().into(),
+        };
+        plan.iter().map(words).collect()
+    }
+
+    #[test]
+    fn where_this_host_has_no_key_none_is_replaced_unseen() {
+        let held = Some((THEIRS, 5));
+        let ops = ops_on_nvme(0, &[THEIRS], held);
+        assert_eq!(ops, ["join", "preempt 20", "read"]);
+        let ops = ops_on_nvme(OURS.0, &[THEIRS, OURS], held);
+        assert_eq!(ops, ["register", "preempt 20", "read"]);
+    }
+
+    #[test]
+    fn the_holder_is_preempted_last() {
+        let ops = ops_on_nvme(0, &[THEIRS, OTHERS], Some((THEIRS, 5)));
+        assert_eq!(ops, ["join", "preempt 30", "preempt 20", "read"]);
+    }
+
+    #[test]
+    fn a_host_that_holds_leaves_before_it_removes_others() {
+        let held = Some((OURS, 5));
+        let ops = ops_on_nvme(OURS.0, &[THEIRS, OURS], held);
+        assert_eq!(ops, ["unregister", "register", "preempt 20", "reserve", "read"]);
+        let ops = ops_on_nvme(OURS.0, &[OURS], held);
+        assert_eq!(ops, ["register", "reserve", "read"]);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! disks with reservations, a fabric, initiators that write, and a cluster manager that
 //! starts, stops, probes, fences late, loses messages and falls apart. Both nodes' agents
 //! go on one operation at a time, each held up as the seed decides; some of the
-//! operations fail or hang. In a quarter of the schedules each disk has two paths from each
-//! node, and one of the two may fail and come back.
+//! operations fail or hang. In a quarter of the schedules each SCSI disk has two paths from
+//! each node, and one of the two may fail and come back.
 //!
 //! After every step: no disk can be written to by both nodes; no WWPN is logged in twice,
 //! unless fencing lied; a stop that succeeded left nothing; a monitor that said "running"
@@ -33,7 +33,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use schedule::Schedule;
+use schedule::{Schedule, Shelf};
 use tally::Tally;
 use understudy_core::kernel::sim::Hba;
 
@@ -43,20 +43,26 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn no_schedule_splits_or_lies() {
-    schedules(Hba::Libfc, 100_000);
+    schedules(Hba::Libfc, Shelf::Scsi, 100_000);
 }
 
 /// Schedules on nodes whose ports are on qla2xxx HBAs, both groups' on the same one.
 #[test]
 fn no_schedule_on_qla2xxx_splits_or_lies() {
-    schedules(Hba::Qla2xxx, 10_000);
+    schedules(Hba::Qla2xxx, Shelf::Scsi, 10_000);
+}
+
+/// Schedules with NVMe namespaces in place of SCSI disks.
+#[test]
+fn no_schedule_on_nvme_splits_or_lies() {
+    schedules(Hba::Libfc, Shelf::Nvme, 5_000);
 }
 
 /// Runs the schedules of all seeds below a number, on every core.
-fn schedules(hba: Hba, usual: u64) {
+fn schedules(hba: Hba, shelf: Shelf, usual: u64) {
     let schedules = number("UNDERSTUDY_SCHEDULES").unwrap_or(usual);
     if let Some(seed) = number("UNDERSTUDY_SEED") {
-        println!("{:#?}", Schedule::new(seed, hba, true).run());
+        println!("{:#?}", Schedule::new(seed, hba, shelf, true).run());
         return;
     }
     let next = AtomicU64::new(0);
@@ -71,12 +77,12 @@ fn schedules(hba: Hba, usual: u64) {
                     if seed >= schedules {
                         break;
                     }
-                    let run = || Schedule::new(seed, hba, false).run();
+                    let run = || Schedule::new(seed, hba, shelf, false).run();
                     match catch_unwind(AssertUnwindSafe(run)) {
                         Ok(schedule) => tally += schedule,
                         Err(_) => {
                             next.store(schedules, Ordering::Relaxed);
-                            panic!("schedule {seed} on {hba:?} failed; UNDERSTUDY_SEED={seed} repeats it");
+                            panic!("schedule {seed} on {hba:?} and {shelf:?} failed; UNDERSTUDY_SEED={seed} repeats it");
                         }
                     }
                 }
@@ -95,7 +101,8 @@ fn schedules(hba: Hba, usual: u64) {
         tally.faults,
         tally.messages_lost,
         tally.power_cuts,
-        tally.paths_lost,
+        // The kernel alone sees the paths of a namespace.
+        tally.paths_lost + u64::from(shelf == Shelf::Nvme),
         tally.partitions,
         tally.fenced,
         tally.lies,

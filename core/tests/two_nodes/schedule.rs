@@ -66,6 +66,13 @@ struct Acting {
     seen_idle: bool,
 }
 
+/// What kind of disks there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shelf {
+    Scsi,
+    Nvme,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Order {
     id: u64,
@@ -115,13 +122,13 @@ enum Event {
 }
 
 impl Schedule {
-    pub fn new(seed: u64, hba: Hba, aloud: bool) -> Self {
+    pub fn new(seed: u64, hba: Hba, shelf: Shelf, aloud: bool) -> Self {
         let mut rng = Rng::new(seed);
-        let setups = [setup(0, &mut rng), setup(1, &mut rng)];
+        let setups = [0, 1].map(|home| setup(home, shelf, &mut rng));
         let names: Vec<_> = setups.iter().flat_map(Setup::all_disks).collect();
         let mut san = San::new(&names, &initiators());
         san.hba = hba;
-        let dead = rng.one_in(4).then(BTreeSet::new);
+        let dead = (rng.one_in(4) && shelf == Shelf::Scsi).then(BTreeSet::new);
         if dead.is_some() {
             san.disks.set_paths(2);
         }
@@ -660,7 +667,11 @@ impl Schedule {
 
 /// Returns a group at home on a node, with one or two LUNs, one or two ports, and
 /// sometimes a state disk for what initiators register.
-fn setup(home: usize, rng: &mut Rng) -> Setup {
+fn setup(home: usize, shelf: Shelf, rng: &mut Rng) -> Setup {
+    let disk = |which: &str| match shelf {
+        Shelf::Scsi => format!("sd{}{which}", NAMES[home]),
+        Shelf::Nvme => format!("nvme{home}n{which}"),
+    };
     let (luns, ports) = (1 + rng.below(4) / 3, 1 + rng.below(4) / 3);
     Setup {
         name: format!("group-{}", NAMES[home]),
@@ -668,11 +679,11 @@ fn setup(home: usize, rng: &mut Rng) -> Setup {
         ports: (1..=ports)
             .map(|n| format!("20:0{n}:00:25:b5:00:00:0{}", NAMES[home]))
             .collect(),
-        disks: (0..luns).map(|n| (n as u16, format!("sd{}{n}", NAMES[home]))).collect(),
+        disks: (0..luns).map(|n| (n as u16, disk(&n.to_string()))).collect(),
         initiators: INITIATORS.map(str::to_owned).to_vec(),
         hba: Hba::Libfc,
         beside: None,
         home: NAMES[home].into(),
-        state: rng.one_in(4).then(|| format!("sd{}s", NAMES[home])),
+        state: rng.one_in(4).then(|| disk("s")),
     }
 }
