@@ -88,8 +88,9 @@ pub const VPORT: &[Param] = &[
         unique: false,
         reloadable: false,
         short: "what guarantees that one node owns the disks",
-        long: "scsi3-pr: the node that serves holds a SCSI-3 persistent reservation \
-               (Write Exclusive, Registrants Only) on every disk, all of them or none. \
+        long: "scsi3-pr: the node that serves holds a persistent reservation (Write \
+               Exclusive, Registrants Only) on every disk, all of them or none: a SCSI-3 \
+               one, or on an NVMe namespace one of NVMe. \
                none: something else already guarantees one owner, such as DRBD.",
     },
     Param {
