@@ -86,8 +86,9 @@ impl Case {
             another.start().unwrap();
             node.kernel.sleep(Duration::from_secs(1));
             let port = another.setup.ports[0].parse().unwrap();
-            for (initiator, (lun, _)) in initiators().iter().zip(&another.setup.disks) {
-                node.san.borrow_mut().write_from(*initiator, port, *lun);
+            for (initiator, (lun, disk)) in initiators().iter().zip(&another.setup.disks)
+            {
+                node.san.borrow_mut().write_from(*initiator, port, *lun, disk);
             }
         }
         if self.verb != Start || self.setup.state.is_some() {

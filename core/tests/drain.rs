@@ -28,10 +28,10 @@ fn pair() -> (Node, Node) {
 fn write(node: &Node) {
     for port in &node.setup.ports {
         let port: Wwn = port.parse().unwrap();
-        for (initiator, (lun, _)) in
+        for (initiator, (lun, disk)) in
             common::initiators().into_iter().zip(&node.setup.disks)
         {
-            node.san.borrow_mut().write_from(initiator, port, *lun);
+            node.san.borrow_mut().write_from(initiator, port, *lun, disk);
         }
     }
 }

@@ -32,9 +32,11 @@ fn nodes() -> (Node, Node) {
 
 /// Has initiators write to each LUN from now on: a conflict or a lost write ends the test.
 fn write(node: &Node) {
-    for (initiator, (lun, _)) in initiators().into_iter().cycle().zip(&node.setup.disks) {
+    for (initiator, (lun, disk)) in
+        initiators().into_iter().cycle().zip(&node.setup.disks)
+    {
         let port = node.setup.ports[0].parse().unwrap();
-        node.san.borrow_mut().write_from(initiator, port, *lun);
+        node.san.borrow_mut().write_from(initiator, port, *lun, disk);
     }
 }
 

@@ -67,7 +67,7 @@ fn it_goes_from_the_port_itself_to_a_virtual_one_and_back() {
     assert_eq!(a.kernel.below("/sys/class/fc_vports"), [""; 0].map(PathBuf::from));
     a.kernel.sleep(Duration::from_secs(1));
     let (first, port) = (INITIATORS[0].parse().unwrap(), WWPN.parse().unwrap());
-    a.san.borrow_mut().write_from(first, port, 0);
+    a.san.borrow_mut().write_from(first, port, 0, "sda");
 
     a.stop().unwrap();
     assert!(!is_on(&a));
@@ -183,7 +183,7 @@ fn a_port_that_was_on_is_turned_off_first() {
     a.kernel.sleep(Duration::from_secs(1));
     assert_eq!(a.health(Level::Disk), Health::Running);
     let (first, port) = (INITIATORS[0].parse().unwrap(), WWPN.parse().unwrap());
-    a.san.borrow_mut().write_from(first, port, 0);
+    a.san.borrow_mut().write_from(first, port, 0, "sda");
 }
 
 #[test]

@@ -33,9 +33,9 @@ fn disks(node: &Node) -> Vec<String> {
 /// conflict ends the test.
 fn nodes(setup: &Setup) -> (Node, Node) {
     let (a, b) = pair_by_paths(setup, 2);
-    for (initiator, (lun, _)) in initiators().into_iter().cycle().zip(&setup.disks) {
+    for (initiator, (lun, disk)) in initiators().into_iter().cycle().zip(&setup.disks) {
         let port = setup.ports[0].parse().unwrap();
-        a.san.borrow_mut().write_from(initiator, port, *lun);
+        a.san.borrow_mut().write_from(initiator, port, *lun, disk);
     }
     (a, b)
 }

@@ -131,8 +131,8 @@ fn groups_come_and_go_side_by_side_while_both_are_written() {
     a.start().unwrap();
     a.kernel.sleep(Duration::from_secs(1));
     for setup in [&a.setup, &own.setup] {
-        for (initiator, (lun, _)) in initiators().iter().zip(&setup.disks) {
-            a.san.borrow_mut().write_from(*initiator, wwpn(setup), *lun);
+        for (initiator, (lun, disk)) in initiators().iter().zip(&setup.disks) {
+            a.san.borrow_mut().write_from(*initiator, wwpn(setup), *lun, disk);
         }
     }
     let written = || a.san.borrow().acknowledged().collect::<Vec<_>>();

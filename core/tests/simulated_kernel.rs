@@ -156,7 +156,7 @@ fn under_load() -> Node {
     export(&node);
     let port = PORT.rsplit('/').next().unwrap().parse().unwrap();
     let initiator = *initiators().first().unwrap();
-    node.san.borrow_mut().write_from(initiator, port, 0);
+    node.san.borrow_mut().write_from(initiator, port, 0, "sda");
     vport(&node, "vport_create", NAMES).unwrap();
     node.kernel.sleep(Duration::from_secs(10));
     assert!(node.san.borrow().acknowledged().sum::<u64>() > 10);
@@ -166,6 +166,72 @@ fn under_load() -> Node {
         node.kernel.sleep(Duration::from_micros(500));
     }
     node
+}
+
+/// Two LUNs with serial numbers of their own, and an initiator that writes to the first.
+/// Their backstores, and what leads to each, can be made again in another way.
+fn two_luns() -> Node {
+    let node = node();
+    export(&node);
+    let (tpg, initiator) = (format!("{PORT}/tpgt_1"), INITIATORS[0]);
+    let (lun, mapped) =
+        (format!("{tpg}/lun/lun_1"), format!("{tpg}/acls/{initiator}/lun_1"));
+    for dir in [&format!("{CORE}/lun_1"), &lun, &mapped] {
+        make(&node, dir).unwrap();
+    }
+    write(&node, &format!("{CORE}/lun_1/control"), "udev_path=/dev/sdb").unwrap();
+    write(&node, &format!("{CORE}/lun_1/wwn/vpd_unit_serial"), "b").unwrap();
+    write(&node, &format!("{CORE}/lun_1/enable"), "1").unwrap();
+    link(&node, &format!("{lun}/x"), &format!("{CORE}/lun_1")).unwrap();
+    link(&node, &format!("{mapped}/x"), &lun).unwrap();
+    let port = PORT.rsplit('/').next().unwrap().parse().unwrap();
+    node.san.borrow_mut().write_from(initiator.parse().unwrap(), port, 0, "sda");
+    node
+}
+
+/// Lets the initiators find the port, and write for a while.
+fn serve(node: &Node) {
+    vport(node, "vport_create", NAMES).unwrap();
+    node.kernel.sleep(Duration::from_secs(10));
+}
+
+/// As of a table of disks that somebody has mixed up: the numbers and the serials are right.
+#[test]
+#[should_panic(expected = "which is sda, reaches sdb")]
+fn a_write_to_another_luns_disk_is_caught() {
+    let node = two_luns();
+    for (lun, disk) in [(0, "sdb"), (1, "sda")] {
+        let control = format!("{CORE}/lun_{lun}/control");
+        write(&node, &control, &format!("udev_path=/dev/{disk}")).unwrap();
+    }
+    serve(&node);
+}
+
+/// Links of two LUNs that somebody has swapped while initiators use them.
+#[test]
+#[should_panic(expected = "knows LUN 0 of 20:01:00:25:b5:00:00:0a as , and it is b now")]
+fn another_serial_number_under_a_lun_is_caught() {
+    let node = two_luns();
+    serve(&node);
+    let lun = format!("{PORT}/tpgt_1/lun/lun_0/x");
+    node.san.borrow_mut().unused.0 = [0, 1].into();
+    for disk in [0, 1] {
+        let alua = "alua/default_tg_pt_gp/alua_access_state";
+        write(&node, &format!("{CORE}/lun_{disk}/{alua}"), "15").unwrap();
+    }
+    run(&node, Op::Unlink(lun.clone().into())).unwrap();
+    link(&node, &lun, &format!("{CORE}/lun_1")).unwrap();
+    node.kernel.sleep(Duration::from_secs(10));
+}
+
+/// A disk that was put back to an earlier state by its array, say.
+#[test]
+#[should_panic(expected = "is acknowledged, and there is None")]
+fn a_disk_that_loses_what_was_written_is_caught() {
+    let node = two_luns();
+    serve(&node);
+    node.san.borrow_mut().disks.empties("sda");
+    node.kernel.sleep(Duration::from_secs(10));
 }
 
 #[test]
@@ -194,7 +260,7 @@ fn a_disk_that_is_taken_from_under_an_export_is_caught() {
     let (a, b) = pair(&setup);
     a.start().unwrap();
     let port = setup.ports[0].parse().unwrap();
-    a.san.borrow_mut().write_from(initiators()[0], port, 0);
+    a.san.borrow_mut().write_from(initiators()[0], port, 0, "sda");
     a.kernel.sleep(Duration::from_secs(2));
     let disk = PathBuf::from("/dev/sda");
     let key = common::key_of;
@@ -314,7 +380,7 @@ fn a_command_after_the_last_target_was_removed_is_caught() {
     remove(&node, &other).unwrap();
     node.start().unwrap();
     let port = setup.ports.first().unwrap().parse().unwrap();
-    node.san.borrow_mut().write_from(initiators()[0], port, 0);
+    node.san.borrow_mut().write_from(initiators()[0], port, 0, "sda");
     node.kernel.sleep(Duration::from_secs(2));
 }
 

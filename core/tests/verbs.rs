@@ -578,9 +578,9 @@ fn a_start_beside_a_living_node_takes_nothing() {
             assert_eq!(left.all(), []);
         }
         let flows = common::initiators().into_iter().zip(&a.setup.disks);
-        for (initiator, (lun, _)) in flows {
+        for (initiator, (lun, disk)) in flows {
             let port = a.setup.ports[0].parse().unwrap();
-            a.san.borrow_mut().write_from(initiator, port, *lun);
+            a.san.borrow_mut().write_from(initiator, port, *lun, disk);
         }
         a.kernel.sleep(Duration::from_secs(3));
         let written = || a.san.borrow().acknowledged().min();

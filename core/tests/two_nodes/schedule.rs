@@ -142,9 +142,9 @@ impl Schedule {
             setup.ports.iter().map(|port| port.parse().unwrap()).collect::<Vec<Wwn>>()
         });
         for (setup, wwpns) in setups.iter().zip(&wwpns) {
-            for (lun, _) in &setup.disks {
+            for (lun, disk) in &setup.disks {
                 for (port, initiator) in wwpns.iter().zip(initiators()) {
-                    san.write_from(initiator, *port, *lun);
+                    san.write_from(initiator, *port, *lun, disk);
                 }
             }
         }

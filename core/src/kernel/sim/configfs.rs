@@ -329,14 +329,16 @@ fn open_by(tree: &Tree, name: &str) -> Option<PathBuf> {
 /// The disk behind an initiator's LUN, and whether its commands are to be tried again
 /// later (ALUA transitioning).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Served {
-    pub device: String,
+pub struct Served<'a> {
+    pub device: &'a str,
+    /// The unit serial number (VPD page 0x80).
+    pub serial: &'a str,
     pub transitioning: bool,
 }
 
 /// Follows an initiator's command through LIO; `None` where it sees no such LUN, which
 /// it is told as an error (ILLEGAL REQUEST, 25/00).
-pub fn served(tree: &Tree, port: Wwn, initiator: Wwn, lun: u16) -> Option<Served> {
+pub fn served(tree: &Tree, port: Wwn, initiator: Wwn, lun: u16) -> Option<Served<'_>> {
     backstore(tree, &mapped_lun(tree, port, initiator, lun))
 }
 
@@ -364,11 +366,13 @@ fn store<'a>(tree: &'a Tree, path: &'a Path) -> Option<&'a Path> {
 }
 
 /// Returns what is behind a LUN, a mapped LUN, or the link in one of them.
-pub fn backstore(tree: &Tree, path: &Path) -> Option<Served> {
+pub fn backstore<'a>(tree: &'a Tree, path: &Path) -> Option<Served<'a>> {
     let store = store(tree, path)?;
     let state = tree.read(&store.join("alua/default_tg_pt_gp/alua_access_state")).ok()?;
+    let serial = tree.read(&store.join("wwn/vpd_unit_serial")).ok()?;
     Some(Served {
-        device: disk(tree, store)?.to_owned(),
+        device: disk(tree, store)?,
+        serial: serial.rsplit(": ").next()?.trim_end(),
         transitioning: state.trim() == "15",
     })
 }

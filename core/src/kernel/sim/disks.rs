@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::contents::{Place, Written};
 use super::nvmet;
 use crate::kernel::Cause;
 use crate::kernel::op::{Done, Op};
@@ -53,6 +54,8 @@ struct Disk {
     sectors: Option<u64>,
     /// What a keeper has put there.
     state: Vec<Record>,
+    /// What initiators have written.
+    contents: BTreeMap<Place, Written>,
 }
 
 /// Disks by their kernel names, which are the same on every node until one comes back.
@@ -227,6 +230,25 @@ impl Disks {
     /// Returns what a keeper has put on a disk.
     pub(super) fn state(&self, name: &str) -> Vec<Record> {
         self.get(name).map_or(Vec::new(), |disk| disk.state.clone())
+    }
+
+    /// Puts a write on a disk.
+    pub(super) fn write(&mut self, name: &str, place: Place, written: Written) {
+        if let Some(disk) = self.get_mut(name) {
+            disk.contents.insert(place, written);
+        }
+    }
+
+    /// Has a disk lose what is on it.
+    pub fn empties(&mut self, name: &str) {
+        if let Some(disk) = self.get_mut(name) {
+            disk.contents.clear();
+        }
+    }
+
+    /// Returns what was written last in a place of a disk.
+    pub(super) fn written(&self, name: &str, place: Place) -> Option<Written> {
+        self.get(name)?.contents.get(&place).copied()
     }
 
     /// Returns how many sectors a disk says that it has.

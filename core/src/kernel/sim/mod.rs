@@ -5,8 +5,10 @@
 //! as an operation or a pause takes; all that is due by then has happened.
 
 mod configfs;
+mod contents;
 mod disks;
 mod faults;
+mod in_flight;
 mod lanes;
 mod nvmet;
 mod perform;

@@ -1,28 +1,31 @@
-//! Initiators that write, and their commands on the way: over the fabric to a port,
-//! through tcm_fc and LIO, into the disk, and back. It stops the test where an initiator
-//! would see an I/O error or lose what it was told is written.
+//! Initiators that write and read, and their commands on the way: over the fabric to a
+//! port, through tcm_fc and LIO, into the disk, and back. It stops the test where an
+//! initiator would see an I/O error, lose what it was told is written, or meet another disk
+//! behind a LUN.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::configfs::served;
-use super::san::{Event, Hba, San};
-use super::transport::Port;
-use crate::fabric::address;
-use crate::kernel::account::{Account, Commands};
-use crate::kernel::{Instant, paths};
+use super::contents::Written;
+use super::san::{Event, San};
+use crate::kernel::paths;
 use crate::wwn::Wwn;
 
-/// An initiator's writes to one LUN: numbered, one at a time, always to the same place.
+/// An initiator's commands to one LUN, one at a time: writes, which are numbered and go to
+/// its place on the disk, and reads of that place.
 #[derive(Debug, Clone)]
 pub struct Flow {
     pub(super) initiator: Wwn,
     pub(super) port: Wwn,
     pub(super) lun: u16,
+    /// The disk that the LUN is, by its first name.
+    disk: String,
+    /// The unit serial number that the LUN had when it was met first.
+    serial: Option<String>,
     /// The last write that the initiator was told is done.
     pub acked: u64,
-    /// The write that the disk holds.
-    written: u64,
+    /// Whether the next command is a read: after each login, and now and then.
+    looks: bool,
     /// The port that it is logged in to, of those with the name.
     session: Option<usize>,
     /// Counts the sessions: the initiator knows nothing of commands of earlier ones.
@@ -31,21 +34,27 @@ pub struct Flow {
 
 #[derive(Debug, Clone)]
 pub(super) struct Command {
-    flow: usize,
+    pub flow: usize,
     epoch: u64,
-    /// Which of the flow's writes it is.
-    number: u64,
-    node: usize,
-    port: usize,
-    disk: String,
+    asks: Asks,
+    pub node: usize,
+    pub port: usize,
+    pub disk: String,
     /// Whether anybody owned the disk when it took the command in.
     guarded: bool,
-    stage: Stage,
+    pub stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// The write of this number.
+    Write(u64),
+    Read,
 }
 
 /// How far a command has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+pub(super) enum Stage {
     /// From the initiator to the port.
     OnTheWire,
     /// With the port, and in no counter but that of its frames.
@@ -63,8 +72,10 @@ enum Stage {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Answer {
+pub(super) enum Answer {
     Good,
+    /// What the disk holds in the initiator's place.
+    Data(Option<Written>),
     /// NOT READY, 04/0A: try again in a moment.
     Transitioning,
     /// RESERVATION CONFLICT.
@@ -77,10 +88,20 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 const LOST: Duration = Duration::from_secs(10);
 
 impl San {
-    /// Has an initiator write to a LUN from now on, as long as it is logged in.
-    pub fn write_from(&mut self, initiator: Wwn, port: Wwn, lun: u16) {
-        let (acked, written, session, epoch) = (0, 0, None, 0);
-        self.flows.push(Flow { initiator, port, lun, acked, written, session, epoch });
+    /// Has an initiator write to a LUN, which is this disk, from now on, as long as it is
+    /// logged in.
+    pub fn write_from(&mut self, initiator: Wwn, port: Wwn, lun: u16, disk: &str) {
+        self.flows.push(Flow {
+            initiator,
+            port,
+            lun,
+            disk: disk.to_owned(),
+            serial: None,
+            acked: 0,
+            looks: true,
+            session: None,
+            epoch: 0,
+        });
         self.reconnect(self.flows.len() - 1);
     }
 
@@ -124,6 +145,7 @@ impl San {
         }
         flow.session = newest;
         flow.epoch += 1;
+        flow.looks = true;
         if flow.session.is_some() {
             let event = Event::Sends { flow: number, epoch: flow.epoch };
             let time = self.takes(1, 300);
@@ -146,7 +168,7 @@ impl San {
         let command = Command {
             flow: number,
             epoch,
-            number: flow.acked + 1,
+            asks: if flow.looks { Asks::Read } else { Asks::Write(flow.acked + 1) },
             node,
             port,
             disk: String::new(),
@@ -175,6 +197,10 @@ impl San {
                 let time = self.stalled(command.node).unwrap_or_default();
                 self.after(time, Event::Goes { command: id });
             }
+            // Write Exclusive lets anybody read.
+            Stage::Submitted if command.asks == Asks::Read => {
+                self.moves_on(id, Stage::InDisk, 1, 4000);
+            }
             Stage::Submitted if self.disks.accepts(&command.disk, command.node) => {
                 if let Some(command) = self.commands.get_mut(&id) {
                     let now = self.disks.reservation(&command.disk);
@@ -183,13 +209,13 @@ impl San {
                 self.moves_on(id, Stage::InDisk, 1, 4000);
             }
             Stage::Submitted => self.is_answered(id, Answer::Conflict),
-            Stage::InDisk => self.is_written(id, &command),
+            Stage::InDisk => self.is_carried_out(id, &command),
             Stage::Lost => {}
             Stage::Answered(answer) => self.is_told(id, &command, answer),
         }
     }
 
-    fn moves_on(&mut self, id: usize, stage: Stage, least: u64, most: u64) {
+    pub(super) fn moves_on(&mut self, id: usize, stage: Stage, least: u64, most: u64) {
         if let Some(command) = self.commands.get_mut(&id) {
             command.stage = stage;
         }
@@ -198,7 +224,7 @@ impl San {
     }
 
     /// Counts a frame that the port sends or receives.
-    fn frame(&mut self, command: &Command) {
+    pub(super) fn frame(&mut self, command: &Command) {
         let node = self.nodes.get_mut(command.node);
         if let Some(port) = node.and_then(|node| node.port_mut(command.port)) {
             port.frames += 1;
@@ -213,8 +239,7 @@ impl San {
             None => drop(self.commands.remove(&id)),
             Some(port) if now < port.barred_until => {
                 self.commands.remove(&id);
-                let event = Event::Sends { flow: command.flow, epoch: command.epoch };
-                self.after(LOST, event);
+                self.sends_after(LOST, command);
             }
             Some(_) => {
                 self.is_answerable(command.node);
@@ -225,9 +250,9 @@ impl San {
     }
 
     /// Has LIO look for the LUN and at its ALUA state.
-    #[expect(clippy::panic, reason = "an initiator would see an I/O error")]
+    #[expect(clippy::panic, reason = "an initiator would see an error, or another disk")]
     fn is_judged(&mut self, id: usize, command: &Command) {
-        let Some(flow) = self.flows.get(command.flow) else { return };
+        let Some(flow) = self.flows.get_mut(command.flow) else { return };
         let node = self.nodes.get(command.node);
         let found =
             node.and_then(|n| served(&n.tree, flow.port, flow.initiator, flow.lun));
@@ -237,43 +262,67 @@ impl San {
                 flow.initiator, flow.port, flow.lun
             );
         };
+        let known = flow.serial.get_or_insert_with(|| found.serial.to_owned());
+        if known != found.serial {
+            panic!(
+                "{} knows LUN {} of {} as {known}, and it is {} now",
+                flow.initiator, flow.lun, flow.port, found.serial
+            );
+        }
         if found.transitioning {
             return self.is_answered(id, Answer::Transitioning);
         }
-        let inflight = paths::block(&found.device, "inflight");
+        let inflight = paths::block(found.device, "inflight");
         if !node.is_some_and(|node| node.tree.exists(&inflight)) {
             panic!(
                 "{} sends to {}, which has left the node",
                 flow.initiator, found.device
             );
         }
-        let device = self.disks.first_name(&found.device).to_owned();
-        // It is asked for its data (FCP_XFER_RDY).
-        self.frame(command);
+        let device = self.disks.first_name(found.device).to_owned();
         if let Some(command) = self.commands.get_mut(&id) {
             command.disk = device;
         }
-        self.moves_on(id, Stage::AwaitsData, 1, 1200);
+        match command.asks {
+            Asks::Write(_) => {
+                // It is asked for its data (FCP_XFER_RDY).
+                self.frame(command);
+                self.moves_on(id, Stage::AwaitsData, 1, 1200);
+            }
+            Asks::Read => self.moves_on(id, Stage::Submitted, 1, 8000),
+        }
     }
 
-    #[expect(clippy::panic, reason = "data that was acknowledged would be lost")]
-    fn is_written(&mut self, id: usize, command: &Command) {
-        let Some(flow) = self.flows.get_mut(command.flow) else { return };
-        if !command.guarded && self.forgive_conflicts && command.number < flow.acked {
+    /// Has the disk carry a command out.
+    #[expect(clippy::panic, reason = "data would be lost, or be another's")]
+    pub(super) fn is_carried_out(&mut self, id: usize, command: &Command) {
+        let Some(flow) = self.flows.get(command.flow) else { return };
+        let (Command { node, disk, .. }, acked) = (command, flow.acked);
+        let Asks::Write(number) = command.asks else {
+            let found = self.disks.written(disk, flow.place());
+            return self.is_answered(id, Answer::Data(found));
+        };
+        if *disk != flow.disk {
+            let Flow { lun, port, disk: its, .. } = flow;
+            panic!(
+                "write {number} to LUN {lun} of {port}, which is {its}, reaches {disk}"
+            );
+        }
+        if !command.guarded && self.forgive_conflicts && number < acked {
             self.unguarded += 1;
             return self.is_answered(id, Answer::Conflict);
         }
-        flow.written = command.number;
-        if flow.written < flow.acked {
-            let (Command { number, node, disk, .. }, acked) = (command, flow.acked);
+        if number < acked {
             panic!(
                 "write {number} by node {node} reaches {disk} late, over write {acked}"
             );
         }
+        let written = Written { flow: command.flow, number };
+        self.disks.write(disk, flow.place(), written);
         self.is_answered(id, Answer::Good);
     }
 
-    fn is_answered(&mut self, id: usize, answer: Answer) {
+    pub(super) fn is_answered(&mut self, id: usize, answer: Answer) {
         if let Some(command) = self.commands.get(&id).cloned() {
             self.frame(&command);
             self.moves_on(id, Stage::Answered(answer), 1, 50);
@@ -291,158 +340,49 @@ impl San {
         if answer == Answer::Conflict && !forgiven {
             panic!("{} gets a reservation conflict from {}", flow.initiator, flow.port);
         }
-        if answer == Answer::Good && flow.written < command.number {
-            panic!("write {} was overwritten by an older one", command.number);
-        }
-        let time = match answer {
-            Answer::Good => {
-                flow.acked = command.number;
-                self.takes(500, 8000)
+        let held = match (answer, command.asks) {
+            (Answer::Good, Asks::Write(number)) => {
+                flow.acked = number;
+                flow.looks = number % 4 == 0;
+                self.disks.written(&flow.disk, flow.place())
             }
-            Answer::Transitioning | Answer::Conflict => TRY_AGAIN,
+            (Answer::Data(found), _) => {
+                flow.looks = false;
+                found
+            }
+            _ => return self.sends_after(TRY_AGAIN, command),
         };
+        flow.must_hold(command.flow, held);
+        let time = self.takes(500, 8000);
+        self.sends_after(time, command);
+    }
+
+    /// Has an initiator send its next command after some time.
+    fn sends_after(&mut self, time: Duration, command: &Command) {
         let event = Event::Sends { flow: command.flow, epoch: command.epoch };
         self.after(time, event);
     }
+}
 
-    /// Returns what a port that logs out would wait for without end. qla2xxx ends what it
-    /// has not given to LIO (`qlt_free_session_done`).
-    pub(super) fn unfinished(&self, node: usize, port: &Port) -> Option<String> {
-        let its = |c: &&Command| c.node == node && c.port == port.id;
-        let qla2xxx = self.nodes.get(node).is_some_and(|n| n.hba == Hba::Qla2xxx);
-        let first = if qla2xxx { Stage::AwaitsData } else { Stage::Arrived };
-        let command = self
-            .commands
-            .values()
-            .filter(its)
-            .find(|command| (first..=Stage::Lost).contains(&command.stage));
-        command.map(|command| format!("a command ({:?})", command.stage))
+impl Flow {
+    /// Returns where on a disk it writes: in a place of its initiator's and its port's, which
+    /// each disk has.
+    fn place(&self) -> (Wwn, Wwn) {
+        (self.initiator, self.port)
     }
 
-    /// Answers an ECHO for an initiator, after all that it had to send before: the data
-    /// of the writes that were accepted.
-    pub(super) fn echo(&mut self, node: usize, initiator: Wwn) {
-        let from = |c: &Command| {
-            let flow = self.flows.get(c.flow);
-            c.node == node && flow.is_some_and(|flow| flow.initiator == initiator)
-        };
-        let waiting =
-            self.commands.iter().filter(|(_, c)| c.stage == Stage::AwaitsData && from(c));
-        let waiting: Vec<_> = waiting.map(|(id, c)| (*id, c.clone())).collect();
-        for (id, command) in waiting {
-            // Its place on the agenda is that of another command from now on.
-            self.commands.remove(&id);
-            self.next_id += 1;
-            self.commands.insert(self.next_id, command.clone());
-            self.frame(&command);
-            self.moves_on(self.next_id, Stage::Submitted, 1, 8000);
-        }
-    }
-
-    /// Returns how many commands a node has given to a disk.
-    pub(super) fn in_flight(&self, node: usize, disk: &str) -> usize {
-        let there = self.nodes.get(node);
-        let kept_busy = there.is_some_and(|there| self.now < there.busy_until);
-        let its = self.commands.values().filter(|command| {
-            let given = matches!(command.stage, Stage::Submitted | Stage::InDisk);
-            given && !self.unseen && command.node == node && command.disk == disk
-        });
-        its.count() + 4 * usize::from(kept_busy)
-    }
-
-    /// Returns the account of a node's only interface. Commands that are over are left out
-    /// of both counts.
-    pub(super) fn account(&self, node: usize) -> Account {
-        let Some(there) = self.nodes.get(node) else { return Account::default() };
-        let kept_busy = self.now < there.busy_until;
-        let mut open: BTreeMap<(u32, u32), (u64, u64)> = BTreeMap::new();
-        for port in &there.ports {
-            let text = there.tree.read(&paths::fc_host(&port.host, "port_id"));
-            let Some(target) = text.ok().and_then(|text| address(text.trim())) else {
-                continue;
-            };
-            let its = |c: &&Command| c.node == node && c.port == port.id;
-            for command in self.commands.values().filter(its) {
-                let lost = command.stage == Stage::Lost;
-                if !lost && !(Stage::Arrived..=Stage::InDisk).contains(&command.stage) {
-                    continue;
-                }
-                let flow = self.flows.get(command.flow);
-                let initiator = flow.and_then(|flow| {
-                    self.initiators.iter().position(|its| *its == flow.initiator)
-                });
-                let initiator = 0x01_0300 + initiator.unwrap_or_default() as u32;
-                let (came, aborted) = open.entry((target, initiator)).or_default();
-                *came += 1;
-                *aborted += u64::from(lost);
-            }
-            if kept_busy {
-                open.entry((target, 0)).or_default().0 += 1;
-            }
-        }
-        let commands = open.into_iter().map(|((target, initiator), (came, aborted))| {
-            Commands { target, initiator, came, answered: 0, aborted }
-        });
-        Account {
-            ports: there.accounted.clone(),
-            commands: commands.collect(),
-            missed: 0,
-        }
-    }
-
-    /// Has a node's target lose what it has taken in: the initiators have given the
-    /// commands up, and it never answers them.
-    pub fn lose(&mut self, node: usize) {
-        let taken = Stage::Arrived..=Stage::InDisk;
-        let its = |command: &&mut Command| {
-            command.node == node && taken.contains(&command.stage)
-        };
-        for command in self.commands.values_mut().filter(its) {
-            command.stage = Stage::Lost;
-        }
-    }
-
-    /// Ends what a nexus has in a disk (PREEMPT AND ABORT). Linux's NVMe target ends nothing
-    /// early, but answers when all of it is done (`nvmet_pr_do_abort`).
-    pub(super) fn abort(&mut self, disk: &str, node: usize) {
-        let ids: Vec<_> = self
-            .commands
-            .iter()
-            .filter(|(_, c)| c.stage == Stage::InDisk && c.node == node && c.disk == disk)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in ids {
-            let Some(command) = self.commands.remove(&id) else { continue };
-            self.next_id += 1;
-            self.commands.insert(self.next_id, command.clone());
-            match self.disks.is_nvme(disk) {
-                true => self.is_written(self.next_id, &command),
-                false => self.is_answered(self.next_id, Answer::Conflict),
-            }
-        }
-    }
-
-    /// Forgets what a port had from its initiators: the port has ended it.
-    pub(super) fn forget_commands_at(&mut self, node: usize, port: usize) {
-        self.commands.retain(|_, c| c.node != node || c.port != port);
-    }
-
-    /// Forgets the commands of a dead node: what had not reached a disk never will.
-    pub(super) fn forget_commands_of(&mut self, node: usize) {
-        self.commands.retain(|_, c| c.node != node || c.stage == Stage::InDisk);
-    }
-
-    /// Ends the commands of a node that comes back: it begins with a new login to every
-    /// disk, which ends what is left of the old one.
-    pub(super) fn abort_commands_of(&mut self, node: usize) {
-        self.commands.retain(|_, c| c.node != node);
-    }
-
-    /// Drops commands on their way to a port until then.
-    pub(super) fn bar_until(&mut self, node: usize, wwpn: Wwn, until: Instant) {
-        let ports = self.nodes.get_mut(node).into_iter().flat_map(|n| &mut n.ports);
-        for port in ports.filter(|port| port.wwpn == wwpn) {
-            port.barred_until = until;
+    /// Stops the test unless what was found on the disk is the last write that this flow, of
+    /// this number, was told is done, or the next one, whose answer is still to come.
+    #[expect(clippy::panic, reason = "data that was acknowledged would be lost")]
+    fn must_hold(&self, number: usize, found: Option<Written>) {
+        let sent = self.acked..=self.acked + 1;
+        let its = |found: Written| found.flow == number && sent.contains(&found.number);
+        if !found.map_or(self.acked == 0, its) {
+            let Self { initiator, lun, disk, acked, .. } = self;
+            panic!(
+                "write {acked} of {initiator} to LUN {lun} ({disk}) is acknowledged, and \
+                 there is {found:?}"
+            );
         }
     }
 }
