@@ -64,6 +64,26 @@ fn responses_are_counted_where_they_leave() {
     }
 }
 
+/// What fails may be another's change of nftables that came between. A stop needs the
+/// account.
+#[test]
+fn an_account_that_does_not_begin_is_begun_again() {
+    let begins = |deed: &Deed| matches!(deed, Deed::Op(Op::BeginAccount { .. }));
+    let deeds = |at| {
+        let (a, _) = pair();
+        a.kernel.plan(at);
+        a.start().unwrap();
+        (a.kernel.deeds(), account(&a).ports.len())
+    };
+    let (all, ports) = deeds(None);
+    assert_eq!((all.iter().filter(|deed| begins(deed)).count(), ports), (2, 2));
+    for (at, deed) in all.iter().enumerate().filter(|(_, deed)| begins(deed)) {
+        for fault in deed.faults() {
+            assert_eq!(deeds(Some((at, fault.clone()))).1, 2, "{deed:?}: {fault:?}");
+        }
+    }
+}
+
 /// Flushes, requests that a blocked device holds back, and all of them where `iostats` is 0
 /// are in no counter of a disk.
 #[test]

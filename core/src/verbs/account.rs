@@ -29,9 +29,15 @@ pub(super) fn begin(
         Some(Op::BeginAccount { link, out, wwpn: port.wwpn })
     });
     let chain: Vec<_> = begin.collect();
-    if !chain.is_empty() {
-        let mut nftables = Nftables::of(budget);
-        nftables.change(kernel, "account for commands", chain, budget);
+    if chain.is_empty() {
+        return;
+    }
+    let mut nftables = Nftables::of(budget);
+    // Twice where the first time fails: another's change of nftables may have come between.
+    for _ in 0..2 {
+        if nftables.change(kernel, "account for commands", chain.clone(), budget) {
+            return;
+        }
     }
 }
 

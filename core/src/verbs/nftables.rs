@@ -136,15 +136,15 @@ impl Nftables {
         None
     }
 
-    /// Carries out changes of accounts.
+    /// Carries out changes of accounts. Returns whether all were made.
     pub(super) fn change(
         &mut self,
         kernel: &dyn Kernel,
         title: &'static str,
         chain: Chain,
         budget: Budget,
-    ) {
-        self.run(kernel, title, vec![chain], budget);
+    ) -> bool {
+        self.run(kernel, title, vec![chain], budget) == [true]
     }
 
     /// Returns of each chain whether nftables did it. Each time they have half of what is
