@@ -89,10 +89,11 @@ impl EntryDisk {
     /// node's name may belong to another disk by now; nothing is returned then.
     pub fn node_now(&self, kernel: &dyn Kernel) -> Option<PathBuf> {
         match &self.spec.device {
-            DeviceName::Path(path) => {
-                let node = kernel.resolve(path).ok();
-                let node = node.filter(|node| paths::is_below(node, paths::DEV));
-                Some(node.unwrap_or_else(|| self.node.clone()))
+            // A link may lead to a path that a multipath device has.
+            DeviceName::Path(_) => {
+                let found =
+                    disk::find_any(kernel, std::slice::from_ref(&self.spec)).pop();
+                Some(found.map_or_else(|| self.node.clone(), |disk| disk.node))
             }
             DeviceName::Wwid(wwid) => disk::node_of(kernel, &self.spec, wwid, &self.node),
         }
