@@ -1,6 +1,7 @@
 //! What can go wrong with one operation, and in which of them it does.
 
 use std::cell::{Cell, RefCell};
+use std::mem::discriminant;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -76,6 +77,38 @@ impl Deed {
         }
         faults
     }
+}
+
+impl Deed {
+    /// Returns the disk that this asks or changes.
+    pub fn disk(&self) -> Option<&Path> {
+        let Self::Op(op) = self else { return None };
+        disk_of(op)
+    }
+}
+
+fn disk_of(op: &Op) -> Option<&Path> {
+    match op {
+        Op::Identify(disk)
+        | Op::ReadReservation(disk)
+        | Op::Join { disk, .. }
+        | Op::Register { disk, .. }
+        | Op::Unregister { disk, .. }
+        | Op::Reserve { disk, .. }
+        | Op::PreemptAndAbort { disk, .. }
+        | Op::KeepPaths { disk, .. }
+        | Op::ReadDisk(disk)
+        | Op::Rescan(disk)
+        | Op::LoadState(disk)
+        | Op::Keep { device: disk, .. } => Some(disk),
+        _ => None,
+    }
+}
+
+/// Returns whether something is done to the disk of an operation, and is of its kind.
+fn is_alike(deed: &Deed, op: &Op) -> bool {
+    let Deed::Op(other) = deed else { return false };
+    discriminant(other) == discriminant(op) && disk_of(other) == disk_of(op)
 }
 
 pub(super) fn changes_reservation(op: &Op) -> bool {
@@ -166,6 +199,7 @@ pub(super) struct Faults {
     deeds: Deeds<Fault>,
     reads: Deeds<Errno>,
     unreadable: RefCell<Option<(PathBuf, Errno)>>,
+    lasting: RefCell<Option<(Op, Fault)>>,
     journal: RefCell<Option<Vec<Deed>>>,
 }
 
@@ -207,10 +241,16 @@ impl Faults {
 
     /// Counts an operation that is about to be done, and returns what goes wrong with it.
     pub fn strike(&self, deed: impl FnOnce() -> Deed) -> Option<Fault> {
-        if let Some(journal) = self.journal.borrow_mut().as_mut() {
-            journal.push(deed());
+        let (mut journal, lasting) = (self.journal.borrow_mut(), self.lasting.borrow());
+        let mut fault = self.deeds.next();
+        if journal.is_some() || lasting.is_some() {
+            let deed = deed();
+            let alike = |(op, _): &&(Op, Fault)| is_alike(&deed, op);
+            fault = fault.or_else(|| Some(lasting.as_ref().filter(alike)?.1.clone()));
+            if let Some(journal) = journal.as_mut() {
+                journal.push(deed);
+            }
         }
-        let fault = self.deeds.next();
         if fault == Some(Fault::Dies) {
             // Unlike a panic it says nothing: the death of a process is no news.
             std::panic::resume_unwind(Box::new(Killed));
@@ -220,6 +260,10 @@ impl Faults {
 
     pub fn make_unreadable(&self, end: &Path, errno: Errno) {
         self.unreadable.replace(Some((end.to_owned(), errno)));
+    }
+
+    pub fn make_lasting(&self, fault: Option<(Op, Fault)>) {
+        self.lasting.replace(fault);
     }
 
     pub fn strike_read(&self, path: &Path) -> Option<Errno> {

@@ -101,6 +101,12 @@ impl<'a> SimKernel<'a> {
         self.faults.make_unreadable(Path::new(end), errno);
     }
 
+    /// From now on, each operation of this one's kind on its disk goes wrong in this way; or
+    /// none does.
+    pub fn make_lasting(&self, fault: Option<(Op, Fault)>) {
+        self.faults.make_lasting(fault);
+    }
+
     /// Returns what was done since [`Self::plan`].
     pub fn deeds(&self) -> Vec<Deed> {
         self.faults.deeds()
