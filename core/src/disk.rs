@@ -153,7 +153,10 @@ pub fn one_of_several<'a>(
 ) -> Vec<(&'a Disk, usize)> {
     let known = all_wwids(kernel);
     let single = disks.iter().filter(|disk| !disk.is_multipath);
-    let count = |disk: &Disk| known.get(disk.wwid.as_ref()?).map(Vec::len);
+    let count = |disk: &Disk| {
+        let all = visible(kernel, known.get(disk.wwid.as_ref()?)?);
+        all.ok().map(|all| all.len())
+    };
     let counted = single.filter_map(|disk| Some((disk, count(disk)?)));
     counted.filter(|(_, count)| *count > 1).collect()
 }
@@ -388,19 +391,8 @@ fn with_wwid(
     in_use: &[PathBuf],
 ) -> Found {
     let wwid = canonical(wwid);
-    let mut devices = Vec::new();
     let all = known.get(&wwid).map_or([].as_slice(), Vec::as_slice);
-    for device in all {
-        // A path of a disk of NVMe that the kernel itself has put together has no node.
-        let hidden = paths::block(&device.0, "hidden");
-        let hidden = match all.len() {
-            1 => String::new(),
-            _ => kernel::attribute(kernel, &hidden).map_err(|error| error.to_string())?,
-        };
-        if hidden != "1" {
-            devices.push(device.clone());
-        }
-    }
+    let devices = visible(kernel, all).map_err(|error| error.to_string())?;
     // A multipath device stands above its paths; they may not be used beside it.
     let best = devices.iter().find(|(_, is_multipath)| *is_multipath);
     let is_in_use = |(name, _): &&(String, bool)| {
@@ -418,4 +410,20 @@ fn with_wwid(
             paths.len()
         )),
     }
+}
+
+/// Returns those of some devices under one WWID that have a node: a path of a disk of NVMe
+/// that the kernel itself has put together has none, and shows the disk's WWID.
+fn visible(
+    kernel: &dyn Kernel,
+    devices: &[(String, bool)],
+) -> Result<Vec<(String, bool)>, KernelError> {
+    let mut visible = Vec::new();
+    for device in devices {
+        let hidden = paths::block(&device.0, "hidden");
+        if devices.len() == 1 || kernel::attribute(kernel, &hidden)? != "1" {
+            visible.push(device.clone());
+        }
+    }
+    Ok(visible)
 }

@@ -423,3 +423,21 @@ fn what_a_namespace_has_taken_in_is_done_before_its_owner_changes() {
         assert_eq!(b.health(Level::Disk), Health::Running, "{seed}");
     }
 }
+
+/// The kernel's own multipath shows each path of a namespace beside it, hidden and with its
+/// WWID.
+#[test]
+fn the_kernels_own_paths_are_no_second_ones() {
+    let (a, _) = nodes();
+    for (number, disk) in [FIRST, SECOND].iter().enumerate() {
+        let path = format!("nvme{number}c0n1");
+        let wwid = a.kernel.read(&Path::new("/sys/class/block").join(disk).join("wwid"));
+        let mut san = a.san.borrow_mut();
+        san.shows(0, &path, "wwid", wwid.unwrap().trim());
+        san.shows(0, &path, "hidden", "1");
+    }
+    a.start().unwrap();
+    is_well(&a);
+    a.stop().unwrap();
+    assert_eq!(a.leavings(), [""; 0]);
+}
