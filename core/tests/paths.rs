@@ -194,6 +194,30 @@ fn without_any_path_a_start_fails_and_a_stop_does_not() {
     is_well(&b, "the partner");
 }
 
+/// The path that holds the reservation is dead, and another comes back without multipathd:
+/// the monitor registers it by the third.
+#[test]
+fn a_path_is_registered_though_the_holders_is_dead() {
+    let setup = Setup::new(2, 1).keeping();
+    let (a, b) = pair_by_paths(&setup, 3);
+    for disk in disks(&a) {
+        set_dead(&a, &disk, 2, true);
+    }
+    a.san.borrow_mut().multipathd = false;
+    a.start().unwrap();
+    for disk in disks(&a) {
+        set_dead(&a, &disk, 0, true);
+        set_dead(&a, &disk, 2, false);
+    }
+    assert_eq!(a.health(Level::Owner), Health::Running);
+    let all_by = |path: usize| {
+        let nexus = Nexus { node: 0, path };
+        let san = a.san.borrow();
+        disks(&a).iter().all(|disk| san.disks.is_registered(disk, nexus))
+    };
+    assert!(all_by(1) && all_by(2));
+}
+
 /// What `check` says of paths: nothing where there is one each, else how they are.
 #[test]
 fn check_names_a_path_that_is_down() {

@@ -72,6 +72,14 @@ pub enum Op {
         /// The new key.
         key: Key,
     },
+    /// Register by one path the key that is registered there: a path that is not registered
+    /// with it, and a disk that was taken from this node, report a conflict.
+    Confirm {
+        /// The block device.
+        disk: PathBuf,
+        /// The key that this node has registered.
+        key: Key,
+    },
     /// Give up this node's registration, and with it a reservation that it holds.
     Unregister {
         /// The block device.
@@ -201,6 +209,7 @@ impl Op {
             Self::ReadReservation(disk) => ("read reservation of", disk, None),
             Self::Join { disk, key } => ("join", disk, Some(key.to_string())),
             Self::Register { disk, key } => ("register", disk, Some(key.to_string())),
+            Self::Confirm { disk, key } => ("confirm", disk, Some(key.to_string())),
             Self::Unregister { disk, key } => (UNREGISTER, disk, Some(key.to_string())),
             Self::Reserve { disk, key } => ("reserve", disk, Some(key.to_string())),
             Self::PreemptAndAbort { disk, key, other } => {

@@ -92,6 +92,7 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
         Op::ReadReservation(disk)
         | Op::Join { disk, .. }
         | Op::Register { disk, .. }
+        | Op::Confirm { disk, .. }
         | Op::Unregister { disk, .. }
         | Op::Reserve { disk, .. }
         | Op::PreemptAndAbort { disk, .. } => {

@@ -99,6 +99,7 @@ impl Protocol for Scsi {
         match op {
             Op::Join { key, .. } => register(path, Some(Key(0)), *key),
             Op::Register { key, .. } => register(path, None, *key),
+            Op::Confirm { key, .. } => register(path, Some(*key), *key),
             Op::Unregister { key, .. } => register(path, Some(*key), Key(0)),
             Op::Reserve { key, .. } => reserve(path, *key),
             Op::PreemptAndAbort { key, other, .. } => {

@@ -595,8 +595,8 @@ fn mended(kernel: &dyn Kernel, disk: &Disk, now: &Reservation, keys: &Keys) -> C
         log::info!("{} ({}): {paths}: registering all", title(disk.lun), disk.device);
         let (disk, key) = (disk.node.clone(), holder.key);
         // It fails where the disk was taken from this node meanwhile: nothing is registered
-        // there then.
-        chain.push(Op::Reserve { disk: disk.clone(), key });
+        // there then. A reservation would fail, too, where the path that holds it is dead.
+        chain.push(Op::Confirm { disk: disk.clone(), key });
         chain.push(Op::Register { disk, key });
     }
     let strange = |whose| matches!(whose, Whose::Strangers | Whose::OtherClusters);

@@ -111,6 +111,7 @@ fn touched(op: &Op) -> (Option<&Path>, Option<&Path>) {
         | Op::Rescan(disk)
         | Op::Join { disk, .. }
         | Op::Register { disk, .. }
+        | Op::Confirm { disk, .. }
         | Op::Unregister { disk, .. }
         | Op::Reserve { disk, .. }
         | Op::PreemptAndAbort { disk, .. }

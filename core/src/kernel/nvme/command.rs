@@ -27,6 +27,9 @@ const OF_PATHS: std::ops::RangeInclusive<u16> = 0x300..=0x3ff;
 /// Write Exclusive, Registrants Only, as NVMe numbers the types.
 const WRITE_EXCLUSIVE_REGISTRANTS_ONLY: u32 = 3;
 
+/// Replace, an action of Reservation Register.
+const REPLACE: u32 = 2;
+
 /// `struct nvme_passthru_cmd` (include/uapi/linux/nvme_ioctl.h).
 #[repr(C)]
 #[derive(Debug, Default)]
@@ -184,9 +187,13 @@ impl Namespace {
         self.registration(persistence(lasting), Key(0), key)
     }
 
+    /// Registers the key that this host has.
+    pub fn confirm(&self, key: Key, lasting: bool) -> Result<(), Refusal> {
+        self.registration(REPLACE | persistence(lasting), key, key)
+    }
+
     /// Registers a key in place of the one that this host has, whichever that is.
     pub fn replace(&self, key: Key, lasting: bool) -> Result<(), Refusal> {
-        const REPLACE: u32 = 2;
         const IGNORE_KEY: u32 = 1 << 3;
         self.registration(REPLACE | IGNORE_KEY | persistence(lasting), Key(0), key)
     }

@@ -55,6 +55,7 @@ fn carried_out(path: &Path, op: &Op) -> Result<Done, Cause> {
                 done => done,
             }
         }
+        Op::Confirm { key, .. } => namespace.confirm(*key, is_lasting(&namespace)?),
         Op::Unregister { key, .. } => namespace.unregister(*key),
         Op::Reserve { key, .. } => namespace.reserve(*key),
         Op::PreemptAndAbort { key, other, .. } => {

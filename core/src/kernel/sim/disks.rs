@@ -261,6 +261,12 @@ impl Disks {
         self.get(name).map(Disk::report).unwrap_or_default()
     }
 
+    /// Returns whether a disk has a registration of this nexus.
+    pub fn is_registered(&self, name: &str, nexus: Nexus) -> bool {
+        let disk = self.get(name);
+        disk.is_some_and(|disk| disk.registered.contains_key(&disk.to_array(nexus)))
+    }
+
     /// Returns whether a disk takes writes from a node, by whichever path they come.
     pub fn accepts(&self, name: &str, node: usize) -> bool {
         self.get(name).is_some_and(|disk| {
@@ -281,6 +287,7 @@ impl Disks {
             Op::ReadReservation(_) => Key(0),
             Op::Join { key, .. }
             | Op::Register { key, .. }
+            | Op::Confirm { key, .. }
             | Op::Unregister { key, .. }
             | Op::Reserve { key, .. }
             | Op::PreemptAndAbort { key, .. } => *key,

@@ -93,6 +93,7 @@ fn disk_of(op: &Op) -> Option<&Path> {
         | Op::ReadReservation(disk)
         | Op::Join { disk, .. }
         | Op::Register { disk, .. }
+        | Op::Confirm { disk, .. }
         | Op::Unregister { disk, .. }
         | Op::Reserve { disk, .. }
         | Op::PreemptAndAbort { disk, .. }
@@ -116,6 +117,7 @@ pub(super) fn changes_reservation(op: &Op) -> bool {
         op,
         Op::Join { .. }
             | Op::Register { .. }
+            | Op::Confirm { .. }
             | Op::Unregister { .. }
             | Op::Reserve { .. }
             | Op::PreemptAndAbort { .. }
@@ -168,6 +170,7 @@ fn errnos(op: &Op) -> &'static [Errno] {
         Op::ReadReservation(_)
         | Op::Join { .. }
         | Op::Register { .. }
+        | Op::Confirm { .. }
         | Op::Unregister { .. }
         | Op::Reserve { .. }
         | Op::PreemptAndAbort { .. } => &[EIO, ENODEV, ENXIO, EAGAIN, ENOTTY],

@@ -33,6 +33,8 @@ pub(super) fn perform(
             registered.insert(host, *key);
             done
         }
+        // `nvmet_pr_replace`, with the key that is to be replaced.
+        Op::Confirm { key, .. } if own == Some(*key) => done,
         Op::Unregister { key, .. } if own == Some(*key) => {
             unregister(registered, holder, host);
             done

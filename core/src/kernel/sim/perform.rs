@@ -155,6 +155,7 @@ impl San {
             Op::ReadReservation(disk)
             | Op::Join { disk, .. }
             | Op::Register { disk, .. }
+            | Op::Confirm { disk, .. }
             | Op::Unregister { disk, .. }
             | Op::Reserve { disk, .. }
             | Op::PreemptAndAbort { disk, .. } => {
