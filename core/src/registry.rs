@@ -6,6 +6,7 @@
 //! It lives under /run: a reboot ends what it describes.
 
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -89,10 +90,11 @@ impl EntryDisk {
     /// node's name may belong to another disk by now; nothing is returned then.
     pub fn node_now(&self, kernel: &dyn Kernel) -> Option<PathBuf> {
         match &self.spec.device {
-            // A link may lead to a path that a multipath device has.
-            DeviceName::Path(_) => {
-                let found =
-                    disk::find_any(kernel, std::slice::from_ref(&self.spec)).pop();
+            DeviceName::Path(path) => {
+                let is_there = kernel.resolve(path).is_ok_and(|node| node == self.node);
+                // A link may lead to a path that a multipath device has.
+                let find = || disk::find_any(kernel, slice::from_ref(&self.spec)).pop();
+                let found = if is_there { None } else { find() };
                 Some(found.map_or_else(|| self.node.clone(), |disk| disk.node))
             }
             DeviceName::Wwid(wwid) => disk::node_of(kernel, &self.spec, wwid, &self.node),
