@@ -199,7 +199,7 @@ fn without_any_path_a_start_fails_and_a_stop_does_not() {
 #[test]
 fn a_path_is_registered_though_the_holders_is_dead() {
     let setup = Setup::new(2, 1).keeping();
-    let (a, b) = pair_by_paths(&setup, 3);
+    let (a, _) = pair_by_paths(&setup, 3);
     for disk in disks(&a) {
         set_dead(&a, &disk, 2, true);
     }

@@ -1,20 +1,23 @@
 //! A schedule: two nodes, their cluster, and everything that a seed makes happen to them.
 
+mod checks;
+mod registrations;
+mod trouble;
+
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use nix::errno::Errno;
-use understudy_core::kernel::sim::{Fault, Hba, Nexus, Rng, San, SharedSan};
-use understudy_core::kernel::{Cause, Instant};
-use understudy_core::verbs::Health;
+use understudy_core::kernel::Instant;
+use understudy_core::kernel::sim::{Fault, Hba, Rng, San, SharedSan};
 use understudy_core::wwn::Wwn;
 
-use crate::agent::{Action, Agent, Answer, NAMES, Step, TIMEOUT, keys};
+use crate::agent::{Action, Agent, Answer, NAMES, Step, TIMEOUT};
 use crate::cluster::{GROUPS, Known, NODES, Node, Side, Want};
-use crate::common::{INITIATORS, Setup, initiators};
+use crate::common::{Setup, initiators};
+use crate::groups::{Shelf, setup};
 use crate::tally::Tally;
 
 /// How long things go wrong; after that the cluster is left to itself.
@@ -37,12 +40,18 @@ pub struct Schedule {
     agenda: BinaryHeap<Reverse<(Instant, u64, Event)>>,
     next_id: u64,
     calm_at: Instant,
+    /// Whether nothing goes wrong: groups are moved, and that is all.
+    is_calm: bool,
+    /// Whether anything has gone wrong so far, so that an answer may be a failure.
+    is_spoilt: bool,
     /// Whether fencing may say that a node is off that is still running.
     may_lie: bool,
     /// For each node, whether its next agent is killed before its time is over.
     doomed: [bool; NODES],
     /// Whether a node's disks have at some time not answered for a while.
     stalled: bool,
+    /// For each node, until when its disks do not answer.
+    stalled_until: [Instant; NODES],
     /// The paths that are dead now, of the disks' two: one of each disk and node at most. None
     /// where disks have one path.
     dead: Option<BTreeSet<(usize, String)>>,
@@ -62,15 +71,19 @@ struct Acting {
     agent: Agent,
     /// Whether one of its operations may hang.
     hangs: bool,
+    /// Whether it is killed before its time is over.
+    doomed: bool,
+    /// Whether something was wrong that may have it fail.
+    disturbed: bool,
+    /// Whether a node ran meanwhile that should have been fenced.
+    beside_undead: bool,
+    /// Whether every port of the group was logged in at some moment, none was, and not every
+    /// one was.
     seen_serving: bool,
     seen_idle: bool,
-}
-
-/// What kind of disks there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shelf {
-    Scsi,
-    Nvme,
+    seen_less: bool,
+    /// Whether the node owned each disk of the group at some moment.
+    seen_owning: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,9 +148,13 @@ impl Schedule {
         // qla2xxx waits for what it has given to LIO, and needs no account of it.
         let unseen = hba == Hba::Libfc && rng.one_in(4);
         san.unseen = unseen;
-        let may_lie = rng.one_in(3);
+        let (is_calm, may_lie) = (rng.one_in(8), rng.one_in(3));
+        // A stop may wait in vain for a command that is with a disk for so long.
+        let is_slow = !is_calm && rng.one_in(2);
+        if !is_slow {
+            san.queues = Duration::from_secs(2);
+        }
         san.vary(rng.next_u64());
-        san.forgive_conflicts = may_lie;
         let wwpns = setups.each_ref().map(|setup| {
             setup.ports.iter().map(|port| port.parse().unwrap()).collect::<Vec<Wwn>>()
         });
@@ -168,14 +185,17 @@ impl Schedule {
             agenda: BinaryHeap::new(),
             next_id: 1,
             calm_at,
+            is_calm,
+            is_spoilt: is_slow,
             may_lie,
             doomed: [false; NODES],
             stalled: false,
+            stalled_until: [Instant::ZERO; NODES],
             dead,
             unseen,
             checked: 0,
             aloud,
-            tally: Tally { schedules: 1, ..Tally::default() },
+            tally: Tally { schedules: 1, calm: u64::from(is_calm), ..Tally::default() },
         };
         schedule.after(Duration::ZERO, Event::Thinks);
         let troubles = if schedule.dead.is_some() { 6 } else { 3 };
@@ -291,7 +311,8 @@ impl Schedule {
 
     /// Whether a message gets through.
     fn is_heard(&mut self) -> bool {
-        let lost = self.now() < self.calm_at && self.rng.one_in(50);
+        let lost = !self.is_calm && self.now() < self.calm_at && self.rng.one_in(50);
+        self.is_spoilt |= lost;
         self.tally.messages_lost += u64::from(lost);
         !lost
     }
@@ -316,32 +337,27 @@ impl Schedule {
         self.say(|| format!("{} {}: {action:?}", NAMES[node], self.setups[group].name));
         let fault = self.fault();
         let hangs = matches!(fault, Some((_, Fault::Hangs | Fault::HangsDone)));
-        let agent = Agent::new(&self.san, node, &self.setups[group], action, fault);
-        let acting = Acting { id, agent, hangs, seen_serving: false, seen_idle: false };
-        self.agents[node][group] = Some(acting);
-        self.see(node, group);
+        let disturbed = fault.is_some() || self.is_disturbed(node);
+        let beside_undead = !self.san.borrow().unfenced.is_empty();
         let doomed = std::mem::take(&mut self.doomed[node]);
+        self.is_spoilt |= doomed;
+        let agent = Agent::new(&self.san, node, &self.setups[group], action, fault);
+        self.agents[node][group] = Some(Acting {
+            id,
+            agent,
+            hangs,
+            doomed,
+            disturbed,
+            beside_undead,
+            seen_serving: false,
+            seen_idle: false,
+            seen_less: false,
+            seen_owning: false,
+        });
+        self.see(node, group);
         let time = if doomed { self.takes(0, 8000) } else { TIMEOUT };
         self.after(time, Event::Kill { node, group, id });
         self.after(Duration::ZERO, Event::Goes { node, group, id });
-    }
-
-    /// Returns what goes wrong in one of an agent's operations, if anything does.
-    fn fault(&mut self) -> Option<(usize, Fault)> {
-        // Without an account, a command that no counter shows hangs a logout.
-        if self.unseen || self.now() > self.calm_at || !self.rng.one_in(12) {
-            return None;
-        }
-        self.tally.faults += 1;
-        let at = self.rng.below(50) as usize;
-        let fault = match self.rng.below(4) {
-            0 => Fault::Fails(Cause::Errno(Errno::EIO as i32)),
-            1 => Fault::Hangs,
-            2 => Fault::DoesNothing,
-            _ => Fault::HangsDone,
-        };
-        self.say(|| format!("operation {at} of this: {fault:?}"));
-        Some((at, fault))
     }
 
     fn goes(&mut self, node: usize, group: usize, id: u64) {
@@ -372,8 +388,12 @@ impl Schedule {
         };
         self.say(|| format!("{} {}: killed", NAMES[node], self.setups[group].name));
         self.tally.agents_killed += 1;
+        let answer = Answer::Failed("killed".into());
+        if !acting.doomed {
+            self.is_needed(node, group, &acting, &answer);
+        }
         acting.agent.end();
-        self.report(node, group, Some(Answer::Failed("killed".into())));
+        self.report(node, group, Some(answer));
     }
 
     /// Sends an answer to the side that asked, and begins what waits for it.
@@ -391,299 +411,5 @@ impl Schedule {
         if let Some(side) = side {
             side.learn(node, group, id, answer);
         }
-    }
-
-    /// Cuts the power of a node: nothing on it goes on.
-    fn power_off(&mut self, node: usize) {
-        for group in 0..GROUPS {
-            self.queues[node][group].clear();
-            if let Some(acting) = self.agents[node][group].take() {
-                acting.agent.end();
-            }
-        }
-        self.san.borrow_mut().crash(node);
-        // A side that had only this node is gone with it; other sides miss the node.
-        self.sides.iter_mut().for_each(|side| side.lose(node));
-        self.sides.retain(|side| (0..NODES).any(|node| side.is_member(node)));
-        let time = self.takes(2000, 10_000);
-        self.after(time, Event::Boots { node });
-    }
-
-    fn fenced(&mut self, side: u64, node: usize, lies: bool) {
-        // The side that asked may be dead by now, and its fencing with it.
-        let Some(at) = self.sides.iter().position(|s| s.id == side) else { return };
-        if self.sides[at].nodes[node] != Node::BeingFenced {
-            return;
-        }
-        self.say(|| {
-            format!("{} is fenced{}", NAMES[node], if lies { ", not" } else { "" })
-        });
-        self.tally.fenced += 1;
-        self.tally.lies += u64::from(lies);
-        if !lies && self.san.borrow().is_alive(node) {
-            self.power_off(node);
-        }
-        if let Some(side) = self.sides.iter_mut().find(|s| s.id == side) {
-            side.fenced(node);
-        }
-    }
-
-    fn boots(&mut self, node: usize) {
-        self.say(|| format!("{} boots", NAMES[node]));
-        self.san.borrow_mut().boot(node);
-    }
-
-    /// Joins nodes that can hear each other into one side.
-    fn heal(&mut self) {
-        let alive = |node: usize| self.san.borrow().is_alive(node);
-        if !(0..NODES).all(alive) {
-            return;
-        }
-        let calm = self.now() > self.calm_at;
-        match self.sides.as_mut_slice() {
-            // Both were down: each waits for the other before it does anything.
-            [] => {
-                self.next_id += 1;
-                self.sides.push(Side::new(self.next_id, [0, 1]));
-            }
-            [side] if calm || self.rng.one_in(8) => {
-                let off = (0..NODES).find(|node| side.nodes[*node] == Node::Off);
-                if let Some(node) = off {
-                    side.join(node);
-                }
-            }
-            [_] => {}
-            // Two sides: they meet again after a while.
-            _ if calm || self.rng.one_in(20) => {
-                self.say(|| "the nodes hear each other again".into());
-                self.next_id += 1;
-                self.sides = vec![Side::new(self.next_id, [0, 1])];
-            }
-            _ => {}
-        }
-    }
-
-    /// Has one of a node's two paths to a disk fail for a while, if both work.
-    fn path_dies(&mut self, node: usize, group: usize) {
-        let disks: Vec<_> = self.setups[group].all_disks().map(str::to_owned).collect();
-        let disk = disks[self.rng.below(disks.len() as u64) as usize].clone();
-        let path = self.rng.below(2) as usize;
-        if self.dead.as_mut().is_some_and(|dead| dead.insert((node, disk.clone()))) {
-            self.say(|| format!("{}: {disk}-{path} fails", NAMES[node]));
-            self.san.borrow_mut().disks.set_dead(&disk, Nexus { node, path }, true);
-            self.tally.paths_lost += 1;
-            let time = Duration::from_millis(self.rng.below(30_000));
-            self.after(time, Event::Returns { node, disk, path });
-        }
-    }
-
-    fn path_returns(&mut self, node: usize, disk: String, path: usize) {
-        self.say(|| format!("{}: {disk}-{path} works again", NAMES[node]));
-        self.san.borrow_mut().disks.set_dead(&disk, Nexus { node, path }, false);
-        if let Some(dead) = &mut self.dead {
-            dead.remove(&(node, disk));
-        }
-    }
-
-    /// Makes something go wrong, or has a group moved.
-    fn trouble(&mut self) {
-        let node = self.rng.below(NODES as u64) as usize;
-        let group = self.rng.below(GROUPS as u64) as usize;
-        let alive = self.san.borrow().is_alive(node);
-        match self.rng.below(10) {
-            0..=4 if self.dead.is_some() && self.rng.one_in(2) => {
-                self.path_dies(node, group);
-            }
-            0 | 1 if alive => {
-                self.say(|| format!("{} loses its power", NAMES[node]));
-                self.tally.power_cuts += 1;
-                self.power_off(node);
-            }
-            2 | 3 => self.part(),
-            4 | 5 => self.doomed[node] = true,
-            6 if alive => {
-                self.say(|| format!("{} waits for its disks", NAMES[node]));
-                let time = Duration::from_millis(self.rng.below(40_000));
-                self.san.borrow_mut().stall(node, time);
-                self.stalled = true;
-            }
-            _ => {
-                self.say(|| format!("{} is to be moved", self.setups[group].name));
-                for side in &mut self.sides {
-                    side.groups[group].wanted = 1 - side.groups[group].wanted;
-                }
-            }
-        }
-    }
-
-    /// Has an initiator register a key, for which it may get no answer.
-    fn registers(&mut self) {
-        let group = self.rng.below(GROUPS as u64) as usize;
-        if self.setups[group].state.is_some() {
-            let any = |of: usize, rng: &mut Rng| rng.below(of as u64) as usize;
-            let port = self.wwpns[group][any(self.wwpns[group].len(), &mut self.rng)];
-            let initiator = initiators()[any(INITIATORS.len(), &mut self.rng)];
-            let luns = &self.setups[group].disks;
-            let (lun, _) = luns[any(luns.len(), &mut self.rng)];
-            let key = 1 + self.rng.below(1 << 40);
-            let mut san = self.san.borrow_mut();
-            let answered = san.register(initiator, port, lun, key, None);
-            let may_be =
-                self.registered.entry((group, lun, initiator)).or_insert(vec![None]);
-            if answered {
-                may_be.clear();
-                self.tally.registered += 1;
-            }
-            may_be.push(Some((port, key)));
-        }
-        let time = self.takes(100, 3000);
-        self.after(time, Event::Registers);
-    }
-
-    /// Asserts that what initiators were told is registered is there, on the node that
-    /// serves.
-    fn knows_what_was_registered(&self, group: usize) {
-        let san = self.san.borrow();
-        for ((_, lun, initiator), may_be) in
-            self.registered.iter().filter(|((its, ..), _)| *its == group)
-        {
-            let known = san.registered(self.wwpns[group][0], initiators()[0], *lun);
-            let its = format!("initiator_node={initiator},");
-            let mut its = known.iter().filter(|line| line.contains(&its));
-            let (its, again) = (its.next(), its.next());
-            assert_eq!(again, None, "{initiator} is registered twice on {lun}");
-            let is = |key: &Registered| match (its, key) {
-                (Some(line), Some((port, key))) => {
-                    line.contains(&format!("sa_res_key={key},"))
-                        && line.contains(&format!("target_node={port},"))
-                }
-                (its, key) => its.is_none() && key.is_none(),
-            };
-            assert!(may_be.iter().any(is), "{lun}: {its:?} and not one of {may_be:?}");
-        }
-    }
-
-    /// Parts the nodes: they no longer hear each other, and each goes on by itself.
-    fn part(&mut self) {
-        let [side] = self.sides.as_slice() else { return };
-        if !(0..NODES).all(|node| side.is_member(node)) {
-            return;
-        }
-        self.say(|| "the nodes do not hear each other".into());
-        self.tally.partitions += 1;
-        let (mut one, mut other) = (side.clone(), side.clone());
-        one.lose(1);
-        other.lose(0);
-        self.next_id += 1;
-        other.id = self.next_id;
-        self.sides = vec![one, other];
-    }
-
-    /// Notes whether a group is served or idle on a node while an agent acts on it.
-    fn see(&mut self, node: usize, group: usize) {
-        let san = self.san.borrow();
-        let on = |wwpn: &Wwn| san.logged_in_at(*wwpn).contains(&node);
-        let serving = self.wwpns[group].iter().all(on);
-        let idle = !self.wwpns[group].iter().any(on);
-        if let Some(acting) = &mut self.agents[node][group] {
-            acting.seen_serving |= serving;
-            acting.seen_idle |= idle;
-        }
-    }
-
-    /// Asserts that an answer is true, or was true at some moment of the action.
-    fn is_true(&mut self, node: usize, group: usize, acting: &Acting, answer: &Answer) {
-        let name = &self.setups[group].name;
-        let well = matches!(answer, Answer::Done | Answer::Health(Health::Running));
-        let count = match acting.agent.action {
-            Action::Start => &mut self.tally.starts,
-            Action::Stop => &mut self.tally.stops,
-            Action::Monitor(_) => &mut self.tally.monitors,
-        };
-        count[usize::from(!well)] += 1;
-        let san = self.san.borrow();
-        match (acting.agent.action, answer) {
-            (Action::Start, Answer::Done) => {
-                assert!(
-                    acting.seen_serving,
-                    "{name} was started on {node}, and is not there"
-                );
-                for disk in self.setups[group].all_disks().filter(|_| !self.may_lie) {
-                    let owned = keys(node).own(&san.disks.reservation(disk));
-                    assert!(owned, "{name} was started on {node} without owning {disk}");
-                }
-                if !self.may_lie {
-                    self.knows_what_was_registered(group);
-                }
-            }
-            (Action::Stop, Answer::Done) => {
-                let left =
-                    self.wwpns[group].iter().find(|wwpn| san.has_port(node, **wwpn));
-                assert_eq!(left, None, "{name} was stopped on {node}");
-                for disk in self.setups[group].all_disks() {
-                    let left = san.disks.reservation(disk).keys;
-                    let ours = left.iter().any(|key| keys(node).are(*key));
-                    // A stop does not fail because a disk does not say whose it is.
-                    let excused = acting.hangs || self.stalled;
-                    assert!(!ours || excused, "{name}: a key on {disk}");
-                    self.tally.keys_left += u64::from(ours);
-                    assert!(!san.exports(node, disk), "{name}: {disk} is open on {node}");
-                }
-            }
-            (Action::Monitor(_), Answer::Health(Health::Running)) => {
-                assert!(
-                    acting.seen_serving,
-                    "{name} is not Active on {node}, but running"
-                );
-            }
-            (Action::Monitor(_), Answer::Health(Health::NotRunning)) => {
-                assert!(acting.seen_idle, "{name} is Active on {node}, and not running");
-            }
-            _ => {}
-        }
-    }
-
-    /// Asserts what must hold at every moment.
-    fn check(&mut self) {
-        if self.checked == self.san.borrow().changes {
-            return;
-        }
-        self.checked = self.san.borrow().changes;
-        for (node, group) in (0..NODES).flat_map(|n| (0..GROUPS).map(move |g| (n, g))) {
-            self.see(node, group);
-        }
-        let san = self.san.borrow();
-        for disk in san.disks.names() {
-            let writers = san.writers(disk);
-            assert!(writers.len() < 2, "{disk} can be written to by both nodes");
-        }
-        for wwpn in self.wwpns.iter().flatten() {
-            let doubled = san.logged_in_at(*wwpn).len() > 1;
-            assert!(!doubled || self.tally.lies > 0, "{wwpn} is logged in twice");
-            self.tally.doubled += u64::from(doubled);
-        }
-    }
-}
-
-/// Returns a group at home on a node, with one or two LUNs, one or two ports, and
-/// sometimes a state disk for what initiators register.
-fn setup(home: usize, shelf: Shelf, rng: &mut Rng) -> Setup {
-    let disk = |which: &str| match shelf {
-        Shelf::Scsi => format!("sd{}{which}", NAMES[home]),
-        Shelf::Nvme => format!("nvme{home}n{which}"),
-    };
-    let (luns, ports) = (1 + rng.below(4) / 3, 1 + rng.below(4) / 3);
-    Setup {
-        name: format!("group-{}", NAMES[home]),
-        wwnn: format!("20:00:00:25:b5:00:00:0{}", NAMES[home]),
-        ports: (1..=ports)
-            .map(|n| format!("20:0{n}:00:25:b5:00:00:0{}", NAMES[home]))
-            .collect(),
-        disks: (0..luns).map(|n| (n as u16, disk(&n.to_string()))).collect(),
-        initiators: INITIATORS.map(str::to_owned).to_vec(),
-        hba: Hba::Libfc,
-        beside: None,
-        home: NAMES[home].into(),
-        state: rng.one_in(4).then(|| disk("s")),
     }
 }

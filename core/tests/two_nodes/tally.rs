@@ -6,6 +6,8 @@ use std::ops::AddAssign;
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Tally {
     pub schedules: u64,
+    /// Schedules in which nothing goes wrong.
+    pub calm: u64,
     /// Actions that were answered with success, and those that were not.
     pub starts: [u64; 2],
     pub stops: [u64; 2],
@@ -38,6 +40,7 @@ impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         let add = |a: [u64; 2], b: [u64; 2]| [a[0] + b[0], a[1] + b[1]];
         self.schedules += other.schedules;
+        self.calm += other.calm;
         self.starts = add(self.starts, other.starts);
         self.stops = add(self.stops, other.stops);
         self.monitors = add(self.monitors, other.monitors);

@@ -267,6 +267,11 @@ impl Disks {
         disk.is_some_and(|disk| disk.registered.contains_key(&disk.to_array(nexus)))
     }
 
+    /// Returns the node that holds a disk.
+    pub(super) fn holder(&self, name: &str) -> Option<usize> {
+        self.get(name)?.holder.map(|(nexus, _)| nexus.node)
+    }
+
     /// Returns whether a disk takes writes from a node, by whichever path they come.
     pub fn accepts(&self, name: &str, node: usize) -> bool {
         self.get(name).is_some_and(|disk| {

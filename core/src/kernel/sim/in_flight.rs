@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::san::{Hba, San};
-use super::traffic::{Answer, Command, Stage};
+use super::traffic::{Command, Stage};
 use super::transport::Port;
 use crate::fabric::address;
 use crate::kernel::account::{Account, Commands};
@@ -41,7 +41,7 @@ impl San {
             self.next_id += 1;
             self.commands.insert(self.next_id, command.clone());
             self.frame(&command);
-            self.moves_on(self.next_id, Stage::Submitted, 1, 8000);
+            self.is_submitted(self.next_id);
         }
     }
 
@@ -123,7 +123,7 @@ impl San {
             self.commands.insert(self.next_id, command.clone());
             match self.disks.is_nvme(disk) {
                 true => self.is_carried_out(self.next_id, &command),
-                false => self.is_answered(self.next_id, Answer::Conflict),
+                false => self.conflicts(self.next_id, &command),
             }
         }
     }

@@ -37,15 +37,18 @@ pub struct San {
     pub multipathd: bool,
     /// Whether qla2xxx fails in what it does to a virtual port, in its quiet way.
     pub quietly_fails: bool,
-    /// Whether an initiator may meet a reservation conflict: it does where a node serves
-    /// on that should have been fenced and was not.
-    pub forgive_conflicts: bool,
+    /// Nodes that should have been fenced and were not. An initiator may meet a reservation
+    /// conflict there, and on disks that such a node has taken.
+    pub unfenced: BTreeSet<usize>,
     /// Whether a node's multipathd was at some time not told its key: a path that came back
     /// may meet a conflict, until a monitor of level 10 has registered it.
     pub untold: bool,
     /// Whether no counter of a disk shows what is with it: flushes, requests that a blocked
     /// device holds back, `iostats` of 0 (block/blk-mq.c, `blk_mq_check_in_driver`).
     pub unseen: bool,
+    /// How long a block device may hold a command before its disk gets it, at most: what a
+    /// multipath device queues may take as long as it likes.
+    pub queues: Duration,
     /// Disks whose place another disk of the array has by now.
     pub swapped: BTreeSet<PathBuf>,
     /// Late writes, by nodes that should have been fenced and were not, to a disk that
@@ -165,9 +168,10 @@ impl San {
             nft: Nft::Works,
             multipathd: true,
             quietly_fails: false,
-            forgive_conflicts: false,
+            unfenced: BTreeSet::new(),
             untold: false,
             unseen: false,
+            queues: Duration::from_secs(8),
             swapped: BTreeSet::new(),
             unguarded: 0,
             unused: Default::default(),
@@ -424,6 +428,14 @@ impl San {
     /// Returns whether a node has a disk open for export.
     pub fn exports(&self, node: usize, disk: &str) -> bool {
         self.nodes.get(node).is_some_and(|node| node.exports(disk))
+    }
+
+    /// Returns whether a node carries out what an initiator sends to a LUN.
+    pub fn serves(&self, node: usize, port: Wwn, initiator: Wwn, lun: u16) -> bool {
+        let Some(node) = self.nodes.get(node) else { return false };
+        let found = configfs::served(&node.tree, port, initiator, lun);
+        found.is_some_and(|found| !found.transitioning)
+            && node.port(port).is_some_and(|port| port.active && port.is_target)
     }
 
     /// Returns the nodes on which a port of this name is logged in to the fabric.

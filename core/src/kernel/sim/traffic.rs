@@ -40,8 +40,9 @@ pub(super) struct Command {
     pub node: usize,
     pub port: usize,
     pub disk: String,
-    /// Whether anybody owned the disk when it took the command in.
-    guarded: bool,
+    /// Whether the disk had no owner when it took the command in, from a node that should
+    /// have been fenced.
+    unguarded: bool,
     pub stage: Stage,
 }
 
@@ -80,6 +81,8 @@ pub(super) enum Answer {
     Transitioning,
     /// RESERVATION CONFLICT.
     Conflict,
+    /// A conflict that comes of a node that should have been fenced.
+    Excused,
 }
 
 /// How long a Linux initiator waits when it is told to try again.
@@ -172,7 +175,7 @@ impl San {
             node,
             port,
             disk: String::new(),
-            guarded: true,
+            unguarded: false,
             stage: Stage::OnTheWire,
         };
         self.next_id += 1;
@@ -190,8 +193,7 @@ impl San {
             Stage::Arrived => self.is_judged(id, &command),
             Stage::AwaitsData => {
                 self.frame(&command);
-                // What a multipath device queues may take as long as it likes.
-                self.moves_on(id, Stage::Submitted, 1, 8000);
+                self.is_submitted(id);
             }
             Stage::Submitted if self.stalled(command.node).is_some() => {
                 let time = self.stalled(command.node).unwrap_or_default();
@@ -202,25 +204,33 @@ impl San {
                 self.moves_on(id, Stage::InDisk, 1, 4000);
             }
             Stage::Submitted if self.disks.accepts(&command.disk, command.node) => {
-                if let Some(command) = self.commands.get_mut(&id) {
+                if self.unfenced.contains(&command.node) {
                     let now = self.disks.reservation(&command.disk);
-                    command.guarded = now.holder.is_some();
+                    if let Some(command) = self.commands.get_mut(&id) {
+                        command.unguarded = now.holder.is_none();
+                    }
                 }
                 self.moves_on(id, Stage::InDisk, 1, 4000);
             }
-            Stage::Submitted => self.is_answered(id, Answer::Conflict),
+            Stage::Submitted => self.conflicts(id, &command),
             Stage::InDisk => self.is_carried_out(id, &command),
             Stage::Lost => {}
             Stage::Answered(answer) => self.is_told(id, &command, answer),
         }
     }
 
-    pub(super) fn moves_on(&mut self, id: usize, stage: Stage, least: u64, most: u64) {
+    fn moves_on(&mut self, id: usize, stage: Stage, least: u64, most: u64) {
         if let Some(command) = self.commands.get_mut(&id) {
             command.stage = stage;
         }
         let time = self.takes(least, most);
         self.after(time, Event::Goes { command: id });
+    }
+
+    /// Hands a command to the block device.
+    pub(super) fn is_submitted(&mut self, id: usize) {
+        let most = self.queues.as_millis() as u64;
+        self.moves_on(id, Stage::Submitted, 1, most);
     }
 
     /// Counts a frame that the port sends or receives.
@@ -289,7 +299,7 @@ impl San {
                 self.frame(command);
                 self.moves_on(id, Stage::AwaitsData, 1, 1200);
             }
-            Asks::Read => self.moves_on(id, Stage::Submitted, 1, 8000),
+            Asks::Read => self.is_submitted(id),
         }
     }
 
@@ -308,9 +318,9 @@ impl San {
                 "write {number} to LUN {lun} of {port}, which is {its}, reaches {disk}"
             );
         }
-        if !command.guarded && self.forgive_conflicts && number < acked {
+        if command.unguarded && number < acked {
             self.unguarded += 1;
-            return self.is_answered(id, Answer::Conflict);
+            return self.is_answered(id, Answer::Excused);
         }
         if number < acked {
             panic!(
@@ -320,6 +330,15 @@ impl San {
         let written = Written { flow: command.flow, number };
         self.disks.write(disk, flow.place(), written);
         self.is_answered(id, Answer::Good);
+    }
+
+    /// Answers a command that its disk refuses, because another node has it.
+    pub(super) fn conflicts(&mut self, id: usize, command: &Command) {
+        let holder = self.disks.holder(&command.disk);
+        let mut nodes = holder.into_iter().chain([command.node]);
+        let excused = nodes.any(|node| self.unfenced.contains(&node));
+        let answer = if excused { Answer::Excused } else { Answer::Conflict };
+        self.is_answered(id, answer);
     }
 
     pub(super) fn is_answered(&mut self, id: usize, answer: Answer) {
@@ -336,8 +355,7 @@ impl San {
         if flow.epoch != command.epoch {
             return;
         }
-        let forgiven = self.forgive_conflicts || self.untold;
-        if answer == Answer::Conflict && !forgiven {
+        if answer == Answer::Conflict && !self.untold {
             panic!("{} gets a reservation conflict from {}", flow.initiator, flow.port);
         }
         let held = match (answer, command.asks) {

@@ -1,0 +1,166 @@
+//! What must be true in a schedule, at every moment and of every answer.
+
+use understudy_core::verbs::{Health, Level};
+use understudy_core::wwn::Wwn;
+
+use super::{Acting, Schedule};
+use crate::agent::{Action, Answer, NAMES, keys};
+use crate::cluster::{GROUPS, NODES};
+use crate::common::initiators;
+
+impl Schedule {
+    /// Notes whether a group is served or idle on a node while an agent acts on it.
+    pub(super) fn see(&mut self, node: usize, group: usize) {
+        let san = self.san.borrow();
+        let on = |wwpn: &Wwn| san.logged_in_at(*wwpn).contains(&node);
+        let serving = self.wwpns[group].iter().all(on);
+        let idle = !self.wwpns[group].iter().any(on);
+        if let Some(acting) = &mut self.agents[node][group] {
+            acting.seen_serving |= serving;
+            acting.seen_idle |= idle;
+            acting.seen_less |= !serving;
+            let owns = |disk| keys(node).own(&san.disks.reservation(disk));
+            acting.seen_owning =
+                acting.seen_owning || self.setups[group].all_disks().all(owns);
+        }
+    }
+
+    /// Asserts that an answer is true, or was true at some moment of the action.
+    pub(super) fn is_true(
+        &mut self,
+        node: usize,
+        group: usize,
+        acting: &Acting,
+        answer: &Answer,
+    ) {
+        let name = &self.setups[group].name;
+        let action = acting.agent.action;
+        let well = matches!(answer, Answer::Done | Answer::Health(Health::Running));
+        let count = match action {
+            Action::Start => &mut self.tally.starts,
+            Action::Stop => &mut self.tally.stops,
+            Action::Monitor(_) => &mut self.tally.monitors,
+        };
+        count[usize::from(!well)] += 1;
+        match (action, answer) {
+            (Action::Start, Answer::Done) => {
+                assert!(
+                    acting.seen_serving,
+                    "{name} was started on {node}, and is not there"
+                );
+                self.is_owned(node, group, acting);
+                // A node that should have been fenced may have answered an initiator.
+                if self.tally.lies == 0 {
+                    self.knows_what_was_registered(group);
+                }
+            }
+            (Action::Stop, Answer::Done) => self.is_left(node, group, acting),
+            (Action::Monitor(level), Answer::Health(Health::Running)) => {
+                assert!(
+                    acting.seen_serving,
+                    "{name} is not Active on {node}, but running"
+                );
+                if level >= Level::Owner {
+                    self.is_owned(node, group, acting);
+                }
+            }
+            (Action::Monitor(_), Answer::Health(Health::NotRunning)) => {
+                assert!(acting.seen_idle, "{name} is Active on {node}, and not running");
+            }
+            _ => self.is_needed(node, group, acting, answer),
+        }
+    }
+
+    /// Asserts that a node owns each disk of a group, or did at some moment of the action if
+    /// one that was not fenced may have taken a disk meanwhile.
+    fn is_owned(&self, node: usize, group: usize, acting: &Acting) {
+        let (name, san) = (&self.setups[group].name, self.san.borrow());
+        let owns = |disk| keys(node).own(&san.disks.reservation(disk));
+        let owned = match acting.beside_undead {
+            // A disk that does not answer in time is not taken for another's.
+            true => acting.seen_owning || acting.hangs || self.stalled,
+            false => self.setups[group].all_disks().all(owns),
+        };
+        let action = acting.agent.action;
+        assert!(owned, "{action:?} of {name} on {node} succeeded, and it is not owned");
+    }
+
+    /// Asserts that a stop has left nothing.
+    fn is_left(&mut self, node: usize, group: usize, acting: &Acting) {
+        let (name, san) = (&self.setups[group].name, self.san.borrow());
+        let left = self.wwpns[group].iter().find(|wwpn| san.has_port(node, **wwpn));
+        assert_eq!(left, None, "{name} was stopped on {node}");
+        for disk in self.setups[group].all_disks() {
+            let left = san.disks.reservation(disk).keys;
+            let ours = left.iter().any(|key| keys(node).are(*key));
+            // A stop does not fail because a disk does not say whose it is.
+            let excused = acting.hangs || self.stalled;
+            assert!(!ours || excused, "{name}: a key on {disk}");
+            self.tally.keys_left += u64::from(ours);
+            assert!(!san.exports(node, disk), "{name}: {disk} is open on {node}");
+        }
+    }
+
+    /// Asserts that there was a reason for an answer that is not good. As long as nothing has
+    /// gone wrong, there is none.
+    pub(super) fn is_needed(
+        &self,
+        node: usize,
+        group: usize,
+        acting: &Acting,
+        answer: &Answer,
+    ) {
+        let (name, action) = (&self.setups[group].name, acting.agent.action);
+        let (san, disks) = (self.san.borrow(), || self.setups[group].all_disks());
+        let serves = self.wwpns[group].iter().any(|wwpn| san.has_port(node, *wwpn))
+            || disks().any(|disk| san.exports(node, disk));
+        let owns = |disk| keys(node).own(&san.disks.reservation(disk));
+        let needed = match action {
+            _ if !self.is_spoilt => false,
+            _ if acting.disturbed => true,
+            Action::Start => false,
+            Action::Stop => serves,
+            Action::Monitor(_) => {
+                acting.seen_less || !disks().all(owns) || !self.is_whole(node, group)
+            }
+        };
+        assert!(
+            needed,
+            "{action:?} of {name} on {} failed for no reason: {answer:?}",
+            NAMES[node]
+        );
+    }
+
+    /// Returns whether every initiator can use every LUN of a group on a node.
+    fn is_whole(&self, node: usize, group: usize) -> bool {
+        let san = self.san.borrow();
+        let serves = |port: Wwn, lun: u16| {
+            initiators().into_iter().all(|its| san.serves(node, port, its, lun))
+        };
+        let mut luns = self.setups[group].disks.iter().map(|(lun, _)| *lun);
+        luns.all(|lun| self.wwpns[group].iter().all(|port| serves(*port, lun)))
+    }
+
+    /// Asserts what must hold at every moment.
+    pub(super) fn check(&mut self) {
+        if self.checked == self.san.borrow().changes {
+            return;
+        }
+        self.checked = self.san.borrow().changes;
+        for (node, group) in (0..NODES).flat_map(|n| (0..GROUPS).map(move |g| (n, g))) {
+            self.see(node, group);
+        }
+        self.lay_to_rest();
+        let san = self.san.borrow();
+        for disk in san.disks.names() {
+            let writers = san.writers(disk);
+            assert!(writers.len() < 2, "{disk} can be written to by both nodes");
+        }
+        for wwpn in self.wwpns.iter().flatten() {
+            let at = san.logged_in_at(*wwpn);
+            let excused = || at.iter().any(|node| san.unfenced.contains(node));
+            assert!(at.len() < 2 || excused(), "{wwpn} is logged in twice");
+            self.tally.doubled += u64::from(at.len() > 1);
+        }
+    }
+}
