@@ -3,7 +3,8 @@
 //! starts, stops, probes, fences late, loses messages and falls apart. Both nodes' agents
 //! go on one operation at a time, each held up as the seed decides; some of the
 //! operations fail or hang. In a quarter of the schedules each SCSI disk has two paths from
-//! each node, and one of the two may fail and come back.
+//! each node, and one of the two may fail and come back; in another quarter the nodes do not
+//! see each other's ports. On an idle node something else may have a disk for a while.
 //!
 //! After every step: no disk can be written to by both nodes; no WWPN is logged in twice,
 //! unless one of the two should have been fenced and was not; a stop that succeeded left
@@ -100,6 +101,8 @@ fn schedules(hba: Hba, shelf: Shelf, usual: u64) {
     assert_eq!(tally.schedules, schedules);
     for (happened, one_in) in [
         (tally.calm, 20),
+        (tally.zoned, 10),
+        (tally.held, 100),
         (tally.starts[1], 100),
         (tally.stops[1], 100),
         (tally.monitors[1], 10),

@@ -55,6 +55,8 @@ pub struct Schedule {
     /// The paths that are dead now, of the disks' two: one of each disk and node at most. None
     /// where disks have one path.
     dead: Option<BTreeSet<(usize, String)>>,
+    /// For each node and group, whether something else on the node has a disk of the group.
+    held: [[bool; GROUPS]; NODES],
     /// Whether no counter of a disk shows what is with it.
     unseen: bool,
     checked: u64,
@@ -131,6 +133,12 @@ enum Event {
         disk: String,
         path: usize,
     },
+    /// Something else on a node lets a disk of a group go.
+    LetsGo {
+        node: usize,
+        group: usize,
+        disk: String,
+    },
     Trouble,
 }
 
@@ -165,6 +173,8 @@ impl Schedule {
                 }
             }
         }
+        san.zoned = rng.one_in(4);
+        let zoned = u64::from(san.zoned);
         san.add_nodes(NODES);
         let calm_at = san.now() + TROUBLE;
         let mut side = Side::new(0, [0, 1]);
@@ -192,10 +202,16 @@ impl Schedule {
             stalled: false,
             stalled_until: [Instant::ZERO; NODES],
             dead,
+            held: Default::default(),
             unseen,
             checked: 0,
             aloud,
-            tally: Tally { schedules: 1, calm: u64::from(is_calm), ..Tally::default() },
+            tally: Tally {
+                schedules: 1,
+                calm: u64::from(is_calm),
+                zoned,
+                ..Tally::default()
+            },
         };
         schedule.after(Duration::ZERO, Event::Thinks);
         let troubles = if schedule.dead.is_some() { 6 } else { 3 };
@@ -271,6 +287,7 @@ impl Schedule {
             Event::Boots { node } => self.boots(node),
             Event::Registers => self.registers(),
             Event::Returns { node, disk, path } => self.path_returns(node, disk, path),
+            Event::LetsGo { node, group, disk } => self.lets_go(node, group, &disk),
             Event::Trouble => self.trouble(),
         }
     }
@@ -337,7 +354,8 @@ impl Schedule {
         self.say(|| format!("{} {}: {action:?}", NAMES[node], self.setups[group].name));
         let fault = self.fault();
         let hangs = matches!(fault, Some((_, Fault::Hangs | Fault::HangsDone)));
-        let disturbed = fault.is_some() || self.is_disturbed(node);
+        let held = action == Action::Start && self.held[node][group];
+        let disturbed = fault.is_some() || held || self.is_disturbed(node);
         let beside_undead = !self.san.borrow().unfenced.is_empty();
         let doomed = std::mem::take(&mut self.doomed[node]);
         self.is_spoilt |= doomed;

@@ -8,6 +8,8 @@ pub struct Tally {
     pub schedules: u64,
     /// Schedules in which nothing goes wrong.
     pub calm: u64,
+    /// Schedules in a fabric in which the nodes do not see each other's ports.
+    pub zoned: u64,
     /// Actions that were answered with success, and those that were not.
     pub starts: [u64; 2],
     pub stops: [u64; 2],
@@ -25,6 +27,8 @@ pub struct Tally {
     pub power_cuts: u64,
     /// Paths to disks that failed for a while, one of two.
     pub paths_lost: u64,
+    /// Disks that something else on an idle node had for a while.
+    pub held: u64,
     pub partitions: u64,
     pub fenced: u64,
     /// How often fencing said that a node was off without turning it off.
@@ -41,6 +45,7 @@ impl AddAssign for Tally {
         let add = |a: [u64; 2], b: [u64; 2]| [a[0] + b[0], a[1] + b[1]];
         self.schedules += other.schedules;
         self.calm += other.calm;
+        self.zoned += other.zoned;
         self.starts = add(self.starts, other.starts);
         self.stops = add(self.stops, other.stops);
         self.monitors = add(self.monitors, other.monitors);
@@ -52,6 +57,7 @@ impl AddAssign for Tally {
         self.messages_lost += other.messages_lost;
         self.power_cuts += other.power_cuts;
         self.paths_lost += other.paths_lost;
+        self.held += other.held;
         self.partitions += other.partitions;
         self.fenced += other.fenced;
         self.lies += other.lies;

@@ -302,7 +302,8 @@ fn may_be_enabled(tree: &Tree, store: &Path) -> Result<(), Errno> {
     if !tree.exists(&Path::new(paths::DEV).join(disk)) {
         return Err(Errno::ENOENT);
     }
-    if is_open(tree, disk) { Err(Errno::EBUSY) } else { Ok(()) }
+    let held = !tree.list(&paths::block(disk, "holders")).is_empty();
+    if held || is_open(tree, disk) { Err(Errno::EBUSY) } else { Ok(()) }
 }
 
 /// Returns whether a backstore holds a disk.

@@ -30,6 +30,8 @@ pub struct San {
     pub hba: Hba,
     /// Whether the fabric lets virtual ports in.
     pub npiv: bool,
+    /// Whether the fabric is zoned, so that no node sees a port of another.
+    pub zoned: bool,
     /// The `nft` of every node.
     pub nft: Nft,
     /// Whether multipathd of every node has its keys from a file, so that it can be given
@@ -165,6 +167,7 @@ impl San {
             disks: Disks::new(disks),
             hba: Hba::Libfc,
             npiv: true,
+            zoned: false,
             nft: Nft::Works,
             multipathd: true,
             quietly_fails: false,
@@ -293,6 +296,13 @@ impl San {
         if let Some(node) = self.nodes.get_mut(node) {
             node.tree
                 .link(paths::block(part, &format!("holders/{holder}")), "/sys/devices");
+        }
+    }
+
+    /// Has nobody hold a disk, or a part of it, on a node any longer.
+    pub fn is_let_go(&mut self, node: usize, part: &str, holder: &str) {
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.tree.remove(&paths::block(part, &format!("holders/{holder}")));
         }
     }
 

@@ -269,6 +269,9 @@ impl San {
 
     /// News makes a node ask the fabric, so what it learns is how things are now.
     pub(super) fn news(&mut self, node: usize, boots: u64, wwpn: Wwn) {
+        if self.zoned {
+            return;
+        }
         let elsewhere = self.logged_in_at(wwpn).into_iter().any(|other| other != node);
         let state = if elsewhere { "Online" } else { "Blocked" };
         let there = self.nodes.get_mut(node);

@@ -8,8 +8,11 @@ use understudy_core::kernel::Cause;
 use understudy_core::kernel::sim::{Fault, Nexus};
 
 use super::{Event, Schedule};
-use crate::agent::NAMES;
+use crate::agent::{Action, NAMES};
 use crate::cluster::{GROUPS, NODES, Node, Side};
+
+/// What takes a disk.
+const HOLDER: &str = "dm-9";
 
 impl Schedule {
     /// Returns what goes wrong in one of an agent's operations, if anything does.
@@ -203,8 +206,38 @@ impl Schedule {
                 self.stalled_until[node] = self.now() + time;
                 self.disturb(node);
             }
+            7 if alive => self.is_held(node, group),
             _ => self.moves(group),
         }
+    }
+
+    /// Has something else on a node take a disk of a group for a while, as a volume group does
+    /// that initiators have made on a LUN. It can where the group is not served.
+    fn is_held(&mut self, node: usize, group: usize) {
+        let luns = &self.setups[group].disks;
+        let disk = luns[self.rng.below(luns.len() as u64) as usize].1.clone();
+        let san = self.san.borrow();
+        let is_open = self.setups[group].all_disks().any(|disk| san.exports(node, disk));
+        drop(san);
+        if is_open || self.held[node][group] {
+            return;
+        }
+        self.say(|| format!("{}: something takes {disk}", NAMES[node]));
+        self.san.borrow_mut().is_held(node, &disk, HOLDER);
+        self.held[node][group] = true;
+        self.is_spoilt = true;
+        self.tally.held += 1;
+        if let Some(acting) = &mut self.agents[node][group] {
+            acting.disturbed |= acting.agent.action == Action::Start;
+        }
+        let time = Duration::from_millis(self.rng.below(20_000));
+        self.after(time, Event::LetsGo { node, group, disk });
+    }
+
+    pub(super) fn lets_go(&mut self, node: usize, group: usize, disk: &str) {
+        self.say(|| format!("{}: {disk} is free again", NAMES[node]));
+        self.san.borrow_mut().is_let_go(node, disk, HOLDER);
+        self.held[node][group] = false;
     }
 
     /// Has every side move a group.
