@@ -101,7 +101,7 @@ pub fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
 }
 
 /// Returns whether a disk that this node holds may keep others' registrations, whatever this
-/// node does to them. Linux's NVMe target removes none at its holder's word, and answers with
+/// node does to them. Linux's NVMe target of 6.13 removes none at its holder's word, and answers with
 /// success (`nvmet_pr_preempt` in drivers/nvme/target/pr.c).
 fn cannot_remove(now: &Reservation, others: &[Key]) -> bool {
     now.host_key.is_some_and(|key| key.0 != 0) && !others.is_empty()
