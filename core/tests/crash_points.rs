@@ -1,8 +1,8 @@
 //! The agent dies after any operation, or any operation goes wrong in any way that it
 //! can: then a stop ends clean, and a start serves. Every point and every fault is tried;
 //! nothing is sampled. Groups have 1 to 8 LUNs on 1 and 2 ports. On NVMe namespaces they
-//! have 1 and 2 LUNs. On a qla2xxx HBA they have 1 and 2 LUNs, with and without another group on the same HBA whose initiators
-//! write all the while.
+//! have 1 and 2 LUNs. On a qla2xxx HBA they have 1 and 2 LUNs, with and without another group
+//! on the same HBA whose initiators write all the while.
 #![expect(
     clippy::indexing_slicing,
     clippy::panic,

@@ -1,5 +1,5 @@
-//! What a SCSI disk says that it is, asked again. The kernel asks once, when it finds a disk, and
-//! goes on with that answer where the array puts another disk behind the number.
+//! What a SCSI disk says that it is, asked again. The kernel asks once, when it finds a disk,
+//! and goes on with that answer where the array puts another disk behind the number.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -1,6 +1,6 @@
-//! Owning disks by persistent reservations, SCSI-3's or NVMe's: Write Exclusive, Registrants Only, with
-//! the owner's key alone registered. Other types would either bar the owner's own second
-//! path (Write Exclusive), stop everybody from reading (Exclusive Access), or have no
+//! Owning disks by persistent reservations, SCSI-3's or NVMe's: Write Exclusive, Registrants
+//! Only, with the owner's key alone registered. Other types would either bar the owner's own
+//! second path (Write Exclusive), stop everybody from reading (Exclusive Access), or have no
 //! single owner to take a disk from (All Registrants).
 
 mod keys;
@@ -101,8 +101,8 @@ pub fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
 }
 
 /// Returns whether a disk that this node holds may keep others' registrations, whatever this
-/// node does to them. Linux's NVMe target of 6.13 removes none at its holder's word, and answers with
-/// success (`nvmet_pr_preempt` in drivers/nvme/target/pr.c).
+/// node does to them. Linux's NVMe target of 6.13 removes none at its holder's word, and
+/// answers with success (`nvmet_pr_preempt` in drivers/nvme/target/pr.c).
 fn cannot_remove(now: &Reservation, others: &[Key]) -> bool {
     now.host_key.is_some_and(|key| key.0 != 0) && !others.is_empty()
 }

@@ -12,10 +12,10 @@
 //! the node owned the disks; where a start succeeded, every registration that was
 //! acknowledged to an initiator is there. An action that fails has a reason: in one schedule
 //! of eight groups are moved and nothing goes wrong, so that none may fail; in the others
-//! what was wrong must be something that the action met. The simulation itself fails a test in which a
-//! port logs out with commands in flight, or a LUN is unmapped under a live port. It also
-//! fails one in which an initiator would see an error, or would lose a write that was
-//! acknowledged.
+//! what was wrong must be something that the action met. The simulation itself fails a test
+//! in which a port logs out with commands in flight, or a LUN is unmapped under a live port.
+//! It also fails one in which an initiator would see an error or the data of another LUN, or
+//! would lose a write that was acknowledged.
 //!
 //! `UNDERSTUDY_SEED=N` runs that schedule alone, and prints what happens;
 //! `UNDERSTUDY_SCHEDULES=N` says how many to run.

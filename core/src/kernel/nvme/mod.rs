@@ -1,4 +1,5 @@
-//! NVMe namespaces: reservations, and names asked again (NVMe base specification, Reservations).
+//! NVMe namespaces: reservations (NVMe base specification, Reservations), and names asked
+//! again.
 //!
 //! A registration is the host's, under its Host ID: one for all its controllers and paths. So
 //! two nodes that have one Host ID are one host to the namespace, and it keeps neither out.
