@@ -153,6 +153,22 @@ fn a_stop_waits_for_what_is_in_flight() {
     assert!(a.kernel.now() - before >= Duration::from_secs(3));
 }
 
+/// Somebody has turned the counters off by which a stop without an account drains: a start
+/// turns them on.
+#[test]
+fn a_stop_counts_on_disks_whose_counters_were_off() {
+    let (a, _) = pair();
+    for (_, disk) in &a.setup.disks {
+        a.san.borrow_mut().shows(0, disk, "queue/iostats", "0");
+    }
+    a.start().unwrap();
+    a.setup.ports.iter().for_each(|port| a.flush(port));
+    a.kernel.keep_busy(Duration::from_secs(3));
+    let before = a.kernel.now();
+    a.stop().unwrap();
+    assert!(a.kernel.now() - before >= Duration::from_secs(3));
+}
+
 /// A command that was accepted before the LUNs turned commands away may reach a disk at
 /// any moment, and stay there for longer than a bar lasts. Without an account nothing shows it
 /// before that.

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use super::account;
 use super::expedited::expedited;
 use super::here::{Here, misconfigured, not_lost, with_all_that_comes};
-use super::{late, release, unseen};
+use super::{late, listen, release, unseen};
 use crate::budget::Budget;
 use crate::claims::Claims;
 use crate::disk::{self, Disk};
@@ -161,6 +161,7 @@ fn build(
         steps(kernel, group, here, keys)?;
     apply(kernel, &dark, budget)?;
     account::begin(kernel, &here.absent, budget);
+    listen::counted(kernel, &here.disks, budget);
     expedited(kernel, scope, budget, || {
         apply(kernel, &frame, budget)?;
         let results = match group.ownership {

@@ -49,6 +49,11 @@ impl San {
     pub(super) fn in_flight(&self, node: usize, disk: &str) -> usize {
         let there = self.nodes.get(node);
         let kept_busy = there.is_some_and(|there| self.now < there.busy_until);
+        let switch = paths::block(disk, "queue/iostats");
+        let read = there.and_then(|there| there.tree.read(&switch).ok());
+        if read.is_some_and(|text| text.trim() == "0") {
+            return 0;
+        }
         let its = self.commands.values().filter(|command| {
             let given = matches!(command.stage, Stage::Submitted | Stage::InDisk);
             given && !self.unseen && command.node == node && command.disk == disk

@@ -56,6 +56,10 @@ impl San {
                 configfs::write(tree, path, text).map_err(errno)
             }
             Op::WriteIfAny { path, .. } if !tree.exists(path) => Ok(Done::Unchanged),
+            Op::WriteIfAny { path, text } if path.starts_with(paths::BLOCK) => {
+                tree.file(path, text.as_str());
+                Ok(Done::Changed)
+            }
             Op::WriteIfAny { path, text } => {
                 configfs::write_port(tree, path, text).map_err(errno)
             }
