@@ -47,7 +47,7 @@ bench: ready ## what a group costs, beside others: MINUTES=60 for the slowest
 
 test-fast: ## all that needs no guest; under 3 minutes
 	@tests/lab/setup $(FAST)
-	cargo test --quiet --workspace
+	MAKEFLAGS= cargo test --quiet --workspace
 
 lint: ## format, clippy, documentation, licences
 	cargo fmt --all --check
