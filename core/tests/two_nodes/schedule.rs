@@ -84,8 +84,8 @@ struct Acting {
     seen_serving: bool,
     seen_idle: bool,
     seen_less: bool,
-    /// Whether the node owned each disk of the group at some moment.
-    seen_owning: bool,
+    /// For each disk of the group, whether the node owned it at some moment.
+    seen_owned: Vec<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -370,7 +370,7 @@ impl Schedule {
             seen_serving: false,
             seen_idle: false,
             seen_less: false,
-            seen_owning: false,
+            seen_owned: vec![false; self.setups[group].all_disks().count()],
         });
         self.see(node, group);
         let time = if doomed { self.takes(0, 8000) } else { TIMEOUT };

@@ -20,8 +20,10 @@ impl Schedule {
             acting.seen_idle |= idle;
             acting.seen_less |= !serving;
             let owns = |disk| keys(node).own(&san.disks.reservation(disk));
-            acting.seen_owning =
-                acting.seen_owning || self.setups[group].all_disks().all(owns);
+            let disks = self.setups[group].all_disks();
+            for (seen, disk) in acting.seen_owned.iter_mut().zip(disks) {
+                *seen = *seen || owns(disk);
+            }
         }
     }
 
@@ -72,13 +74,16 @@ impl Schedule {
     }
 
     /// Asserts that a node owns each disk of a group, or did at some moment of the action if
-    /// one that was not fenced may have taken a disk meanwhile.
+    /// one that was not fenced may have taken a disk meanwhile. Not all at once: of two nodes
+    /// that both were not fenced, each may take a disk from the other in turn.
     fn is_owned(&self, node: usize, group: usize, acting: &Acting) {
         let (name, san) = (&self.setups[group].name, self.san.borrow());
         let owns = |disk| keys(node).own(&san.disks.reservation(disk));
         let owned = match acting.beside_undead {
             // A disk that does not answer in time is not taken for another's.
-            true => acting.seen_owning || acting.hangs || self.stalled,
+            true => {
+                acting.seen_owned.iter().all(|seen| *seen) || acting.hangs || self.stalled
+            }
             false => self.setups[group].all_disks().all(owns),
         };
         let action = acting.agent.action;
