@@ -169,6 +169,23 @@ fn a_stop_counts_on_disks_whose_counters_were_off() {
     assert!(a.kernel.now() - before >= Duration::from_secs(3));
 }
 
+/// A disk that comes by a reload is counted too.
+#[test]
+fn a_reload_counts_on_disks_that_come() {
+    let (mut a, _) = pair();
+    for disk in common::SPARE {
+        a.san.borrow_mut().shows(0, disk, "queue/iostats", "0");
+    }
+    a.start().unwrap();
+    let mut more = a.setup.clone();
+    more.disks.extend((60..).zip(common::SPARE.map(str::to_owned)));
+    a.reload(&more).unwrap();
+    for disk in common::SPARE {
+        let switch = format!("/sys/class/block/{disk}/queue/iostats");
+        assert_eq!(a.kernel.read(switch.as_ref()).unwrap().trim(), "1", "{disk}");
+    }
+}
+
 /// A command that was accepted before the LUNs turned commands away may reach a disk at
 /// any moment, and stay there for longer than a bar lasts. Without an account nothing shows it
 /// before that.

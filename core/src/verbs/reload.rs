@@ -25,7 +25,7 @@ use super::drain::{PERCENT_TO_DRAIN, in_flight, still_in_flight, wait_until};
 use super::expedited::expedited;
 use super::here::{driver, find_disks, misconfigured};
 use super::takeover::export;
-use super::{late, look, unseen};
+use super::{late, listen, look, unseen};
 
 /// Changes a group that is served here to what its configuration says now, without its
 /// ports being touched. Where nothing has changed it does nothing.
@@ -93,6 +93,7 @@ pub fn reload(
         phases.end(kernel, "disown");
     }
     disk::rescan(kernel, &disks, budget);
+    listen::counted(kernel, &disks, budget);
     let now = look(kernel, scope)?.export;
     expedited(kernel, scope, budget, || {
         let here = (disks.as_slice(), state.as_ref());
