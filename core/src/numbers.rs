@@ -87,6 +87,16 @@ impl Numbers {
         self != before && all && self.both(before).all(is_same)
     }
 
+    /// Keeps the larger of two sizes of each number: what initiators once knew, they may use.
+    pub fn keep_sizes(&mut self, before: &Self) {
+        let known: Vec<_> = self.both(before).collect();
+        for (lun, was, is) in
+            known.into_iter().filter(|(_, was, is)| was.serial == is.serial)
+        {
+            self.luns.insert(lun, Known { sectors: is.sectors.max(was.sectors), ..is });
+        }
+    }
+
     /// Returns what was known of each number before, and what is known now.
     fn both<'a>(
         &'a self,
@@ -219,6 +229,10 @@ mod tests {
             assert!(!grown(other), "{other}");
         }
         assert!(!grown("0:0000000a:4096,8:0000000b"));
+        let mut now: Numbers =
+            "20:00:00:25:b5:00:00:0a 0:0000000a:8,7:0000000c".parse().unwrap();
+        now.keep_sizes(&before);
+        assert_eq!(now.to_string(), "20:00:00:25:b5:00:00:0a 0:0000000a:2048,7:0000000c");
         let one = Smaller { lun: 0, was: 2048, is: 2047 };
         assert_eq!(smaller("0:0000000a:2047,7:0000000b:8"), [one]);
     }

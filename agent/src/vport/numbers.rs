@@ -1,7 +1,7 @@
 //! LUN numbers keep their disks, on whichever node the group starts: the cluster remembers
 //! which disk initiators know behind each number, and how large it is.
 
-use understudy_core::disk::{self, Disk};
+use understudy_core::disk;
 use understudy_core::failure::{Failure, Kind};
 use understudy_core::group::Group;
 use understudy_core::numbers::{KEEP, Numbers};
@@ -14,7 +14,6 @@ pub struct Change {
     /// What the cluster remembers.
     pub before: Option<Numbers>,
     group: Group,
-    disks: Vec<Disk>,
 }
 
 impl Change {
@@ -26,14 +25,13 @@ impl Change {
     pub fn of(call: &Call) -> Result<Option<Self>, Failure> {
         let Ok(group) = call.scope.group.clone() else { return Ok(None) };
         let before = cluster::numbers_of(&call.scope.name)?;
-        let disks = disk::find_any(&call.kernel, &group.disks);
-        Ok(Some(Self { before, group, disks }))
+        Ok(Some(Self { before, group }))
     }
 
     /// Refuses a disk behind a number where initiators know another one.
     pub fn allow(&self, call: &Call) -> Result<(), Failure> {
-        let (now, before) = (self.now(call), self.before.iter());
-        let moved: Vec<_> = before.flat_map(|its| now.moved_since(its)).collect();
+        let Some(before) = &self.before else { return Ok(()) };
+        let moved = self.now(call).moved_since(before);
         if moved.is_empty() {
             return Ok(());
         }
@@ -46,11 +44,23 @@ impl Change {
         )))
     }
 
-    /// Has the cluster remember the numbers as they are now, where they have changed. If that
-    /// fails, the group is served nevertheless.
+    /// Has the cluster remember the numbers as they are here now, where they have changed. If
+    /// that fails, the group is served nevertheless.
     pub fn remember(&self, call: &Call) {
-        let now = self.now(call);
-        if self.before.as_ref() == Some(&now) {
+        self.remember_if(call, |_, _| true);
+    }
+
+    /// Has the cluster remember the numbers as they are here now, if they are as is wanted.
+    fn remember_if(
+        &self,
+        call: &Call,
+        wanted: impl Fn(&Option<Numbers>, &Numbers) -> bool,
+    ) {
+        let mut now = self.now(call);
+        if let Some(before) = &self.before {
+            now.keep_sizes(before);
+        }
+        if self.before.as_ref() == Some(&now) || !wanted(&self.before, &now) {
             return;
         }
         if let Err(failure) = cluster::remember_numbers(&self.group.name, &now) {
@@ -58,16 +68,10 @@ impl Change {
         }
     }
 
-    /// Returns whether a disk is larger than the cluster remembers, and nothing else is
-    /// otherwise.
-    fn is_growth(&self, call: &Call) -> bool {
-        let now = self.now(call);
-        self.before.as_ref().is_some_and(|before| now.has_grown_since(before))
-    }
-
-    /// Returns the numbers with the sizes that this node knows at the moment.
+    /// Returns the numbers of the disks that are here now: some may have come meanwhile.
     fn now(&self, call: &Call) -> Numbers {
-        Numbers::of(&call.kernel, &self.group, &self.disks)
+        let disks = disk::find_any(&call.kernel, &self.group.disks);
+        Numbers::of(&call.kernel, &self.group, &disks)
     }
 }
 
@@ -80,13 +84,14 @@ pub fn remember(call: &Call) {
     }
 }
 
-/// Has the cluster remember that a disk of a group that is served has grown.
+/// Has the cluster remember that a disk of a group that is served has grown, where nothing
+/// else has changed.
 pub fn remember_growth(call: &Call) {
+    let grown = |before: &Option<Numbers>, now: &Numbers| {
+        before.as_ref().is_some_and(|before| now.has_grown_since(before))
+    };
     match Change::of(call) {
-        Ok(change) => {
-            let grown = change.iter().filter(|its| its.is_growth(call));
-            grown.for_each(|its| its.remember(call));
-        }
+        Ok(change) => change.iter().for_each(|its| its.remember_if(call, grown)),
         Err(failure) => log::warn!("{failure}"),
     }
 }
