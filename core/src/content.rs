@@ -55,7 +55,9 @@ fn names(kernel: &dyn Kernel, spec: &DiskSpec) -> Vec<String> {
         };
         Some(vec![format!("{prefix}{hex}"), format!("mpath-{wwid}")])
     };
-    if let Some(names) = disk::wwid_in(&spec.device).and_then(spelled) {
+    // Vendors' names may begin with any digit.
+    let is_hex = |wwid: &String| wwid.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if let Some(names) = disk::wwid_in(&spec.device).filter(is_hex).and_then(spelled) {
         return names;
     }
     let found = disk::find_any(kernel, std::slice::from_ref(spec));

@@ -50,7 +50,7 @@ fn a_disk_is_known_by_each_name_that_sysfs_may_have() {
 #[test]
 fn a_disk_behind_a_link_is_asked() {
     let (a, _) = pair(&Setup::new(1, 1));
-    let names = ["/dev/disk/by-id/wwn-sda", "/dev/disk/by-id/wwn-absent"];
+    let names = ["/dev/disk/by-id/wwn-sda", "/dev/disk/by-id/nvme-3D_NAND_1"];
     let kept = keep(&a, &[("group-a", disks(&names))]);
     assert_eq!(kept, ["mpath-36001405sda", "naa.6001405sda"]);
     a.san.borrow_mut().shows(0, "sda", "device/wwid", "t10.ATA     A/B");
