@@ -4,6 +4,7 @@ use super::world::COMMAND;
 use super::{Seen, World, moves, under_load};
 use crate::error::{Error, Result};
 use crate::groups::Group;
+use crate::guest::Guest;
 use crate::load::Pace;
 use crate::{progress, second_path};
 
@@ -48,10 +49,7 @@ pub fn lost(world: &World) -> Result<Seen> {
             keys(world, group, 1)
         })?;
         progress::during("it comes back: no conflict", || {
-            second_path::mend(home, group)?;
-            world.load.wait_flow()?;
-            keys(world, group, 2)?;
-            healthy(world, group)
+            comes_back(world, group, home)
         })?;
         world.wait_whole()?;
         world.giveback()?;
@@ -71,28 +69,19 @@ pub fn restored(world: &World) -> Result<Seen> {
             second_path::cut(partner, group)?;
             world.go_to(group, group.partner)?;
             keys(world, group, 1)?;
-            second_path::mend(partner, group)?;
-            world.load.wait_flow()?;
-            keys(world, group, 2)?;
-            healthy(world, group)
+            comes_back(world, group, partner)
         })?;
         progress::during("multipathd restarted while the path is dead", || {
             second_path::cut(partner, group)?;
             partner.run("systemctl restart multipathd", COMMAND)?;
-            second_path::mend(partner, group)?;
-            world.load.wait_flow()?;
-            keys(world, group, 2)?;
-            healthy(world, group)
+            comes_back(world, group, partner)
         })?;
         progress::during("home; it dies and comes back where the group was", || {
             world.go_to(group, group.home)?;
             world.load.in_bursts(|| world.forget_move(group))?;
             second_path::cut(partner, group)?;
-            second_path::mend(partner, group)?;
-            world.load.wait_flow()?;
             // A path of the partner that registered itself would be one more.
-            keys(world, group, 2)?;
-            healthy(world, group)
+            comes_back(world, group, partner)
         })?;
         progress::during("away again, by both paths", || {
             moves::there_and_back(world, group)?;
@@ -163,6 +152,15 @@ pub fn gone(world: &World, _: &Group) -> Result<Vec<Group>> {
     world.load.wait_flow()?;
     world.load.in_bursts(|| world.forget_move(group))?;
     Ok(vec![group.clone()])
+}
+
+/// Has a node's dead path work again, and checks that the group has no conflict by it, and the
+/// registrations of two paths.
+fn comes_back(world: &World, group: &Group, node: &Guest) -> Result<()> {
+    second_path::mend(node, group)?;
+    world.load.wait_flow()?;
+    keys(world, group, 2)?;
+    healthy(world, group)
 }
 
 fn unfenced(world: &World, boots: u32) -> Result<()> {

@@ -2,7 +2,7 @@
 //! The partner's own group is never touched, and nobody fences the last node for what it
 //! cannot do. The node that comes back serves its group again.
 
-use super::world::COMMAND;
+use super::world::{COME_BACK, COMMAND};
 use super::{Seen, World, under_load_on};
 use crate::error::{Error, Result};
 use crate::load::Pace;
@@ -25,7 +25,7 @@ pub fn run(world: &World) -> Result<Seen> {
         survivor.run(&script.replace("STATE", state), COMMAND).map(drop)
     };
     let own = groups::luns_of(world.lab.host()?, other, other.disks().len(), COMMAND)?;
-    let seen = under_load_on(world, &own, Pace::Full, || {
+    under_load_on(world, &own, Pace::Full, || {
         let (mark, boots) = (world.mark()?, survivor.boots());
         let untouched = || {
             world.must_run_on(other, other.home)?;
@@ -41,7 +41,7 @@ pub fn run(world: &World) -> Result<Seen> {
             untouched()
         })?;
         progress::during("the node that comes back serves its group", || {
-            home.wait_up(super::world::COME_BACK)?;
+            home.wait_up(COME_BACK)?;
             world.wait_served(mark, group, group.home)?;
             untouched()
         })?;
@@ -53,6 +53,5 @@ pub fn run(world: &World) -> Result<Seen> {
             untouched()
         })?;
         Ok(vec![other.clone()])
-    })?;
-    Ok(seen)
+    })
 }
