@@ -1,10 +1,10 @@
 //! The resources' parameters: a table for each agent, from which meta-data is printed, the
 //! manual page is made and the configuration is read.
 
-/// One parameter of a resource.
+/// A parameter of a resource.
 #[derive(Debug, Clone, Copy)]
 pub struct Param {
-    /// Its name in the CIB.
+    /// The parameter's name in the CIB.
     pub name: &'static str,
     /// OCF content type: `string`, or `select` with `choices`.
     pub choices: &'static [&'static str],
@@ -27,7 +27,7 @@ impl Param {
     }
 }
 
-/// Those of `ocf:understudy:vport`, in the order in which people should meet them.
+/// The parameters of `ocf:understudy:vport`, in the order in which people should meet them.
 pub const VPORT: &[Param] = &[
     Param {
         name: "wwnn",
@@ -79,7 +79,7 @@ pub const VPORT: &[Param] = &[
         long: "The World Wide Port Names of the initiators that may use the group, \
                separated by spaces. Any other initiator sees no LUN. Initiators come and go \
                while the group is served; one that met the port before it was allowed \
-               has to log in anew.",
+               has to log in again.",
     },
     Param {
         name: "ownership",
@@ -154,8 +154,8 @@ pub const VPORT: &[Param] = &[
         reloadable: true,
         short: "expedite RCU grace periods while LUNs come and go",
         long: "yes: while LUNs are made or removed, and no longer, the kernel's RCU grace \
-               periods are expedited (/sys/kernel/rcu_expedited), of which each LUN costs \
-               one or two. That interrupts every processor of the node for a moment; no \
+               periods are expedited (/sys/kernel/rcu_expedited). Each LUN costs one or two \
+               such periods. That interrupts every processor of the node for a moment; no \
                leaves the kernel as it is, and a group with hundreds of LUNs takes many \
                seconds longer.",
     },
@@ -174,7 +174,7 @@ pub const VPORT: &[Param] = &[
     },
 ];
 
-/// Those of `ocf:understudy:fcport`.
+/// The parameters of `ocf:understudy:fcport`.
 pub const FCPORT: &[Param] = &[
     Param {
         name: "dampen",
