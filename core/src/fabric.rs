@@ -215,7 +215,7 @@ pub fn software_link(kernel: &dyn Kernel, host: &str) -> Option<String> {
 }
 
 /// Parses an address as the kernel writes it: `0x010203`.
-pub(crate) fn address(fcid: &str) -> Option<u32> {
+pub fn address(fcid: &str) -> Option<u32> {
     u32::from_str_radix(fcid.strip_prefix("0x")?, 16).ok()
 }
 

@@ -25,8 +25,6 @@ mod real;
 pub mod reservation;
 mod scsi;
 pub mod sense;
-#[cfg(any(test, feature = "sim"))]
-pub mod sim;
 mod size;
 pub mod state;
 mod trace;

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::nvme::Nvme;
+use super::nvme::names::is_nvme;
 use super::op::{Done, Op};
 use super::scsi::Scsi;
 use super::{Cause, KernelError, nexus};
@@ -28,12 +29,6 @@ pub fn of(disk: &Path) -> &'static dyn Protocol {
     }
 }
 
-/// Returns whether a block device of this name is an NVMe namespace: the kernel calls them
-/// `nvme0n1` (`nvme_alloc_ns` in drivers/nvme/host/core.c).
-pub fn is_nvme(name: &str) -> bool {
-    name.starts_with("nvme")
-}
-
 /// Checks that what answers by a path is the disk that the kernel found there. A path that
 /// does not answer is not judged here.
 pub fn identify(root: &Path, path: &Path, op: &Op) -> Result<Done, KernelError> {
@@ -42,15 +37,4 @@ pub fn identify(root: &Path, path: &Path, op: &Op) -> Result<Done, KernelError> 
     };
     let why = format!("it is {now}, and this node knows it as {known}");
     Err(op.failed(Cause::Device(why)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_disks_name_tells_its_protocol() {
-        assert!(["nvme0n1", "nvme0c1n1", "nvme12n3"].into_iter().all(is_nvme));
-        assert!(!["sda", "dm-3", "vda", "md0"].into_iter().any(is_nvme));
-    }
 }

@@ -420,7 +420,7 @@ pub fn owned(
 
 /// Returns the operations that give a disk up, and read that back. A reservation ends
 /// with its holder's registration (SPC-4 5.13; LIO's answers are in
-/// core/tests/recordings).
+/// tests/sim/tests/recordings).
 pub fn leave(disk: &Path, key: Key) -> Chain {
     vec![
         Op::Unregister { disk: disk.to_owned(), key },

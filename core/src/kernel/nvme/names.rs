@@ -1,4 +1,5 @@
-//! What a namespace says that it is, asked again: the list of its identification descriptors.
+//! Names of NVMe namespaces: the kernel's name for the device, and the names in the list of
+//! identification descriptors, which a namespace gives when it is asked again.
 
 use std::fmt::Write as _;
 
@@ -7,6 +8,12 @@ use std::fmt::Write as _;
 const UUID: u8 = 3;
 const NGUID: u8 = 2;
 const EUI64: u8 = 1;
+
+/// Returns whether a block device of this name is an NVMe namespace: the kernel calls them
+/// `nvme0n1` (`nvme_alloc_ns` in drivers/nvme/host/core.c).
+pub fn is_nvme(device: &str) -> bool {
+    device.starts_with("nvme")
+}
 
 /// Returns the name that the kernel has for a namespace (`wwid`), and the name that it has by
 /// its descriptors, where they differ. Names that a kernel or a namespace has made up from
@@ -58,6 +65,12 @@ mod tests {
         }
         list.resize(4096, 0);
         list
+    }
+
+    #[test]
+    fn a_devices_name_tells_its_protocol() {
+        assert!(["nvme0n1", "nvme0c1n1", "nvme12n3"].into_iter().all(is_nvme));
+        assert!(!["sda", "dm-3", "vda", "md0"].into_iter().any(is_nvme));
     }
 
     #[test]

@@ -1,0 +1,406 @@
+//! Initiators that write and read, and their commands on the way: over the fabric to a
+//! port, through tcm_fc and LIO, into the disk, and back. It stops the test where an
+//! initiator would see an I/O error, lose what it was told is written, or meet another disk
+//! behind a LUN.
+
+use std::time::Duration;
+
+use super::configfs::served;
+use super::contents::Written;
+use super::san::{Event, San};
+use understudy_core::kernel::paths;
+use understudy_core::wwn::Wwn;
+
+/// An initiator's commands to one LUN, one at a time: writes, which are numbered and go to
+/// its place on the disk, and reads of that place.
+#[derive(Debug, Clone)]
+pub struct Flow {
+    pub(super) initiator: Wwn,
+    pub(super) port: Wwn,
+    pub(super) lun: u16,
+    /// The disk that the LUN is, by its first name.
+    disk: String,
+    /// The unit serial number that the LUN had when it was met first.
+    serial: Option<String>,
+    /// The last write that the initiator was told is done.
+    pub acked: u64,
+    /// Whether the next command is a read: after each login, and now and then.
+    looks: bool,
+    /// The port that it is logged in to, of those with the name.
+    session: Option<usize>,
+    /// Counts the sessions: the initiator knows nothing of commands of earlier ones.
+    epoch: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Command {
+    pub flow: usize,
+    epoch: u64,
+    asks: Asks,
+    pub node: usize,
+    pub port: usize,
+    pub disk: String,
+    /// Whether the disk had no owner when it took the command in, from a node that should
+    /// have been fenced.
+    unguarded: bool,
+    pub stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// The write of this number.
+    Write(u64),
+    Read,
+}
+
+/// How far a command has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// From the initiator to the port.
+    OnTheWire,
+    /// With the port, and in no counter but that of its frames.
+    Arrived,
+    /// A WRITE that was accepted, whose data the initiator still has to send.
+    AwaitsData,
+    /// Handed to the block device, and in its `inflight` from now on.
+    Submitted,
+    /// With the disk, past its look at the reservation.
+    InDisk,
+    /// Given up by its initiator, and never ended: tcm_fc tries its answer again and again.
+    Lost,
+    /// The answer is on its way to the initiator.
+    Answered(Answer),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Answer {
+    Good,
+    /// What the disk holds in the initiator's place.
+    Data(Option<Written>),
+    /// NOT READY, 04/0A: try again in a moment.
+    Transitioning,
+    /// RESERVATION CONFLICT.
+    Conflict,
+    /// A conflict that comes of a node that should have been fenced.
+    Excused,
+}
+
+/// How long a Linux initiator waits when it is told to try again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// After how long an initiator takes a command for lost, and sends it again.
+const LOST: Duration = Duration::from_secs(10);
+
+impl San {
+    /// Has an initiator write to a LUN, which is this disk, from now on, as long as it is
+    /// logged in.
+    pub fn write_from(&mut self, initiator: Wwn, port: Wwn, lun: u16, disk: &str) {
+        self.flows.push(Flow {
+            initiator,
+            port,
+            lun,
+            disk: disk.to_owned(),
+            serial: None,
+            acked: 0,
+            looks: true,
+            session: None,
+            epoch: 0,
+        });
+        self.reconnect(self.flows.len() - 1);
+    }
+
+    /// Returns how many writes were acknowledged, of each flow.
+    pub fn acknowledged(&self) -> impl Iterator<Item = u64> {
+        self.flows.iter().map(|flow| flow.acked)
+    }
+
+    /// Takes note that an initiator has logged in to a port.
+    pub(super) fn connect(&mut self, port: usize, wwpn: Wwn, initiator: Wwn) {
+        for flow in 0..self.flows.len() {
+            if self.flows.get(flow).is_some_and(|f| {
+                f.port == wwpn && f.initiator == initiator && f.session != Some(port)
+            }) {
+                self.reconnect(flow);
+            }
+        }
+    }
+
+    /// Takes note that a port is gone, and every session with it.
+    pub(super) fn disconnected(&mut self, port: usize, wwpn: Wwn) {
+        for flow in 0..self.flows.len() {
+            let its = self.flows.get(flow);
+            if its.is_some_and(|f| f.port == wwpn && f.session == Some(port)) {
+                self.reconnect(flow);
+            }
+        }
+    }
+
+    /// Goes on with the newest port of the name that has this initiator's login.
+    fn reconnect(&mut self, number: usize) {
+        let Some(flow) = self.flows.get_mut(number) else { return };
+        let ports = self.nodes.iter().flat_map(|node| &node.ports);
+        let ports = ports.filter(|port| {
+            port.wwpn == flow.port && port.sessions.contains(&flow.initiator)
+        });
+        let newest = ports.map(|port| port.id).max();
+        // An older port of the name has come late: the session goes on.
+        if newest.is_some() && newest == flow.session {
+            return;
+        }
+        flow.session = newest;
+        flow.epoch += 1;
+        flow.looks = true;
+        if flow.session.is_some() {
+            let event = Event::Sends { flow: number, epoch: flow.epoch };
+            let time = self.takes(1, 300);
+            self.after(time, event);
+        }
+    }
+
+    pub(super) fn sends(&mut self, number: usize, epoch: u64) {
+        let Some(flow) = self.flows.get(number).filter(|flow| flow.epoch == epoch) else {
+            return;
+        };
+        let Some((node, port)) = flow.session.and_then(|id| {
+            let nodes = self.nodes.iter().enumerate();
+            nodes
+                .flat_map(|(n, node)| node.ports.iter().map(move |port| (n, port.id)))
+                .find(|(_, port)| *port == id)
+        }) else {
+            return;
+        };
+        let command = Command {
+            flow: number,
+            epoch,
+            asks: if flow.looks { Asks::Read } else { Asks::Write(flow.acked + 1) },
+            node,
+            port,
+            disk: String::new(),
+            unguarded: false,
+            stage: Stage::OnTheWire,
+        };
+        self.next_id += 1;
+        self.commands.insert(self.next_id, command);
+        let time = self.takes(1, 50);
+        self.after(time, Event::Goes { command: self.next_id });
+    }
+
+    /// Moves a command on that has been where it was for long enough.
+    pub(super) fn goes(&mut self, id: usize) {
+        // Aborted, or lost with its node.
+        let Some(command) = self.commands.get(&id).cloned() else { return };
+        match command.stage {
+            Stage::OnTheWire => self.arrives(id, &command),
+            Stage::Arrived => self.is_judged(id, &command),
+            Stage::AwaitsData => {
+                self.frame(&command);
+                self.is_submitted(id);
+            }
+            Stage::Submitted if self.stalled(command.node).is_some() => {
+                let time = self.stalled(command.node).unwrap_or_default();
+                self.after(time, Event::Goes { command: id });
+            }
+            // Write Exclusive lets anybody read.
+            Stage::Submitted if command.asks == Asks::Read => {
+                self.moves_on(id, Stage::InDisk, 1, 4000);
+            }
+            Stage::Submitted if self.disks.accepts(&command.disk, command.node) => {
+                if self.unfenced.contains(&command.node) {
+                    let now = self.disks.reservation(&command.disk);
+                    if let Some(command) = self.commands.get_mut(&id) {
+                        command.unguarded = now.holder.is_none();
+                    }
+                }
+                self.moves_on(id, Stage::InDisk, 1, 4000);
+            }
+            Stage::Submitted => self.conflicts(id, &command),
+            Stage::InDisk => self.is_carried_out(id, &command),
+            Stage::Lost => {}
+            Stage::Answered(answer) => self.is_told(id, &command, answer),
+        }
+    }
+
+    fn moves_on(&mut self, id: usize, stage: Stage, least: u64, most: u64) {
+        if let Some(command) = self.commands.get_mut(&id) {
+            command.stage = stage;
+        }
+        let time = self.takes(least, most);
+        self.after(time, Event::Goes { command: id });
+    }
+
+    /// Hands a command to the block device.
+    pub(super) fn is_submitted(&mut self, id: usize) {
+        let most = self.queues.as_millis() as u64;
+        self.moves_on(id, Stage::Submitted, 1, most);
+    }
+
+    /// Counts a frame that the port sends or receives.
+    pub(super) fn frame(&mut self, command: &Command) {
+        let node = self.nodes.get_mut(command.node);
+        if let Some(port) = node.and_then(|node| node.port_mut(command.port)) {
+            port.frames += 1;
+        }
+    }
+
+    fn arrives(&mut self, id: usize, command: &Command) {
+        let now = self.now;
+        let node = self.nodes.get_mut(command.node);
+        match node.and_then(|node| node.port_mut(command.port)) {
+            // The port has gone; the initiator hears of that by itself.
+            None => drop(self.commands.remove(&id)),
+            Some(port) if now < port.barred_until => {
+                self.commands.remove(&id);
+                self.sends_after(LOST, command);
+            }
+            Some(_) => {
+                self.is_answerable(command.node);
+                self.frame(command);
+                self.moves_on(id, Stage::Arrived, 1, 200);
+            }
+        }
+    }
+
+    /// Has LIO look for the LUN and at its ALUA state.
+    #[expect(clippy::panic, reason = "an initiator would see an error, or another disk")]
+    fn is_judged(&mut self, id: usize, command: &Command) {
+        let Some(flow) = self.flows.get_mut(command.flow) else { return };
+        let node = self.nodes.get(command.node);
+        let found =
+            node.and_then(|n| served(&n.tree, flow.port, flow.initiator, flow.lun));
+        let Some(found) = found else {
+            panic!(
+                "{} asks {} for LUN {}, which it has seen, and gets an I/O error",
+                flow.initiator, flow.port, flow.lun
+            );
+        };
+        let known = flow.serial.get_or_insert_with(|| found.serial.to_owned());
+        if known != found.serial {
+            panic!(
+                "{} knows LUN {} of {} as {known}, and it is {} now",
+                flow.initiator, flow.lun, flow.port, found.serial
+            );
+        }
+        if found.transitioning {
+            return self.is_answered(id, Answer::Transitioning);
+        }
+        let inflight = paths::block(found.device, "inflight");
+        if !node.is_some_and(|node| node.tree.exists(&inflight)) {
+            panic!(
+                "{} sends to {}, which has left the node",
+                flow.initiator, found.device
+            );
+        }
+        let device = self.disks.first_name(found.device).to_owned();
+        if let Some(command) = self.commands.get_mut(&id) {
+            command.disk = device;
+        }
+        match command.asks {
+            Asks::Write(_) => {
+                // It is asked for its data (FCP_XFER_RDY).
+                self.frame(command);
+                self.moves_on(id, Stage::AwaitsData, 1, 1200);
+            }
+            Asks::Read => self.is_submitted(id),
+        }
+    }
+
+    /// Has the disk carry a command out.
+    #[expect(clippy::panic, reason = "data would be lost, or be another's")]
+    pub(super) fn is_carried_out(&mut self, id: usize, command: &Command) {
+        let Some(flow) = self.flows.get(command.flow) else { return };
+        let (Command { node, disk, .. }, acked) = (command, flow.acked);
+        let Asks::Write(number) = command.asks else {
+            let found = self.disks.written(disk, flow.place());
+            return self.is_answered(id, Answer::Data(found));
+        };
+        if *disk != flow.disk {
+            let Flow { lun, port, disk: its, .. } = flow;
+            panic!(
+                "write {number} to LUN {lun} of {port}, which is {its}, reaches {disk}"
+            );
+        }
+        if command.unguarded && number < acked {
+            self.unguarded += 1;
+            return self.is_answered(id, Answer::Excused);
+        }
+        if number < acked {
+            panic!(
+                "write {number} by node {node} reaches {disk} late, over write {acked}"
+            );
+        }
+        let written = Written { flow: command.flow, number };
+        self.disks.write(disk, flow.place(), written);
+        self.is_answered(id, Answer::Good);
+    }
+
+    /// Answers a command that its disk refuses, because another node has it.
+    pub(super) fn conflicts(&mut self, id: usize, command: &Command) {
+        let holder = self.disks.holder(&command.disk);
+        let mut nodes = holder.into_iter().chain([command.node]);
+        let excused = nodes.any(|node| self.unfenced.contains(&node));
+        let answer = if excused { Answer::Excused } else { Answer::Conflict };
+        self.is_answered(id, answer);
+    }
+
+    pub(super) fn is_answered(&mut self, id: usize, answer: Answer) {
+        if let Some(command) = self.commands.get(&id).cloned() {
+            self.frame(&command);
+            self.moves_on(id, Stage::Answered(answer), 1, 50);
+        }
+    }
+
+    #[expect(clippy::panic, reason = "an initiator would see an I/O error")]
+    fn is_told(&mut self, id: usize, command: &Command, answer: Answer) {
+        self.commands.remove(&id);
+        let Some(flow) = self.flows.get_mut(command.flow) else { return };
+        if flow.epoch != command.epoch {
+            return;
+        }
+        if answer == Answer::Conflict && !self.untold {
+            panic!("{} gets a reservation conflict from {}", flow.initiator, flow.port);
+        }
+        let held = match (answer, command.asks) {
+            (Answer::Good, Asks::Write(number)) => {
+                flow.acked = number;
+                flow.looks = number % 4 == 0;
+                self.disks.written(&flow.disk, flow.place())
+            }
+            (Answer::Data(found), _) => {
+                flow.looks = false;
+                found
+            }
+            _ => return self.sends_after(TRY_AGAIN, command),
+        };
+        flow.must_hold(command.flow, held);
+        let time = self.takes(500, 8000);
+        self.sends_after(time, command);
+    }
+
+    /// Has an initiator send its next command after some time.
+    fn sends_after(&mut self, time: Duration, command: &Command) {
+        let event = Event::Sends { flow: command.flow, epoch: command.epoch };
+        self.after(time, event);
+    }
+}
+
+impl Flow {
+    /// Returns where on a disk it writes: in a place of its initiator's and its port's, which
+    /// each disk has.
+    fn place(&self) -> (Wwn, Wwn) {
+        (self.initiator, self.port)
+    }
+
+    /// Stops the test unless what was found on the disk is the last write that this flow, of
+    /// this number, was told is done, or the next one, whose answer is still to come.
+    #[expect(clippy::panic, reason = "data that was acknowledged would be lost")]
+    fn must_hold(&self, number: usize, found: Option<Written>) {
+        let sent = self.acked..=self.acked + 1;
+        let its = |found: Written| found.flow == number && sent.contains(&found.number);
+        if !found.map_or(self.acked == 0, its) {
+            let Self { initiator, lun, disk, acked, .. } = self;
+            panic!(
+                "write {acked} of {initiator} to LUN {lun} ({disk}) is acknowledged, and \
+                 there is {found:?}"
+            );
+        }
+    }
+}

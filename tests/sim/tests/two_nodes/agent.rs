@@ -1,0 +1,135 @@
+//! An agent's action on a node, as a coroutine. It is suspended whenever time passes for
+//! it; until it is resumed anything may happen to it and around it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult};
+use understudy_core::budget::Budget;
+use understudy_core::kernel::{Instant, Kernel};
+use understudy_core::ownership::{Keys, remember_cluster};
+use understudy_core::phases::Phases;
+use understudy_core::scope::Scope;
+use understudy_core::verbs::{Health, Level, health, release, takeover};
+use understudy_sim::{Fault, SharedSan, SimKernel};
+
+use crate::common::Setup;
+
+pub const NAMES: [&str; 2] = ["a", "b"];
+/// The cluster's word, which is part of its nodes' keys.
+const WORD: &str = "00c1";
+/// The time that Pacemaker gives an action; `INNER` is what the agent uses of it.
+pub const TIMEOUT: Duration = Duration::from_secs(20);
+const INNER: Duration = Duration::from_secs(18);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    Start,
+    Stop,
+    Monitor(Level),
+}
+
+/// Returns a node's keys, with the word and without it.
+pub fn keys(node: usize) -> Keys {
+    Keys::new(NAMES[node], u16::from_str_radix(WORD, 16).ok())
+}
+
+/// What an action answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Done,
+    Failed(String),
+    Health(Health),
+}
+
+pub struct Agent {
+    pub action: Action,
+    life: Coroutine<(), Instant, Answer, DefaultStack>,
+}
+
+/// How a step of an action ended.
+pub enum Step {
+    /// The action goes on at this time.
+    Until(Instant),
+    Ended(Answer),
+}
+
+thread_local! {
+    /// Stacks that no coroutine uses now.
+    static STACKS: RefCell<Vec<DefaultStack>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Agent {
+    /// Returns an agent; `fault` says which of its operations goes wrong, and how.
+    pub fn new(
+        san: &SharedSan,
+        node: usize,
+        setup: &Rc<Setup>,
+        action: Action,
+        fault: Option<(usize, Fault)>,
+    ) -> Self {
+        let (san, setup) = (Rc::clone(san), Rc::clone(setup));
+        let stack = STACKS.with_borrow_mut(Vec::pop);
+        let stack = stack.unwrap_or_else(|| DefaultStack::new(1 << 18).unwrap());
+        let life = Coroutine::with_stack(stack, move |yielder, ()| {
+            let pause = |time| {
+                if let Some(until) = held_up(&san, time) {
+                    yielder.suspend(until);
+                }
+            };
+            let kernel = SimKernel::enter(&san, node).paused_by(&pause);
+            kernel.plan(fault);
+            act(&kernel, node, &setup, action)
+        });
+        Self { action, life }
+    }
+
+    /// Resumes the action until it is suspended again or ends.
+    pub fn step(&mut self) -> Step {
+        match self.life.resume(()) {
+            CoroutineResult::Yield(until) => Step::Until(until),
+            CoroutineResult::Return(answer) => Step::Ended(answer),
+        }
+    }
+
+    /// Ends the action, wherever it is.
+    pub fn end(mut self) {
+        self.life.force_unwind();
+        STACKS.with_borrow_mut(|stacks| stacks.push(self.life.into_stack()));
+    }
+}
+
+/// Returns until when a process that lets this much time pass is held up. Between two
+/// looks, when no time passes, it hardly ever is.
+fn held_up(san: &SharedSan, time: Duration) -> Option<Instant> {
+    let mut san = san.borrow_mut();
+    let looks = time.is_zero();
+    if looks && !san.one_in(64) {
+        return None;
+    }
+    // A process that stands still for longer than a bar lasts, between its last look and
+    // the logout, hangs the kernel whatever its code says; the node is fenced then.
+    let stall = if san.one_in(200) { 1500 } else { 200 };
+    Some(san.now() + time + san.takes(0, stall))
+}
+
+fn act(kernel: &dyn Kernel, node: usize, setup: &Setup, action: Action) -> Answer {
+    let scope = Scope::gather(kernel, &setup.name, |name| setup.param(name));
+    let budget = Budget::new(kernel, INNER);
+    let (name, mut phases) = (NAMES[node], Phases::since(budget.start));
+    // A node learns its cluster's word at a start, but may also start a group before it
+    // knows it.
+    if action == Action::Start && budget.start.as_millis() % 3 > 0 {
+        let _ = remember_cluster(kernel, WORD);
+    }
+    let answer = match action {
+        Action::Start => takeover(kernel, name, &scope, budget, &mut phases),
+        Action::Stop => release(kernel, name, &scope, budget, &mut phases),
+        Action::Monitor(level) => {
+            return Answer::Health(health(kernel, name, &scope, level, budget));
+        }
+    };
+    answer.map_or_else(|failure| Answer::Failed(failure.to_string()), |()| Answer::Done)
+}

@@ -1,0 +1,67 @@
+//! Counts of what happened in all schedules together: a simulation in which nothing goes
+//! wrong proves nothing.
+
+use std::ops::AddAssign;
+
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Tally {
+    pub schedules: u64,
+    /// Schedules in which nothing goes wrong.
+    pub calm: u64,
+    /// Schedules in a fabric in which the nodes do not see each other's ports.
+    pub zoned: u64,
+    /// Actions that were answered with success, and those that were not.
+    pub starts: [u64; 2],
+    pub stops: [u64; 2],
+    pub monitors: [u64; 2],
+    pub writes: u64,
+    /// Keys that were left on a disk by a stop that could not give them up.
+    pub keys_left: u64,
+    /// Keys that an initiator was told are registered, in groups whose registrations
+    /// outlive a node.
+    pub registered: u64,
+    pub agents_killed: u64,
+    /// Operations that were to fail or to hang.
+    pub faults: u64,
+    pub messages_lost: u64,
+    pub power_cuts: u64,
+    /// Paths to disks that failed for a while, one of two.
+    pub paths_lost: u64,
+    /// Disks that something else on an idle node had for a while.
+    pub held: u64,
+    pub partitions: u64,
+    pub fenced: u64,
+    /// How often fencing said that a node was off without turning it off.
+    pub lies: u64,
+    /// How often a name was seen logged in twice, which only a lie of fencing allows.
+    pub doubled: u64,
+    /// Late writes to a disk that nobody owned, by nodes that should have been fenced;
+    /// see [`understudy_sim::San::unguarded`].
+    pub unguarded: u64,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        let add = |a: [u64; 2], b: [u64; 2]| [a[0] + b[0], a[1] + b[1]];
+        self.schedules += other.schedules;
+        self.calm += other.calm;
+        self.zoned += other.zoned;
+        self.starts = add(self.starts, other.starts);
+        self.stops = add(self.stops, other.stops);
+        self.monitors = add(self.monitors, other.monitors);
+        self.writes += other.writes;
+        self.keys_left += other.keys_left;
+        self.registered += other.registered;
+        self.agents_killed += other.agents_killed;
+        self.faults += other.faults;
+        self.messages_lost += other.messages_lost;
+        self.power_cuts += other.power_cuts;
+        self.paths_lost += other.paths_lost;
+        self.held += other.held;
+        self.partitions += other.partitions;
+        self.fenced += other.fenced;
+        self.lies += other.lies;
+        self.doubled += other.doubled;
+        self.unguarded += other.unguarded;
+    }
+}
