@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use understudy_core::kernel::RealKernel;
 use understudy_core::kernel::late::Purpose;
-use understudy_core::node;
+use understudy_core::run_files::node;
 
 /// Pacemaker's own default, where an operation has no timeout configured.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);

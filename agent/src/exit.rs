@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use understudy_core::failure::{Failure, Kind};
+use understudy_core::action::failure::{Failure, Kind};
 
 /// An OCF exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,17 +5,18 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
-use understudy_core::budget::Budget;
-use understudy_core::content;
-use understudy_core::failure::{Failure, Kind};
-use understudy_core::group::is_same_node;
+use understudy_core::action::budget::Budget;
+use understudy_core::action::failure::{Failure, Kind};
+use understudy_core::config::group::is_same_node;
+use understudy_core::config::params::{self, FCPORT};
+use understudy_core::disks::content;
 use understudy_core::kernel::RealKernel;
 use understudy_core::kernel::late::Purpose;
-use understudy_core::params::{self, FCPORT, quoted};
-use understudy_core::scope::Scope;
-use understudy_core::tries;
+use understudy_core::run_files::tries;
+use understudy_core::run_files::watch::{self, Seen};
+use understudy_core::situation::scope::Scope;
+use understudy_core::text::quoted;
 use understudy_core::verbs::{Health, Level, check_node, health, keep_out};
-use understudy_core::watch::{self, Seen};
 
 use crate::cluster::{self, COULD, Configuration, Configured, LACKS, MAY_COME};
 use crate::environment::Environment;

@@ -22,10 +22,10 @@ use fuser::{
     ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, Request, Session, TimeOrNow,
     WriteFlags,
 };
-use understudy_core::aptpl;
 use understudy_core::kernel::keeper::READY;
 use understudy_core::kernel::state::{Record, Store};
 use understudy_core::kernel::{Cause, paths};
+use understudy_core::saved_reservations::aptpl;
 
 use crate::exit::Code;
 

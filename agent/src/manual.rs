@@ -163,7 +163,7 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use understudy_core::params::Param;
+    use understudy_core::config::params::Param;
 
     #[test]
     fn the_help_fits_and_names_every_command() {

@@ -3,7 +3,7 @@
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
-use understudy_core::params::{self, Param};
+use understudy_core::config::params::{self, Param};
 
 use crate::environment::Environment;
 use crate::exit::{Code, Outcome};

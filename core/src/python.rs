@@ -12,17 +12,18 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use serde::Serialize;
 
-use crate::budget::Budget;
-use crate::fabric::PhysicalPort;
-use crate::failure::{Failure, Kind};
-use crate::group::DeviceName;
+use crate::action::budget::Budget;
+use crate::action::failure::{Failure, Kind};
+use crate::action::step::Step;
+use crate::config::group::DeviceName;
+use crate::config::params::VPORT;
+use crate::disks::ownership::{self, Keys};
+use crate::fc::PhysicalPort;
 use crate::kernel::RealKernel;
 use crate::kernel::reservation::{Holder, Key, Reservation};
-use crate::ownership::{self, Keys};
-use crate::params::{VPORT, quoted};
-use crate::registry::{Role, Took};
-use crate::scope::Scope;
-use crate::step::Step;
+use crate::run_files::registry::{Role, Took};
+use crate::situation::scope::Scope;
+use crate::text::quoted;
 use crate::verbs;
 use crate::verbs::check::{Finding, Verdict};
 use crate::verbs::status::{
@@ -171,7 +172,7 @@ impl Group {
                 format!("{} is no parameter", quoted(name)),
             ));
         }
-        crate::group::Group::parse(&name, |param| parameters.get(param).cloned())
+        crate::config::group::Group::parse(&name, |param| parameters.get(param).cloned())
             .map_err(|error| wrong("read the group", error))?;
         Ok(Self { name, parameters })
     }
@@ -224,7 +225,7 @@ mod understudy {
     #[pyo3(signature = (node=None))]
     fn status(node: Option<String>) -> PyResult<Status> {
         let kernel = kernel()?;
-        let node = node.unwrap_or_else(|| crate::node::name(&kernel));
+        let node = node.unwrap_or_else(|| crate::run_files::node::name(&kernel));
         verbs::status::status(&kernel, &node, Budget::new(&kernel, TIME))
             .map_err(|failure| raised(&failure))
     }
@@ -233,7 +234,7 @@ mod understudy {
     #[pyo3(signature = (group, node=None))]
     fn check(group: &Group, node: Option<String>) -> PyResult<Vec<Finding>> {
         let kernel = kernel()?;
-        let node = node.unwrap_or_else(|| crate::node::name(&kernel));
+        let node = node.unwrap_or_else(|| crate::run_files::node::name(&kernel));
         let budget = Budget::new(&kernel, TIME);
         Ok(verbs::check::check(&kernel, &node, &group.scope(&kernel), budget))
     }
@@ -242,7 +243,7 @@ mod understudy {
     #[pyo3(signature = (group, action, node=None))]
     fn plan(group: &Group, action: &str, node: Option<String>) -> PyResult<Vec<Planned>> {
         let kernel = kernel()?;
-        let node = node.unwrap_or_else(|| crate::node::name(&kernel));
+        let node = node.unwrap_or_else(|| crate::run_files::node::name(&kernel));
         let steps = verbs::plan::planner(action).map_err(|failure| raised(&failure))?;
         let budget = Budget::new(&kernel, TIME);
         let steps = steps(&kernel, &node, &group.scope(&kernel), budget);

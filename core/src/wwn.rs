@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::params::quoted;
+use crate::text::quoted;
 
 /// A node name (WWNN), port name (WWPN) or fabric name.
 ///

@@ -1,10 +1,10 @@
 //! The cluster's configuration, as it is for one node.
 
-use understudy_core::claims;
-use understudy_core::failure::{Failure, Kind};
-use understudy_core::group::{Group, Ownership};
+use understudy_core::action::failure::{Failure, Kind};
+use understudy_core::config::group::{Group, Ownership};
 use understudy_core::kernel::RealKernel;
-use understudy_core::scope::Scope;
+use understudy_core::situation::claims;
+use understudy_core::situation::scope::Scope;
 
 use super::configured::Configured;
 use super::rules::Rule;

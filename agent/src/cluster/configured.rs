@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
-use understudy_core::failure::{Failure, Kind};
+use understudy_core::action::failure::{Failure, Kind};
 use understudy_core::kernel::RealKernel;
-use understudy_core::scope::Scope;
+use understudy_core::situation::scope::Scope;
 
 use super::times::{DEFAULT, Timeout};
 use super::view::value;

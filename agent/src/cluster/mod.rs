@@ -16,8 +16,8 @@ use std::io::{ErrorKind, Write};
 use std::process::{Command, Output, Stdio};
 
 use quick_xml::escape::escape;
-use understudy_core::failure::{Failure, Kind};
-use understudy_core::group::is_same_node;
+use understudy_core::action::failure::{Failure, Kind};
+use understudy_core::config::group::is_same_node;
 use understudy_core::wwn::Wwn;
 
 pub use configuration::Configuration;
@@ -184,7 +184,7 @@ fn presents(group: &str) -> String {
 }
 
 /// Reports what this node presents of a group, an
-/// [`understudy_core::identity::Identity`]. This does not wait until the cluster has
+/// [`understudy_core::disks::identity::Identity`]. This does not wait until the cluster has
 /// taken it. Where no cluster runs, nobody asks for it.
 pub fn publish_identity(group: &str, identity: impl Display) {
     publish_private(&presents(group), &identity.to_string());

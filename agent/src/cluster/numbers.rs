@@ -1,9 +1,9 @@
 //! What the cluster remembers of groups' LUN numbers: a property of its configuration for
 //! each group, so that it outlives every node.
 
-use understudy_core::failure::{Failure, Kind};
-use understudy_core::numbers::Numbers;
-use understudy_core::params::quoted;
+use understudy_core::action::failure::{Failure, Kind};
+use understudy_core::lio::numbers::Numbers;
+use understudy_core::text::quoted;
 
 use super::{ask, ask_if_any};
 

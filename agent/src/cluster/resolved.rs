@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, Writer};
-use understudy_core::failure::{Failure, Kind};
-use understudy_core::group::is_same_node;
+use understudy_core::action::failure::{Failure, Kind};
+use understudy_core::config::group::is_same_node;
 
 use super::configured::Parameters;
 use super::view::{value, values};

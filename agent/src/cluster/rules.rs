@@ -3,7 +3,7 @@
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
-use understudy_core::group::is_same_node;
+use understudy_core::config::group::is_same_node;
 
 use super::view::value;
 

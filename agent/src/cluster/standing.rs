@@ -1,6 +1,6 @@
 //! Which nodes can take a group.
 
-use understudy_core::group::is_same_node;
+use understudy_core::config::group::is_same_node;
 
 use super::{COULD, LACKS, Member, Resource, Rule, View, rule_of_move};
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
-use understudy_core::failure::{Failure, Kind};
-use understudy_core::group::is_same_node;
-use understudy_core::params::quoted;
+use understudy_core::action::failure::{Failure, Kind};
+use understudy_core::config::group::is_same_node;
+use understudy_core::text::quoted;
 
 use super::{GROUP, PORTS, READY};
 

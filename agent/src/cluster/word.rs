@@ -5,9 +5,9 @@
 use std::fs::File;
 use std::io::Read;
 
-use understudy_core::failure::Failure;
+use understudy_core::action::failure::Failure;
+use understudy_core::disks::ownership;
 use understudy_core::kernel::{Kernel, KernelError};
-use understudy_core::ownership;
 
 use super::ask;
 

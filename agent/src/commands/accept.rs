@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
-use understudy_core::disk;
-use understudy_core::failure::{Failure, Kind};
-use understudy_core::group::Group;
+use understudy_core::action::failure::{Failure, Kind};
+use understudy_core::config::group::Group;
+use understudy_core::disks::disk;
 use understudy_core::kernel::RealKernel;
-use understudy_core::numbers::{KEEP, Numbers};
+use understudy_core::lio::numbers::{KEEP, Numbers};
 
 use super::complain;
 use super::line::Line;

@@ -2,15 +2,15 @@
 
 use std::io::Write;
 
-use understudy_core::budget::Budget;
-use understudy_core::disk;
-use understudy_core::fabric;
-use understudy_core::failure::Failure;
-use understudy_core::group::{Group, LinkLoss, PortSpec};
-use understudy_core::identity::{Difference, Identity};
+use understudy_core::action::budget::Budget;
+use understudy_core::action::failure::Failure;
+use understudy_core::config::group::{Group, LinkLoss, PortSpec};
+use understudy_core::disks::disk;
+use understudy_core::disks::identity::{Difference, Identity};
+use understudy_core::fc;
 use understudy_core::kernel::{Kernel, RealKernel};
-use understudy_core::numbers::{Numbers, OUT_THEN_IN};
-use understudy_core::params::quoted;
+use understudy_core::lio::numbers::{Numbers, OUT_THEN_IN};
+use understudy_core::text::quoted;
 use understudy_core::verbs::check as look;
 use understudy_core::verbs::check::{Finding, Verdict};
 
@@ -155,7 +155,7 @@ fn guard(kernel: &dyn Kernel, group: &Group, on: &str) -> Vec<Finding> {
                   them together (docs/fabrics.md). Without it a start does not notice that \
                   another node still serves";
     let blind = group.ports.iter().filter_map(|PortSpec { wwpn, .. }| {
-        let seen = fabric::logged_in_elsewhere(kernel, *wwpn);
+        let seen = fc::logged_in_elsewhere(kernel, *wwpn);
         let found = match seen {
             Ok(Some(_)) => return None,
             Ok(None) => format!("{wwpn}, which {on} serves, cannot be seen from here"),

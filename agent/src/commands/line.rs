@@ -1,6 +1,6 @@
 //! A command line, read by the table of what a command takes.
 
-use understudy_core::params::quoted;
+use understudy_core::text::quoted;
 
 use super::Command;
 

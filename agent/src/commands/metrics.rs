@@ -3,9 +3,9 @@
 
 use std::fmt::{Display, Write as _};
 
-use understudy_core::budget::Budget;
+use understudy_core::action::budget::Budget;
 use understudy_core::kernel::RealKernel;
-use understudy_core::moves::{self, Move};
+use understudy_core::run_files::moves::{self, Move};
 use understudy_core::verbs::status as look;
 use understudy_core::verbs::status::{Lun, Service, Status};
 
@@ -44,7 +44,7 @@ fn metrics_of(status: &Status, moves: &[Move]) -> Vec<Metric> {
     let metric = |name, help, values| Metric { name, help, values };
     let groups = &status.groups;
     let ports = || status.physical_ports.iter().map(|physical| &physical.port);
-    let port = |port: &understudy_core::fabric::PhysicalPort| {
+    let port = |port: &understudy_core::fc::PhysicalPort| {
         label(&[("host", &port.host), ("wwpn", &port.wwpn)])
     };
     let counted = |is: fn(&Lun) -> bool| {
@@ -106,7 +106,9 @@ fn metrics_of(status: &Status, moves: &[Move]) -> Vec<Metric> {
         metric(
             "group_native",
             "Whether a group that is here is at home.",
-            of_group(|group| flag(group.role == understudy_core::registry::Role::Native)),
+            of_group(|group| {
+                flag(group.role == understudy_core::run_files::registry::Role::Native)
+            }),
         ),
         metric(
             "group_taken_over_timestamp_seconds",

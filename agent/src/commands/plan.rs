@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use understudy_core::budget::Budget;
-use understudy_core::failure::Failure;
+use understudy_core::action::budget::Budget;
+use understudy_core::action::failure::Failure;
+use understudy_core::action::step::Step;
 use understudy_core::kernel::RealKernel;
-use understudy_core::step::Step;
 use understudy_core::verbs::plan;
 
 use super::line::Line;

@@ -3,13 +3,13 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use understudy_core::budget::Budget;
-use understudy_core::failure::{Failure, Kind};
-use understudy_core::group::is_same_node;
+use understudy_core::action::budget::Budget;
+use understudy_core::action::failure::{Failure, Kind};
+use understudy_core::config::group::is_same_node;
 use understudy_core::kernel::RealKernel;
-use understudy_core::moves::{self, Move};
-use understudy_core::params::quoted;
-use understudy_core::scope::Scope;
+use understudy_core::run_files::moves::{self, Move};
+use understudy_core::situation::scope::Scope;
+use understudy_core::text::quoted;
 use understudy_core::verbs::check_node;
 
 use crate::cluster::standing::{ban, unusable};

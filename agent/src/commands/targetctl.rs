@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use understudy_core::kernel::{Kernel, RealKernel, paths};
-use understudy_core::neighbours::{Saved, in_use};
+use understudy_core::situation::neighbours::{Saved, in_use};
 
 use super::complain;
 use super::line::Line;

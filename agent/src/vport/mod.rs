@@ -7,12 +7,12 @@ mod start;
 mod stop;
 mod validate;
 
-use understudy_core::budget::Budget;
-use understudy_core::failure::Failure;
+use understudy_core::action::budget::Budget;
+use understudy_core::action::failure::Failure;
+use understudy_core::action::phases::Phases;
 use understudy_core::kernel::late::Purpose;
 use understudy_core::kernel::{Kernel, RealKernel};
-use understudy_core::phases::Phases;
-use understudy_core::scope::Scope;
+use understudy_core::situation::scope::Scope;
 
 use crate::environment::Environment;
 use crate::exit::{Code, Outcome};

@@ -1,7 +1,7 @@
 //! monitor, and the probe, which is the same: the kernel is asked first. An answer "not
 //! running" for a port that is live would have it started a second time elsewhere.
 
-use understudy_core::identity::Identity;
+use understudy_core::disks::identity::Identity;
 use understudy_core::verbs::{Health, Level, guests_of, health};
 
 use super::Call;

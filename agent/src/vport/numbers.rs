@@ -1,10 +1,10 @@
 //! LUN numbers keep their disks, on whichever node the group starts: the cluster remembers
 //! which disk initiators know behind each number, and how large it is.
 
-use understudy_core::disk;
-use understudy_core::failure::{Failure, Kind};
-use understudy_core::group::Group;
-use understudy_core::numbers::{KEEP, Numbers};
+use understudy_core::action::failure::{Failure, Kind};
+use understudy_core::config::group::Group;
+use understudy_core::disks::disk;
+use understudy_core::lio::numbers::{KEEP, Numbers};
 
 use super::Call;
 use crate::cluster;

@@ -1,6 +1,6 @@
 //! reload-agent: parameters that are reloadable have changed in the CIB, and no other.
 
-use understudy_core::numbers::KEEP;
+use understudy_core::lio::numbers::KEEP;
 use understudy_core::verbs::reload as change;
 
 use super::Call;

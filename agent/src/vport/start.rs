@@ -1,7 +1,7 @@
 //! start: returns when the port is Active with every LUN behind it.
 
-use understudy_core::failure::{Failure, Kind};
-use understudy_core::tries;
+use understudy_core::action::failure::{Failure, Kind};
+use understudy_core::run_files::tries;
 use understudy_core::verbs::takeover;
 
 use super::Call;

@@ -1,10 +1,10 @@
 //! validate-all: at level 0 the parameters alone, the same answer on every node and to
 //! every user; at level 10 also whether this node has what they name.
 
-use understudy_core::failure::{Failure, Kind};
-use understudy_core::group::Group;
+use understudy_core::action::failure::{Failure, Kind};
+use understudy_core::config::group::Group;
 use understudy_core::kernel::late::Purpose;
-use understudy_core::scope::Scope;
+use understudy_core::situation::scope::Scope;
 use understudy_core::verbs::check_node;
 
 use super::Call;

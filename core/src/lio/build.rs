@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::disk::Disk;
-use crate::group::{DiskSpec, Group, PortSpec};
+use crate::config::group::{DiskSpec, Group, PortSpec};
+use crate::disks::disk::Disk;
 use crate::kernel::{Chain, Op, paths};
 use crate::wwn::Wwn;
 

@@ -1,6 +1,7 @@
 //! LIO, the kernel's SCSI target: what is exported, and how it comes and goes.
 
 mod build;
+pub mod numbers;
 mod observe;
 mod obsolete;
 mod qla2xxx;
@@ -10,9 +11,9 @@ mod tcm_fc;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::action::failure::Failure;
+use crate::config::group::DriverChoice;
 use crate::digest::fnv128;
-use crate::failure::Failure;
-use crate::group::DriverChoice;
 use crate::kernel::{Kernel, paths};
 use crate::wwn::Wwn;
 
@@ -50,7 +51,7 @@ pub trait Driver: fmt::Debug + Sync {
     /// Checks that a physical port can carry targets.
     ///
     /// # Errors
-    /// [`crate::failure::Kind::Node`], with what has to be set up.
+    /// [`crate::action::failure::Kind::Node`], with what has to be set up.
     fn ready(&self, kernel: &dyn Kernel, physical: Wwn) -> Result<(), Failure>;
     /// Returns what an operator should know before relying on the driver, each with what
     /// to do.

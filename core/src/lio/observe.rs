@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::build::{ENABLE, LINK};
-use crate::disk::Disk;
+use crate::disks::disk::Disk;
 use crate::kernel::{self, Kernel, KernelError, paths};
 use crate::lio::{ALUA_STATE, DRIVERS, Driver, hba};
 use crate::wwn::Wwn;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::disk::Disk;
-use crate::group::Group;
+use crate::config::group::Group;
+use crate::disks::disk::Disk;
 use crate::kernel::Chain;
 
 use super::observe::{Acl, Backstore, Export, Lun};

@@ -23,8 +23,8 @@ use std::path::Path;
 use super::Driver;
 use super::build::ENABLE;
 use super::observe::tpg;
+use crate::action::failure::{Failure, Kind};
 use crate::digest::fnv128;
-use crate::failure::{Failure, Kind};
 use crate::kernel::{self, Kernel, paths};
 use crate::wwn::Wwn;
 

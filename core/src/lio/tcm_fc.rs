@@ -4,7 +4,7 @@
 //! demo mode, so each initiator needs an ACL before it logs in.
 
 use super::Driver;
-use crate::failure::Failure;
+use crate::action::failure::Failure;
 use crate::kernel::Kernel;
 use crate::wwn::Wwn;
 

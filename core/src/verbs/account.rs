@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::budget::Budget;
-use crate::fabric::{self, PhysicalPort};
-use crate::group::PortSpec;
+use crate::action::budget::Budget;
+use crate::config::group::PortSpec;
+use crate::fc::{self, PhysicalPort};
 use crate::kernel::account::Commands;
 use crate::kernel::{Kernel, Op};
-use crate::scope::{Found, Scope};
+use crate::situation::scope::{Found, Scope};
 use crate::wwn::Wwn;
 
 use super::nftables::Nftables;
@@ -22,10 +22,10 @@ pub(super) fn begin(
     absent: &[(PortSpec, PhysicalPort)],
     budget: Budget,
 ) {
-    let software = absent.iter().filter(|(_, at)| at.driver == fabric::SOFTWARE);
+    let software = absent.iter().filter(|(_, at)| at.driver == fc::SOFTWARE);
     let begin = software.filter_map(|(port, at)| {
-        let link = fabric::software_link(kernel, &at.host)?;
-        let out = fabric::leaves_by(kernel, &link);
+        let link = fc::software_link(kernel, &at.host)?;
+        let out = fc::leaves_by(kernel, &link);
         Some(Op::BeginAccount { link, out, wwpn: port.wwpn })
     });
     let chain: Vec<_> = begin.collect();
@@ -58,7 +58,7 @@ pub(super) struct Accounts {
 impl Accounts {
     /// Returns the accounts of the ports that were found, while they have their addresses.
     pub(super) fn of(kernel: &dyn Kernel, found: &Found) -> Self {
-        let known = |wwpn| match fabric::on_network(kernel, wwpn) {
+        let known = |wwpn| match fc::on_network(kernel, wwpn) {
             Ok(place) => place.map(|(link, fcid)| Known { link, wwpn, fcid }),
             Err(error) => {
                 log::warn!("{error}");

@@ -2,18 +2,18 @@
 
 use serde::Serialize;
 
-use crate::budget::Budget;
-use crate::disk::{self, Disk};
-use crate::fabric::{self, PhysicalPort};
-use crate::failure::Failure;
-use crate::group::{DiskSpec, Group, Ownership, PortSpec, STATE, title};
-use crate::holders;
-use crate::kept;
+use crate::action::budget::Budget;
+use crate::action::failure::Failure;
+use crate::config::group::{DiskSpec, Group, Ownership, PortSpec, STATE, title};
+use crate::disks::disk::{self, Disk};
+use crate::disks::holders;
+use crate::disks::ownership::{self, Keys};
+use crate::fc::{self, PhysicalPort};
 use crate::kernel::{self, Chain, Kernel, Op, paths};
 use crate::lio::{self, Driver};
-use crate::neighbours::{self, Saved};
-use crate::ownership::{self, Keys};
-use crate::scope::{Found, Scope};
+use crate::saved_reservations;
+use crate::situation::neighbours::{self, Saved};
+use crate::situation::scope::{Found, Scope};
 
 use super::here::{left_out, misconfigured, target_is_here, widowed};
 use super::multipath;
@@ -199,7 +199,7 @@ fn physical_ports(
         if there.is_none() && found.is_bound(wwpn) {
             return Finding::of::<()>(what, Err(widowed(&found, port)), "");
         }
-        let chosen = fabric::choose(kernel, port, drivers, there);
+        let chosen = fc::choose(kernel, port, drivers, there);
         let well = chosen.as_ref().map_or_else(
             |_| String::new(),
             |port| match port.wwpn == wwpn {
@@ -237,8 +237,7 @@ fn physical_ports(
             doubts.map(|(found, advice)| Finding::doubtful("driver", found, advice)),
         );
     }
-    let barred =
-        |port: &PhysicalPort| fabric::software_link(kernel, &port.host).is_some();
+    let barred = |port: &PhysicalPort| fc::software_link(kernel, &port.host).is_some();
     if carriers.iter().any(barred) {
         findings.extend(no_bar(kernel, budget));
     }
@@ -264,11 +263,11 @@ fn carriers(
     let mut carriers: Vec<PhysicalPort> = Vec::new();
     for port in &group.ports {
         let chosen = match found.vport(port.wwpn) {
-            Some(vport) => fabric::physical_ports(kernel)
+            Some(vport) => fc::physical_ports(kernel)
                 .map_err(unseen)?
                 .into_iter()
                 .find(|physical| physical.host == vport.parent),
-            None => fabric::choose(kernel, port, drivers, None).ok(),
+            None => fc::choose(kernel, port, drivers, None).ok(),
         };
         let Some(physical) = chosen else { continue };
         if carriers.iter().all(|known| known.host != physical.host) {
@@ -331,7 +330,7 @@ fn state(
     }
     let disk = disks.iter().find(|disk| disk.lun == STATE)?;
     let advice = "The state device has to be a disk of the group's own";
-    Some(match kept::load(kernel, &disk.node, budget) {
+    Some(match saved_reservations::load(kernel, &disk.node, budget) {
         Ok(records) => {
             let luns = records.iter().filter(|record| !record.text.is_empty()).count();
             Finding::good(what, format!("reservations are kept; of {luns} LUNs now"))

@@ -6,14 +6,14 @@
 
 use std::time::Duration;
 
-use crate::budget::Budget;
-use crate::fabric::VirtualPort;
-use crate::failure::{Failure, Kind};
+use crate::action::budget::Budget;
+use crate::action::failure::{Failure, Kind};
+use crate::action::step::Step;
+use crate::fc::VirtualPort;
 use crate::kernel::account::Commands;
 use crate::kernel::{Instant, Kernel, paths};
 use crate::lio::{self, Backstore};
-use crate::scope::Found;
-use crate::step::Step;
+use crate::situation::scope::Found;
 
 use super::account::Accounts;
 use super::listen::listen;

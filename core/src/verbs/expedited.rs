@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::budget::Budget;
+use crate::action::budget::Budget;
+use crate::action::step::Step;
 use crate::kernel::{Kernel, Op};
-use crate::scope::Scope;
-use crate::step::Step;
+use crate::situation::scope::Scope;
 
 use super::told;
 

@@ -1,10 +1,10 @@
 //! Guests: other groups' virtual ports on a physical port whose own names a group has. That
 //! port goes off with its group, and they would go with it.
 
-use crate::fabric::{self, VirtualPort};
+use crate::fc::{self, VirtualPort};
 use crate::kernel::{Kernel, KernelError};
-use crate::registry;
-use crate::scope::Scope;
+use crate::run_files::registry;
+use crate::situation::scope::Scope;
 use crate::wwn::Wwn;
 
 /// Returns the virtual ports that hang from a physical one of these names, where that is on;
@@ -16,7 +16,7 @@ pub(super) fn guests(
     kernel: &dyn Kernel,
     names: &[Wwn],
 ) -> Result<Option<Vec<VirtualPort>>, KernelError> {
-    let mut ports = fabric::virtual_ports(kernel)?;
+    let mut ports = fc::virtual_ports(kernel)?;
     let own = ports.iter().filter(|port| port.is_own() && names.contains(&port.wwpn));
     let own: Vec<String> = own.map(|port| port.parent.clone()).collect();
     ports.retain(|port| !port.is_own() && own.contains(&port.parent));

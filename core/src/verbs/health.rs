@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::budget::Budget;
-use crate::disk::{self, Disk};
-use crate::fabric::{self, VirtualPort};
-use crate::group::{
+use crate::action::budget::Budget;
+use crate::config::group::{
     DeviceName, DiskSpec, Group, LinkLoss, Ownership, PortSpec, STATE, title,
 };
+use crate::disks::disk::{self, Disk};
+use crate::disks::ownership::{self, Checked, Keys};
+use crate::fc::{self, VirtualPort};
 use crate::kernel::{Chain, Kernel, KernelError, Op};
+use crate::lio::numbers;
 use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
-use crate::numbers;
-use crate::ownership::{self, Checked, Keys};
-use crate::registry::EntryDisk;
-use crate::scope::{Found, Scope};
+use crate::run_files::registry::EntryDisk;
+use crate::situation::scope::{Found, Scope};
 
 use super::here::{find_disks, left_out};
 use super::late::{self, Asking};
@@ -181,7 +181,7 @@ fn ports(
         // A flap of the link is no failure: the port logs in again by itself.
         let mut state = vport.state.clone();
         while let Some(fault) = not_served(kernel, port, vport, &state) {
-            match fabric::is_online(kernel, &vport.parent) {
+            match fc::is_online(kernel, &vport.parent) {
                 Ok(false) if group.link_loss == LinkLoss::Degraded => {
                     lost.push(fault);
                     break;
@@ -194,13 +194,13 @@ fn ports(
             }
             // What qla2xxx shows while a link comes and goes.
             let passes = state == "VPort Failed" && found.is_bound(wwpn);
-            let hopeless = fabric::hopeless(&state).is_some() && !passes;
+            let hopeless = fc::hopeless(&state).is_some() && !passes;
             if kernel.now() >= patience || hopeless {
                 faults.push(fault);
                 break;
             }
             kernel.sleep(LOOK_AGAIN);
-            state = fabric::state(kernel, vport).unwrap_or_else(|_| "gone".into());
+            state = fc::state(kernel, vport).unwrap_or_else(|_| "gone".into());
         }
     }
     (faults, lost)
@@ -217,7 +217,7 @@ fn not_served(
     if state != "Active" {
         return Some(format!("port {wwpn} is {state} ({})", vport.vport));
     }
-    match fabric::host_of(kernel, wwpn) {
+    match fc::host_of(kernel, wwpn) {
         Ok(Some(host)) if host.state == "Online" => None,
         Ok(Some(host)) => Some(format!("port {wwpn} is Active and {}", host.state)),
         Ok(None) => Some(format!("port {wwpn} has no fc_host")),

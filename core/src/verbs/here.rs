@@ -4,17 +4,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{late, look, unseen};
-use crate::budget::Budget;
-use crate::disk::{self, Disk};
-use crate::fabric::{self, PhysicalPort, VirtualPort};
-use crate::failure::{Failure, Kind};
-use crate::group::{Group, LinkLoss, Ownership, PortSpec, STATE};
-use crate::holders;
+use crate::action::budget::Budget;
+use crate::action::failure::{Failure, Kind};
+use crate::config::group::{Group, LinkLoss, Ownership, PortSpec, STATE};
+use crate::disks::disk::{self, Disk};
+use crate::disks::holders;
+use crate::disks::ownership::{self, Keys, Whose};
+use crate::fc::{self, PhysicalPort, VirtualPort};
 use crate::kernel::reservation::Reservation;
 use crate::kernel::{Kernel, paths};
 use crate::lio::{self, Driver, Export, TCM_FC};
-use crate::ownership::{self, Keys, Whose};
-use crate::scope::{Found, Scope};
+use crate::situation::scope::{Found, Scope};
 
 /// How much of the time may be waited for a physical port that another group turns on, and
 /// for disks after a boot.
@@ -58,7 +58,7 @@ pub(super) fn with_all_that_comes(
 ) -> Result<Here, Failure> {
     let patience = budget.first(PERCENT_TO_COME);
     let a_port = || {
-        fabric::physical_ports(kernel)
+        fc::physical_ports(kernel)
             .is_ok_and(|ports| ports.iter().any(PhysicalPort::may_come))
     };
     let (disks, mut here, mut since) = (group.all_disks(), 0, kernel.now());
@@ -73,7 +73,7 @@ pub(super) fn with_all_that_comes(
     loop {
         match observe(kernel, scope, group) {
             Err(failure) if !patience.is_over(kernel) => match failure.step {
-                fabric::CHOOSE if a_port() => {}
+                fc::CHOOSE if a_port() => {}
                 disk::FIND if a_disk() => {}
                 _ => return Err(failure),
             },
@@ -105,7 +105,7 @@ pub fn check_node(
     here.with_owners(kernel, group, budget).map(drop)
 }
 
-pub(super) fn misconfigured(error: &crate::group::GroupError) -> Failure {
+pub(super) fn misconfigured(error: &crate::config::group::GroupError) -> Failure {
     Failure {
         kind: Kind::Configuration,
         step: "read the parameters",
@@ -152,14 +152,14 @@ fn observe_with(
                     .advise("Delete it, or correct wwnn"));
             }
             Some(vport) if vport.is_own() && !found.serves(port.wwpn) => {
-                let physical = fabric::choose(kernel, port, &drivers, Some(vport))?;
+                let physical = fc::choose(kernel, port, &drivers, Some(vport))?;
                 absent.push((port.clone(), physical));
             }
             Some(_) if !found.is_kept(port.wwpn) => {}
             None if found.is_bound(port.wwpn) => return Err(widowed(&found, port)),
             None if left_out(kernel, group, port)? => lost.push(port.clone()),
             _ => {
-                let physical = fabric::choose(kernel, port, &drivers, vport)?;
+                let physical = fc::choose(kernel, port, &drivers, vport)?;
                 absent.push((port.clone(), physical));
             }
         }
@@ -173,7 +173,7 @@ fn observe_with(
     // A target that belongs to its port cannot be there without it.
     let all = lost.len() == group.ports.len() || driver.binds();
     if let Some(port) = lost.first().filter(|_| all) {
-        fabric::choose(kernel, port, &drivers, None)?;
+        fc::choose(kernel, port, &drivers, None)?;
     }
     Ok(Here { driver, disks, state, reservations: Vec::new(), found, absent, lost })
 }
@@ -185,13 +185,13 @@ fn same_node_name(
     physical: &PhysicalPort,
 ) -> Result<(), Failure> {
     let PhysicalPort { host, wwpn, .. } = physical;
-    let its = fabric::wwnn(kernel, host).map_err(fabric::unreadable)?;
+    let its = fc::wwnn(kernel, host).map_err(fc::unreadable)?;
     if its == Some(group.wwnn) {
         return Ok(());
     }
     let its = its.map_or("none".into(), |name| name.to_string());
     let cause = format!("{host} has the name {wwpn}, and node name {its}");
-    Err(Failure::new(Kind::Configuration, fabric::CHOOSE, cause)
+    Err(Failure::new(Kind::Configuration, fc::CHOOSE, cause)
         .advise("A group with a physical port's name has its node name as well"))
 }
 
@@ -207,7 +207,7 @@ pub(super) fn left_out(
     port: &PortSpec,
 ) -> Result<bool, Failure> {
     match group.link_loss {
-        LinkLoss::Degraded => fabric::is_lost(kernel, port).map_err(unseen),
+        LinkLoss::Degraded => fc::is_lost(kernel, port).map_err(unseen),
         LinkLoss::Fail => Ok(false),
     }
 }
@@ -281,7 +281,7 @@ pub(super) fn driver(
     let mut drivers: Vec<_> = found.export.trees.iter().map(|tree| tree.driver).collect();
     let bare = found.vports.iter().filter(|v| found.export.tree(v.wwpn).is_none());
     for vport in bare {
-        let host = fabric::host_driver(kernel, &vport.parent).map_err(unseen)?;
+        let host = fc::host_driver(kernel, &vport.parent).map_err(unseen)?;
         drivers.extend(of_host(&host));
     }
     drivers.extend(absent.iter().filter_map(|(_, physical)| of_host(&physical.driver)));

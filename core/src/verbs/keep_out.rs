@@ -4,13 +4,13 @@
 //! were told to stay out as well (`qla2x00_abort_isp`, `qla2x00_vp_abort_isp`). Their
 //! targets are empty, but the name may be another node's by then.
 
-use crate::budget::Budget;
-use crate::fabric;
+use crate::action::budget::Budget;
+use crate::action::step::Step;
+use crate::fc;
 use crate::kernel::{Kernel, KernelError, paths};
 use crate::lio::{self, DRIVERS};
-use crate::registry;
-use crate::scope::Found;
-use crate::step::Step;
+use crate::run_files::registry;
+use crate::situation::scope::Found;
 use crate::wwn::Wwn;
 
 /// Logs out the ports that should not be in the fabric, and returns their names. A port
@@ -32,16 +32,16 @@ pub fn keep_out(
     }
     let look = || {
         let export = lio::glance(kernel, &[], &targets)?;
-        Ok(Found { vports: fabric::virtual_ports(kernel)?, export, keepers: Vec::new() })
+        Ok(Found { vports: fc::virtual_ports(kernel)?, export, keepers: Vec::new() })
     };
     let found = look().map_err(|error| vec![error])?;
     // After the look: a takeover that has begun since is in the database.
     let known = registry::entries(kernel);
-    let stray = |port: &&fabric::VirtualPort| {
+    let stray = |port: &&fc::VirtualPort| {
         found.is_kept(port.wwpn) && known.iter().all(|entry| entry.wwpn != port.wwpn)
     };
     let stray: Vec<_> = found.live().filter(stray).collect();
-    let out = stray.iter().map(|port| vec![fabric::log_out(port)]).collect();
+    let out = stray.iter().map(|port| vec![fc::log_out(port)]).collect();
     Step::new("keep the virtual port out", out).apply(kernel, budget)?;
     Ok(stray.into_iter().map(|port| port.wwpn).collect())
 }

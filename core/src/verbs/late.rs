@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::budget::Budget;
-use crate::failure::{Failure, Kind};
+use crate::action::budget::Budget;
+use crate::action::failure::{Failure, Kind};
 use crate::kernel::Kernel;
 use crate::kernel::late::{self, Late, Purpose};
 

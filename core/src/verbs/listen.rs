@@ -11,14 +11,14 @@
 
 use std::time::Duration;
 
-use crate::budget::Budget;
-use crate::disk::Disk;
-use crate::fabric::{self, VirtualPort};
-use crate::failure::Failure;
+use crate::action::budget::Budget;
+use crate::action::failure::Failure;
+use crate::action::step::Step;
+use crate::disks::disk::Disk;
+use crate::fc::{self, VirtualPort};
 use crate::kernel::{Chain, Instant, Kernel, Op, paths};
 use crate::lio;
-use crate::scope::Found;
-use crate::step::Step;
+use crate::situation::scope::Found;
 
 use super::drain::{BARRED, PERCENT_TO_DRAIN, in_flight, undrained, wait_until};
 use super::nftables::Nftables;
@@ -129,7 +129,7 @@ fn settles(kernel: &dyn Kernel, found: &Found, settled: Duration, end: Instant) 
 fn exchanged(kernel: &dyn Kernel, found: &Found) -> Result<u64, String> {
     let mut sum = 0u64;
     for VirtualPort { wwpn, .. } in &found.vports {
-        let frames = fabric::frames(kernel, *wwpn).map_err(|error| error.to_string())?;
+        let frames = fc::frames(kernel, *wwpn).map_err(|error| error.to_string())?;
         sum = sum.wrapping_add(frames.ok_or_else(|| format!("{wwpn} counts no frames"))?);
     }
     Ok(sum)
@@ -146,7 +146,7 @@ fn heard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> bool {
     let echoes = trees.map(|tree| {
         let initiators: Vec<_> =
             tree.acls.iter().filter_map(lio::Acl::initiator).collect();
-        fabric::echoes(kernel, tree.wwpn, &initiators)
+        fc::echoes(kernel, tree.wwpn, &initiators)
     });
     let echoes: Result<Vec<_>, _> = echoes.collect();
     let heard = echoes.map_err(|error| vec![error]).and_then(|echoes| {

@@ -19,9 +19,9 @@ mod reload;
 pub mod status;
 mod takeover;
 
-use crate::failure::Failure;
+use crate::action::failure::Failure;
 use crate::kernel::{Kernel, KernelError};
-use crate::scope::{Found, Scope};
+use crate::situation::scope::{Found, Scope};
 
 pub use guests::guests_of;
 pub use health::{Health, Level, health};

@@ -1,10 +1,10 @@
 //! What `check` says of disks with several paths.
 
-use crate::budget::Budget;
-use crate::disk::{self, Disk};
-use crate::group::title;
+use crate::action::budget::Budget;
+use crate::config::group::title;
+use crate::disks::disk::{self, Disk};
+use crate::disks::ownership;
 use crate::kernel::{Kernel, Op};
-use crate::ownership;
 
 use super::check::Finding;
 

@@ -9,12 +9,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::budget::Budget;
-use crate::fabric::{self, VirtualPort};
+use crate::action::budget::Budget;
+use crate::action::step::Step;
+use crate::fc::{self, VirtualPort};
 use crate::kernel::account::Account;
 use crate::kernel::{Chain, Done, Kernel, KernelError, Op};
-use crate::scope::{Found, Scope};
-use crate::step::Step;
+use crate::situation::scope::{Found, Scope};
 use crate::wwn::Wwn;
 
 use super::told;
@@ -78,7 +78,7 @@ impl Nftables {
         budget: Budget,
     ) -> bool {
         let title = "bar new commands";
-        let bar = |port: &VirtualPort| match fabric::bar(kernel, port.wwpn) {
+        let bar = |port: &VirtualPort| match fc::bar(kernel, port.wwpn) {
             Ok(bar) => Some((port.wwpn, vec![bar?])),
             Err(error) => {
                 log::warn!("{title}: {error}");

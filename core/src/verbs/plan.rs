@@ -3,15 +3,15 @@
 //! goes on around the steps is not in it: expedited grace periods, echoes, the bar, and the
 //! database's entries.
 
-use crate::budget::Budget;
-use crate::failure::{Failure, Kind};
-use crate::kept;
+use crate::action::budget::Budget;
+use crate::action::failure::{Failure, Kind};
+use crate::action::step::Step;
+use crate::disks::ownership::{self, Keys};
 use crate::kernel::Kernel;
 use crate::lio;
-use crate::ownership::{self, Keys};
-use crate::params::quoted;
-use crate::scope::Scope;
-use crate::step::Step;
+use crate::saved_reservations;
+use crate::situation::scope::Scope;
+use crate::text::quoted;
 
 use super::here::{misconfigured, observe};
 use super::release::{CLOSE, closing, logouts};
@@ -55,7 +55,9 @@ pub fn takeover_steps(
     let mut disks: Vec<_> = std::iter::once(dark).chain(disks).collect();
     if let Some(state) = &here.state {
         let (luns, now) = (&here.disks, &here.found.export);
-        disks.push(kept::give_back(kernel, group, state, luns, now, budget)?);
+        disks.push(saved_reservations::give_back(
+            kernel, group, state, luns, now, budget,
+        )?);
     }
     let title = "wait until the name is nowhere else, create the virtual port";
     let create = Step { title, ..create };

@@ -8,18 +8,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::budget::Budget;
-use crate::fabric::{self, VirtualPort};
-use crate::failure::{Failure, Kind};
-use crate::kept;
+use crate::action::budget::Budget;
+use crate::action::failure::{Failure, Kind};
+use crate::action::phases::Phases;
+use crate::action::step::Step;
+use crate::disks::ownership::{self, Keys, Left};
+use crate::fc::{self, VirtualPort};
 use crate::kernel::reservation::Key;
 use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op};
 use crate::lio;
-use crate::ownership::{self, Keys, Left};
-use crate::phases::Phases;
-use crate::registry;
-use crate::scope::{Found, Scope};
-use crate::step::Step;
+use crate::run_files::registry;
+use crate::saved_reservations;
+use crate::situation::scope::{Found, Scope};
 
 use super::account::Accounts;
 use super::drain::{drain, wait_until};
@@ -209,7 +209,7 @@ pub(super) fn closing(found: &Found, disks: &[PathBuf], key: Key) -> Vec<Chain> 
     }
     for keeper in &found.keepers {
         let device = keeper.device.as_ref().unwrap_or(&keeper.at);
-        close.entry(device).or_default().extend(kept::end(keeper));
+        close.entry(device).or_default().extend(saved_reservations::end(keeper));
     }
     let of = |disk: &PathBuf| {
         let mut chain = close.remove(disk).unwrap_or_default();
@@ -231,8 +231,8 @@ pub(super) fn logouts(
     found: &Found,
 ) -> Result<Vec<Chain>, KernelError> {
     let one = |port: &VirtualPort| match found.is_bound(port.wwpn) {
-        true => Ok(vec![fabric::log_out(port)]),
-        false => fabric::delete(kernel, port),
+        true => Ok(vec![fc::log_out(port)]),
+        false => fc::delete(kernel, port),
     };
     found.live().map(one).collect()
 }
@@ -253,7 +253,7 @@ fn log_out(
     let linked = found.live().all(|p| p.is_linked() || found.is_bound(p.wwpn));
     let patience = if linked { budget.end } else { kernel.now() + LINKLESS };
     let answer = step.apply(kernel, Budget { end: budget.end.min(patience), ..budget });
-    let vports = fabric::virtual_ports(kernel)
+    let vports = fc::virtual_ports(kernel)
         .map_err(|error| Failure::kernel("look for the virtual port", &[error]))?;
     let ours = vports.into_iter().filter(|port| scope.wwpns.contains(&port.wwpn));
     let now = Found { vports: ours.collect(), ..found.clone() };

@@ -6,20 +6,20 @@
 
 use std::collections::BTreeSet;
 
-use crate::budget::Budget;
-use crate::disk::{self, Disk};
-use crate::fabric;
-use crate::failure::{Failure, Kind};
-use crate::group::{Group, Ownership};
+use crate::action::budget::Budget;
+use crate::action::failure::{Failure, Kind};
+use crate::action::phases::Phases;
+use crate::action::step::Step;
+use crate::config::group::{Group, Ownership};
+use crate::disks::disk::{self, Disk};
+use crate::disks::ownership::{self, Keys};
+use crate::fc;
 use crate::kernel::reservation::Reservation;
 use crate::kernel::{Chain, Kernel};
+use crate::lio::numbers;
 use crate::lio::{self, Obsolete};
-use crate::numbers;
-use crate::ownership::{self, Keys};
-use crate::phases::Phases;
-use crate::registry::{self, Entry};
-use crate::scope::{Found, Scope};
-use crate::step::Step;
+use crate::run_files::registry::{self, Entry};
+use crate::situation::scope::{Found, Scope};
 
 use super::drain::{PERCENT_TO_DRAIN, in_flight, still_in_flight, wait_until};
 use super::expedited::expedited;
@@ -130,8 +130,8 @@ fn entries(
     scope: &Scope,
     found: &Found,
 ) -> Result<Vec<Entry>, Failure> {
-    let physical = fabric::physical_ports(kernel).map_err(unseen)?;
-    let entry = |port: &crate::group::PortSpec| {
+    let physical = fc::physical_ports(kernel).map_err(unseen)?;
+    let entry = |port: &crate::config::group::PortSpec| {
         let vport = found.vport(port.wwpn).filter(|_| !found.is_kept(port.wwpn));
         let carrier = vport.and_then(|v| physical.iter().find(|p| p.host == v.parent));
         let carrier = carrier.ok_or_else(|| {

@@ -5,16 +5,16 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::budget::Budget;
-use crate::fabric::{self, PhysicalPort};
-use crate::failure::Failure;
-use crate::group::{DeviceName, Ownership};
+use crate::action::budget::Budget;
+use crate::action::failure::Failure;
+use crate::config::group::{DeviceName, Ownership};
+use crate::disks::ownership::{self, Keys};
+use crate::fc::{self, PhysicalPort};
 use crate::kernel::reservation::{Key, Reservation};
 use crate::kernel::{self, Kernel, KernelError, paths};
 use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
-use crate::ownership::{self, Keys};
-use crate::registry::{self, Entry, Role, Took};
-use crate::scope::{Found, Scope};
+use crate::run_files::registry::{self, Entry, Role, Took};
+use crate::situation::scope::{Found, Scope};
 use crate::wwn::Wwn;
 
 use super::health::departed;
@@ -150,7 +150,7 @@ impl Status {
     /// Returns whether every physical port is online or dark, and every group served as a
     /// whole.
     pub fn is_healthy(&self) -> bool {
-        let well = |state: &str| state == "Online" || state == fabric::DARK;
+        let well = |state: &str| state == "Online" || state == fc::DARK;
         self.physical_ports.iter().all(|physical| well(&physical.port.state))
             && self.groups.iter().all(|group| group.faults.is_empty())
     }
@@ -165,10 +165,10 @@ pub fn status(
     node: &str,
     budget: Budget,
 ) -> Result<Status, Failure> {
-    let physical_ports = fabric::physical_ports(kernel)
+    let physical_ports = fc::physical_ports(kernel)
         .map_err(unseen)?
         .into_iter()
-        .map(|port| Physical { speed: fabric::speed(kernel, &port.host), port });
+        .map(|port| Physical { speed: fc::speed(kernel, &port.host), port });
     let mut names: Vec<_> =
         registry::entries(kernel).into_iter().map(|entry| entry.group).collect();
     names.sort_unstable();
@@ -212,8 +212,8 @@ fn served(
 
 fn port(kernel: &dyn Kernel, entry: &Entry, found: &Found) -> Result<Port, KernelError> {
     let vport = found.vport(entry.wwpn);
-    let host = fabric::host_of(kernel, entry.wwpn)?;
-    let met = host.as_ref().map(|host| fabric::remote_ports(kernel, &host.host));
+    let host = fc::host_of(kernel, entry.wwpn)?;
+    let met = host.as_ref().map(|host| fc::remote_ports(kernel, &host.host));
     let met = met.transpose()?.unwrap_or_default();
     let acls = found.export.tree(entry.wwpn).map_or([].as_slice(), |tree| &tree.acls);
     let session = |initiator: Wwn| {

@@ -9,21 +9,21 @@ use super::account;
 use super::expedited::expedited;
 use super::here::{Here, misconfigured, not_lost, with_all_that_comes};
 use super::{late, listen, release, unseen};
-use crate::budget::Budget;
-use crate::claims::Claims;
-use crate::disk::{self, Disk};
-use crate::fabric::{self, PhysicalPort, VirtualPort};
-use crate::failure::{Failure, Kind};
-use crate::group::{Group, Ownership, PortSpec};
-use crate::kept;
+use crate::action::budget::Budget;
+use crate::action::failure::{Failure, Kind};
+use crate::action::phases::Phases;
+use crate::action::step::Step;
+use crate::config::group::{Group, Ownership, PortSpec};
+use crate::disks::disk::{self, Disk};
+use crate::disks::ownership::{self, Keys};
+use crate::fc::{self, PhysicalPort, VirtualPort};
 use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op};
+use crate::lio::numbers;
 use crate::lio::{self, Driver, Export};
-use crate::numbers;
-use crate::ownership::{self, Keys};
-use crate::phases::Phases;
-use crate::registry::{self, Entry};
-use crate::scope::Scope;
-use crate::step::Step;
+use crate::run_files::registry::{self, Entry};
+use crate::saved_reservations;
+use crate::situation::claims::Claims;
+use crate::situation::scope::Scope;
 use crate::wwn::Wwn;
 
 /// How much of the time a takeover may use before it gives up; the rest is for undoing.
@@ -174,7 +174,9 @@ fn build(
         phases.end(kernel, "own");
         if let Some(state) = &here.state {
             let (disks, export) = (&here.disks, &here.found.export);
-            let give_back = kept::give_back(kernel, group, state, disks, export, budget)?;
+            let give_back = saved_reservations::give_back(
+                kernel, group, state, disks, export, budget,
+            )?;
             apply(kernel, &give_back, budget)?;
             phases.end(kernel, "give back");
         }
@@ -243,14 +245,14 @@ pub(super) fn steps(
     let own = Step::new("own the disks and make the backstores", own.collect());
     let lit = here.absent.iter().filter_map(|(port, _)| here.found.vport(port.wwpn));
     let lit = lit.filter(|port| port.is_own());
-    let dark: Result<_, _> = lit.map(|port| fabric::delete(kernel, port)).collect();
+    let dark: Result<_, _> = lit.map(|port| fc::delete(kernel, port)).collect();
     let dark = Step::new("turn the physical port off", dark.map_err(unseen)?);
     let create = here.absent.iter().map(|(port, physical)| {
         Ok(match here.found.vport(port.wwpn).filter(|vport| !vport.is_own()) {
-            None => vec![fabric::create(kernel, physical, port.wwpn, group.wwnn)?],
+            None => vec![fc::create(kernel, physical, port.wwpn, group.wwnn)?],
             Some(vport) if vport.is_disabled() => Chain::new(),
             // Initiators have met it empty: it logs out, and in again when it serves.
-            Some(vport) => vec![fabric::log_out(vport)],
+            Some(vport) => vec![fc::log_out(vport)],
         })
     });
     let create: Result<_, _> = create.collect();
@@ -271,7 +273,7 @@ fn serve(here: &Here, port: &PortSpec) -> Chain {
     let kept = here.found.vport(wwpn).filter(|_| here.found.is_kept(wwpn));
     match kept {
         _ if !enabled => vec![lio::enable(here.driver, wwpn)],
-        Some(vport) => vec![fabric::log_in(vport)],
+        Some(vport) => vec![fc::log_in(vport)],
         None => Chain::new(),
     }
 }
@@ -292,7 +294,7 @@ pub(super) fn export(
     if let Some(state) = state {
         apply(
             kernel,
-            &kept::give_back(kernel, group, state, disks, now, budget)?,
+            &saved_reservations::give_back(kernel, group, state, disks, now, budget)?,
             budget,
         )?;
     }
@@ -325,7 +327,7 @@ fn export_steps(
     if !driver.binds() {
         frame.append(&mut targets);
     }
-    let root = kept::root(kernel);
+    let root = saved_reservations::root(kernel);
     frame.extend(root.as_deref().map(state_directory));
     let mut backstores = lio::build(group, disks, now);
     if let (Some(root), Some(_)) = (root, &group.state) {
@@ -333,7 +335,7 @@ fn export_steps(
         for (disk, chain) in disks.iter().zip(&mut backstores) {
             let path = lio::backstore_path(group.wwnn, disk.lun);
             if !linked.contains(path.as_path()) {
-                chain.extend(kept::lead(&root, group, disk));
+                chain.extend(saved_reservations::lead(&root, group, disk));
             }
         }
     }
@@ -391,7 +393,7 @@ fn elsewhere(
     absent: &[(PortSpec, PhysicalPort)],
 ) -> Result<Option<(Wwn, String)>, Failure> {
     for (PortSpec { wwpn, .. }, _) in absent {
-        let remote = fabric::logged_in_elsewhere(kernel, *wwpn)
+        let remote = fc::logged_in_elsewhere(kernel, *wwpn)
             .map_err(|error| Failure::kernel(LOOK, &[error]))?;
         if let Some(remote) = remote {
             return Ok(Some((*wwpn, remote)));
@@ -406,11 +408,10 @@ fn active(kernel: &dyn Kernel, port: &PortSpec, budget: Budget) -> Result<(), Fa
     let step = "wait for the virtual port";
     let mut hopeless_since = None;
     loop {
-        let ports =
-            fabric::virtual_ports(kernel).map_err(|e| Failure::kernel(step, &[e]))?;
+        let ports = fc::virtual_ports(kernel).map_err(|e| Failure::kernel(step, &[e]))?;
         let vport = ports.into_iter().find(|vport| vport.wwpn == port.wwpn);
         let state = vport.as_ref().map_or("gone", |vport| &vport.state);
-        let host = fabric::host_of(kernel, port.wwpn)
+        let host = fc::host_of(kernel, port.wwpn)
             .map_err(|error| Failure::kernel(step, &[error]))?;
         let online = host.as_ref().filter(|host| host.state == "Online");
         if let ("Active", Some(host), Some(vport)) = (state, online, &vport) {
@@ -418,11 +419,9 @@ fn active(kernel: &dyn Kernel, port: &PortSpec, budget: Budget) -> Result<(), Fa
             return Ok(());
         }
         let wwpn = port.wwpn;
-        let online = |vport: &VirtualPort| {
-            fabric::is_online(kernel, &vport.parent).unwrap_or(false)
-        };
-        let hopeless =
-            fabric::hopeless(state).filter(|_| vport.as_ref().is_some_and(online));
+        let online =
+            |vport: &VirtualPort| fc::is_online(kernel, &vport.parent).unwrap_or(false);
+        let hopeless = fc::hopeless(state).filter(|_| vport.as_ref().is_some_and(online));
         let since = hopeless.map(|_| *hopeless_since.get_or_insert(kernel.now()));
         hopeless_since = since;
         let lasts = since.is_some_and(|since| kernel.now() >= since + BELIEVED);

@@ -1,7 +1,7 @@
 //! Names as people and kernels spell them.
 
-use understudy_core::group::{DeviceName, Group};
-use understudy_core::identity::Identity;
+use understudy_core::config::group::{DeviceName, Group};
+use understudy_core::disks::identity::Identity;
 use understudy_core::wwn::{Wwn, from_sysfs};
 
 /// WWNs, device names and the list of disks.

@@ -4,12 +4,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use understudy_core::budget::Budget;
+use understudy_core::action::budget::Budget;
+use understudy_core::action::phases::Phases;
 use understudy_core::kernel::Kernel;
-use understudy_core::neighbours::Saved;
-use understudy_core::phases::Phases;
-use understudy_core::registry;
-use understudy_core::scope::Scope;
+use understudy_core::run_files::registry;
+use understudy_core::situation::neighbours::Saved;
+use understudy_core::situation::scope::Scope;
 use understudy_core::verbs::{
     Health, Level, check_node, health, release, status, takeover,
 };

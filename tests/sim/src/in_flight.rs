@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::san::{Hba, San};
 use super::traffic::{Command, Stage};
 use super::transport::Port;
-use understudy_core::fabric::address;
+use understudy_core::fc::address;
 use understudy_core::kernel::account::{Account, Commands};
 use understudy_core::kernel::{Instant, paths};
 use understudy_core::wwn::Wwn;

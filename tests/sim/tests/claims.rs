@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use common::{Node, SPARE, Setup, pair};
 use proptest::prelude::*;
-use understudy_core::failure::Kind;
+use understudy_core::action::failure::Kind;
 use understudy_core::kernel::Kernel;
 use understudy_core::verbs::{Health, Level, takeover};
 

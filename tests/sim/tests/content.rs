@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use common::{Node, Setup, pair};
-use understudy_core::content::keep_apart;
-use understudy_core::group::DiskSpec;
+use understudy_core::config::group::DiskSpec;
+use understudy_core::disks::content::keep_apart;
 use understudy_core::kernel::{Kernel, paths};
 
 /// Returns the disks of a group, with LUN numbers from 0.

@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Node, Setup, pair};
-use understudy_core::failure::Kind;
+use understudy_core::action::failure::Kind;
 use understudy_core::kernel::Kernel;
 use understudy_core::verbs::{Health, Level, health, status, takeover};
 use understudy_sim::SimKernel;

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Node, Setup, pair};
-use understudy_core::failure::Kind;
+use understudy_core::action::failure::Kind;
 use understudy_core::verbs::check::{Verdict, check};
 use understudy_core::verbs::{Health, Level, check_node};
 

@@ -5,9 +5,9 @@ mod common;
 
 use common::{Node, Setup, key_of, pair};
 use nix::errno::Errno;
-use understudy_core::failure::{Failure, Kind};
+use understudy_core::action::failure::{Failure, Kind};
+use understudy_core::disks::ownership::{Keys, remember_cluster};
 use understudy_core::kernel::reservation::{Key, Reservation};
-use understudy_core::ownership::{Keys, remember_cluster};
 use understudy_core::verbs::check::{Verdict, check};
 use understudy_core::verbs::{Health, Level, plan, status};
 

@@ -8,11 +8,11 @@
 mod common;
 
 use common::{Node, Setup, pair};
-use understudy_core::disk;
-use understudy_core::failure::Kind;
-use understudy_core::group::DiskSpec;
+use understudy_core::action::failure::Kind;
+use understudy_core::config::group::DiskSpec;
+use understudy_core::disks::disk;
 use understudy_core::kernel::{Kernel, Op};
-use understudy_core::registry::EntryDisk;
+use understudy_core::run_files::registry::EntryDisk;
 use understudy_core::verbs::check::{Verdict, check};
 use understudy_sim::Deed;
 

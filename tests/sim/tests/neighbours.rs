@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Node, Setup, pair};
-use understudy_core::neighbours::{Saved, in_use, unguarded};
+use understudy_core::situation::neighbours::{Saved, in_use, unguarded};
 use understudy_core::verbs::check::{self, Finding, Verdict};
 
 const SAVED: &str = "/etc/rtslib-fb-target/saveconfig.json";

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::{Node, Setup, initiators, key_of, pair};
-use understudy_core::failure::{Failure, Kind};
+use understudy_core::action::failure::{Failure, Kind};
 use understudy_core::kernel::reservation::{Holder, Key, Reservation};
 use understudy_core::kernel::{Done, Kernel, KernelError, Op};
 use understudy_core::verbs::check::{Verdict, check};

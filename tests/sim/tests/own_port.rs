@@ -10,10 +10,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use common::{INITIATORS, Node, Setup, initiators, unless_killed};
-use understudy_core::failure::Kind;
+use understudy_core::action::failure::Kind;
 use understudy_core::kernel::{Kernel, Op};
+use understudy_core::run_files::watch;
 use understudy_core::verbs::{Health, Level, guests_of};
-use understudy_core::watch;
 use understudy_sim::{Fault, San};
 
 const SWITCH: &str = "/sys/bus/fcoe/devices/ctlr_0/enabled";

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use understudy_core::action::phases::Phases;
 use understudy_core::kernel::Kernel;
-use understudy_core::phases::Phases;
 use understudy_sim::{San, SimKernel};
 
 #[test]

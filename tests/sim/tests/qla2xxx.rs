@@ -12,11 +12,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::{Node, Setup, initiators, pair};
-use understudy_core::fabric;
-use understudy_core::failure::Kind;
+use understudy_core::action::failure::Kind;
+use understudy_core::action::step::Step;
+use understudy_core::fc;
 use understudy_core::kernel::{Kernel, Op};
-use understudy_core::registry::{self, Entry};
-use understudy_core::step::Step;
+use understudy_core::run_files::registry::{self, Entry};
 use understudy_core::verbs::check::{self, Finding, Verdict};
 use understudy_core::verbs::{Health, Level, health, keep_out, plan};
 use understudy_core::wwn::Wwn;
@@ -76,7 +76,7 @@ fn show(node: &Node, state: &str) {
 #[test]
 fn the_port_is_known_by_the_module_of_its_driver() {
     let (a, _) = pair(&setup());
-    assert_eq!(fabric::host_driver(&a.kernel, "host2").unwrap(), "qla2xxx");
+    assert_eq!(fc::host_driver(&a.kernel, "host2").unwrap(), "qla2xxx");
     assert_eq!(a.kernel.read(Path::new(PROC_NAME)).unwrap(), "(null)\n");
 }
 

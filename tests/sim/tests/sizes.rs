@@ -4,10 +4,10 @@
 mod common;
 
 use common::{Node, Setup, pair};
-use understudy_core::disk;
-use understudy_core::failure::{Failure, Kind};
-use understudy_core::numbers::{KEEP, Numbers};
-use understudy_core::scope::Scope;
+use understudy_core::action::failure::{Failure, Kind};
+use understudy_core::disks::disk;
+use understudy_core::lio::numbers::{KEEP, Numbers};
+use understudy_core::situation::scope::Scope;
 use understudy_core::verbs::takeover;
 
 /// Starts the group with the sizes that initiators know.

@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use common::{Node, Setup, pair};
 use nix::errno::Errno;
-use understudy_core::fabric::{self, VirtualPort};
-use understudy_core::failure::Kind;
-use understudy_core::identity::Identity;
+use understudy_core::action::failure::Kind;
+use understudy_core::disks::identity::Identity;
+use understudy_core::fc::{self, VirtualPort};
 use understudy_core::kernel::Kernel;
+use understudy_core::run_files::watch;
 use understudy_core::verbs::check::{self, Verdict};
 use understudy_core::verbs::{Health, Level, health, status};
-use understudy_core::watch;
 
 /// A node that serves a group, some time after its initiators have logged in.
 fn serving(setup: &Setup) -> Node {
@@ -173,10 +173,10 @@ fn a_physical_port_that_cannot_log_out_is_not_turned_off() {
     let host = || "host2".to_owned();
     let state = "Active".to_owned();
     let port = VirtualPort { vport: host(), parent: host(), wwpn, wwnn: wwpn, state };
-    assert_eq!(fabric::delete(&a.kernel, &port).unwrap().len(), 2);
+    assert_eq!(fc::delete(&a.kernel, &port).unwrap().len(), 2);
     for end in ["host2/port_id", "host2/device"] {
         spoil(&a, end);
-        let said = fabric::delete(&a.kernel, &port).unwrap_err().to_string();
+        let said = fc::delete(&a.kernel, &port).unwrap_err().to_string();
         assert!(said.contains(WHY), "{end}: {said}");
     }
 }
@@ -188,10 +188,10 @@ fn a_dark_port_is_counted_where_its_link_is_known() {
     a.kernel.set("/sys/bus/fcoe/devices/ctlr_0/enabled", "0\n");
     a.kernel.set("/sys/class/net/eth1/carrier", "1\n");
     let comes = || {
-        let ports = fabric::physical_ports(&a.kernel)?;
+        let ports = fc::physical_ports(&a.kernel)?;
         ports
             .iter()
-            .map(|port| fabric::can_come(&a.kernel, port))
+            .map(|port| fc::can_come(&a.kernel, port))
             .collect::<Result<Vec<_>, _>>()
     };
     assert_eq!(comes(), Ok(vec![true]));

@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::{INITIATORS, Node, Setup, key_of};
-use understudy_core::fabric;
-use understudy_core::failure::Kind;
+use understudy_core::action::failure::Kind;
+use understudy_core::action::step::Step;
+use understudy_core::disks::ownership::{give_up, read};
+use understudy_core::fc;
 use understudy_core::kernel::{Cause, Kernel, Op};
-use understudy_core::numbers;
-use understudy_core::ownership::{give_up, read};
-use understudy_core::registry;
-use understudy_core::scope::Scope;
-use understudy_core::step::Step;
+use understudy_core::lio::numbers;
+use understudy_core::run_files::registry;
+use understudy_core::run_files::watch;
+use understudy_core::situation::scope::Scope;
 use understudy_core::verbs::check::{self, Finding, Verdict};
 use understudy_core::verbs::plan;
 use understudy_core::verbs::status::{Owner, Service};
 use understudy_core::verbs::{Health, Level, check_node, health, status, takeover};
-use understudy_core::watch;
 use understudy_sim::{Deed, Fault, Nft, SimKernel};
 
 fn pair() -> (Node, Node) {
@@ -358,7 +358,7 @@ fn a_port_on_its_way_is_waited_for() {
         // A port that does not come costs no more than half of the time.
         let begun = a.kernel.now();
         let refused = a.start().unwrap_err();
-        assert_eq!(refused.step, fabric::CHOOSE);
+        assert_eq!(refused.step, fc::CHOOSE);
         assert!(a.kernel.now() - begun < Duration::from_secs(10));
     }
 }
@@ -879,7 +879,7 @@ fn a_check_says_all_that_is_in_the_way() {
 #[test]
 fn a_port_of_bnx2fc_is_known_by_its_symbolic_name() {
     let (a, _) = pair();
-    let driver = || fabric::host_driver(&a.kernel, "host2").unwrap();
+    let driver = || fc::host_driver(&a.kernel, "host2").unwrap();
     assert_eq!(driver(), "fcoe");
     a.kernel.set("/sys/class/scsi_host/host2/proc_name", "(null)\n");
     let name = "/sys/class/fc_host/host2/symbolic_name";

@@ -8,7 +8,7 @@ mod xml;
 use std::io::Read;
 
 use understudy_core::kernel::RealKernel;
-use understudy_core::params::quoted;
+use understudy_core::text::quoted;
 
 use super::complain;
 use super::line::Line;

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use understudy_core::group::Group;
-use understudy_core::params::{VPORT, quoted};
+use understudy_core::config::group::Group;
+use understudy_core::config::params::VPORT;
+use understudy_core::text::quoted;
 
 use crate::cluster;
 

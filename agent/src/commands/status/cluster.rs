@@ -1,8 +1,8 @@
 //! `understudy status --cluster`: who serves whose group, as Pacemaker has it.
 
 use serde::Serialize;
-use understudy_core::failure::Failure;
-use understudy_core::group::is_same_node;
+use understudy_core::action::failure::Failure;
+use understudy_core::config::group::is_same_node;
 
 use crate::cluster::standing::ban;
 use crate::cluster::{self, Configuration, Configured, Member, Resource, Standing, View};

@@ -6,8 +6,8 @@ pub mod node;
 use std::io::Write;
 use std::time::Duration;
 
-use understudy_core::budget::Budget;
-use understudy_core::failure::Failure;
+use understudy_core::action::budget::Budget;
+use understudy_core::action::failure::Failure;
 use understudy_core::kernel::{Kernel, RealKernel};
 use understudy_core::verbs::status as look;
 

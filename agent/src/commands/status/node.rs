@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use understudy_core::fabric::PhysicalPort;
-use understudy_core::registry::Role;
+use understudy_core::fc::PhysicalPort;
+use understudy_core::run_files::registry::Role;
 use understudy_core::verbs::status::{
     Lun, Owner, Physical, Served, Service, Session, Status,
 };
@@ -170,7 +170,7 @@ pub mod tests {
         let name = |text: &str| text.parse().unwrap();
         let lun = |lun, device: &str, service, owner| Lun {
             lun,
-            device: understudy_core::group::DeviceName::Path(device.into()),
+            device: understudy_core::config::group::DeviceName::Path(device.into()),
             node: "/dev/sdb".into(),
             bytes: Some(64 << 20),
             service,

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
-use understudy_core::budget::Budget;
+use understudy_core::action::budget::Budget;
+use understudy_core::action::phases::Phases;
+use understudy_core::disks::ownership::{Keys, remember_cluster};
 use understudy_core::kernel::{Instant, Kernel};
-use understudy_core::ownership::{Keys, remember_cluster};
-use understudy_core::phases::Phases;
-use understudy_core::scope::Scope;
+use understudy_core::situation::scope::Scope;
 use understudy_core::verbs::{Health, Level, health, release, takeover};
 use understudy_sim::{Fault, SharedSan, SimKernel};
 

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::disk::Disk;
-use crate::group::{Group, title};
+use crate::config::group::{Group, title};
+use crate::disks::disk::Disk;
 use crate::kernel::{Kernel, KernelError, paths};
 use crate::lio::{self, DRIVERS, Tree};
-use crate::registry;
+use crate::run_files::registry;
 use crate::wwn::Wwn;
 
 /// The units that run `targetctl`: everybody's, and Debian's.

@@ -4,9 +4,9 @@
 
 use std::path::Path;
 
-use crate::disk::{self, Disk};
-use crate::failure::{Failure, Kind};
-use crate::group::title;
+use crate::action::failure::{Failure, Kind};
+use crate::config::group::title;
+use crate::disks::disk::{self, Disk};
 use crate::kernel::{Kernel, attribute, attribute_or_empty, paths};
 
 /// What can be done about a disk that this node's own programs have.

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::config::group::Group;
 use crate::digest::fnv128;
-use crate::disk::{self, Disk};
-use crate::group::Group;
+use crate::disks::disk::{self, Disk};
 use crate::kernel::{self, Kernel, paths};
 use crate::wwn::Wwn;
 

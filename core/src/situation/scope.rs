@@ -5,15 +5,15 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::claims::Claims;
-use crate::disk;
-use crate::fabric::{self, VirtualPort};
-use crate::group::{Group, GroupError, Ownership};
-use crate::kept::{self, Keeper};
+use crate::config::group::{Group, GroupError, Ownership};
+use crate::disks::disk;
+use crate::fc::{self, VirtualPort};
 use crate::kernel::{Kernel, KernelError, paths};
+use crate::lio::numbers::Numbers;
 use crate::lio::{self, Export, Tree};
-use crate::numbers::Numbers;
-use crate::registry::{self, Entry};
+use crate::run_files::registry::{self, Entry};
+use crate::saved_reservations::{self, Keeper};
+use crate::situation::claims::Claims;
 use crate::wwn::Wwn;
 
 /// Names and disks to look for.
@@ -178,12 +178,12 @@ impl Scope {
     fn found(&self, kernel: &dyn Kernel, export: Export) -> Result<Found, KernelError> {
         let keeps = self.group.as_ref().is_ok_and(|group| group.state.is_some())
             || self.entries.iter().any(|entry| entry.state.is_some());
-        let keepers = kept::observe(kernel, &self.wwnns, keeps)?;
+        let keepers = saved_reservations::observe(kernel, &self.wwnns, keeps)?;
         Ok(Found { vports: self.vports(kernel)?, export, keepers })
     }
 
     fn vports(&self, kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelError> {
-        let mut vports = fabric::virtual_ports(kernel)?;
+        let mut vports = fc::virtual_ports(kernel)?;
         vports.retain(|port| self.wwpns.contains(&port.wwpn));
         Ok(vports)
     }

@@ -13,12 +13,12 @@ use nix::errno::Errno;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::disk::{self, Disk};
-use crate::fabric::{self, PhysicalPort};
-use crate::failure::{Failure, Kind};
-use crate::group::{DeviceName, DiskSpec, Group, Ownership, PortSpec, STATE};
+use crate::action::failure::{Failure, Kind};
+use crate::action::phases::Phases;
+use crate::config::group::{DeviceName, DiskSpec, Group, Ownership, PortSpec, STATE};
+use crate::disks::disk::{self, Disk};
+use crate::fc::{self, PhysicalPort};
 use crate::kernel::{Kernel, KernelError, paths};
-use crate::phases::Phases;
 use crate::wwn::Wwn;
 
 /// Where a group runs, seen from the node that it belongs to.
@@ -140,7 +140,7 @@ impl Entry {
             role: if group.is_native(node) { Role::Native } else { Role::Guest },
             since: kernel.wall(),
             ownership: group.ownership,
-            link: fabric::software_link(kernel, &physical.host),
+            link: fc::software_link(kernel, &physical.host),
             disks,
             state: state.into_iter().next(),
             took: Vec::new(),

@@ -8,15 +8,15 @@ mod keys;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::budget::Budget;
-use crate::disk::{self, Disk};
-use crate::failure::{Failure, Kind};
-use crate::group::title;
+use crate::action::budget::Budget;
+use crate::action::failure::{Failure, Kind};
+use crate::action::step::Step;
+use crate::config::group::title;
+use crate::disks::disk::{self, Disk};
 use crate::kernel::reservation::{Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY};
 use crate::kernel::{
     Cause, Chain, ChainResult, Done, Kernel, KernelError, Op, UNREGISTER,
 };
-use crate::step::Step;
 pub use keys::{Keys, Whose, knows_cluster, remember_cluster};
 
 /// Reads the reservation of each disk, side by side.

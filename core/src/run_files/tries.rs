@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::failure::Failure;
+use crate::action::failure::Failure;
 use crate::kernel::{Kernel, paths};
 
 /// Remembers that a start of a group begins. A start that is killed leaves the mark too.

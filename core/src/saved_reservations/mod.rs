@@ -3,20 +3,21 @@
 //! made to save them through a keeper, onto a device that moves with the group. On the
 //! next node they are written into LIO again before the port appears.
 
+pub mod aptpl;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::aptpl;
-use crate::budget::Budget;
-use crate::disk::Disk;
-use crate::failure::{Failure, Kind};
-use crate::group::{Group, Preserve};
+use crate::action::budget::Budget;
+use crate::action::failure::{Failure, Kind};
+use crate::action::step::Step;
+use crate::config::group::{Group, Preserve};
+use crate::disks::disk::Disk;
 use crate::kernel::state::Record;
 use crate::kernel::{self, Chain, Done, Kernel, KernelError, Op, paths};
 use crate::lio;
-use crate::step::Step;
 use crate::wwn::Wwn;
 
 /// The step that writes the saved reservations into LIO.

@@ -210,12 +210,3 @@ pub fn value(spec: &Param, given: Option<String>) -> Option<String> {
     let given = given.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     given.or(spec.default.map(String::from))
 }
-
-/// A text of the user's, as a message repeats it: in quotes, on one line, and never a
-/// page of it.
-pub fn quoted(text: &str) -> String {
-    const SHOWN: usize = 48;
-    let shown = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
-    let more = if text.chars().nth(SHOWN).is_some() { "..." } else { "" };
-    format!("'{}{more}'", shown.take(SHOWN).collect::<String>())
-}

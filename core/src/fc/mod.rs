@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::failure::{Failure, Kind};
-use crate::group::PortSpec;
+use crate::action::failure::{Failure, Kind};
+use crate::config::group::PortSpec;
 use crate::kernel::{self, Chain, Kernel, KernelError, Op, paths};
 use crate::lio::Driver;
 use crate::wwn::{Wwn, from_sysfs};

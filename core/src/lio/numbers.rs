@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::action::failure::{Failure, Kind};
+use crate::config::group::Group;
 use crate::digest::fnv128;
-use crate::disk::Disk;
-use crate::failure::{Failure, Kind};
-use crate::group::Group;
+use crate::disks::disk::Disk;
 use crate::kernel::{Kernel, attribute, paths};
 use crate::lio::{self, Export};
 use crate::wwn::Wwn;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::budget::Budget;
+use crate::action::budget::Budget;
+use crate::action::failure::{Failure, Kind};
+use crate::config::group::{DeviceName, DiskSpec, title};
 use crate::digest::fnv128;
-use crate::failure::{Failure, Kind};
-use crate::group::{DeviceName, DiskSpec, title};
+use crate::disks::wwid::canonical;
 use crate::kernel::nexus::{self, DiskPath, Look};
 use crate::kernel::{self, Chain, Done, Kernel, KernelError, Op, paths};
-use crate::wwid::canonical;
 use crate::wwn::Wwn;
 
 /// How long disks may take to say how large they are: nothing waits for it.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, Kind};
+use crate::action::failure::{Failure, Kind};
 use crate::kernel::{Kernel, paths};
 
 /// A move of a group.

@@ -1,6 +1,6 @@
 //! A step of a plan: a plain value that can be printed, and is carried out as a whole.
 
-use crate::budget::Budget;
+use crate::action::budget::Budget;
 use crate::kernel::{Chain, ChainResult, Done, Kernel, KernelError};
 
 /// Chains that are worked on side by side, under a name that people know.

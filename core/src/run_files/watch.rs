@@ -24,8 +24,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::fabric;
-use crate::failure::{Failure, Kind};
+use crate::action::failure::{Failure, Kind};
+use crate::fc;
 use crate::kernel::{Instant, Kernel, paths};
 use crate::wwn::Wwn;
 
@@ -242,12 +242,12 @@ fn count(kernel: &dyn Kernel, watch: &mut Watch) -> Result<(Online, u32), Failur
     let failed = |error| Failure::kernel("count the physical ports", &[error]);
     let mut online: Online = watch.fabrics.keys().map(|fabric| (*fabric, 0)).collect();
     let mut dark = 0;
-    for port in fabric::physical_ports(kernel).map_err(failed)? {
+    for port in fc::physical_ports(kernel).map_err(failed)? {
         let now = port.fabric.filter(|_| port.state == "Online");
         if let Some(fabric) = now {
             watch.ports.insert(port.wwpn, fabric);
         }
-        let comes = || fabric::can_come(kernel, &port).map_err(failed);
+        let comes = || fc::can_come(kernel, &port).map_err(failed);
         match now.or_else(|| watch.ports.get(&port.wwpn).copied()) {
             Some(fabric) if now.is_some() || comes()? => {
                 *online.entry(fabric).or_insert(0) += 1;

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::disk;
-use crate::group::DiskSpec;
+use crate::config::group::DiskSpec;
+use crate::disks::disk;
 use crate::kernel::{Kernel, KernelError, paths};
 
 /// Keeps the names of the disks of these groups, and forgets those of no group. A group whose

@@ -2,7 +2,7 @@
 //! power (APTPL): what it writes to a file, and what it wants to be told
 //! (drivers/target/target_core_pr.c, target_core_configfs.c).
 
-use crate::group::Group;
+use crate::config::group::Group;
 use crate::wwn::Wwn;
 
 /// What begins each registration in LIO's text.

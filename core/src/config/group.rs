@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::params::{self, VPORT, quoted};
+use crate::config::params::{self, VPORT};
+use crate::text::quoted;
 use crate::wwn::Wwn;
 
 /// A virtual port of a group, as configured.

@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::disk::{self, Disk};
-use crate::failure::{Failure, Kind};
-use crate::group::{DiskSpec, Group, Ownership, title};
+use crate::action::failure::{Failure, Kind};
+use crate::config::group::{DiskSpec, Group, Ownership, title};
+use crate::disks::disk::{self, Disk};
 use crate::kernel::{Kernel, paths};
-use crate::registry::{self, Entry};
+use crate::run_files::registry::{self, Entry};
 use crate::wwn::Wwn;
 
 /// The database entries of every other group on this node.
