@@ -1,4 +1,6 @@
 //! The configuration: the parameters that a resource has, and a group as they describe it.
 
+mod device_name;
 pub mod group;
 pub mod params;
+mod parse;

@@ -1,14 +1,17 @@
-//! Finding a group's disks on this node.
+//! A disk of a group as it was found on this node: its paths, its size, whether it is still
+//! there and still itself.
 
-use std::collections::BTreeMap;
+use super::find::wwid_of;
+pub use super::find::{
+    FIND, find_all, find_any, is_same_name, node_of, one_of_several, wwid_in,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind};
-use crate::config::group::{DeviceName, DiskSpec, title};
+use crate::config::group::{DeviceName, title};
 use crate::digest::fnv128;
-use crate::disks::wwid::canonical;
 use crate::kernel::nexus::{self, DiskPath, Look};
 use crate::kernel::{self, Chain, Done, Kernel, KernelError, Op, paths};
 use crate::wwn::Wwn;
@@ -75,90 +78,6 @@ pub fn paths_of(kernel: &dyn Kernel, node: &Path) -> Vec<DiskPath> {
 pub fn has_left(kernel: &dyn Kernel, node: &Path) -> bool {
     let name = node.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| !kernel.exists(&Path::new(paths::BLOCK).join(name)))
-}
-
-/// The step that finds a group's disks.
-pub const FIND: &str = "find the disks";
-
-/// Finds every disk of a group, or says of each that is missing what was looked for. Of
-/// several paths without a multipath device, one that is `in_use` by the group is the disk:
-/// multipathd cannot make a device of them any more.
-///
-/// # Errors
-/// [`Kind::Node`]: another node may see them.
-pub fn find_all(
-    kernel: &dyn Kernel,
-    specs: &[DiskSpec],
-    in_use: &[PathBuf],
-) -> Result<Vec<Disk>, Failure> {
-    let mut found = Vec::new();
-    let mut missing = Vec::new();
-    for (spec, disk) in specs.iter().zip(look_for(kernel, specs, in_use)) {
-        match disk {
-            Ok(disk) => found.push(disk),
-            Err(why) => {
-                missing.push(format!("{}: {}: {why}", title(spec.lun), spec.device));
-            }
-        }
-    }
-    let mut seen = BTreeMap::new();
-    for disk in &found {
-        if let Some(before) = seen.insert(&disk.node, disk.lun) {
-            let (before, this) = (title(before), title(disk.lun));
-            missing.push(format!("{before} and {this} are the same disk, {}", disk.name));
-        }
-    }
-    if missing.is_empty() {
-        return Ok(found);
-    }
-    Err(Failure {
-        kind: Kind::Node,
-        step: FIND,
-        causes: missing,
-        path: None,
-        advice: "Check that this node is connected to its storage, and the disks \
-                 parameter"
-            .into(),
-    })
-}
-
-/// Returns the disks of a group that are on this node.
-pub fn find_any(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Vec<Disk> {
-    look_for(kernel, specs, &[]).into_iter().flatten().collect()
-}
-
-/// Returns the node of a disk that was once found at `before`, or nothing where another disk
-/// has that node by now and this one is nowhere.
-pub fn node_of(
-    kernel: &dyn Kernel,
-    spec: &DiskSpec,
-    wwid: &str,
-    before: &Path,
-) -> Option<PathBuf> {
-    let there = before.file_name().and_then(|name| wwid_of(kernel, name.to_str()?));
-    if there.as_ref() == Some(&canonical(wwid)) {
-        return Some(before.to_owned());
-    }
-    match find_any(kernel, std::slice::from_ref(spec)).pop() {
-        Some(disk) => Some(disk.node),
-        None => there.is_none().then(|| before.to_owned()),
-    }
-}
-
-/// Returns how many devices here are a disk, each of them a path: of each disk that is used by
-/// one of several, without a multipath device.
-pub fn one_of_several<'a>(
-    kernel: &dyn Kernel,
-    disks: &'a [Disk],
-) -> Vec<(&'a Disk, usize)> {
-    let known = all_wwids(kernel);
-    let single = disks.iter().filter(|disk| !disk.is_multipath);
-    let count = |disk: &Disk| {
-        let all = visible(kernel, known.get(disk.wwid.as_ref()?)?);
-        all.ok().map(|all| all.len())
-    };
-    let counted = single.filter_map(|disk| Some((disk, count(disk)?)));
-    counted.filter(|(_, count)| *count > 1).collect()
 }
 
 /// Checks that each disk is a whole one. A reservation is the whole disk's: of a partition or
@@ -276,48 +195,6 @@ fn grown(disk: &Disk, answer: Result<Done, KernelError>) {
     }
 }
 
-/// Looks for each disk; the node's WWIDs are read once for all of them.
-fn look_for(
-    kernel: &dyn Kernel,
-    specs: &[DiskSpec],
-    in_use: &[PathBuf],
-) -> Vec<Result<Disk, String>> {
-    let mut by_wwid = None;
-    let look = |spec: &DiskSpec| {
-        let (name, identity) = match &spec.device {
-            DeviceName::Path(path) => at_path(kernel, path),
-            DeviceName::Wwid(wwid) => {
-                let known = by_wwid.get_or_insert_with(|| all_wwids(kernel));
-                with_wwid(kernel, known, wwid, in_use)
-            }
-        }?;
-        let node = Path::new(paths::DEV).join(&name);
-        let device = spec.device.clone();
-        let is_multipath = is_map(identity.as_ref());
-        let wwid = identity.map(|its| its.wwid);
-        Ok(Disk { lun: spec.lun, device, node, name, wwid, is_multipath })
-    };
-    specs.iter().map(look).collect()
-}
-
-type Found = Result<(String, Option<Identity>), String>;
-
-fn at_path(kernel: &dyn Kernel, path: &Path) -> Found {
-    let node = kernel.resolve(path).map_err(|e| e.cause.to_string())?;
-    let name = node.file_name().map(|n| n.to_string_lossy().into_owned());
-    let name = name.filter(|name| {
-        node.starts_with(paths::DEV) && kernel.exists(&paths::block(name, "inflight"))
-    });
-    let name = name.ok_or("it is not a block device")?;
-    // A link may lead to a path that a multipath device has.
-    let holders = holders(kernel, &name).map_err(|error| error.to_string())?;
-    let identity = |name: String| Some((identity_of(kernel, &name), name));
-    let map =
-        holders.into_iter().filter_map(identity).find(|(its, _)| is_map(its.as_ref()));
-    let (identity, name) = map.unwrap_or_else(|| (identity_of(kernel, &name), name));
-    Ok((name, identity))
-}
-
 /// Returns the names of the devices that have a block device open as a part of themselves.
 ///
 /// # Errors
@@ -327,103 +204,4 @@ pub fn holders(kernel: &dyn Kernel, name: &str) -> Result<Vec<String>, KernelErr
         Err(error) if error.is_gone() => Ok(Vec::new()),
         holders => holders,
     }
-}
-
-/// Returns whether two names are spellings of one disk's, as far as the names alone tell.
-pub fn is_same_name(one: &DeviceName, other: &DeviceName) -> bool {
-    let wwid = |name| Some(wwid_in(name)?.to_lowercase());
-    one == other || wwid(one).is_some_and(|its| Some(its) == wwid(other))
-}
-
-/// Returns the WWID that a name may have in it, in its canonical form.
-pub fn wwid_in(name: &DeviceName) -> Option<String> {
-    match name {
-        DeviceName::Wwid(wwid) => Some(canonical(wwid)),
-        // As udev makes them (60-persistent-storage.rules, multipath's dm rules).
-        DeviceName::Path(path) => {
-            let name = path.strip_prefix(paths::DISK_BY_ID).ok()?;
-            Some(canonical(name.to_str()?))
-        }
-    }
-}
-
-/// What a block device says that it is.
-struct Identity {
-    wwid: String,
-    is_multipath: bool,
-}
-
-fn is_map(identity: Option<&Identity>) -> bool {
-    identity.is_some_and(|its| its.is_multipath)
-}
-
-fn identity_of(kernel: &dyn Kernel, name: &str) -> Option<Identity> {
-    // SCSI and NVMe devices, then what device mapper was told by multipathd.
-    ["device/wwid", "wwid", "dm/uuid"].into_iter().find_map(|attribute| {
-        let text = kernel.read(&paths::block(name, attribute)).ok()?;
-        let is_multipath = attribute == "dm/uuid" && text.starts_with(nexus::MULTIPATH);
-        let wwid = Some(canonical(&text)).filter(|wwid| !wwid.is_empty())?;
-        Some(Identity { wwid, is_multipath })
-    })
-}
-
-fn wwid_of(kernel: &dyn Kernel, name: &str) -> Option<String> {
-    identity_of(kernel, name).map(|identity| identity.wwid)
-}
-
-/// The block devices under each WWID: the name, and whether it is a multipath device.
-type ByWwid = BTreeMap<String, Vec<(String, bool)>>;
-
-fn all_wwids(kernel: &dyn Kernel) -> ByWwid {
-    let mut known = ByWwid::new();
-    for name in kernel.list(Path::new(paths::BLOCK)).unwrap_or_default() {
-        if let Some(Identity { wwid, is_multipath }) = identity_of(kernel, &name) {
-            known.entry(wwid).or_default().push((name, is_multipath));
-        }
-    }
-    known
-}
-
-fn with_wwid(
-    kernel: &dyn Kernel,
-    known: &ByWwid,
-    wwid: &str,
-    in_use: &[PathBuf],
-) -> Found {
-    let wwid = canonical(wwid);
-    let all = known.get(&wwid).map_or([].as_slice(), Vec::as_slice);
-    let devices = visible(kernel, all).map_err(|error| error.to_string())?;
-    // A multipath device stands above its paths; they may not be used beside it.
-    let best = devices.iter().find(|(_, is_multipath)| *is_multipath);
-    let is_in_use = |(name, _): &&(String, bool)| {
-        in_use.iter().any(|node| *node == Path::new(paths::DEV).join(name))
-    };
-    let best = best.or_else(|| devices.iter().find(is_in_use));
-    match (best, devices.as_slice()) {
-        (Some((name, is_multipath)), _) | (None, [(name, is_multipath)]) => {
-            let is_multipath = *is_multipath;
-            Ok((name.clone(), Some(Identity { wwid, is_multipath })))
-        }
-        (None, []) => Err("no disk with this WWID".into()),
-        (None, paths) => Err(format!(
-            "{} paths and no multipath device; start multipathd",
-            paths.len()
-        )),
-    }
-}
-
-/// Returns those of some devices under one WWID that have a node: a path of a disk of NVMe
-/// that the kernel itself has put together has none, and shows the disk's WWID.
-fn visible(
-    kernel: &dyn Kernel,
-    devices: &[(String, bool)],
-) -> Result<Vec<(String, bool)>, KernelError> {
-    let mut visible = Vec::new();
-    for device in devices {
-        let hidden = paths::block(&device.0, "hidden");
-        if devices.len() == 1 || kernel::attribute(kernel, &hidden)? != "1" {
-            visible.push(device.clone());
-        }
-    }
-    Ok(visible)
 }

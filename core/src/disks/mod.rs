@@ -2,6 +2,7 @@
 
 pub mod content;
 pub mod disk;
+mod find;
 pub mod holders;
 pub mod identity;
 pub mod ownership;

@@ -11,6 +11,7 @@ mod here;
 mod keep_out;
 mod late;
 mod listen;
+mod logins;
 mod multipath;
 mod nftables;
 pub mod plan;

@@ -1,0 +1,106 @@
+//! The names that people write down for a disk.
+
+use crate::text::quoted;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// How a disk is named in the configuration: the same on every node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum DeviceName {
+    /// A path under /dev that survives a reboot.
+    Path(PathBuf),
+    /// The world-wide identifier that the device reports, such as `naa.6001405...`.
+    Wwid(String),
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Wwid(wwid) => f.write_str(wwid),
+        }
+    }
+}
+
+impl FromStr for DeviceName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(inside) = text.strip_prefix("/dev/") {
+            let steps_out = inside.split('/').any(|part| matches!(part, "" | "." | ".."));
+            // The backing path is written into LIO's `control`, where a comma ends it.
+            let ends = |c: char| matches!(c, ',' | '\\') || c.is_control();
+            if steps_out || text.len() > 255 || text.contains(ends) {
+                return Err(format!("{} is not a plain path under /dev", quoted(text)));
+            }
+            if volatile(inside) {
+                return Err(format!(
+                    "'{text}' may name another disk after a reboot, or on the partner; use \
+                     its path under /dev/disk/by-id or its WWID"
+                ));
+            }
+            return Ok(Self::Path(text.into()));
+        }
+        let plain =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':');
+        if text.len() >= 8 && text.len() <= 128 && text.chars().all(plain) {
+            return Ok(Self::Wwid(text.to_owned()));
+        }
+        Err(format!("{} is neither a path under /dev nor a WWID", quoted(text)))
+    }
+}
+
+impl TryFrom<String> for DeviceName {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<DeviceName> for String {
+    fn from(name: DeviceName) -> Self {
+        name.to_string()
+    }
+}
+
+/// Returns whether a name under /dev is given out by the kernel, or by a program of one node
+/// alone, in the order of discovery: after a boot, or on the partner, it may be another
+/// disk. Names that are made of what initiators wrote are no better.
+fn volatile(name: &str) -> bool {
+    const NUMBERED: [&str; 11] = [
+        "nvme", "dm-", "md", "zd", "rbd", "nbd", "loop", "ram", "zram", "mmcblk", "pmem",
+    ];
+    const LETTERED: [&str; 5] = ["sd", "vd", "hd", "xvd", "emcpower"];
+    const FOLDERS: [&str; 4] =
+        ["block/", "disk/by-diskseq/", "disk/by-label/", "disk/by-uuid/"];
+    let rest = |prefix: &&str| name.strip_prefix(*prefix);
+    let numbered = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    let lettered =
+        |rest: &str| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric());
+    NUMBERED.iter().filter_map(rest).any(numbered)
+        || LETTERED.iter().filter_map(rest).any(lettered)
+        || FOLDERS.iter().filter_map(rest).next().is_some()
+}
+
+impl DeviceName {
+    /// Returns why another disk may have this name on another node, or at another time.
+    /// Nothing is returned for a name that only its disk can have.
+    #[must_use]
+    pub fn doubt(&self) -> Option<&'static str> {
+        let Self::Path(path) = self else { return None };
+        let text = path.to_str()?.strip_prefix("/dev/")?;
+        let friendly = |name: &str| {
+            let letters = name.strip_prefix("mpath");
+            letters.is_some_and(|rest| rest.chars().all(|c| c.is_ascii_lowercase()))
+        };
+        if text.starts_with("disk/by-path/") {
+            return Some("it names a place, and any disk may be there");
+        }
+        text.strip_prefix("mapper/")
+            .is_some_and(friendly)
+            .then_some("each node's multipath deals such names out by itself")
+    }
+}

@@ -1,0 +1,118 @@
+//! Giving disks up: this node's keys are removed, and read back.
+
+use super::read::read_back;
+use super::{Keys, carry_out};
+use crate::action::budget::Budget;
+use crate::kernel::reservation::Key;
+use crate::kernel::{Cause, Chain, ChainResult, Kernel, KernelError, Op, UNREGISTER};
+use std::path::{Path, PathBuf};
+
+/// Returns the operations that give a disk up, and read that back. A reservation ends
+/// with its holder's registration (SPC-4 5.13; LIO's answers are in
+/// tests/sim/tests/recordings).
+pub fn leave(disk: &Path, key: Key) -> Chain {
+    vec![
+        Op::Unregister { disk: disk.to_owned(), key },
+        Op::ReadReservation(disk.to_owned()),
+    ]
+}
+
+/// What is left once disks were given up.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// Commands that were sent and have not come back: each may still be carried out.
+    pub outstanding: Vec<KernelError>,
+    /// Disks on which a key of ours stays, or that do not say.
+    pub keys: Vec<KernelError>,
+}
+
+impl Left {
+    /// Returns all of it.
+    pub fn all(self) -> Vec<KernelError> {
+        [self.outstanding, self.keys].concat()
+    }
+}
+
+/// Gives up disks, and returns what is left. Another's key is left alone, whatever is
+/// asked. Where nothing is left, no key of ours is on any of them, as they say
+/// themselves.
+pub fn give_up(
+    kernel: &dyn Kernel,
+    disks: &[PathBuf],
+    keys: &Keys,
+    budget: Budget,
+) -> Left {
+    let chains: Vec<Chain> = disks.iter().map(|disk| leave(disk, keys.now)).collect();
+    let left = kernel.run(&chains, budget.end);
+    given_up(kernel, disks, left, keys, budget)
+}
+
+/// Returns the operations that give up a key that stays on a path that is dead, and read
+/// that back: a path that is up takes it away there, and then gives up its own.
+fn leave_dead_path(disk: &Path, key: Key) -> Chain {
+    let [register, preempt] = [
+        Op::Register { disk: disk.to_owned(), key },
+        Op::PreemptAndAbort { disk: disk.to_owned(), key, other: key },
+    ];
+    [vec![register, preempt], leave(disk, key)].concat()
+}
+
+/// Returns what is left on disks after the operations of [`leave`], with their results;
+/// see [`give_up`]. A disk that still has a key of ours, or does not say, is given up
+/// again: what failed was a moment's trouble, or the key is an earlier one of ours, or it
+/// is on a path that is dead.
+pub fn given_up(
+    kernel: &dyn Kernel,
+    disks: &[PathBuf],
+    mut left: Vec<ChainResult>,
+    keys: &Keys,
+    budget: Budget,
+) -> Left {
+    // For an earlier key, for one on a dead path, and for a moment's trouble with each.
+    const AGAIN: [fn(&Path, Key) -> Chain; 4] =
+        [leave, leave_dead_path, leave, leave_dead_path];
+    let mut now = read_back(kernel, disks, &left, budget);
+    for leave in AGAIN {
+        let again = disks.iter().zip(&left).zip(&now).map(|((disk, answer), now)| {
+            let key = match now {
+                _ if is_outstanding(answer) => None,
+                Ok(now) => now.keys.iter().copied().find(|key| keys.are(*key)),
+                Err(error) if error.cause.excludes_keys() || error.is_late() => None,
+                Err(_) => Some(keys.now),
+            };
+            key.map_or_else(Chain::new, |key| leave(disk, key))
+        });
+        let again: Vec<Chain> = again.collect();
+        if again.iter().all(Vec::is_empty) {
+            break;
+        }
+        carry_out(kernel, &again, &mut left, budget);
+        now = read_back(kernel, disks, &left, budget);
+    }
+    let mut found = Left::default();
+    for ((disk, answer), now) in disks.iter().zip(left).zip(now) {
+        let error = match now {
+            Ok(now) if now.keys.iter().any(|key| keys.are(*key)) => {
+                let cause = Cause::Device("our key is still there".into());
+                KernelError::new("unregister from", disk, cause)
+            }
+            Ok(_) => continue,
+            Err(error) if error.cause.excludes_keys() => continue,
+            Err(error) => error,
+        };
+        let is_outstanding = is_outstanding(&answer);
+        let error = answer.failed.unwrap_or(error);
+        match is_outstanding {
+            true => found.outstanding.push(error),
+            false => found.keys.push(error),
+        }
+    }
+    found
+}
+
+/// Returns whether a chain was given up while it unregistered.
+fn is_outstanding(result: &ChainResult) -> bool {
+    let failed = result.failed.as_ref();
+    failed
+        .is_some_and(|error| error.cause == Cause::TimedOut && error.action == UNREGISTER)
+}

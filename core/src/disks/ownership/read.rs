@@ -1,0 +1,162 @@
+//! Reading the registrations and the reservation of many disks at once.
+
+use super::keys::{Keys, Whose};
+use super::nodes;
+use crate::action::budget::Budget;
+use crate::action::failure::{Failure, Kind};
+use crate::config::group::title;
+use crate::disks::disk::{self, Disk};
+use crate::kernel::reservation::{Key, Reservation};
+use crate::kernel::{Cause, Chain, ChainResult, Done, Kernel, KernelError, Op};
+use std::path::PathBuf;
+
+/// Reads the reservation of each disk, side by side.
+pub fn read(
+    kernel: &dyn Kernel,
+    disks: &[PathBuf],
+    budget: Budget,
+) -> Vec<Result<Reservation, KernelError>> {
+    let chains: Vec<Chain> =
+        disks.iter().map(|disk| vec![Op::ReadReservation(disk.clone())]).collect();
+    let results = kernel.run(&chains, budget.end);
+    let reservation = |done| match done {
+        Done::Reservation(reservation) => reservation,
+        _ => Reservation::default(),
+    };
+    results.into_iter().map(|r| r.into_last().map(reservation)).collect()
+}
+
+/// Returns what each disk says after a chain that asks it. That is what holds, whatever
+/// the commands in the chain answered. If a chain ended before it asked, its disk is
+/// asked now.
+pub(super) fn read_back(
+    kernel: &dyn Kernel,
+    disks: &[PathBuf],
+    results: &[ChainResult],
+    budget: Budget,
+) -> Vec<Result<Reservation, KernelError>> {
+    let answer = |done: &Done| match done {
+        Done::Reservation(now) => Some(Ok(now.clone())),
+        _ => None,
+    };
+    let said = |result: &ChainResult| result.done.iter().find_map(answer);
+    let said: Vec<_> = results.iter().map(said).collect();
+    let silent = disks.iter().zip(&said).filter(|(_, said)| said.is_none());
+    let silent: Vec<PathBuf> = silent.map(|(disk, _)| disk.clone()).collect();
+    let mut asked = read(kernel, &silent, budget).into_iter();
+    said.into_iter().filter_map(|said| said.or_else(|| asked.next())).collect()
+}
+
+/// Returns whether disks seem to be nobody's, as after a stop. The first is asked for
+/// all: to ask each of them first would be a command to each for nothing.
+pub fn seem_free(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> bool {
+    let first = nodes(disks.get(..1).unwrap_or_default());
+    let mut now = read(kernel, &first, budget).into_iter();
+    now.all(|now| now.is_ok_and(|now| now.keys.is_empty()))
+}
+
+/// Reads the reservation of every disk, before anything is done to any of them.
+///
+/// # Errors
+/// Names each disk that cannot be asked: this node cannot own the group.
+pub fn observe(
+    kernel: &dyn Kernel,
+    disks: &[Disk],
+    budget: Budget,
+) -> Result<Vec<Reservation>, Failure> {
+    let (mut causes, mut found, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    for (disk, now) in disks.iter().zip(read(kernel, &nodes(disks), budget)) {
+        match now {
+            Ok(now) => found.push(now),
+            Err(error) => {
+                causes.push(format!("{} ({}): {error}", title(disk.lun), disk.device));
+                errors.push(error);
+            }
+        }
+    }
+    if causes.is_empty() { Ok(found) } else { Err(unanswered(causes, &errors)) }
+}
+
+/// Returns the failure to ask disks: this node cannot own them.
+pub(super) fn unanswered<'a>(
+    causes: Vec<String>,
+    errors: impl IntoIterator<Item = &'a KernelError>,
+) -> Failure {
+    let advice = advice(errors);
+    let step = "read the reservations";
+    Failure { kind: Kind::Node, step, causes, path: None, advice: advice.to_owned() }
+}
+
+/// Returns what can be done about disks whose reservations cannot be read. A disk that is
+/// slow or gone for the moment may well have an owner, so nobody may be advised to do
+/// without reservations for it.
+pub fn advice<'a>(errors: impl IntoIterator<Item = &'a KernelError>) -> &'static str {
+    let errors: Vec<_> = errors.into_iter().collect();
+    let all = |cause| errors.iter().all(|error| error.cause == cause);
+    match () {
+        () if all(Cause::NoReservations) => {
+            "If something else guarantees one owner (DRBD, say), set ownership=none; else \
+             give disks with persistent reservations: SCSI-3's, or NVMe's"
+        }
+        () if all(Cause::Reserved) => {
+            "Find out who does it. It ends with its holder, or with a reset of the LUN: \
+             sg_reset --device"
+        }
+        () => {
+            "See why the disk does not answer: its paths, its array, the kernel's log. Who \
+             owns it is not known, so nothing was taken"
+        }
+    }
+}
+
+/// Returns in words how many paths of a disk of ours are registered, where that is fewer
+/// than are up. An array may keep one registration for several paths: to register those
+/// again changes nothing.
+pub(super) fn unregistered(
+    kernel: &dyn Kernel,
+    disk: &Disk,
+    now: &Reservation,
+    keys: &Keys,
+) -> Option<String> {
+    if !disk.is_multipath {
+        return None;
+    }
+    let registered = now.keys.iter().filter(|key| keys.are(**key)).count();
+    let paths = disk::paths_of(kernel, &disk.node);
+    let up = paths.iter().filter(|path| path.is_up()).count();
+    (registered < up).then(|| format!("{registered} of {up} paths were registered"))
+}
+
+pub(super) fn words(now: &Reservation, keys: &Keys) -> String {
+    let key = |key: &Key| match keys.whose(*key) {
+        Whose::Ours => key.to_string(),
+        whose => format!("{key} ({})", whose.words()),
+    };
+    let all: Vec<String> = now.keys.iter().map(key).collect();
+    let all = if all.is_empty() { "none".into() } else { all.join(" ") };
+    match now.holder {
+        Some(holder) => {
+            format!("held by {} (type {}), keys {all}", holder.key, holder.kind)
+        }
+        None => format!("held by nobody, keys {all}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Op;
+
+    #[test]
+    fn a_disk_that_does_not_answer_is_no_reason_to_do_without_reservations() {
+        let failed = |cause| Op::ReadReservation("/dev/sda".into()).failed(cause);
+        let (none, slow) = (failed(Cause::NoReservations), failed(Cause::TimedOut));
+        let aborted = failed(Cause::Device("aborted command".into()));
+        assert!(advice([&none, &none]).contains("ownership=none"));
+        for errors in [vec![&slow], vec![&none, &slow], vec![&aborted, &none]] {
+            let told = unanswered(vec!["LUN 0".into()], errors).to_string();
+            assert!(told.contains("does not answer"), "{told}");
+            assert!(!told.contains("ownership=none"), "{told}");
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! Taking disks: all of them or none.
+
+use super::keys::{Keys, Whose};
+use super::read::{read_back, unanswered, unregistered, words};
+use super::{carry_out, named, nodes};
+use crate::action::budget::Budget;
+use crate::action::failure::{Failure, Kind};
+use crate::action::step::Step;
+use crate::config::group::title;
+use crate::disks::disk::Disk;
+use crate::kernel::reservation::{Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY};
+use crate::kernel::{Chain, ChainResult, Done, Kernel, Op};
+use std::path::Path;
+use std::time::Duration;
+
+/// Returns the operations that make a disk ours, no matter who has it, and read that
+/// back. This is a plan: nothing is done here.
+pub fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
+    let (disk, key) = (disk.to_owned(), keys.now);
+    let preempt = |other: Key| Op::PreemptAndAbort { disk: disk.clone(), key, other };
+    let is_new = now.keys.is_empty() || now.host_key == Some(Key(0));
+    let mut chain = match is_new {
+        // As far as is known: what this node should have there is not replaced unseen.
+        true => vec![Op::Join { disk: disk.clone(), key }],
+        // Even what is ours already: a path that came back has no registration.
+        false => vec![Op::Register { disk: disk.clone(), key }],
+    };
+    let mut others = now.keys.clone();
+    others.retain(|other| !keys.are(*other));
+    others.sort_unstable();
+    others.dedup();
+    match now.holder {
+        Some(holder) if keys.are(holder.key) => {
+            if holder.kind != WRITE_EXCLUSIVE_REGISTRANTS_ONLY
+                || cannot_remove(now, &others)
+            {
+                // Only its holder can end a reservation, by leaving.
+                let key = holder.key;
+                chain.insert(0, Op::Unregister { disk: disk.clone(), key });
+            }
+            chain.extend(others.into_iter().map(preempt));
+            chain.push(Op::Reserve { disk: disk.clone(), key });
+        }
+        Some(holder) => {
+            // Taking the holder's key takes its reservation, so that no moment is without
+            // one; the last, see [`cannot_remove`]. Key zero stands for all registrants.
+            others.retain(|other| *other != holder.key && holder.key.0 != 0);
+            chain.extend(others.into_iter().map(preempt));
+            chain.push(preempt(holder.key));
+        }
+        None => {
+            chain.extend(others.into_iter().map(preempt));
+            chain.push(Op::Reserve { disk: disk.clone(), key });
+        }
+    }
+    chain.push(Op::ReadReservation(disk));
+    chain
+}
+
+/// Returns whether a disk that this node holds may keep others' registrations, whatever this
+/// node does to them. Linux's NVMe target of 6.13 removes none at its holder's word, and
+/// answers with success (`nvmet_pr_preempt` in drivers/nvme/target/pr.c).
+fn cannot_remove(now: &Reservation, others: &[Key]) -> bool {
+    now.host_key.is_some_and(|key| key.0 != 0) && !others.is_empty()
+}
+
+/// Owns every disk or none. `step` has one chain for each disk, in the order of `disks`.
+/// A chain starts with the operations of [`take`], planned from the reservation that was
+/// last read (or from a free disk, if none was). It goes on with what may only run once
+/// the disk is ours, such as making its backstore. Returns one result for each disk.
+///
+/// A disk that turns out to be another's is taken in a second go, once every disk has
+/// answered. So nothing need be known at first.
+///
+/// # Errors
+/// Names each disk that could not be owned, and why. Those that could be have to be given
+/// up.
+pub fn own(
+    kernel: &dyn Kernel,
+    disks: &[Disk],
+    step: &Step,
+    keys: &Keys,
+    budget: Budget,
+) -> Result<Vec<ChainResult>, Failure> {
+    let nodes = nodes(disks);
+    keep_paths(kernel, disks, keys, budget);
+    let mut results = step.run(kernel, budget);
+    let now = read_back(kernel, &nodes, &results, budget);
+    let seen =
+        disks.iter().zip(&now).filter_map(|(d, now)| Some((d, now.as_ref().ok()?)));
+    nobody_elses(seen, keys)?;
+    let answered = now.iter().all(Result::is_ok);
+    let again = nodes.iter().zip(now).map(|(disk, now)| match now {
+        Ok(now) if answered && !keys.own(&now) => take(disk, keys, &now),
+        _ => Chain::new(),
+    });
+    let mut taken = results.clone();
+    carry_out(kernel, &again.collect::<Vec<_>>(), &mut taken, budget);
+    acquired(kernel, disks, &taken, keys, budget)?;
+    // All are ours, whatever a command on the way answered. So the rest of a chain is
+    // done even where such an answer has ended it.
+    let rest = step.chains.iter().zip(&mut results).map(|(chain, result)| {
+        let read = result.done.iter().any(Done::is_reservation);
+        if read || result.failed.is_none() {
+            return Chain::new();
+        }
+        // Where nothing follows, as for the state device, all is done.
+        *result = ChainResult::default();
+        once_ours(chain)
+    });
+    let rest: Vec<Chain> = rest.collect();
+    carry_out(kernel, &rest, &mut results, budget);
+    Ok(results)
+}
+
+/// Has multipathd register paths that come back from now on. Without that a monitor does it
+/// (see [`check`]), and writes by such a path meet conflicts until then.
+///
+/// This comes before any path is registered. Between the two, a path that comes back is
+/// either up in time to be registered with the others, or multipathd finds our key on the
+/// disk. To register after it what came back meanwhile would not be safe: another node may
+/// have taken the disk by then.
+fn keep_paths(kernel: &dyn Kernel, disks: &[Disk], keys: &Keys, budget: Budget) {
+    let maps = disks.iter().filter(|disk| disk.is_multipath);
+    let keep =
+        |disk: &Disk| vec![Op::KeepPaths { disk: disk.node.clone(), key: keys.now }];
+    let keep: Vec<Chain> = maps.map(keep).collect();
+    if keep.is_empty() {
+        return;
+    }
+    let results = kernel.run(&keep, budget.end.min(kernel.now() + FOR_MULTIPATHD));
+    let mut errors = results.into_iter().filter_map(|result| result.failed);
+    if let Some(error) = errors.next() {
+        let more = match errors.count() {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        log::warn!("{error}{more}. {KEEP_PATHS}");
+    }
+}
+
+/// How long multipathd may take in all: the group is not served meanwhile.
+const FOR_MULTIPATHD: Duration = Duration::from_secs(5);
+
+/// What can be done where multipathd does not register paths that come back.
+pub const KEEP_PATHS: &str = "Set reservation_key file in the defaults of multipath.conf: a \
+                              path that comes back would else meet conflicts until the \
+                              monitor of level 10 has registered it";
+
+/// Refuses disks that are not for this cluster to take: held by somebody else, or with keys
+/// that keep somebody else's nodes apart.
+///
+/// # Errors
+/// Names each, and whose it is.
+pub fn nobody_elses<'a>(
+    disks: impl IntoIterator<Item = (&'a Disk, &'a Reservation)>,
+    keys: &Keys,
+) -> Result<(), Failure> {
+    let cause = |(disk, now): (&Disk, &Reservation)| {
+        let (key, whose) = somebody_elses(now, keys)?;
+        Some((named(disk), format!("has the key {key}, {}", whose.words()), NOT_OURS))
+    };
+    let shared = |(disk, now): (&Disk, &Reservation)| {
+        let key = now.host_key.filter(|key| key.0 != 0 && !keys.are(*key))?;
+        let whose = keys.whose(key).words();
+        let why = format!("has the key {key}, {whose}, under this node's own Host ID");
+        Some((named(disk), why, SHARED_HOST_ID))
+    };
+    let found = disks.into_iter().filter_map(|seen| shared(seen).or_else(|| cause(seen)));
+    let found: Vec<_> = found.collect();
+    // A Host ID of two nodes is worse, and mended first.
+    let advices = found.iter().map(|(.., advice)| *advice);
+    let Some(advice) = advices.max_by_key(|its| *its == SHARED_HOST_ID) else {
+        return Ok(());
+    };
+    let causes = found.iter().map(|(disk, why, _)| format!("{disk} {why}")).collect();
+    let (step, advice) = ("look whose the disks are", advice.to_owned());
+    Err(Failure { kind: Kind::Node, step, causes, path: None, advice })
+}
+
+/// What can be done where another node's key stands under this node's NVMe Host ID. The disk
+/// takes both nodes for one host: to register here would replace the other's key, and keep it
+/// out of nothing.
+pub const SHARED_HOST_ID: &str = "No two nodes may have one NVMe Host ID: the disk would keep \
+                                  neither out. Give each its own in /etc/nvme/hostid and \
+                                  /etc/nvme/hostnqn, stop the group and connect anew. A key \
+                                  that another program of this node has left: nvme \
+                                  resv-register --rrega=1";
+
+/// What can be done about a disk that somebody else has.
+pub const NOT_OURS: &str = "Keep that away from the group's disks: masking at the array, the \
+                            devices of fence_scsi, reservation_key in multipath.conf. A key \
+                            that is left of something gone: sg_persist --clear, nvme \
+                            resv-release --rrela=1";
+
+/// Returns the key for which a disk is left alone, if there is one, and whose it is. A
+/// key that only stands there beside a reservation of this cluster's is in nobody's way,
+/// unless it is one of a fencing program.
+fn somebody_elses(now: &Reservation, keys: &Keys) -> Option<(Key, Whose)> {
+    let holder = now.holder.map(|holder| holder.key);
+    // Key zero stands for all registrants.
+    let is_held = |key| holder == Some(key) || holder == Some(Key(0));
+    let each = now.keys.iter().map(|key| (*key, keys.whose(*key)));
+    let mut found = each.filter(|(key, whose)| match whose {
+        Whose::Ours | Whose::Partners => false,
+        Whose::Fencing => true,
+        Whose::OtherClusters => holder.is_none() || is_held(*key),
+        Whose::Strangers => is_held(*key),
+    });
+    found.next()
+}
+
+/// Returns what of a chain follows the reading back.
+fn once_ours(chain: &[Op]) -> Chain {
+    let read = chain.iter().position(|op| matches!(op, Op::ReadReservation(_)));
+    chain.iter().skip(read.map_or(0, |read| read + 1)).cloned().collect()
+}
+
+/// Checks that every disk is ours.
+fn acquired(
+    kernel: &dyn Kernel,
+    disks: &[Disk],
+    taken: &[ChainResult],
+    keys: &Keys,
+    budget: Budget,
+) -> Result<(), Failure> {
+    let after = read_back(kernel, &nodes(disks), taken, budget);
+    let mut causes = Vec::new();
+    for ((disk, answer), now) in disks.iter().zip(taken).zip(&after) {
+        let why = match (now, &answer.failed) {
+            (Ok(now), _) if keys.own(now) => {
+                if let Some(paths) = unregistered(kernel, disk, now, keys) {
+                    log::warn!("{} ({}): {paths}", title(disk.lun), disk.device);
+                }
+                continue;
+            }
+            (Err(error), _) | (Ok(_), Some(error)) => error.to_string(),
+            (Ok(now), None) => {
+                format!("read back, it is not ours: {}", words(now, keys))
+            }
+        };
+        causes.push(format!("{} ({}): {why}", title(disk.lun), disk.device));
+    }
+    if causes.is_empty() {
+        log::debug!("{} disks are ours under key {}", disks.len(), keys.now);
+        return Ok(());
+    }
+    let mut errors = after.iter().filter_map(|now| now.as_ref().err()).peekable();
+    if errors.peek().is_some() {
+        return Err(unanswered(causes, errors));
+    }
+    Err(Failure {
+        kind: Kind::Failed,
+        step: "own the disks",
+        causes,
+        path: None,
+        advice: "No disk was kept. See who holds them with sg_persist --read-keys or \
+                 nvme resv-report --eds"
+            .into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::reservation::Holder;
+
+    const OURS: Key = Key(0x7573 << 48 | 0x10);
+    const THEIRS: Key = Key(0x7573 << 48 | 0x20);
+    const OTHERS: Key = Key(0x7573 << 48 | 0x30);
+    const KEYS: Keys = Keys { now: OURS, before: OURS, cluster: None };
+
+    fn ops(keys: &[Key], holder: Option<(Key, u8)>) -> Vec<String> {
+        let holder = holder.map(|(key, kind)| Holder { key, kind });
+        let now = Reservation { keys: keys.to_vec(), holder, host_key: None };
+        let plan = take(Path::new("/dev/d"), &KEYS, &now);
+        let (last, plan) = plan.split_last().unwrap();
+        assert!(matches!(last, Op::ReadReservation(_)), "{last}");
+        plan.iter().map(|op| op.to_string().split(' ').next().unwrap().into()).collect()
+    }
+
+    #[test]
+    fn a_free_disk_is_reserved() {
+        assert_eq!(ops(&[], None), ["join", "reserve"]);
+    }
+
+    #[test]
+    fn a_held_disk_is_preempted_once_for_each_key() {
+        let held = Some((THEIRS, 5));
+        assert_eq!(ops(&[THEIRS, THEIRS], held), ["register", "preempt-and-abort"]);
+        assert_eq!(
+            ops(&[THEIRS, OTHERS], held),
+            ["register", "preempt-and-abort", "preempt-and-abort"]
+        );
+    }
+
+    /// Returns what is done to a namespace, where this host has a key or none.
+    fn ops_on_nvme(
+        host_key: u64,
+        keys: &[Key],
+        holder: Option<(Key, u8)>,
+    ) -> Vec<String> {
+        let holder = holder.map(|(key, kind)| Holder { key, kind });
+        let host_key = Some(Key(host_key));
+        let now = Reservation { keys: keys.to_vec(), holder, host_key };
+        let plan = take(Path::new("/dev/d"), &KEYS, &now);
+        let words = |op: &Op| match op {
+            Op::PreemptAndAbort { other, .. } => format!("preempt {:x}", other.0 as u8),
+            op => op.to_string().split(' ').next().unwrap_or_default().into(),
+        };
+        plan.iter().map(words).collect()
+    }
+
+    #[test]
+    fn where_this_host_has_no_key_none_is_replaced_unseen() {
+        let held = Some((THEIRS, 5));
+        let ops = ops_on_nvme(0, &[THEIRS], held);
+        assert_eq!(ops, ["join", "preempt 20", "read"]);
+        let ops = ops_on_nvme(OURS.0, &[THEIRS, OURS], held);
+        assert_eq!(ops, ["register", "preempt 20", "read"]);
+    }
+
+    #[test]
+    fn the_holder_is_preempted_last() {
+        let ops = ops_on_nvme(0, &[THEIRS, OTHERS], Some((THEIRS, 5)));
+        assert_eq!(ops, ["join", "preempt 30", "preempt 20", "read"]);
+    }
+
+    #[test]
+    fn a_host_that_holds_leaves_before_it_removes_others() {
+        let held = Some((OURS, 5));
+        let ops = ops_on_nvme(OURS.0, &[THEIRS, OURS], held);
+        assert_eq!(ops, ["unregister", "register", "preempt 20", "reserve", "read"]);
+        let ops = ops_on_nvme(OURS.0, &[OURS], held);
+        assert_eq!(ops, ["register", "reserve", "read"]);
+    }
+
+    #[test]
+    fn registrants_that_hold_nothing_are_removed_before_the_reservation() {
+        assert_eq!(ops(&[THEIRS], None), ["register", "preempt-and-abort", "reserve"]);
+    }
+
+    #[test]
+    fn what_is_ours_in_another_type_is_left_first() {
+        assert_eq!(ops(&[OURS], Some((OURS, 1))), ["unregister", "register", "reserve"]);
+    }
+
+    #[test]
+    fn all_registrants_are_removed_at_once() {
+        let all = Some((Key(0), 7));
+        assert_eq!(ops(&[THEIRS, OTHERS], all), ["register", "preempt-and-abort"]);
+    }
+
+    #[test]
+    fn what_somebody_else_has_is_left_alone() {
+        let (fencing, strange) = (Key(0x5e2a_0001), Key(0xdead_beef_0000_0001));
+        let refused = |keys: &[Key], holder: Option<Key>| {
+            let holder = holder.map(|key| Holder { key, kind: 5 });
+            let now = Reservation { keys: keys.to_vec(), holder, host_key: None };
+            somebody_elses(&now, &KEYS).map(|(key, _)| key)
+        };
+        assert_eq!(refused(&[THEIRS, OURS], Some(THEIRS)), None);
+        assert_eq!(refused(&[fencing], None), Some(fencing));
+        assert_eq!(refused(&[THEIRS, fencing], Some(THEIRS)), Some(fencing));
+        assert_eq!(refused(&[strange], Some(strange)), Some(strange));
+        assert_eq!(refused(&[strange], Some(Key(0))), Some(strange));
+        assert_eq!(refused(&[THEIRS, strange], Some(THEIRS)), None);
+        assert_eq!(refused(&[strange], None), None);
+    }
+}

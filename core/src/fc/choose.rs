@@ -1,0 +1,112 @@
+//! The choice of a physical port for a virtual one.
+
+use super::physical::{PhysicalPort, physical_ports};
+use super::switch;
+use super::vport::VirtualPort;
+use crate::action::failure::{Failure, Kind};
+use crate::config::group::PortSpec;
+use crate::kernel::{Kernel, KernelError};
+use crate::lio::Driver;
+
+/// The step in which a physical port is chosen.
+pub const CHOOSE: &str = "choose a physical port";
+
+/// Returns the physical port on which a virtual port is to appear. It must be online, in
+/// the right fabric, driven by one of `drivers`, and have room; of several, the one with
+/// the most room is chosen. A virtual port that exists already, logged out, stays where
+/// it is. A physical port that has the port's own name is the only choice: it need not be
+/// online, but it must be possible to turn it off.
+///
+/// # Errors
+/// [`Kind::Node`], with what is wrong with each port that there is.
+pub fn choose(
+    kernel: &dyn Kernel,
+    port: &PortSpec,
+    drivers: &[&dyn Driver],
+    there: Option<&VirtualPort>,
+) -> Result<PhysicalPort, Failure> {
+    let mut unfit = Vec::new();
+    let mut fit = Vec::new();
+    let mut physical = physical_ports(kernel).map_err(unreadable)?;
+    physical.retain(|physical| there.is_none_or(|vport| vport.parent == physical.host));
+    // While a physical port has this name in the fabric, no virtual port can have it.
+    if physical.iter().any(|physical| physical.wwpn == port.wwpn) {
+        physical.retain(|physical| physical.wwpn == port.wwpn);
+    }
+    for physical in physical {
+        let own = physical.wwpn == port.wwpn;
+        let why = match switch::switch(kernel, &physical.host) {
+            Ok(Some(_)) if own => None,
+            Ok(None) if own => {
+                Some("has this very name, and cannot be turned off".to_owned())
+            }
+            Err(error) if own => Some(format!("has this very name: {error}")),
+            _ => why_unfit(&physical, port, drivers, there.is_none()),
+        };
+        match why {
+            Some(why) => unfit.push(format!("{} {why}", physical.host)),
+            None => fit.push(physical),
+        }
+    }
+    if unfit.is_empty() {
+        unfit.push("this node has no Fibre Channel port".into());
+    }
+    fit.into_iter().max_by_key(|physical| physical.vports_free).ok_or_else(|| {
+        let wanted = match port.fabrics.as_slice() {
+            [] => format!("port {}", port.wwpn),
+            _ => format!("port {} in fabric {}", port.wwpn, port.fabrics_in_words()),
+        };
+        let cause = format!("none will do for {wanted}: {}", unfit.join(", "));
+        Failure::new(Kind::Node, CHOOSE, cause)
+            .advise(
+                "Check the cabling, the switch port and the fabric's name in ports; where the \
+                 nodes' edge switches have different names: WWPN@NAME|NAME",
+            )
+    })
+}
+
+/// Returns the failure to choose a physical port because one cannot be read.
+pub fn unreadable(error: KernelError) -> Failure {
+    Failure { kind: Kind::Node, ..Failure::kernel(CHOOSE, &[error]) }
+}
+
+/// Returns whether no physical port of this node is online in the fabric that a port
+/// names. A port that names no fabric has lost none. Nor is the fabric lost if a physical
+/// port has the port's own name: that one comes online with its group.
+///
+/// # Errors
+/// When a physical port cannot be read.
+pub fn is_lost(kernel: &dyn Kernel, port: &PortSpec) -> Result<bool, KernelError> {
+    if port.fabrics.is_empty() {
+        return Ok(false);
+    }
+    let in_it = |p: &PhysicalPort| {
+        let named = p.fabric.is_some_and(|fabric| port.goes_to(fabric));
+        p.state == "Online" && named || p.wwpn == port.wwpn
+    };
+    Ok(!physical_ports(kernel)?.iter().any(in_it))
+}
+
+fn why_unfit(
+    physical: &PhysicalPort,
+    port: &PortSpec,
+    drivers: &[&dyn Driver],
+    needs_room: bool,
+) -> Option<String> {
+    if !drivers.iter().any(|driver| driver.serves(&physical.driver)) {
+        let name = &physical.driver;
+        let drivers: Vec<_> = drivers.iter().map(|driver| driver.name()).collect();
+        return Some(format!("is driven by {name}, not for {}", drivers.join(" or ")));
+    }
+    if physical.state != "Online" {
+        return Some(format!("is {}", physical.state));
+    }
+    let Some(fabric) = physical.fabric else {
+        return Some("is in no fabric with virtual ports".to_owned());
+    };
+    if !port.goes_to(fabric) {
+        return Some(format!("is in fabric {fabric}"));
+    }
+    let full = needs_room && physical.vports_free == 0;
+    full.then(|| "carries all the vports that it can".into())
+}

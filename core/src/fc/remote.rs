@@ -1,0 +1,74 @@
+//! Remote ports: those elsewhere on the fabric that ours have met.
+
+use super::link::host_of;
+use crate::kernel::{self, Kernel, KernelError, Op, paths};
+use crate::wwn::{Wwn, from_sysfs};
+use std::path::Path;
+
+/// A port elsewhere on the fabric, as one of our ports knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemotePort {
+    /// The kernel's name: `rport-3:0-1`.
+    pub name: String,
+    /// The port name of the remote port.
+    pub wwpn: Wwn,
+    /// `Online` while the two are logged in with one another.
+    pub state: String,
+}
+
+/// Returns the ports that the port of a host has met.
+///
+/// # Errors
+/// When one is there and cannot be read.
+pub fn remote_ports(
+    kernel: &dyn Kernel,
+    host: &str,
+) -> Result<Vec<RemotePort>, KernelError> {
+    let number = host.strip_prefix("host").unwrap_or_default();
+    let ours = format!("rport-{number}:");
+    let remote = Path::new(paths::FC_REMOTE_PORTS);
+    let names = kernel.list(remote)?.into_iter();
+    let mut ports = Vec::new();
+    for name in names.filter(|name| name.starts_with(&ours)) {
+        let get = |attr: &str| kernel::attribute(kernel, &remote.join(&name).join(attr));
+        let (state, wwpn) = (get("port_state")?, from_sysfs(&get("port_name")?));
+        ports.extend(wwpn.map(|wwpn| RemotePort { name, wwpn, state }));
+    }
+    Ok(ports)
+}
+
+/// Returns the operations that ask for an echo: one for each of `initiators` that a
+/// virtual port is logged in with.
+///
+/// # Errors
+/// When one is there and cannot be read.
+pub fn echoes(
+    kernel: &dyn Kernel,
+    wwpn: Wwn,
+    initiators: &[Wwn],
+) -> Result<Vec<Op>, KernelError> {
+    let Some(port) = host_of(kernel, wwpn)? else { return Ok(Vec::new()) };
+    let met = remote_ports(kernel, &port.host)?.into_iter();
+    let here = met.filter(|p| p.state == "Online" && initiators.contains(&p.wwpn));
+    Ok(here.map(|port| Op::Echo(Path::new(paths::BSG).join(port.name))).collect())
+}
+
+/// Returns the remote port under which this node sees a WWPN logged in, if it does. A
+/// remote port that is gone lingers as `Blocked` or `Not Present`.
+///
+/// # Errors
+/// When one is there and cannot be read.
+pub fn logged_in_elsewhere(
+    kernel: &dyn Kernel,
+    wwpn: Wwn,
+) -> Result<Option<String>, KernelError> {
+    let remote = Path::new(paths::FC_REMOTE_PORTS);
+    for port in kernel.list(remote)? {
+        let get = |name| kernel::attribute(kernel, &remote.join(&port).join(name));
+        let named = from_sysfs(&get("port_name")?) == Some(wwpn);
+        if named && get("port_state")? == "Online" {
+            return Ok(Some(port));
+        }
+    }
+    Ok(None)
+}

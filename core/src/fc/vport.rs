@@ -1,0 +1,147 @@
+//! Virtual ports, and physical ones where a group has their names: how they come, log in, log
+//! out and go.
+
+use super::physical::PhysicalPort;
+use super::switch;
+use crate::kernel::{self, Chain, Kernel, KernelError, Op, paths};
+use crate::wwn::{Wwn, from_sysfs};
+use std::path::Path;
+
+/// A virtual port; or a physical one, where a group has its names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualPort {
+    /// The kernel's name: `vport-2:0-1`. For a physical port, the name of its host.
+    pub vport: String,
+    /// The physical port that carries this one: `host2`.
+    pub parent: String,
+    /// The port name.
+    pub wwpn: Wwn,
+    /// The node name.
+    pub wwnn: Wwn,
+    /// `Active` when it is logged in; see `fc_vport_state_names` in
+    /// drivers/scsi/scsi_transport_fc.c for the others.
+    pub state: String,
+}
+
+impl VirtualPort {
+    /// Returns whether this is a physical port.
+    pub fn is_own(&self) -> bool {
+        self.vport == self.parent
+    }
+
+    /// Returns whether the port is logged in to the fabric.
+    pub fn is_linked(&self) -> bool {
+        self.state == "Active"
+    }
+
+    /// Returns whether the port is logged in, or may be in a moment.
+    pub fn may_be_logged_in(&self) -> bool {
+        self.is_linked() || self.state == "Initializing"
+    }
+
+    /// Returns whether the port was told to stay out of the fabric.
+    pub fn is_disabled(&self) -> bool {
+        self.state == "Disabled"
+    }
+}
+
+/// States that a virtual port does not leave by itself, where its physical port is online
+/// and some time has passed: in a moment of the link each of them shows.
+const HOPELESS: [(&str, &str); 5] = [
+    ("No Fabric Support", "Turn NPIV on at the switch port"),
+    ("No Fabric Resources", "The switch port's limit of NPIV logins is reached"),
+    ("Fabric Rejected WWN", "The fabric takes the name for a duplicate, or bars it"),
+    ("Fabric Logout", "The fabric logged the port out"),
+    ("VPort Failed", "See the kernel's log"),
+];
+
+/// Returns every virtual port of this node, and every physical one that is on and could
+/// be off.
+///
+/// # Errors
+/// When one is there and cannot be read: whose it is would not be known.
+pub fn virtual_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelError> {
+    let mut ports = Vec::new();
+    for vport in kernel.list(Path::new(paths::FC_VPORTS))? {
+        let get = |name| kernel::attribute(kernel, &paths::fc_vport(&vport, name));
+        let names = (from_sysfs(&get("port_name")?), from_sysfs(&get("node_name")?));
+        let state = get("vport_state")?;
+        let host = vport.strip_prefix("vport-").and_then(|rest| rest.split(':').next());
+        if let ((Some(wwpn), Some(wwnn)), Some(host)) = (names, host) {
+            let parent = format!("host{host}");
+            ports.push(VirtualPort { vport, parent, wwpn, wwnn, state });
+        }
+    }
+    ports.extend(switch::own_ports(kernel)?);
+    Ok(ports)
+}
+
+/// Reads the current state of a virtual port from the kernel.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn state(kernel: &dyn Kernel, port: &VirtualPort) -> Result<String, KernelError> {
+    if port.is_own() {
+        return switch::state(kernel, &port.parent);
+    }
+    kernel::attribute(kernel, &paths::fc_vport(&port.vport, "vport_state"))
+}
+
+/// Returns the operation that makes a port appear on the fabric: it creates the virtual
+/// port, or turns on the physical port whose name it is.
+///
+/// # Errors
+/// When the switch of a physical port cannot be looked up.
+pub fn create(
+    kernel: &dyn Kernel,
+    physical: &PhysicalPort,
+    wwpn: Wwn,
+    wwnn: Wwn,
+) -> Result<Op, KernelError> {
+    if physical.wwpn == wwpn {
+        return switch::turn(kernel, &physical.host, "1");
+    }
+    let path = paths::fc_host(&physical.host, "vport_create");
+    Ok(Op::Write { path, text: names(wwpn, wwnn) })
+}
+
+/// Returns the operations that log a virtual port out and remove it, or log a physical
+/// port out and turn it off.
+///
+/// # Errors
+/// When the address or the switch of a physical port cannot be read.
+pub fn delete(kernel: &dyn Kernel, port: &VirtualPort) -> Result<Chain, KernelError> {
+    if port.is_own() {
+        return switch::off(kernel, port);
+    }
+    let path = paths::fc_host(&port.parent, "vport_delete");
+    Ok(vec![Op::Write { path, text: names(port.wwpn, port.wwnn) }])
+}
+
+/// Returns the operation that lets a virtual port log in again that was logged out and
+/// kept.
+pub fn log_in(port: &VirtualPort) -> Op {
+    set_disabled(port, "0")
+}
+
+/// Returns the operation that logs a virtual port out and keeps it.
+pub fn log_out(port: &VirtualPort) -> Op {
+    set_disabled(port, "1")
+}
+
+fn set_disabled(port: &VirtualPort, disabled: &str) -> Op {
+    let path = paths::fc_vport(&port.vport, "vport_disable");
+    Op::Write { path, text: disabled.into() }
+}
+
+/// Returns the names as the kernel wants them, the port name first
+/// (`store_fc_host_vport_create`).
+fn names(wwpn: Wwn, wwnn: Wwn) -> String {
+    format!("{}:{}", wwpn.hex(), wwnn.hex())
+}
+
+/// Returns what an operator can do about a virtual port in this state, if waiting is no
+/// use.
+pub fn hopeless(state: &str) -> Option<&'static str> {
+    HOPELESS.iter().find(|(name, _)| *name == state).map(|(_, advice)| *advice)
+}

@@ -1,0 +1,96 @@
+//! Logins that a takeover waits for: that another node's under its names have ended, and that
+//! its own ports' are done.
+
+use crate::action::budget::Budget;
+use crate::action::failure::{Failure, Kind};
+use crate::config::group::PortSpec;
+use crate::fc::{self, PhysicalPort, VirtualPort};
+use crate::kernel::Kernel;
+use crate::wwn::Wwn;
+use std::time::Duration;
+
+/// The step that looks for another node that serves.
+const LOOK: &str = "look for the port";
+
+/// The time between two looks at a state that the kernel announces by no event.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// How long a port must be in a hopeless state until that is believed.
+const BELIEVED: Duration = Duration::from_secs(5);
+
+/// Waits while this node sees one of the names logged in on another node, and refuses if
+/// that does not end in time. With fencing it is news that has not got here yet: a switch
+/// notices a dead FCoE port only when some keep-alives are missing, 20 s by default. So
+/// it is given all the time there is; a start that has failed is not tried again.
+pub(super) fn not_elsewhere(
+    kernel: &dyn Kernel,
+    absent: &[(PortSpec, PhysicalPort)],
+    budget: Budget,
+) -> Result<(), Failure> {
+    while let Some((wwpn, remote)) = elsewhere(kernel, absent)? {
+        if budget.is_over(kernel) {
+            let cause = format!("{wwpn} is logged in elsewhere ({remote})");
+            return Err(Failure::new(Kind::Failed, LOOK, cause)
+                .advise("Stop or fence the node that still serves it"));
+        }
+        kernel.sleep(LOOK_AGAIN);
+    }
+    Ok(())
+}
+
+/// Returns the first of some ports that is logged in on another node, and the remote port
+/// by which this node knows it.
+pub(super) fn elsewhere(
+    kernel: &dyn Kernel,
+    absent: &[(PortSpec, PhysicalPort)],
+) -> Result<Option<(Wwn, String)>, Failure> {
+    for (PortSpec { wwpn, .. }, _) in absent {
+        let remote = fc::logged_in_elsewhere(kernel, *wwpn)
+            .map_err(|error| Failure::kernel(LOOK, &[error]))?;
+        if let Some(remote) = remote {
+            return Ok(Some((*wwpn, remote)));
+        }
+    }
+    Ok(None)
+}
+
+/// Waits until a port is logged in. A state that means that it will not be is believed
+/// when it has lasted, while the physical port is online.
+pub(super) fn active(
+    kernel: &dyn Kernel,
+    port: &PortSpec,
+    budget: Budget,
+) -> Result<(), Failure> {
+    let step = "wait for the virtual port";
+    let mut hopeless_since = None;
+    loop {
+        let ports = fc::virtual_ports(kernel).map_err(|e| Failure::kernel(step, &[e]))?;
+        let vport = ports.into_iter().find(|vport| vport.wwpn == port.wwpn);
+        let state = vport.as_ref().map_or("gone", |vport| &vport.state);
+        let host = fc::host_of(kernel, port.wwpn)
+            .map_err(|error| Failure::kernel(step, &[error]))?;
+        let online = host.as_ref().filter(|host| host.state == "Online");
+        if let ("Active", Some(host), Some(vport)) = (state, online, &vport) {
+            log::info!("{} is Active on {} as {}", port.wwpn, vport.parent, host.fcid);
+            return Ok(());
+        }
+        let wwpn = port.wwpn;
+        let online =
+            |vport: &VirtualPort| fc::is_online(kernel, &vport.parent).unwrap_or(false);
+        let hopeless = fc::hopeless(state).filter(|_| vport.as_ref().is_some_and(online));
+        let since = hopeless.map(|_| *hopeless_since.get_or_insert(kernel.now()));
+        hopeless_since = since;
+        let lasts = since.is_some_and(|since| kernel.now() >= since + BELIEVED);
+        if let Some(advice) = hopeless.filter(|_| lasts) {
+            let cause = format!("{wwpn} is in state '{state}'");
+            return Err(Failure::new(Kind::Node, step, cause).advise(advice));
+        }
+        if budget.is_over(kernel) || vport.is_none() {
+            let spent = budget.spent(kernel).as_secs_f32();
+            let cause = format!("{wwpn} is in state '{state}' after {spent:.1} s");
+            return Err(Failure::new(Kind::Failed, step, cause)
+                .advise("See the fabric's log for a refused login"));
+        }
+        kernel.sleep(LOOK_AGAIN);
+    }
+}
