@@ -1,12 +1,13 @@
 //! What Pacemaker passes to the agent, all of it in environment variables.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use understudy_core::kernel::RealKernel;
 use understudy_core::kernel::late::Purpose;
+use understudy_core::kernel::{Kernel, RealKernel};
 use understudy_core::run_files::node;
+
+use crate::watched;
 
 /// Pacemaker's own default, where an operation has no timeout configured.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -30,7 +31,8 @@ pub struct Environment {
     debug: bool,
 }
 
-fn variable(name: &str) -> Option<String> {
+/// Returns an environment variable.
+pub fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
@@ -58,7 +60,7 @@ impl Environment {
 
     /// Returns this node's name in the cluster. If Pacemaker gives the name in this call,
     /// it is recorded for calls in which it does not. Otherwise the recorded name counts.
-    pub fn node(&self, kernel: &RealKernel) -> String {
+    pub fn node(&self, kernel: &dyn Kernel) -> String {
         let Some(name) = &self.told_node else { return node::name(kernel) };
         node::record(kernel, name);
         name.clone()
@@ -68,7 +70,7 @@ impl Environment {
     /// recorded either, `ask` asks the cluster.
     pub fn node_of_command(
         &self,
-        kernel: &RealKernel,
+        kernel: &dyn Kernel,
         ask: impl FnOnce() -> Option<String>,
     ) -> String {
         if let (None, None) = (&self.told_node, node::recorded(kernel)) {
@@ -85,20 +87,25 @@ impl Environment {
         variable(&format!("OCF_RESKEY_{name}"))
     }
 
-    /// Returns this node's kernel, or the tree below `UNDERSTUDY_ROOT`. Its calls are
-    /// recorded to `UNDERSTUDY_RECORD`, and this process dies after
-    /// `UNDERSTUDY_DIE_AFTER` operations. Only tests set these variables.
-    pub fn kernel(&self) -> RealKernel {
-        let death = variable("UNDERSTUDY_DIE_AFTER").and_then(|text| text.parse().ok());
-        RealKernel::of_environment()
-            .recording(variable("UNDERSTUDY_RECORD").map(PathBuf::from))
-            .dying_after(death)
+    /// Returns this node's kernel, or the tree below `UNDERSTUDY_ROOT`.
+    pub fn kernel(&self) -> Box<dyn Kernel> {
+        watched::door(RealKernel::of_environment())
     }
 
     /// Returns this node's kernel for an action on a group: what of it outlives the action
     /// can be told by its name.
-    pub fn kernel_for(&self, group: &str, purpose: Purpose) -> RealKernel {
-        self.kernel().working_for(group, purpose)
+    pub fn kernel_for(&self, group: &str, purpose: Purpose) -> Box<dyn Kernel> {
+        watched::door(RealKernel::of_environment().working_for(group, purpose))
+    }
+
+    /// Returns whether the kernel is the one that runs this process, and not a tree of files.
+    pub fn is_of_this_node(&self) -> bool {
+        RealKernel::of_environment().is_this_nodes()
+    }
+
+    /// Returns whether this process may act on the kernel ([`RealKernel::may_act`]).
+    pub fn may_act(&self) -> bool {
+        RealKernel::of_environment().may_act()
     }
 
     /// Returns how long the verbs may take: less than the whole timeout, so that there is

@@ -10,7 +10,7 @@ use understudy_core::action::failure::{Failure, Kind};
 use understudy_core::config::group::is_same_node;
 use understudy_core::config::params::{self, FCPORT};
 use understudy_core::disks::content;
-use understudy_core::kernel::RealKernel;
+use understudy_core::kernel::Kernel;
 use understudy_core::kernel::late::Purpose;
 use understudy_core::run_files::tries;
 use understudy_core::run_files::watch::{self, Seen};
@@ -29,7 +29,7 @@ const SELDOM: Duration = Duration::from_secs(60);
 /// Carries out an action. Returns nothing if there is no such action.
 pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
     let acts = matches!(action, "start" | "stop" | "monitor" | "status");
-    if acts && !environment.kernel().may_act() {
+    if acts && !environment.may_act() {
         let reason = format!("{action}: only root may keep the watch; be root");
         return Some(Outcome { code: Code::Permission, reason: Some(reason) });
     }
@@ -46,24 +46,24 @@ pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
 
 fn start(environment: &Environment) -> Result<(), Failure> {
     dampen(environment)?;
-    let kernel = environment.kernel();
+    let kernel = &*environment.kernel();
     // Learn it now, before a group has to be taken over in a hurry.
-    cluster::learn_word(&kernel);
-    tell(&watch::begin(&kernel, &environment.instance)?)
+    cluster::learn_word(kernel);
+    tell(&watch::begin(kernel, &environment.instance)?)
 }
 
 fn monitor(environment: &Environment) -> Outcome {
-    let (kernel, instance) = (environment.kernel(), &environment.instance);
-    let node = environment.node(&kernel);
+    let (kernel, instance) = (&*environment.kernel(), &environment.instance);
+    let node = environment.node(kernel);
     let elsewhere = |fabric| cluster::online_elsewhere(fabric, &node);
     let seen = dampen(environment)
-        .and_then(|time| watch::look(&kernel, instance, time, &elsewhere));
+        .and_then(|time| watch::look(kernel, instance, time, &elsewhere));
     let seen = match seen {
         Ok(Some(seen)) => seen,
         Ok(None) => return Outcome::plain(Code::NotRunning),
         Err(failure) => return Outcome::failed(failure.to_string()),
     };
-    match keep_out(&kernel, Budget::new(&kernel, environment.inner_timeout())) {
+    match keep_out(kernel, Budget::new(kernel, environment.inner_timeout())) {
         Ok(out) => out.iter().for_each(|wwpn| {
             log::warn!("a reset of its HBA had let {wwpn} in; it was logged out again");
         }),
@@ -81,8 +81,8 @@ fn monitor(environment: &Environment) -> Outcome {
 /// whether it may come home.
 fn tell_ready(environment: &Environment, node: &str) -> Result<(), Failure> {
     let patience = seconds(environment, "giveback")?;
-    let (kernel, instance) = (environment.kernel(), &environment.instance);
-    if patience.is_none() && !watch::note_look_if_due(&kernel, instance, SELDOM)? {
+    let (kernel, instance) = (&*environment.kernel(), &environment.instance);
+    if patience.is_none() && !watch::note_look_if_due(kernel, instance, SELDOM)? {
         return Ok(());
     }
     let configuration = match Configuration::read(node) {
@@ -99,20 +99,20 @@ fn tell_ready(environment: &Environment, node: &str) -> Result<(), Failure> {
     let view = OnceCell::new();
     let seen = || view.get_or_init(|| cluster::view().ok()).as_ref();
     // A disk that does not answer must not take the time of all.
-    let whole = Budget::new(&kernel, environment.inner_timeout());
-    let scope = |group: &&Configured| configuration.scope(&kernel, group, node, seen);
+    let whole = Budget::new(kernel, environment.inner_timeout());
+    let scope = |group: &&Configured| configuration.scope(kernel, group, node, seen);
     let scopes: Vec<_> = groups.iter().map(scope).collect();
-    keep_content(&kernel, &groups, &scopes);
+    keep_content(kernel, &groups, &scopes);
     let each = groups.iter().zip(scopes).zip((1..=groups.len()).rev());
     let could = each.map(|((group, scope), left)| {
-        let kernel = environment.kernel_for(&group.id, Purpose::Looks);
-        let budget = whole.share(&kernel, left);
-        (group.id.clone(), could_serve(&kernel, node, scope, budget))
+        let kernel = &*environment.kernel_for(&group.id, Purpose::Looks);
+        let budget = whole.share(kernel, left);
+        (group.id.clone(), could_serve(kernel, node, scope, budget))
     });
-    let steady = watch::could_serve_for(&kernel, instance, could.collect())?;
+    let steady = watch::could_serve_for(kernel, instance, could.collect())?;
     groups.iter().try_for_each(|group| {
         let at_home = group.home().is_some_and(|home| is_same_node(home, node));
-        let may_come = at_home && !tries::is_open(&kernel, &group.id);
+        let may_come = at_home && !tries::is_open(kernel, &group.id);
         let steady = steady.get(&group.id).copied().flatten();
         let word = word(steady, patience.filter(|_| may_come));
         cluster::publish(&cluster::ready(&group.id), word)
@@ -121,7 +121,7 @@ fn tell_ready(environment: &Environment, node: &str) -> Result<(), Failure> {
 
 /// Keeps what initiators wrote on the disks of these groups from this node's own programs.
 fn keep_content(
-    kernel: &RealKernel,
+    kernel: &dyn Kernel,
     groups: &[&Configured],
     scopes: &[Result<Scope, Failure>],
 ) {
@@ -151,7 +151,7 @@ fn word(steady: Option<u64>, patience: Option<u32>) -> i32 {
 /// way, and will itself report how it ends. A node on which the group's parameters are
 /// not known lacks them.
 fn could_serve(
-    kernel: &RealKernel,
+    kernel: &dyn Kernel,
     node: &str,
     scope: Result<Scope, Failure>,
     budget: Budget,
@@ -188,7 +188,7 @@ fn said(Seen { online, dark, .. }: &Seen) -> Outcome {
 }
 
 fn stop(environment: &Environment) -> Outcome {
-    let told = match watch::end(&environment.kernel(), &environment.instance) {
+    let told = match watch::end(&*environment.kernel(), &environment.instance) {
         Ok(Some(told)) => told,
         // What another resource has reported to the cluster stays reported.
         Ok(None) => return Outcome::plain(Code::Success),

@@ -14,6 +14,7 @@ mod keep;
 mod manual;
 mod metadata;
 mod vport;
+mod watched;
 
 use std::io::Write;
 use std::panic::catch_unwind;

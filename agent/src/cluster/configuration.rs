@@ -2,7 +2,7 @@
 
 use understudy_core::action::failure::{Failure, Kind};
 use understudy_core::config::group::{Group, Ownership};
-use understudy_core::kernel::RealKernel;
+use understudy_core::kernel::Kernel;
 use understudy_core::situation::claims;
 use understudy_core::situation::scope::Scope;
 
@@ -60,7 +60,7 @@ impl Configuration {
     /// The group's parameters are not known.
     pub fn scope<'v>(
         &self,
-        kernel: &RealKernel,
+        kernel: &dyn Kernel,
         group: &Configured,
         node: &str,
         view: impl FnOnce() -> Option<&'v View>,
@@ -99,7 +99,7 @@ impl Configuration {
     /// Returns what other groups of the cluster have of this one's names and disks, in
     /// words, wherever they run. A group whose parameters cannot be read counts as having
     /// none.
-    pub fn shared(&self, kernel: &RealKernel, group: &Group) -> Vec<String> {
+    pub fn shared(&self, kernel: &dyn Kernel, group: &Group) -> Vec<String> {
         let others = self.groups().filter(|other| other.id != group.name);
         let of = |other: &Configured| {
             let theirs = other.scope(kernel).ok()?.group.ok()?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 use understudy_core::action::failure::{Failure, Kind};
-use understudy_core::kernel::RealKernel;
+use understudy_core::kernel::Kernel;
 use understudy_core::situation::scope::Scope;
 
 use super::times::{DEFAULT, Timeout};
@@ -106,7 +106,7 @@ impl Configured {
     ///
     /// # Errors
     /// The group's parameters are not known.
-    pub fn scope(&self, kernel: &RealKernel) -> Result<Scope, Failure> {
+    pub fn scope(&self, kernel: &dyn Kernel) -> Result<Scope, Failure> {
         let parameters = self.parameters.as_ref().map_err(Failure::clone)?;
         Ok(Scope::gather(kernel, &self.id, |name| parameters.get(name).cloned()))
     }

@@ -5,7 +5,7 @@ use std::io::Write;
 use understudy_core::action::failure::{Failure, Kind};
 use understudy_core::config::group::Group;
 use understudy_core::disks::disk;
-use understudy_core::kernel::RealKernel;
+use understudy_core::kernel::Kernel;
 use understudy_core::lio::numbers::{KEEP, Numbers};
 
 use super::complain;
@@ -15,7 +15,7 @@ use crate::exit::Code;
 
 /// Prints which LUN numbers have another disk than the one that initiators know. With
 /// `--yes` also has the cluster remember the new disks.
-pub fn accept(kernel: &RealKernel, node: &str, line: &Line) -> Code {
+pub fn accept(kernel: &dyn Kernel, node: &str, line: &Line) -> Code {
     match changes(kernel, node, line) {
         Ok(text) => {
             // An error is ignored: the reader may have gone.
@@ -26,7 +26,7 @@ pub fn accept(kernel: &RealKernel, node: &str, line: &Line) -> Code {
     }
 }
 
-fn changes(kernel: &RealKernel, node: &str, line: &Line) -> Result<String, Failure> {
+fn changes(kernel: &dyn Kernel, node: &str, line: &Line) -> Result<String, Failure> {
     let id = cluster::view()?.group(line.word())?.id.clone();
     let scope = Configuration::read(node)?.group(&id)?.scope(kernel)?;
     let group = match &scope.group {

@@ -8,7 +8,7 @@ use understudy_core::config::group::{Group, LinkLoss, PortSpec};
 use understudy_core::disks::disk;
 use understudy_core::disks::identity::{Difference, Identity};
 use understudy_core::fc;
-use understudy_core::kernel::{Kernel, RealKernel};
+use understudy_core::kernel::Kernel;
 use understudy_core::lio::numbers::{Numbers, OUT_THEN_IN};
 use understudy_core::text::quoted;
 use understudy_core::verbs::check as look;
@@ -28,7 +28,7 @@ const GENEROUS: u64 = 3;
 const TOO_LONG: u64 = 2;
 
 /// Prints every finding. The code is 0 where a takeover would succeed.
-pub fn check(kernel: &RealKernel, node: &str, line: &Line) -> Code {
+pub fn check(kernel: &dyn Kernel, node: &str, line: &Line) -> Code {
     let findings = match findings(kernel, node, line.word()) {
         Ok(findings) => findings,
         Err(failure) => return complain(&failure.to_string(), Code::Failed),
@@ -45,7 +45,7 @@ pub fn check(kernel: &RealKernel, node: &str, line: &Line) -> Code {
 }
 
 fn findings(
-    kernel: &RealKernel,
+    kernel: &dyn Kernel,
     node: &str,
     resource: &str,
 ) -> Result<Vec<Finding>, Failure> {

@@ -4,7 +4,7 @@
 use std::fmt::{Display, Write as _};
 
 use understudy_core::action::budget::Budget;
-use understudy_core::kernel::RealKernel;
+use understudy_core::kernel::Kernel;
 use understudy_core::run_files::moves::{self, Move};
 use understudy_core::verbs::status as look;
 use understudy_core::verbs::status::{Lun, Service, Status};
@@ -14,7 +14,7 @@ use super::{TIME, complain};
 use crate::exit::Code;
 
 /// Prints them. The code is 0 also where something is wrong: that is in the metrics.
-pub fn metrics(kernel: &RealKernel, node: &str, _: &Line) -> Code {
+pub fn metrics(kernel: &dyn Kernel, node: &str, _: &Line) -> Code {
     match look::status(kernel, node, Budget::new(kernel, TIME)) {
         Ok(status) => crate::print(&text(&status, &moves::all(kernel))),
         Err(failure) => complain(&failure.to_string(), Code::Failed),

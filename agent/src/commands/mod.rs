@@ -17,7 +17,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use serde::Serialize;
-use understudy_core::kernel::RealKernel;
+use understudy_core::kernel::Kernel;
 
 use crate::cluster;
 use crate::environment::Environment;
@@ -39,7 +39,7 @@ pub struct Command {
     /// Whether the command looks at the kernel or changes something, which only root may
     /// do.
     root: bool,
-    run: fn(&RealKernel, &str, &Line) -> Code,
+    run: fn(&dyn Kernel, &str, &Line) -> Code,
 }
 
 /// An option of a command.
@@ -206,16 +206,16 @@ impl Command {
             }
         };
         let environment = Environment::read("understudy");
-        let kernel = environment.kernel();
-        if self.root && !kernel.may_act() {
+        if self.root && !environment.may_act() {
             let why = format!("{name}: only root may look at the target; be root");
             return complain(&why, Code::Permission);
         }
+        let kernel = &*environment.kernel();
         let node = match self.root {
-            true => environment.node_of_command(&kernel, cluster::own_name),
-            false => environment.node(&kernel),
+            true => environment.node_of_command(kernel, cluster::own_name),
+            false => environment.node(kernel),
         };
-        (self.run)(&kernel, &node, &line)
+        (self.run)(kernel, &node, &line)
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use understudy_core::action::budget::Budget;
 use understudy_core::action::failure::Failure;
 use understudy_core::action::step::Step;
-use understudy_core::kernel::RealKernel;
+use understudy_core::kernel::Kernel;
 use understudy_core::verbs::plan;
 
 use super::line::Line;
@@ -14,7 +14,7 @@ use crate::cluster::{self, Configuration};
 use crate::exit::Code;
 
 /// Prints it.
-pub fn plan(kernel: &RealKernel, node: &str, line: &Line) -> Code {
+pub fn plan(kernel: &dyn Kernel, node: &str, line: &Line) -> Code {
     let steps = match plan::planner(line.words.get(1).map_or("", String::as_str)) {
         Ok(steps) => steps,
         Err(failure) => return complain(&failure.to_string(), Code::Arguments),

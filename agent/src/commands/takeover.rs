@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use understudy_core::action::budget::Budget;
 use understudy_core::action::failure::{Failure, Kind};
 use understudy_core::config::group::is_same_node;
-use understudy_core::kernel::RealKernel;
+use understudy_core::kernel::Kernel;
 use understudy_core::run_files::moves::{self, Move};
 use understudy_core::situation::scope::Scope;
 use understudy_core::text::quoted;
@@ -30,12 +30,12 @@ const MOVE: Duration = Duration::from_secs(300);
 const BEGIN: Duration = Duration::from_secs(10);
 
 /// Moves a group to the named node, or to one of the others that can take it.
-pub fn takeover(kernel: &RealKernel, this: &str, line: &Line) -> Code {
+pub fn takeover(kernel: &dyn Kernel, this: &str, line: &Line) -> Code {
     commanded(Verb::Takeover, kernel, this, line)
 }
 
 /// Moves a group to the node that it belongs to.
-pub fn giveback(kernel: &RealKernel, this: &str, line: &Line) -> Code {
+pub fn giveback(kernel: &dyn Kernel, this: &str, line: &Line) -> Code {
     commanded(Verb::Giveback, kernel, this, line)
 }
 
@@ -46,7 +46,7 @@ enum Verb {
     Giveback,
 }
 
-fn commanded(verb: Verb, kernel: &RealKernel, this: &str, line: &Line) -> Code {
+fn commanded(verb: Verb, kernel: &dyn Kernel, this: &str, line: &Line) -> Code {
     match carry_out(verb, kernel, this, line) {
         Ok(()) => Code::Success,
         Err(failure) => {
@@ -59,7 +59,7 @@ fn commanded(verb: Verb, kernel: &RealKernel, this: &str, line: &Line) -> Code {
 
 fn carry_out(
     verb: Verb,
-    kernel: &RealKernel,
+    kernel: &dyn Kernel,
     this: &str,
     line: &Line,
 ) -> Result<(), Failure> {
@@ -242,7 +242,7 @@ fn never(view: &View, group: &Resource, target: &Member) -> Option<String> {
 /// node lacks something. A node that reports nothing where others do may have no agent at
 /// all.
 fn doubts(
-    kernel: &RealKernel,
+    kernel: &dyn Kernel,
     this: &str,
     standing: Standing,
     target: &Member,

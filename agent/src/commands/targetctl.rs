@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-use understudy_core::kernel::{Kernel, RealKernel, paths};
+use understudy_core::kernel::{Kernel, paths};
 use understudy_core::situation::neighbours::{Saved, in_use};
 
 use super::complain;
@@ -16,7 +16,7 @@ use crate::exit::Code;
 const PROGRAM: &str = "targetctl";
 
 /// Restores or clears LIO's configuration, unless something of a group is here.
-pub fn targetctl(kernel: &RealKernel, _: &str, line: &Line) -> Code {
+pub fn targetctl(kernel: &dyn Kernel, _: &str, line: &Line) -> Code {
     let verb = line.word();
     if !matches!(verb, "restore" | "clear") {
         return complain("targetctl: restore or clear, no other word", Code::Arguments);

@@ -2,7 +2,7 @@
 //! other groups' ports hang from that port. If it were commanded away, its stop would
 //! fail and its node would be fenced.
 
-use understudy_core::kernel::RealKernel;
+use understudy_core::kernel::Kernel;
 use understudy_core::verbs::guests_of;
 
 use crate::cluster::{self, Configured};
@@ -10,7 +10,7 @@ use crate::cluster::{self, Configured};
 /// Returns why a group cannot be moved away from a node, or nothing if it can. This node
 /// is asked itself; another node reports it with the group's monitor.
 pub fn tied(
-    kernel: &RealKernel,
+    kernel: &dyn Kernel,
     this: &str,
     configured: &Configured,
     on: &str,

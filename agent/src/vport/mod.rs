@@ -10,8 +10,8 @@ mod validate;
 use understudy_core::action::budget::Budget;
 use understudy_core::action::failure::Failure;
 use understudy_core::action::phases::Phases;
+use understudy_core::kernel::Kernel;
 use understudy_core::kernel::late::Purpose;
-use understudy_core::kernel::{Kernel, RealKernel};
 use understudy_core::situation::scope::Scope;
 
 use crate::environment::Environment;
@@ -25,7 +25,7 @@ pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
         "validate-all" => validate::looks_at_the_node(environment),
         _ => false,
     };
-    if acts && !environment.kernel().may_act() {
+    if acts && !environment.may_act() {
         let reason =
             format!("{action}: only root may look at the target and change it; be root");
         return Some(Outcome { code: Code::Permission, reason: Some(reason) });
@@ -44,7 +44,7 @@ pub fn act(action: &str, environment: &Environment) -> Option<Outcome> {
 /// What every action that looks at the kernel begins with.
 pub struct Call<'a> {
     environment: &'a Environment,
-    kernel: RealKernel,
+    kernel: Box<dyn Kernel>,
     node: String,
     scope: Scope,
     budget: Budget,
@@ -53,14 +53,19 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     fn new(environment: &'a Environment, purpose: Purpose) -> Self {
         let kernel = environment.kernel_for(&environment.instance, purpose);
-        if !kernel.is_this_nodes() {
+        if !environment.is_of_this_node() {
             log::warn!("UNDERSTUDY_ROOT is set: this is not about this node's kernel");
         }
-        let budget = Budget::new(&kernel, environment.inner_timeout());
-        let scope =
-            Scope::gather(&kernel, &environment.instance, |name| environment.param(name));
-        let node = environment.node(&kernel);
+        let budget = Budget::new(&*kernel, environment.inner_timeout());
+        let scope = Scope::gather(&*kernel, &environment.instance, |name| {
+            environment.param(name)
+        });
+        let node = environment.node(&*kernel);
         Self { environment, kernel, node, scope, budget }
+    }
+
+    fn kernel(&self) -> &dyn Kernel {
+        &*self.kernel
     }
 
     fn node(&self) -> &str {
@@ -72,11 +77,11 @@ impl<'a> Call<'a> {
     fn change(&self, verb: Verb, done: &str) -> Result<(), Failure> {
         let mut phases = Phases::since(self.budget.start);
         let answer =
-            verb(&self.kernel, self.node(), &self.scope, self.budget, &mut phases);
+            verb(self.kernel(), self.node(), &self.scope, self.budget, &mut phases);
         if answer.is_ok() {
             log::info!("{done} in {phases}");
         } else {
-            phases.end(&self.kernel, "failing");
+            phases.end(self.kernel(), "failing");
             log::info!("failed in {phases}");
         }
         phases.table().lines().for_each(|row| log::debug!("{row}"));

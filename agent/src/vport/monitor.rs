@@ -15,7 +15,7 @@ pub fn monitor(call: &Call) -> Outcome {
         10..20 => Level::Owner,
         _ => Level::Disk,
     };
-    let health = health(&call.kernel, call.node(), &call.scope, level, call.budget);
+    let health = health(call.kernel(), call.node(), &call.scope, level, call.budget);
     if matches!(health, Health::Running | Health::Degraded(_)) {
         if level > Level::Port {
             tell_identity(call);
@@ -36,7 +36,7 @@ pub fn monitor(call: &Call) -> Outcome {
 /// Reports to the cluster which groups hang from this group's physical port, where it has
 /// the names of one. `understudy takeover` on another node asks for that.
 fn tell_guests(call: &Call) {
-    match guests_of(&call.kernel, &call.scope) {
+    match guests_of(call.kernel(), &call.scope) {
         Ok(Some(names)) => cluster::publish_guests(&call.scope.name, &names),
         Ok(None) => {}
         Err(error) => log::warn!("{error}"),
@@ -47,7 +47,7 @@ fn tell_guests(call: &Call) {
 /// node.
 fn tell_identity(call: &Call) {
     if let Ok(group) = &call.scope.group {
-        let identity = Identity::of(&call.kernel, group);
+        let identity = Identity::of(call.kernel(), group);
         cluster::publish_identity(&call.scope.name, identity);
     }
 }

@@ -70,8 +70,8 @@ impl Change {
 
     /// Returns the numbers of the disks that are here now: some may have come meanwhile.
     fn now(&self, call: &Call) -> Numbers {
-        let disks = disk::find_any(&call.kernel, &self.group.disks);
-        Numbers::of(&call.kernel, &self.group, &disks)
+        let disks = disk::find_any(call.kernel(), &self.group.disks);
+        Numbers::of(call.kernel(), &self.group, &disks)
     }
 }
 

@@ -16,15 +16,15 @@ pub fn start(call: Call) -> Outcome {
 fn serve(mut call: Call) -> Result<(), Failure> {
     not_cloned(call.environment.is_cloned)?;
     let group = call.scope.name.clone();
-    remembered(tries::begin(&call.kernel, &group));
+    remembered(tries::begin(call.kernel(), &group));
     let change = Change::of(&call)?;
     if let Some(change) = &change {
         change.allow(&call)?;
         call.scope.known.clone_from(&change.before);
     }
-    cluster::learn_word(&call.kernel);
+    cluster::learn_word(call.kernel());
     call.change(takeover, "taken over")?;
-    remembered(tries::succeeded(&call.kernel, &group));
+    remembered(tries::succeeded(call.kernel(), &group));
     change.iter().for_each(|change| change.remember(&call));
     Ok(())
 }

@@ -24,12 +24,12 @@ pub fn validate(environment: &Environment) -> Outcome {
         if let Err(failure) = not_cloned(environment.is_cloned) {
             return Outcome::of(Err(failure));
         }
-        let here = check_node(&call.kernel, &call.scope, call.budget);
+        let here = check_node(call.kernel(), &call.scope, call.budget);
         let configuration = Configuration::read(call.node());
         let here = here.or_else(|failure| {
             let scope =
                 still_to_come(&call, configuration.as_ref().ok()).ok_or(failure)?;
-            check_node(&call.kernel, &scope, call.budget)
+            check_node(call.kernel(), &scope, call.budget)
         });
         return Outcome::of(here.and_then(|()| alone(&call, configuration)));
     }
@@ -48,7 +48,7 @@ fn still_to_come(call: &Call, configuration: Option<&Configuration>) -> Option<S
     let configured = configuration.group(&call.environment.instance).ok()?;
     let view = cluster::view().ok();
     let scope = configuration
-        .scope(&call.kernel, configured, call.node(), || view.as_ref())
+        .scope(call.kernel(), configured, call.node(), || view.as_ref())
         .ok()?;
     let maker = Some(scope.maker?);
     Some(Scope { maker, ..call.scope.clone() })
@@ -62,7 +62,7 @@ fn alone(
 ) -> Result<(), Failure> {
     let Ok(group) = &call.scope.group else { return Ok(()) };
     let shared = match configuration {
-        Ok(configuration) => configuration.shared(&call.kernel, group),
+        Ok(configuration) => configuration.shared(call.kernel(), group),
         Err(failure) => {
             log::info!("not compared with other groups: {failure}");
             return Ok(());

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
+use super::error::value_part;
 use super::reservation::{Key, Reservation};
 use super::state::Record;
-use super::{Cause, KernelError, paths, value_part};
+use super::{Cause, KernelError, paths};
 use crate::wwn::Wwn;
 
 /// An operation. Each is idempotent: if it is done already, it succeeds. Those that

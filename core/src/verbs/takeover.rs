@@ -1,7 +1,6 @@
 //! Takeover: own the disks, build the target, and only then let the port appear.
 
 use std::path::Path;
-use std::time::Duration;
 
 use nix::errno::Errno;
 

@@ -1,6 +1,6 @@
 //! What an NVMe namespace answers.
 
-use understudy_core::kernel::nvme::{names, report};
+use understudy_core::kernel::disk::nvme::{names, report};
 use understudy_core::kernel::reservation::{Key, Reservation};
 
 /// The Host ID of this node in the corpus.

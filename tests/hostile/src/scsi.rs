@@ -1,7 +1,7 @@
 //! What a disk answers.
 
+use understudy_core::kernel::disk::sense::sense_of;
 use understudy_core::kernel::reservation::{Key, Reservation};
-use understudy_core::kernel::sense::sense_of;
 
 /// Sense data, READ KEYS, READ RESERVATION and READ FULL STATUS.
 pub fn scsi(data: &[u8]) {

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::contents::{Place, Written};
 use super::nvmet;
 use understudy_core::kernel::Cause;
-use understudy_core::kernel::nvme::names::is_nvme;
+use understudy_core::kernel::disk::nvme::names::is_nvme;
 use understudy_core::kernel::reservation::{
     Holder, Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY,
 };

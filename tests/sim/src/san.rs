@@ -16,7 +16,7 @@ use super::rng::Rng;
 use super::traffic::{Command, Flow};
 use super::transport::Port;
 use super::tree::Tree;
-use understudy_core::kernel::nvme::names::is_nvme;
+use understudy_core::kernel::disk::nvme::names::is_nvme;
 use understudy_core::kernel::{Cause, Instant, paths};
 use understudy_core::kernel::{Done, Op};
 use understudy_core::wwn::Wwn;

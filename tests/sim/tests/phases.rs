@@ -1,6 +1,4 @@
 //! The times that an action's phases took.
-#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;

@@ -7,7 +7,7 @@ mod xml;
 
 use std::io::Read;
 
-use understudy_core::kernel::RealKernel;
+use understudy_core::kernel::Kernel;
 use understudy_core::text::quoted;
 
 use super::complain;
@@ -21,7 +21,7 @@ pub use pair::operations;
 type Format = fn(&Plan) -> String;
 
 /// Prints it.
-pub fn configure(_: &RealKernel, _: &str, line: &Line) -> Code {
+pub fn configure(_: &dyn Kernel, _: &str, line: &Line) -> Code {
     let format: Format = match line.value("--format") {
         None | Some("pcs") => shell::pcs,
         Some("crm") => shell::crm,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use understudy_core::action::budget::Budget;
 use understudy_core::action::failure::Failure;
-use understudy_core::kernel::{Kernel, RealKernel};
+use understudy_core::kernel::Kernel;
 use understudy_core::verbs::status as look;
 
 use super::line::Line;
@@ -21,7 +21,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 
 /// Prints the status, once or until it is stopped. The code says whether everything that
 /// was printed is healthy.
-pub fn status(kernel: &RealKernel, node: &str, line: &Line) -> Code {
+pub fn status(kernel: &dyn Kernel, node: &str, line: &Line) -> Code {
     let watch = line.has("--watch");
     let paint = paint();
     loop {
@@ -41,7 +41,7 @@ pub fn status(kernel: &RealKernel, node: &str, line: &Line) -> Code {
 
 /// Returns what to print, and whether all of it is healthy.
 fn look_once(
-    kernel: &RealKernel,
+    kernel: &dyn Kernel,
     node: &str,
     line: &Line,
     paint: bool,

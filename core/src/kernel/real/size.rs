@@ -5,9 +5,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::op::{Done, Op};
-use super::perform::{under, write_once};
-use super::{Cause, KernelError, multipathd, paths, protocol};
+use super::multipathd;
+use super::place::{under, write_once};
+use crate::kernel::op::{Done, Op};
+use crate::kernel::{Cause, KernelError, disk, paths};
 
 /// Makes the kernel read a disk's size again if the disk says that it is larger.
 ///
@@ -15,7 +16,7 @@ use super::{Cause, KernelError, multipathd, paths, protocol};
 /// When the kernel keeps to the old size.
 pub fn rescan(root: &Path, disk: &Path, op: &Op) -> Result<Done, KernelError> {
     let name = disk.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let said = protocol::of(disk).capacity(&under(root, disk));
+    let said = disk::of(disk).capacity(&under(root, disk));
     let (Ok(was), Some(is)) = (known(root, &name), said) else {
         return Ok(Done::Unchanged);
     };

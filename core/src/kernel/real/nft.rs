@@ -5,8 +5,8 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use super::op::{Done, Op};
-use super::{Cause, KernelError};
+use crate::kernel::op::{Done, Op};
+use crate::kernel::{Cause, KernelError};
 
 /// Programs that have been started and wait for their input. If none comes, they do nothing
 /// and end with the process that started them.

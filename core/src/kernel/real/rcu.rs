@@ -11,9 +11,10 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use super::op::{Done, Op};
-use super::perform::under;
-use super::{Cause, KernelError, files, paths};
+use super::files;
+use super::place::under;
+use crate::kernel::op::{Done, Op};
+use crate::kernel::{Cause, KernelError, paths};
 
 /// What the file says: the value to put back, and the processes that want it otherwise.
 struct Holders {

@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::op::{Chain, Done};
-use super::perform::{monotonic, perform};
-use super::{Cause, Instant, KernelError, LANES, late, opened};
+use super::perform::perform;
+use super::place::monotonic;
+use crate::kernel::disk::opened;
+use crate::kernel::op::{Chain, Done};
+use crate::kernel::{Cause, Instant, KernelError, LANES, late};
 
 /// How long news of work that goes on may lie before they are sent.
 const COLLECT: Duration = Duration::from_millis(10);

@@ -10,10 +10,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::nexus::name;
-use super::op::{Done, Op};
-use super::reservation::Key;
-use super::{Cause, KernelError};
+use crate::kernel::nexus::name;
+use crate::kernel::op::{Done, Op};
+use crate::kernel::reservation::Key;
+use crate::kernel::{Cause, KernelError};
 
 /// The abstract name of the socket (libmpathcmd/mpath_cmd.h).
 const SOCKET: &str = "/org/kernel/linux/storage/multipathd";

@@ -16,11 +16,11 @@ use std::path::Path;
 
 use command::{CONFLICT, Namespace, Refusal};
 
-use super::op::{Done, Op};
-use super::perform::under;
-use super::protocol::Protocol;
-use super::reservation::Reservation;
-use super::{Cause, KernelError, nexus, paths};
+use super::Protocol;
+use crate::kernel::op::{Done, Op};
+use crate::kernel::real::place::under;
+use crate::kernel::reservation::Reservation;
+use crate::kernel::{Cause, KernelError, nexus, paths};
 
 /// A disk that is asked in NVMe.
 pub struct Nvme;

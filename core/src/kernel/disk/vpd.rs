@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use super::perform::under;
-use super::{nexus, paths, scsi};
+use super::scsi;
+use crate::kernel::real::place::under;
+use crate::kernel::{nexus, paths};
 
 /// The kernel's copy of the page of designators, as it was when the disk was found
 /// (`sdev_vpd_pg83` in drivers/scsi/scsi_sysfs.c).

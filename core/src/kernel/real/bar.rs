@@ -11,8 +11,9 @@
 //! a timeout in an nftables set: the kernel lifts it by itself, even if the agent was
 //! killed.
 
-use super::op::{Done, Op};
-use super::{KernelError, nft};
+use super::nft;
+use crate::kernel::KernelError;
+use crate::kernel::op::{Done, Op};
 use crate::wwn::Wwn;
 
 /// After how many seconds the kernel lifts a bar. A bar of some fifteen caused an I/O

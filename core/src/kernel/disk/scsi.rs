@@ -7,12 +7,13 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use super::op::{Done, Op};
+use super::Protocol;
 use super::opened::open;
-use super::protocol::Protocol;
-use super::reservation::{Key, Reservation, be64};
 use super::sense::sense_of;
-use super::{Cause, KernelError, UNREGISTER, vpd};
+use super::vpd;
+use crate::kernel::op::{Done, Op};
+use crate::kernel::reservation::{Key, Reservation, be64};
+use crate::kernel::{Cause, KernelError, UNREGISTER};
 
 /// `PR_WRITE_EXCLUSIVE_REG_ONLY` (include/uapi/linux/pr.h).
 const PR_WRITE_EXCLUSIVE_REG_ONLY: u32 = 3;

@@ -14,7 +14,7 @@ use nix::libc;
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
-use super::{Cause, KernelError};
+use crate::kernel::{Cause, KernelError};
 
 /// No file of ours is larger: what an environment can name makes a fraction of this.
 const LARGEST: u64 = 4 << 20;

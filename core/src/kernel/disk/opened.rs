@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use nix::libc;
 
-use super::KernelError;
+use crate::kernel::KernelError;
 
 thread_local! {
     /// The disk that this thread has asked last.

@@ -1,13 +1,19 @@
 //! The protocols that disks are asked in: SCSI and NVMe. This is the only place that tells
 //! one kind of disk from the other.
 
+pub mod nvme;
+pub(super) mod opened;
+mod scsi;
+pub mod sense;
+mod vpd;
+
 use std::path::Path;
 
-use super::nvme::Nvme;
-use super::nvme::names::is_nvme;
-use super::op::{Done, Op};
-use super::scsi::Scsi;
-use super::{Cause, KernelError, nexus};
+use crate::kernel::op::{Done, Op};
+use crate::kernel::{Cause, KernelError, nexus};
+use nvme::Nvme;
+use nvme::names::is_nvme;
+use scsi::Scsi;
 
 /// What a disk is asked, by one of its paths.
 pub trait Protocol {

@@ -2,32 +2,19 @@
 //! agent, its parent.
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::time::{ClockId, clock_gettime};
 use nix::unistd::getppid;
 
-use super::nexus::{self, Look};
-use super::op::{Done, Op};
-use super::{
-    Cause, Instant, KernelError, account, bar, bsg, keeper, multipathd, nft, protocol,
-    rcu, size, state,
-};
-
-/// Returns the time since boot, suspended time left out: the same in parent and child.
-pub fn monotonic() -> Instant {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
-}
-
-/// Returns where a path of the kernel's is below a root.
-pub fn under(root: &Path, path: &Path) -> PathBuf {
-    root.join(path.strip_prefix("/").unwrap_or(path))
-}
+use super::place::{under, write_once};
+use super::{account, bar, bsg, multipathd, nft, rcu, size};
+use crate::kernel::nexus::{self, Look};
+use crate::kernel::op::{Done, Op};
+use crate::kernel::{Cause, KernelError, disk, keeper, state};
 
 /// The files below a root.
 struct Files<'a>(&'a Path);
@@ -87,7 +74,7 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
         }
         Op::Identify(disk) => {
             let paths = nexus::of(&Files(root), disk);
-            nexus::by_paths(op, paths, |path| protocol::identify(root, path, op))
+            nexus::by_paths(op, paths, |path| disk::identify(root, path, op))
         }
         Op::ReadReservation(disk)
         | Op::Join { disk, .. }
@@ -99,14 +86,14 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
             // Every multipath device is one of device mapper's; other disks are not asked.
             let is_dm = nexus::name(disk).starts_with("dm-");
             if !is_dm || !nexus::is_multipath(&Files(root), disk) {
-                return protocol::of(disk).perform(&at(disk), op);
+                return disk::of(disk).perform(&at(disk), op);
             }
             // Before the keys go: else it could bring one back.
             if matches!(op, Op::Unregister { .. }) {
                 multipathd::forget(disk);
             }
             let paths = nexus::of(&Files(root), disk);
-            nexus::by_paths(op, paths, |path| protocol::of(path).perform(&at(path), op))
+            nexus::by_paths(op, paths, |path| disk::of(path).perform(&at(path), op))
         }
         Op::KeepPaths { disk, key } => multipathd::keep(disk, *key, op),
         Op::HearMultipathd => multipathd::hear(op),
@@ -130,16 +117,6 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
             Ok(bsg::log_out(&at(device), *wwpn, *fcid, op))
         }
         Op::ReadDisk(disk) => read_disk(&at(disk)).map_err(|e| op.failed(Cause::of(&e))),
-    }
-}
-
-pub fn write_once(path: &Path, text: &str) -> Result<Done, Cause> {
-    let mut file =
-        fs::OpenOptions::new().write(true).open(path).map_err(|e| Cause::of(&e))?;
-    match file.write(text.as_bytes()) {
-        Ok(taken) if taken == text.len() => Ok(Done::Changed),
-        Ok(taken) => Err(Cause::Short(taken)),
-        Err(e) => Err(Cause::of(&e)),
     }
 }
 

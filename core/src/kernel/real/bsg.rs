@@ -7,8 +7,8 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
 
-use super::op::{Done, Op};
-use super::{Cause, KernelError};
+use crate::kernel::op::{Done, Op};
+use crate::kernel::{Cause, KernelError};
 use crate::wwn::Wwn;
 
 /// `struct sg_io_v4` (include/uapi/linux/bsg.h).

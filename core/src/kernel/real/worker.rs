@@ -21,10 +21,10 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe};
 
 use super::lanes::{Lanes, News, Request};
-use super::late::{self, Purpose};
-use super::op::{Chain, ChainResult};
-use super::perform::monotonic;
-use super::{Cause, Instant};
+use super::place::monotonic;
+use crate::kernel::late::{self, Purpose};
+use crate::kernel::op::{Chain, ChainResult};
+use crate::kernel::{Cause, Instant};
 
 /// How long past the deadline an answer that is under way is waited for.
 const GRACE: Duration = Duration::from_millis(50);

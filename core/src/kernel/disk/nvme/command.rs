@@ -12,7 +12,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 
 use crate::kernel::Cause;
-use crate::kernel::opened::open;
+use crate::kernel::disk::opened::open;
 use crate::kernel::reservation::Key;
 
 /// Statuses that are told apart: the type and the code, as in include/linux/nvme.h.

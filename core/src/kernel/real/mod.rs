@@ -1,6 +1,19 @@
 //! The running kernel, or a tree of files that looks like one.
 
-use std::cell::{Cell, RefCell};
+mod account;
+mod bar;
+mod bsg;
+mod files;
+mod lanes;
+mod multipathd;
+mod nft;
+mod perform;
+pub(super) mod place;
+mod rcu;
+mod size;
+mod worker;
+
+use std::cell::RefCell;
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
@@ -8,35 +21,24 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
-use super::late::Purpose;
-use super::op::{Chain, ChainResult};
-use super::perform::{monotonic, under};
-use super::trace::Recorded;
-use super::worker::{Work, Worker};
-use super::{Cause, Instant, Kernel, KernelError, files};
+use self::place::{monotonic, under};
+use self::worker::{Work, Worker};
+use crate::kernel::late::Purpose;
+use crate::kernel::op::{Chain, ChainResult};
+use crate::kernel::{Cause, Instant, Kernel, KernelError};
 
 /// The kernel below a root directory: `/` for the real one.
 pub struct RealKernel {
     root: PathBuf,
     work: Option<Work>,
     worker: RefCell<Option<Worker>>,
-    recording: Option<PathBuf>,
-    dies_after: Cell<Option<usize>>,
 }
 
 impl RealKernel {
     /// Returns the kernel whose /sys, /dev and /run are found below `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self {
-            root: root.into(),
-            work: None,
-            worker: RefCell::new(None),
-            recording: None,
-            dies_after: Cell::new(None),
-        }
+        Self { root: root.into(), work: None, worker: RefCell::new(None) }
     }
 
     /// This node's own, or that below the folder that `UNDERSTUDY_ROOT` names, for tests.
@@ -50,20 +52,6 @@ impl RealKernel {
     #[must_use]
     pub fn working_for(mut self, group: &str, purpose: Purpose) -> Self {
         self.work = Some((group.to_owned(), purpose));
-        self
-    }
-
-    /// Adds all that it is asked to do, and its answers, to a file outside the root.
-    #[must_use]
-    pub fn recording(mut self, file: Option<PathBuf>) -> Self {
-        self.recording = file;
-        self
-    }
-
-    /// Kills this process once so many operations are done, before the next.
-    #[must_use]
-    pub fn dying_after(self, operations: Option<usize>) -> Self {
-        self.dies_after.set(operations);
         self
     }
 
@@ -170,17 +158,7 @@ impl Kernel for RealKernel {
         if chains.is_empty() {
             return Vec::new();
         }
-        if let Some(last) = self.last(chains) {
-            self.have_done(&last, until);
-            let _ = kill(Pid::this(), Signal::SIGKILL);
-        }
-        let begun = self.now();
-        let results = self.have_done(chains, until);
-        if let Some(file) = &self.recording {
-            let (chains, results) = (chains.to_vec(), results.clone());
-            Recorded { begun, chains, results }.append(file);
-        }
-        results
+        self.have_done(chains, until)
     }
 
     fn now(&self) -> Instant {
@@ -226,23 +204,6 @@ impl RealKernel {
         place
     }
 
-    /// Returns what is still done of these chains by a process that is to die within
-    /// them.
-    fn last(&self, chains: &[Chain]) -> Option<Vec<Chain>> {
-        let mut left = self.dies_after.get()?;
-        let all: usize = chains.iter().map(Vec::len).sum();
-        if all <= left {
-            self.dies_after.set(Some(left - all));
-            return None;
-        }
-        let cut = |chain: &Chain| {
-            let done: Chain = chain.iter().take(left).cloned().collect();
-            left -= done.len();
-            done
-        };
-        Some(chains.iter().map(cut).collect())
-    }
-
     /// Gives the work to the worker process, with a new one where the last is lost.
     fn have_done(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult> {
         let worker = match self.worker.take() {
@@ -271,8 +232,8 @@ fn no_worker(chain: &Chain, errno: Errno) -> ChainResult {
 
 #[cfg(test)]
 mod tests {
-    use super::super::op::{Done, Op};
     use super::*;
+    use crate::kernel::op::{Done, Op};
 
     fn soon() -> Instant {
         monotonic() + Duration::from_secs(20)
@@ -399,31 +360,6 @@ mod tests {
         // The next request gets a new worker.
         let again = kernel.run(&[vec![Op::MakeDir("/again".into())]], soon());
         assert_eq!(again[0].failed, None);
-    }
-
-    #[test]
-    fn the_last_operations_are_those_up_to_the_number() {
-        let kernel = RealKernel::new("/nowhere").dying_after(Some(4));
-        let op = |name: &str| Op::MakeDir(name.into());
-        let two = vec![op("/a"), op("/b")];
-        assert_eq!(kernel.last(std::slice::from_ref(&two)), None);
-        let cut = kernel.last(&[vec![op("/c")], two.clone(), two]);
-        assert_eq!(cut, Some(vec![vec![op("/c")], vec![op("/a")], vec![]]));
-    }
-
-    #[test]
-    fn a_recording_reads_back() {
-        let root = tempfile::tempdir().unwrap();
-        let file = root.path().join("recording");
-        let kernel = RealKernel::new(root.path()).recording(Some(file.clone()));
-        let chains = [vec![Op::MakeDir("/a".into()), Op::MakeDir("/no/parent".into())]];
-        let results = kernel.run(&chains, soon());
-        kernel.run(&chains, soon());
-        let read = Recorded::parse(&fs::read_to_string(file).unwrap()).unwrap();
-        assert_eq!(read.len(), 2);
-        assert_eq!(read[0].chains, chains);
-        assert_eq!(read[0].results, results);
-        assert!(read[0].begun <= read[1].begun);
     }
 
     #[test]

@@ -1,0 +1,31 @@
+//! Places below a root, the time there, and one write to an attribute.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+use crate::kernel::{Cause, Done, Instant};
+
+/// Returns the time since boot, suspended time left out: the same in parent and child.
+pub fn monotonic() -> Instant {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}
+
+/// Returns where a path of the kernel's is below a root.
+pub fn under(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// Writes an attribute in one call, as the kernel wants it.
+pub fn write_once(path: &Path, text: &str) -> Result<Done, Cause> {
+    let mut file =
+        fs::OpenOptions::new().write(true).open(path).map_err(|e| Cause::of(&e))?;
+    match file.write(text.as_bytes()) {
+        Ok(taken) if taken == text.len() => Ok(Done::Changed),
+        Ok(taken) => Err(Cause::Short(taken)),
+        Err(e) => Err(Cause::of(&e)),
+    }
+}
