@@ -1,4 +1,5 @@
 //! The times that an action's phases took.
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
