@@ -79,14 +79,15 @@ fn raised(failure: &Failure) -> PyErr {
         let kind = match failure.kind {
             Kind::Configuration => "configuration",
             Kind::Node => "node",
-            Kind::Failed => "failed",
+            Kind::Failed | Kind::Refused => "failed",
         };
         let path = failure.path.as_ref().map(|path| path.display().to_string());
+        let causes: Vec<_> = failure.causes.iter().map(ToString::to_string).collect();
         let value = error.value(py);
         let set = value
             .setattr("kind", kind)
             .and_then(|()| value.setattr("step", failure.step))
-            .and_then(|()| value.setattr("causes", &failure.causes))
+            .and_then(|()| value.setattr("causes", causes))
             .and_then(|()| value.setattr("path", path))
             .and_then(|()| value.setattr("advice", &failure.advice));
         set.err().unwrap_or(error)

@@ -14,18 +14,74 @@ pub enum Kind {
     Node,
     /// The step went wrong this time.
     Failed,
+    /// A change was refused before anything was done: what there was goes on.
+    Refused,
+}
+
+/// Something that may come by itself, so that a caller can wait for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// A disk of the group is not here.
+    Disk,
+    /// No physical port here can carry a port of the group.
+    Port,
+}
+
+/// One thing that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// The kernel refused something.
+    Kernel(KernelError),
+    /// The kernel refused something about a disk or a port, which is named first.
+    About(String, KernelError),
+    /// Anything else, in words.
+    Words(String),
+}
+
+impl Why {
+    /// Returns the kernel's error, where it is one.
+    pub fn error(&self) -> Option<&KernelError> {
+        match self {
+            Self::Kernel(error) | Self::About(_, error) => Some(error),
+            Self::Words(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel(error) => error.fmt(f),
+            Self::About(what, error) => write!(f, "{what}: {error}"),
+            Self::Words(words) => f.write_str(words),
+        }
+    }
+}
+
+impl From<KernelError> for Why {
+    fn from(error: KernelError) -> Self {
+        Self::Kernel(error)
+    }
+}
+
+impl From<String> for Why {
+    fn from(words: String) -> Self {
+        Self::Words(words)
+    }
 }
 
 /// A failure of a verb: the step, everything that went wrong in it, and what the operator
 /// can do. It prints as one line.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// See [`Kind`].
     pub kind: Kind,
-    /// What was being done, as a short phrase.
+    /// What was being done, as a short phrase for people.
     pub step: &'static str,
     /// At least one cause, the first being what an operator should read first.
-    pub causes: Vec<String>,
+    pub causes: Vec<Why>,
+    /// What may still come, where that is all that is wrong.
+    pub missing: Option<Missing>,
     /// The file, directory or device of the first cause, where it has one.
     pub path: Option<PathBuf>,
     /// What the operator can do; empty where the causes say it.
@@ -35,15 +91,23 @@ pub struct Failure {
 impl Failure {
     /// Returns a failure with one cause and no advice yet.
     pub fn new(kind: Kind, step: &'static str, cause: impl fmt::Display) -> Self {
-        let causes = vec![cause.to_string()];
-        Self { kind, step, causes, path: None, advice: String::new() }
+        Self::of(kind, step, [cause.to_string()])
+    }
+
+    /// Returns a failure with these causes and no advice yet.
+    pub fn of(
+        kind: Kind,
+        step: &'static str,
+        causes: impl IntoIterator<Item = impl Into<Why>>,
+    ) -> Self {
+        let causes = causes.into_iter().map(Into::into).collect();
+        Self { kind, step, causes, missing: None, path: None, advice: String::new() }
     }
 
     /// Returns the failure of a step in which the kernel refused something.
     pub fn kernel(step: &'static str, errors: &[KernelError]) -> Self {
-        let causes = errors.iter().map(KernelError::to_string).collect();
         let path = errors.first().map(|error| error.path.clone());
-        Self { kind: Kind::Failed, step, causes, path, advice: String::new() }
+        Self { path, ..Self::of(Kind::Failed, step, errors.to_vec()) }
     }
 
     /// Returns this failure with advice for the operator.
@@ -56,8 +120,22 @@ impl Failure {
     /// Returns this failure with a further cause.
     #[must_use]
     pub fn and(mut self, cause: impl fmt::Display) -> Self {
-        self.causes.push(cause.to_string());
+        self.causes.push(Why::Words(cause.to_string()));
         self
+    }
+
+    /// Returns this failure as one that may end by itself.
+    #[must_use]
+    pub fn misses(mut self, missing: Missing) -> Self {
+        self.missing = Some(missing);
+        self
+    }
+}
+
+impl std::error::Error for Failure {
+    /// Returns the first of the kernel's errors among the causes.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.causes.iter().find_map(Why::error).map(|error| error as _)
     }
 }
 
@@ -82,7 +160,23 @@ impl fmt::Display for Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
+    use std::path::Path;
+
+    use nix::errno::Errno;
+
     use super::*;
+
+    #[test]
+    fn the_kernels_error_is_the_source() {
+        let error = KernelError::errno("write", Path::new("/sys/x"), Errno::EIO);
+        let why = Why::About("LUN 1".into(), error.clone());
+        assert_eq!(why.to_string(), format!("LUN 1: {error}"));
+        let failure = Failure::of(Kind::Node, "ask", [Why::Words("slow".into()), why]);
+        let source = failure.source().and_then(|source| source.downcast_ref());
+        assert_eq!(source, Some(&error));
+        assert!(Failure::new(Kind::Node, "ask", "slow").source().is_none());
+    }
 
     #[test]
     fn it_prints_as_one_line() {

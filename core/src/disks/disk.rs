@@ -111,11 +111,9 @@ pub fn whole(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
     if causes.is_empty() {
         return Ok(());
     }
-    let advice =
-        "Give whole disks; or set ownership=none and let another resource see to it \
-                  that one node alone has what is below: LVM-activate with a system id"
-            .into();
-    Err(Failure { kind: Kind::Configuration, step: FIND, causes, path: None, advice })
+    let advice = "Give whole disks; or set ownership=none and let another resource see to it \
+                  that one node alone has what is below: LVM-activate with a system id";
+    Err(Failure::of(Kind::Configuration, FIND, causes).advise(advice))
 }
 
 /// Checks that each disk is what this node knows it as: an array may have put another disk in
@@ -164,9 +162,8 @@ fn ask(
         return Ok(());
     }
     let advice = "The array has another disk in its place. Have this node look anew: \
-                  rescan-scsi-bus.sh --forcerescan, or take the disk out and find it again"
-        .into();
-    Err(Failure { kind: Kind::Node, step: IDENTIFY, causes, path: None, advice })
+                  rescan-scsi-bus.sh --forcerescan, or take the disk out and find it again";
+    Err(Failure::of(Kind::Node, IDENTIFY, causes).advise(advice))
 }
 
 /// The step that asks disks who they are.

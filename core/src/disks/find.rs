@@ -1,7 +1,7 @@
 //! Finding a group's disks on this node, by path or by WWID.
 
 use super::disk::{Disk, holders};
-use crate::action::failure::{Failure, Kind};
+use crate::action::failure::{Failure, Kind, Missing};
 use crate::config::group::{DeviceName, DiskSpec, title};
 use crate::disks::wwid::canonical;
 use crate::kernel::nexus::{self};
@@ -43,15 +43,9 @@ pub fn find_all(
     if missing.is_empty() {
         return Ok(found);
     }
-    Err(Failure {
-        kind: Kind::Node,
-        step: FIND,
-        causes: missing,
-        path: None,
-        advice: "Check that this node is connected to its storage, and the disks \
-                 parameter"
-            .into(),
-    })
+    Err(Failure::of(Kind::Node, FIND, missing).misses(Missing::Disk).advise(
+        "Check that this node is connected to its storage, and the disks parameter",
+    ))
 }
 
 /// Returns the disks of a group that are on this node.

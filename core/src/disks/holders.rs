@@ -32,7 +32,7 @@ pub fn none(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
     if causes.is_empty() {
         return Ok(());
     }
-    Err(Failure { kind: Kind::Node, step, causes, path: None, advice: ADVICE.into() })
+    Err(Failure::of(Kind::Node, step, causes).advise(ADVICE))
 }
 
 /// Returns whether a block device is a disk or a partition of it: `sda` or `sda1`, `nvme0n1`

@@ -3,7 +3,7 @@
 use super::physical::{PhysicalPort, physical_ports};
 use super::switch;
 use super::vport::VirtualPort;
-use crate::action::failure::{Failure, Kind};
+use crate::action::failure::{Failure, Kind, Missing};
 use crate::config::group::PortSpec;
 use crate::kernel::{Kernel, KernelError};
 use crate::lio::Driver;
@@ -58,6 +58,7 @@ pub fn choose(
         };
         let cause = format!("none will do for {wanted}: {}", unfit.join(", "));
         Failure::new(Kind::Node, CHOOSE, cause)
+            .misses(Missing::Port)
             .advise(
                 "Check the cabling, the switch port and the fabric's name in ports; where the \
                  nodes' edge switches have different names: WWPN@NAME|NAME",
@@ -67,7 +68,8 @@ pub fn choose(
 
 /// Returns the failure to choose a physical port because one cannot be read.
 pub fn unreadable(error: KernelError) -> Failure {
-    Failure { kind: Kind::Node, ..Failure::kernel(CHOOSE, &[error]) }
+    let failure = Failure::kernel(CHOOSE, &[error]);
+    Failure { kind: Kind::Node, ..failure.misses(Missing::Port) }
 }
 
 /// Returns whether no physical port of this node is online in the fabric that a port

@@ -121,14 +121,14 @@ pub fn not_smaller(
     if smaller.is_empty() {
         return Ok(());
     }
-    let causes = smaller.iter().map(Smaller::to_string).collect();
+    let causes = smaller.iter().map(Smaller::to_string);
     let advice = format!(
         "Initiators would lose what is at the end. Have this node read the size: \
          echo 1 > /sys/block/NAME/device/rescan, and multipathd resize map NAME. If the disk \
          was made smaller on purpose: understudy accept {}",
         group.name
     );
-    Err(Failure { kind: Kind::Node, step: KEEP, causes, path: None, advice })
+    Err(Failure::of(Kind::Node, KEEP, causes).advise(advice))
 }
 
 impl fmt::Display for Numbers {

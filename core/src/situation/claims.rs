@@ -85,14 +85,9 @@ impl Claims {
         if causes.is_empty() {
             return Ok(());
         }
-        Err(Failure {
-            kind: Kind::Configuration,
-            step: "see whose it is",
-            causes,
-            path: Some(paths::REGISTRY.into()),
-            advice: "Give each group names and disks of its own; nothing was touched"
-                .into(),
-        })
+        let advice = "Give each group names and disks of its own; nothing was touched";
+        let failure = Failure::of(Kind::Configuration, "see whose it is", causes);
+        Err(Failure { path: Some(paths::REGISTRY.into()), ..failure.advise(advice) })
     }
 }
 

@@ -74,7 +74,9 @@ impl Finding {
             Ok(_) => vec![Self::good(what, well)],
             Err(failure) => {
                 let causes = failure.causes.iter();
-                causes.map(|cause| Self::bad(what, cause, &failure.advice)).collect()
+                causes
+                    .map(|cause| Self::bad(what, cause.to_string(), &failure.advice))
+                    .collect()
             }
         }
     }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::action::budget::Budget;
-use crate::action::failure::{Failure, Kind};
+use crate::action::failure::{Failure, Kind, Why};
 use crate::action::step::Step;
 use crate::fc::VirtualPort;
 use crate::kernel::account::Commands;
@@ -170,7 +170,7 @@ pub(super) fn still_in_flight(busy: Vec<String>, spent: Duration) -> Failure {
     let spent = spent.as_secs_f32();
     let cause = format!("commands are still in flight after {spent:.1} s");
     let mut failure = Failure::new(Kind::Failed, DRAIN, cause);
-    failure.causes.extend(busy);
+    failure.causes.extend(busy.into_iter().map(Why::Words));
     failure
 }
 

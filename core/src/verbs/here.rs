@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{late, look, unseen};
 use crate::action::budget::Budget;
-use crate::action::failure::{Failure, Kind};
+use crate::action::failure::{Failure, Kind, Missing};
 use crate::config::group::{Group, LinkLoss, Ownership, PortSpec, STATE};
 use crate::disks::disk::{self, Disk};
 use crate::disks::holders;
@@ -72,9 +72,9 @@ pub(super) fn with_all_that_comes(
     };
     loop {
         match observe(kernel, scope, group) {
-            Err(failure) if !patience.is_over(kernel) => match failure.step {
-                fc::CHOOSE if a_port() => {}
-                disk::FIND if a_disk() => {}
+            Err(failure) if !patience.is_over(kernel) => match failure.missing {
+                Some(Missing::Port) if a_port() => {}
+                Some(Missing::Disk) if a_disk() => {}
                 _ => return Err(failure),
             },
             answer => return answer,
@@ -83,8 +83,7 @@ pub(super) fn with_all_that_comes(
     }
 }
 
-/// Checks that this node has what the group needs: modules, disks and ports. Disks that
-/// are still to be made ([`Scope::maker`]) are not missed.
+/// Checks that this node has what the group needs: modules, disks and ports, Disks that are still to be made ([`Scope::maker`]) are not missed.
 ///
 /// # Errors
 /// The first thing that is missing.
@@ -106,13 +105,7 @@ pub fn check_node(
 }
 
 pub(super) fn misconfigured(error: &crate::config::group::GroupError) -> Failure {
-    Failure {
-        kind: Kind::Configuration,
-        step: "read the parameters",
-        causes: error.0.clone(),
-        path: None,
-        advice: String::new(),
-    }
+    Failure::of(Kind::Configuration, "read the parameters", error.0.clone())
 }
 
 /// Looks at everything that a takeover needs but the disks' owners, before its first step.

@@ -110,8 +110,7 @@ fn numbers_kept(group: &Group, disks: &[Disk], found: &Found) -> Result<(), Fail
     if causes.is_empty() {
         return Ok(());
     }
-    let (step, advice) = (numbers::KEEP, numbers::OUT_THEN_IN.to_owned());
-    Err(Failure { kind: Kind::Configuration, step, causes, path: None, advice })
+    Err(Failure::of(Kind::Refused, numbers::KEEP, causes).advise(numbers::OUT_THEN_IN))
 }
 
 /// Returns whether a disk is exported already, under the number that it is to have.

@@ -1,10 +1,9 @@
 //! Reading the registrations and the reservation of many disks at once.
 
 use super::keys::{Keys, Whose};
-use super::nodes;
+use super::{named, nodes};
 use crate::action::budget::Budget;
-use crate::action::failure::{Failure, Kind};
-use crate::config::group::title;
+use crate::action::failure::{Failure, Kind, Why};
 use crate::disks::disk::{self, Disk};
 use crate::kernel::reservation::{Key, Reservation};
 use crate::kernel::{Cause, Chain, ChainResult, Done, Kernel, KernelError, Op};
@@ -69,8 +68,8 @@ pub fn observe(
         match now {
             Ok(now) => found.push(now),
             Err(error) => {
-                causes.push(format!("{} ({}): {error}", title(disk.lun), disk.device));
-                errors.push(error);
+                errors.push(error.clone());
+                causes.push(Why::About(named(disk), error));
             }
         }
     }
@@ -79,12 +78,12 @@ pub fn observe(
 
 /// Returns the failure to ask disks: this node cannot own them.
 pub(super) fn unanswered<'a>(
-    causes: Vec<String>,
+    causes: Vec<Why>,
     errors: impl IntoIterator<Item = &'a KernelError>,
 ) -> Failure {
     let advice = advice(errors);
     let step = "read the reservations";
-    Failure { kind: Kind::Node, step, causes, path: None, advice: advice.to_owned() }
+    Failure::of(Kind::Node, step, causes).advise(advice)
 }
 
 /// Returns what can be done about disks whose reservations cannot be read. A disk that is
@@ -154,7 +153,7 @@ mod tests {
         let aborted = failed(Cause::Device("aborted command".into()));
         assert!(advice([&none, &none]).contains("ownership=none"));
         for errors in [vec![&slow], vec![&none, &slow], vec![&aborted, &none]] {
-            let told = unanswered(vec!["LUN 0".into()], errors).to_string();
+            let told = unanswered(vec!["LUN 0".to_owned().into()], errors).to_string();
             assert!(told.contains("does not answer"), "{told}");
             assert!(!told.contains("ownership=none"), "{told}");
         }

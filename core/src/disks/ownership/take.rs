@@ -4,7 +4,7 @@ use super::keys::{Keys, Whose};
 use super::read::{read_back, unanswered, unregistered, words};
 use super::{carry_out, named, nodes};
 use crate::action::budget::Budget;
-use crate::action::failure::{Failure, Kind};
+use crate::action::failure::{Failure, Kind, Why};
 use crate::action::step::Step;
 use crate::config::group::title;
 use crate::disks::disk::Disk;
@@ -173,9 +173,8 @@ pub fn nobody_elses<'a>(
     let Some(advice) = advices.max_by_key(|its| *its == SHARED_HOST_ID) else {
         return Ok(());
     };
-    let causes = found.iter().map(|(disk, why, _)| format!("{disk} {why}")).collect();
-    let (step, advice) = ("look whose the disks are", advice.to_owned());
-    Err(Failure { kind: Kind::Node, step, causes, path: None, advice })
+    let causes = found.iter().map(|(disk, why, _)| format!("{disk} {why}"));
+    Err(Failure::of(Kind::Node, "look whose the disks are", causes).advise(advice))
 }
 
 /// What can be done where another node's key stands under this node's NVMe Host ID. The disk
@@ -234,12 +233,15 @@ fn acquired(
                 }
                 continue;
             }
-            (Err(error), _) | (Ok(_), Some(error)) => error.to_string(),
+            (Err(error), _) | (Ok(_), Some(error)) => {
+                Why::About(named(disk), error.clone())
+            }
             (Ok(now), None) => {
-                format!("read back, it is not ours: {}", words(now, keys))
+                let now = words(now, keys);
+                format!("{}: read back, it is not ours: {now}", named(disk)).into()
             }
         };
-        causes.push(format!("{} ({}): {why}", title(disk.lun), disk.device));
+        causes.push(why);
     }
     if causes.is_empty() {
         log::debug!("{} disks are ours under key {}", disks.len(), keys.now);
@@ -249,15 +251,10 @@ fn acquired(
     if errors.peek().is_some() {
         return Err(unanswered(causes, errors));
     }
-    Err(Failure {
-        kind: Kind::Failed,
-        step: "own the disks",
-        causes,
-        path: None,
-        advice: "No disk was kept. See who holds them with sg_persist --read-keys or \
-                 nvme resv-report --eds"
-            .into(),
-    })
+    Err(Failure::of(Kind::Failed, "own the disks", causes).advise(
+        "No disk was kept. See who holds them with sg_persist --read-keys or nvme \
+         resv-report --eds",
+    ))
 }
 
 #[cfg(test)]
