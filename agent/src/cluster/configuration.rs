@@ -7,6 +7,7 @@ use understudy_core::situation::claims;
 use understudy_core::situation::scope::Scope;
 
 use super::configured::Configured;
+use super::numbers::numbers_in;
 use super::rules::Rule;
 use super::{GROUP, View, ask, earlier, resolved};
 
@@ -51,7 +52,8 @@ impl Configuration {
         self.groups().find(|group| group.id == id).ok_or_else(missing)
     }
 
-    /// Returns what there is to look for of a group on a node, and which resource is still
+    /// Returns what there is to look for of a group on a node, what initiators know of its
+    /// LUNs ([`Scope::known`]), and which resource is still
     /// to make its disks there ([`Scope::maker`]): one that has to run before the group does,
     /// and does not. A disk that is reserved is not made. `view` is asked for only where it
     /// matters.
@@ -65,7 +67,8 @@ impl Configuration {
         node: &str,
         view: impl FnOnce() -> Option<&'v View>,
     ) -> Result<Scope, Failure> {
-        let scope = group.scope(kernel)?;
+        let known = numbers_in(&self.text, &group.id);
+        let scope = Scope { known, ..group.scope(kernel)? };
         let reserves_none = |group: &Group| group.ownership == Ownership::None;
         if !scope.group.as_ref().is_ok_and(reserves_none) {
             return Ok(scope);

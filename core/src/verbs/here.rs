@@ -13,7 +13,7 @@ use crate::disks::ownership::{self, Keys, Whose};
 use crate::fc::{self, PhysicalPort, VirtualPort};
 use crate::kernel::reservation::Reservation;
 use crate::kernel::{Kernel, paths};
-use crate::lio::{self, Driver, Export, TCM_FC};
+use crate::lio::{self, Driver, Export, TCM_FC, numbers};
 use crate::situation::scope::{Found, Scope};
 
 /// How much of the time may be waited for a physical port that another group turns on, and
@@ -83,7 +83,8 @@ pub(super) fn with_all_that_comes(
     }
 }
 
-/// Checks that this node has what the group needs: modules, disks and ports, Disks that are still to be made ([`Scope::maker`]) are not missed.
+/// Checks that this node has what the group needs: modules, disks and ports, and no disk
+/// smaller than initiators know it ([`Scope::known`]). Disks that are still to be made ([`Scope::maker`]) are not missed.
 ///
 /// # Errors
 /// The first thing that is missing.
@@ -101,6 +102,9 @@ pub fn check_node(
         }
         None => observe(kernel, scope, group)?,
     };
+    if let Some(known) = &scope.known {
+        numbers::not_smaller(kernel, group, &here.disks, known)?;
+    }
     here.with_owners(kernel, group, budget).map(drop)
 }
 

@@ -8,7 +8,7 @@ use understudy_core::action::failure::{Failure, Kind};
 use understudy_core::disks::disk;
 use understudy_core::lio::numbers::{KEEP, Numbers};
 use understudy_core::situation::scope::Scope;
-use understudy_core::verbs::takeover;
+use understudy_core::verbs::{check_node, takeover};
 
 /// Starts the group with the sizes that initiators know.
 fn start(node: &Node, known: &Numbers) -> Result<(), Failure> {
@@ -44,6 +44,10 @@ fn a_lun_is_never_served_smaller_than_it_was() {
     );
     assert!(said.contains("understudy accept group-a"), "{said}");
     assert_eq!(b.leavings(), [""; 0]);
+    // Nor does this node say that it could serve the group.
+    let scope = Scope { known: Some(known.clone()), ..b.scope_with(&[]) };
+    let lacks = check_node(&b.kernel, &scope, b.budget()).unwrap_err();
+    assert_eq!(lacks.step, KEEP);
     set(&b, "sdb", 8192);
     start(&b, &known).unwrap();
 }
