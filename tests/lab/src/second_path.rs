@@ -114,12 +114,15 @@ pub fn blip(
     group: &Group,
     meanwhile: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    let maps = maps(group).join(" ");
-    let script =
-        SWITCH.replace("MAPS", &maps).replace("SECONDS", &BLIP.as_secs().to_string());
+    let maps = maps(group);
+    let script = SWITCH
+        .replace("MAPS", &maps.join(" "))
+        .replace("SECONDS", &BLIP.as_secs().to_string());
     thread::scope(|scope| {
         let switch = scope.spawn(|| node.run(&script, TIME));
-        let done = wait(node, group, USED, "", 0).and_then(|()| meanwhile());
+        // Device mapper does not notice it on a disk that nobody uses, such as the state disk.
+        let gone = wait(node, group, STATE, "offline", 2 * maps.len());
+        let done = gone.and_then(|()| meanwhile());
         match switch.join() {
             Ok(switched) => switched.and(done),
             Err(_) => Err(Error::other("a thread panicked")),
