@@ -20,6 +20,9 @@ impl fmt::Display for Key {
 /// in the answer of PERSISTENT RESERVE IN).
 pub const WRITE_EXCLUSIVE_REGISTRANTS_ONLY: u8 = 5;
 
+/// The types that make every registrant a holder.
+pub const ALL_REGISTRANTS: [u8; 2] = [7, 8];
+
 /// Who holds a disk's reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
@@ -107,7 +110,6 @@ impl Registrant {
     /// Parses the first of some descriptors; `None` if it is not there as a whole.
     fn of(descriptors: &[u8]) -> Option<Self> {
         const HOLDS: u8 = 0x01;
-        const ALL_REGISTRANTS: [u8; 2] = [7, 8];
         let key = Key(be64(descriptors.get(..8)?));
         let kind = descriptors.get(13)? & 0x0f;
         let holder = Holder {

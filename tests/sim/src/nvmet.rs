@@ -6,16 +6,15 @@ use std::collections::BTreeMap;
 
 use super::disks::{Answer, Nexus};
 use understudy_core::kernel::Cause;
-use understudy_core::kernel::reservation::{Key, WRITE_EXCLUSIVE_REGISTRANTS_ONLY};
+use understudy_core::kernel::reservation::{
+    ALL_REGISTRANTS, Key, WRITE_EXCLUSIVE_REGISTRANTS_ONLY,
+};
 use understudy_core::kernel::{Done, Op};
 
 /// The keys, each under its host.
 type Registered = BTreeMap<Nexus, Key>;
 /// The host that holds, and the type as SCSI numbers it.
 type Holder = Option<(Nexus, u8)>;
-
-/// The types that make every registrant a holder.
-const ALL_REGISTRANTS: [u8; 2] = [7, 8];
 
 /// Carries out a change that a host asks for.
 pub(super) fn perform(

@@ -406,6 +406,17 @@ fn where_all_are_holders_key_zero_preempts_them() {
     }
 }
 
+/// The kernel's own way to unregister was seen to leave such a registrant (Linux 7.3.4).
+#[test]
+fn a_host_with_the_key_zero_is_named_before_anything_is_taken() {
+    for kind in [None, Some(5)] {
+        let (a, b) = nodes();
+        other(&b, FIRST, Key(0), kind);
+        refused(&a, &["has a host with the key 0", "--rrega=1 --crkey=0"]);
+        assert_eq!(Host(&a).keys(), [0]);
+    }
+}
+
 /// The target aborts nothing: it answers when all that it had taken in is done.
 #[test]
 fn what_a_namespace_has_taken_in_is_done_before_its_owner_changes() {

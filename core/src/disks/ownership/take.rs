@@ -8,7 +8,9 @@ use crate::action::failure::{Failure, Kind, Why};
 use crate::action::step::Step;
 use crate::config::group::title;
 use crate::disks::disk::Disk;
-use crate::kernel::reservation::{Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY};
+use crate::kernel::reservation::{
+    ALL_REGISTRANTS, Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY,
+};
 use crate::kernel::{Chain, ChainResult, Done, Kernel, Op};
 use std::path::Path;
 use std::time::Duration;
@@ -166,7 +168,15 @@ pub fn nobody_elses<'a>(
         let why = format!("has the key {key}, {whose}, under this node's own Host ID");
         Some((named(disk), why, SHARED_HOST_ID))
     };
-    let found = disks.into_iter().filter_map(|seen| shared(seen).or_else(|| cause(seen)));
+    let nameless = |(disk, now): (&Disk, &Reservation)| {
+        let all_hold = now.holder.is_some_and(|its| ALL_REGISTRANTS.contains(&its.kind));
+        let is_there = now.host_key.is_some() && now.keys.contains(&Key(0));
+        let why = "has a host with the key 0, which no other host can remove".to_owned();
+        (is_there && !all_hold).then(|| (named(disk), why, KEY_ZERO))
+    };
+    let found = disks.into_iter().filter_map(|seen| {
+        shared(seen).or_else(|| nameless(seen)).or_else(|| cause(seen))
+    });
     let found: Vec<_> = found.collect();
     // A Host ID of two nodes is worse, and mended first.
     let advices = found.iter().map(|(.., advice)| *advice);
@@ -185,6 +195,13 @@ pub const SHARED_HOST_ID: &str = "No two nodes may have one NVMe Host ID: the di
                                   /etc/nvme/hostnqn, stop the group and connect anew. A key \
                                   that another program of this node has left: nvme \
                                   resv-register --rrega=1";
+
+/// What can be done where an NVMe namespace has a registrant with the key 0, as programs leave
+/// it that unregister by replacing their key. A command that removes a key takes 0 for an
+/// invalid field, unless all registrants hold.
+const KEY_ZERO: &str = "That host has to end it: nvme resv-register --rrega=1 --crkey=0. Where \
+                        it is gone, and no node serves the group: register any key here, then \
+                        nvme resv-release --rrela=1, which clears the namespace";
 
 /// What can be done about a disk that somebody else has.
 pub const NOT_OURS: &str = "Keep that away from the group's disks: masking at the array, the \

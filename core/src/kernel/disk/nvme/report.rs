@@ -1,12 +1,10 @@
 //! The answer of Reservation Report.
 
-use crate::kernel::reservation::{Holder, Key, Reservation};
+use crate::kernel::reservation::{ALL_REGISTRANTS, Holder, Key, Reservation};
 
 /// The types of reservations as SCSI numbers them, by their numbers in NVMe; no reservation is
 /// the first.
 const TYPES: [u8; 7] = [0, 1, 3, 5, 6, 7, 8];
-/// The types that make every registrant a holder, as SCSI numbers them.
-const ALL_REGISTRANTS: [u8; 2] = [7, 8];
 
 /// Where things are in a report, in bytes: it has two forms, for short and for long Host IDs.
 struct Layout {
