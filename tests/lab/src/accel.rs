@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use crate::child;
 
-/// For emulation: a plain model, because glibc and the kernel would pick AVX where there
-/// is any, and emulated AVX is slow; a boot takes a quarter less work than with `max`.
+/// The processor that emulated guests see: a plain model, for two reasons.
 ///
-/// Without cmpxchg16b, which a guest's kernel uses for every allocation: under QEMU 7.2 one
-/// died of a double fault just behind it, with half an address in its flags.
+/// glibc and the kernel would use AVX where there is any, and emulated AVX is slow: a
+/// boot takes a quarter less work than with `max`.
+///
+/// cmpxchg16b is left out, because a guest's kernel uses it for every allocation. Under
+/// QEMU 7.2 a guest died of a double fault just behind that instruction, with half an
+/// address in its flags.
 const PLAIN_CPU: &str = "qemu64,-svm,-cx16,+popcnt,+rdrand,+sse4.1,+sse4.2,+ssse3";
 
 /// KVM, or QEMU's own emulation.
@@ -24,8 +27,8 @@ pub enum Accel {
 }
 
 impl Accel {
-    /// KVM where the processor has vmx or svm and QEMU can really use it: the device
-    /// node alone proves nothing.
+    /// Returns KVM where the processor has vmx or svm and QEMU can really use it. The
+    /// device node alone proves nothing.
     #[must_use]
     pub fn probe() -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -36,7 +39,7 @@ impl Accel {
         }
     }
 
-    /// QEMU's arguments.
+    /// Returns QEMU's arguments.
     #[must_use]
     pub fn arguments(self) -> &'static [&'static str] {
         match self {

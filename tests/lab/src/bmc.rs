@@ -1,4 +1,4 @@
-//! A guest's BMC: what the cluster fences through.
+//! A guest's BMC, through which the cluster fences.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};

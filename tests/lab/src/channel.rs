@@ -1,4 +1,4 @@
-//! The lab's end of a guest's virtio-serial port.
+//! Commands in a guest, over its virtio-serial port: the lab's end.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -27,7 +27,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Counts the QEMU processes, so that a late end of one does not touch the next.
+    /// Counts the QEMU processes of this guest. An end that is noticed late is then not
+    /// taken for the end of the next one.
     power: u64,
     port: Option<UnixStream>,
     boot: Option<String>,
@@ -43,7 +44,7 @@ pub struct Running {
     reports: Receiver<Report>,
 }
 
-/// What a running command has to say next.
+/// What comes next from a running command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A piece of the command's standard output.
@@ -58,7 +59,7 @@ impl Channel {
     /// Follows a new QEMU's socket until that QEMU is gone.
     ///
     /// # Errors
-    /// There is no socket in good time.
+    /// There is no socket in time.
     pub fn attach(&self, socket: &Path) -> Result<()> {
         let stream = connect(socket, Duration::from_secs(30))?;
         let reader = stream.try_clone().map_err(Error::io("use", socket))?;
@@ -191,7 +192,8 @@ fn send(state: &mut State, request: &Request) {
 }
 
 impl Running {
-    /// Returns what comes next, or nothing if nothing comes in that time.
+    /// Returns what comes next from the command, or nothing if nothing comes in that
+    /// time.
     pub fn next(&self, time: Duration) -> Option<Event> {
         match self.reports.recv_timeout(time) {
             Ok(Report::Out { text, .. }) => Some(Event::Out(text)),
@@ -222,7 +224,7 @@ pub struct Control {
 }
 
 impl Control {
-    /// Sends text to the command's standard input; no text ends that input.
+    /// Sends text to the command's standard input. `None` closes that input.
     pub fn input(&self, text: Option<String>) {
         self.channel.request(&Request::Input { id: self.id, text });
     }

@@ -1,4 +1,4 @@
-//! The I/O rate as a person watches it: a line a second, a bar for each group.
+//! The I/O rate for a person who watches: a line each second, with a bar for each group.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
@@ -10,10 +10,10 @@ use crate::groups::{Lun, groups};
 use crate::guest::Guest;
 use crate::progress;
 
-/// Columns of a bar.
+/// The width of a bar, in columns.
 const BAR: usize = 24;
 
-/// Draws until `over` is set; to be run beside what is drawn.
+/// Draws the rate in a thread of its own until `over` is set.
 pub fn draw<'scope>(
     scope: &'scope thread::Scope<'scope, '_>,
     host: &Guest,
@@ -51,7 +51,8 @@ pub fn draw<'scope>(
     })
 }
 
-/// Prints, a second apart, how many requests each group's LUNs have completed.
+/// Returns a script that prints, each second, how many requests each group's LUNs have
+/// completed.
 fn script(luns: &[Lun]) -> String {
     let devices = |group: &str| {
         let of_group = luns.iter().filter(|lun| lun.group == group);

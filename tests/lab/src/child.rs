@@ -13,19 +13,21 @@ use nix::sys::signal::Signal;
 
 type Order = (Command, Sender<io::Result<Child>>);
 
-/// A process that is killed when this value goes, and by the kernel when the lab dies.
+/// A process that is killed when this value is dropped, and by the kernel when the lab
+/// dies.
 #[derive(Debug)]
 pub struct Owned {
     child: Child,
 }
 
-/// Starts `command` in a process group of its own (a Ctrl-C is for the lab, not for it).
+/// Starts `command` in a process group of its own. A Ctrl-C is for the lab, not for the
+/// command.
 ///
-/// The kernel's parent-death signal comes when the *thread* that forked ends, so one
-/// thread that never ends forks them all.
+/// The kernel sends the parent-death signal when the *thread* that forked ends. So one
+/// thread that never ends forks all these processes.
 ///
 /// # Errors
-/// What the spawn says.
+/// The program cannot be started.
 pub fn spawn(command: Command) -> io::Result<Owned> {
     static SPAWNER: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
     let spawner = SPAWNER.get_or_init(|| {
@@ -58,13 +60,13 @@ fn fork(mut command: Command) -> io::Result<Child> {
 }
 
 impl Owned {
-    /// The process id.
+    /// Returns the process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Returns the child with its standard streams that were piped.
+    /// Returns the child, which has the standard streams that were piped.
     pub fn streams(&mut self) -> &mut Child {
         &mut self.child
     }
@@ -74,7 +76,7 @@ impl Owned {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Waits for its end until the time is over.
+    /// Waits until the process ends, for this time at most. Returns how it ended.
     pub fn wait(&mut self, time: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + time;
         loop {

@@ -9,20 +9,20 @@ use crate::guest::Guest;
 use crate::plan::{ARRAYS, MACHINE, cluster_address, member_id};
 use crate::{share, speed};
 
-/// For how long Corosync hears nothing before it gives a node up: emulated nodes starve for
-/// a second at times.
+/// How long Corosync hears nothing of a node before it gives the node up. Emulated nodes
+/// may get no processor for a second.
 pub const TOKEN: Duration = Duration::from_secs(3);
 
 /// A member of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member {
-    /// The guest.
+    /// The name of the guest.
     pub guest: &'static str,
-    /// What the cluster calls it.
+    /// The node's name in the cluster.
     pub name: &'static str,
 }
 
-/// Returns the members of most labs: both storage nodes, by their own names.
+/// Returns the members that most labs have: both storage nodes, by their own names.
 #[must_use]
 pub fn pair() -> [Member; 2] {
     ARRAYS.map(|guest| Member { guest, name: guest })
@@ -52,7 +52,8 @@ pub fn corosync_conf(members: &[Member], token: Duration) -> String {
     )
 }
 
-/// The first CIB: fencing, and properties. `ports` are the UDP ports of the nodes' BMCs.
+/// Returns the first CIB, which has fencing and properties. `ports` are the UDP ports of
+/// the nodes' BMCs.
 #[must_use]
 pub fn first_cib(ports: [u16; 2]) -> String {
     let mut properties = String::new();
@@ -80,8 +81,8 @@ pub fn first_cib(ports: [u16; 2]) -> String {
     )
 }
 
-/// Returns the fencing device of a member, and the rule that it runs elsewhere. `port` is the
-/// UDP port of the member's BMC.
+/// Returns the fencing device of a member, and the rule that keeps it off that member.
+/// `port` is the UDP port of the member's BMC.
 #[must_use]
 pub fn fence(member: Member, port: u16) -> (String, String) {
     let (id, node) = (format!("fence-{}", member.guest), member.name);
@@ -112,13 +113,13 @@ pub fn fence(member: Member, port: u16) -> (String, String) {
     (device, rule)
 }
 
-/// Appends a name and a value, as the CIB has them.
+/// Appends a property, as the CIB has it.
 fn property(to: &mut String, id: &str, name: &str, value: &str) {
     let _ = write!(to, "<nvpair id=\"{id}-{name}\" name=\"{name}\" value=\"{value}\"/>");
 }
 
-/// Has both nodes as patient with one another as this machine is slow, now and after each
-/// boot.
+/// Sets both nodes' patience with one another to what this machine's speed needs, now and
+/// after each boot.
 ///
 /// # Errors
 /// Corosync does not take it.
@@ -128,7 +129,8 @@ pub fn be_patient(nodes: [&Guest; 2]) -> Result<()> {
     reload(first)
 }
 
-/// Tells a guest who the members of the cluster are, now and after each boot.
+/// Writes the cluster's members into a guest's `corosync.conf`, for now and for each
+/// later boot.
 ///
 /// # Errors
 /// The guest does not take it.
@@ -140,7 +142,7 @@ pub fn tell(guest: &Guest, members: &[Member]) -> Result<()> {
     guest.run(&script, Duration::from_secs(20)).map(drop)
 }
 
-/// Has every member go by its file again; one tells the others.
+/// Makes every member read its `corosync.conf` again. One member tells the others.
 ///
 /// # Errors
 /// Corosync does not take it.
@@ -151,7 +153,8 @@ pub fn reload(member: &Guest) -> Result<()> {
 /// Waits until `count` nodes are online, as `node` sees it.
 ///
 /// # Errors
-/// They are not in that time; with the ends of the logs that explain it.
+/// Fewer are online at the end of that time. The error has the ends of the logs that
+/// explain it.
 pub fn wait_online(node: &Guest, count: usize, time: Duration) -> Result<()> {
     let script = format!(
         "until [ \"$(crm_mon -1 --output-as=xml --include=none,nodes 2>/dev/null |
@@ -165,7 +168,7 @@ pub fn wait_online(node: &Guest, count: usize, time: Duration) -> Result<()> {
 /// Waits until the cluster has nothing left to do.
 ///
 /// # Errors
-/// It still has at the end of that time.
+/// The cluster is still busy at the end of that time.
 pub fn wait_idle(node: &Guest, time: Duration) -> Result<()> {
     explain(node, node.run("lab-idle", time).map(drop))
 }

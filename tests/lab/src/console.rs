@@ -1,19 +1,19 @@
 //! What a guest's kernel says on its console when something is wrong with it.
 
-/// How many lines tell the story: the registers and the calls that led there.
+/// How many lines are taken with a message: the registers, and the calls that led there.
 const STORY: usize = 45;
 
-/// A task that hangs.
+/// The words by which the kernel reports a task that hangs.
 const HUNG: &str = "blocked for more than";
-/// The end of a kernel, or the beginning of it.
+/// The words by which a kernel reports that it is damaged.
 const TROUBLE: [&str; 5] =
     ["BUG: ", "Oops: ", "general protection fault", "Internal error", "Kernel panic"];
 
 /// How many lines of an initiator's journal explain why commands failed.
 const LINES: usize = 12;
 
-/// Returns an initiator's own words on commands that failed: the first lines of its journal
-/// that tell what became of a command or of a remote port.
+/// Returns what an initiator's kernel says of commands that failed: the first lines of
+/// its journal that name a command or a remote port.
 #[must_use]
 pub fn failed_commands(journal: &str) -> String {
     let signs = ["FAILED Result", "Sense Key", "I/O error, dev", " rport-"];
@@ -21,13 +21,15 @@ pub fn failed_commands(journal: &str) -> String {
     journal.lines().filter(tells).take(LINES).collect::<Vec<_>>().join("\n")
 }
 
-/// Where a task hangs first in a console's text, with what follows on it.
+/// Returns the first report of a hanging task in a console's text, with the lines after
+/// it.
 #[must_use]
 pub fn hung(console: &str) -> Option<String> {
     story(console, &[HUNG])
 }
 
-/// The first worse trouble in a console's text, with what follows on it.
+/// Returns the first report of a damaged kernel in a console's text, with the lines after
+/// it.
 #[must_use]
 pub fn trouble(console: &str) -> Option<String> {
     story(console, &TROUBLE)

@@ -20,7 +20,7 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
-    /// A program of this machine did not do its job.
+    /// A program on this machine failed.
     #[error("{program}: {reason}")]
     Program {
         /// The program.
@@ -52,7 +52,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns a function for `map_err` on input and output.
+    /// Returns a function for `map_err`, which says what was tried on which path.
     pub fn io(
         action: &'static str,
         path: impl AsRef<Path>,

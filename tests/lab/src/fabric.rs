@@ -22,7 +22,7 @@ impl Fabric {
     /// Starts the fabric; the guests' sockets are there when this returns.
     ///
     /// # Errors
-    /// The fabric does not get ready.
+    /// The fabric is not ready in time.
     pub fn start(side: Side, guests: &[Spec], folders: &Folders) -> Result<Self> {
         let name = side.name();
         let control = folders.socket(name);

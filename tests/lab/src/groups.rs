@@ -1,7 +1,9 @@
-//! The lab's takeover groups: how they are configured in the cluster, and where to find
-//! their disks at the initiator. Two groups are always there. Of the others, one has
-//! ports in two fabrics, one has the names of its home's physical port, one has NVMe
-//! namespaces, and one belongs to a third storage node.
+//! The lab's takeover groups: how they are configured in the cluster, and where their
+//! disks are at the initiator.
+//!
+//! Two groups are always there. Of the others, one has ports in two fabrics, one has the
+//! names of its home's physical port, one has NVMe namespaces, and one belongs to a third
+//! storage node.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -37,7 +39,7 @@ enum Shelf {
     Nvme,
 }
 
-/// Returns both groups, each native to one node.
+/// Returns the two groups that are always there, each native to one node.
 #[must_use]
 pub fn groups() -> [Group; 2] {
     let [a, b] = ARRAYS;
@@ -49,8 +51,8 @@ pub fn groups() -> [Group; 2] {
 }
 
 /// Returns the group with a port in each fabric, on two of the disks that come and go.
-/// Its home is the node whose fence strikes at once; the other node's fence waits, for
-/// the case of a split.
+/// Its home is the node whose fence strikes at once. The other node's fence is delayed,
+/// so that nodes that lose sight of each other do not both die.
 #[must_use]
 pub fn pair() -> Group {
     let [a, b] = ARRAYS;
@@ -94,7 +96,7 @@ impl Group {
         format!("20:00:75:64:00:00:00:0{}", self.letter)
     }
 
-    /// Returns the port name that moves, or the first one.
+    /// Returns the group's port name: the virtual one, or the first of several.
     #[must_use]
     pub fn wwpn(&self) -> String {
         self.wwpn_in(self.side())
@@ -119,7 +121,7 @@ impl Group {
         format!("20:0{number}:75:64:00:00:00:0{}", self.letter)
     }
 
-    /// Returns the port name, or the first one, as the fabric has it.
+    /// Returns the name of the group's port, or of its first, as the fabric's type.
     ///
     /// # Errors
     /// Never in practice.
@@ -127,7 +129,7 @@ impl Group {
         self.port_in(self.side())
     }
 
-    /// Returns the name of the group's port in a fabric, as the fabric has it.
+    /// Returns the name of the group's port in a fabric, as the fabric's type.
     ///
     /// # Errors
     /// Never in practice.
@@ -156,13 +158,13 @@ impl Group {
         }
     }
 
-    /// Returns the group's ports as the parameter has them, a word each.
+    /// Returns the words of the parameter `ports`.
     fn port_specs(&self) -> Vec<String> {
         let spec = |side: &Side| format!("{}@{}", self.wwpn_in(*side), side.wwn());
         self.sides.iter().map(spec).collect()
     }
 
-    /// Returns the initiator's port in each of the group's fabrics.
+    /// Returns the initiator's port names, one for each of the group's fabrics.
     fn initiators(&self) -> Vec<String> {
         let host = guests().into_iter().find(|guest| guest.name == HOST);
         let port = |side: &Side| host.as_ref().map(|host| host.wwpn(*side));
@@ -183,7 +185,7 @@ impl Group {
         self.state_disk().map(|disk| disk.named()).unwrap_or_default()
     }
 
-    /// Returns the group's disks as the parameter has them, a word each.
+    /// Returns the words of the parameter `disks`.
     #[must_use]
     pub fn disk_specs(&self) -> Vec<String> {
         let state = self.state();
@@ -219,8 +221,8 @@ impl Group {
             .map(|(_, value)| value)
     }
 
-    /// Returns the agent's environment for a resource like this one, as assignments for a
-    /// shell. `changes` replace parameters; the first of a name counts.
+    /// Returns the agent's environment for this resource, as assignments for a shell.
+    /// `changes` replace parameters. If they name one twice, the first counts.
     #[must_use]
     pub fn environment(&self, instance: &str, changes: &[(&str, &str)]) -> String {
         let mut text = format!("OCF_ROOT=/usr/lib/ocf OCF_RESOURCE_INSTANCE={instance}");
@@ -232,7 +234,7 @@ impl Group {
         text
     }
 
-    /// Returns the group's table in the file of a pair.
+    /// Returns the group's table for the file that `understudy configure` reads.
     fn table(&self) -> String {
         format!(
             "[[group]]\nname = {:?}\nhome = {:?}\nwwnn = {:?}\nports = {:?}\n\
@@ -248,21 +250,20 @@ impl Group {
     }
 }
 
-/// Returns a name as 20:00:..., from 0x2000...
+/// Returns a name in the form 20:00:..., from the form 0x2000...
 fn with_colons(wwn: &str) -> String {
     let digits: Vec<char> = wwn.trim_start_matches("0x").chars().collect();
     let bytes = digits.chunks(2).map(|byte| byte.iter().collect::<String>());
     bytes.collect::<Vec<_>>().join(":")
 }
 
-/// Returns disks as the parameter has them, a word each. Their LUN numbers are their
-/// places.
+/// Returns words for the parameter `disks`. The LUN numbers are the disks' places.
 pub fn specs(disks: impl IntoIterator<Item = Disk>) -> Vec<String> {
     let disks = disks.into_iter().zip(0..);
     disks.map(|(disk, lun)| format!("{lun}={}", disk.named())).collect()
 }
 
-/// The clone that watches the physical ports.
+/// The name of the clone that watches the physical ports.
 pub const WATCH: &str = "fcport-clone";
 
 /// Returns the name of the node attribute with the number of ports online in a fabric.
@@ -271,8 +272,8 @@ pub fn ports_online(side: Side) -> String {
     format!("fcport-{}", side.wwn().replace(':', ""))
 }
 
-/// Configures groups and the watch in the cluster, in one change: with what the agent's
-/// own command prints. Only its times are stretched, where this machine is slow.
+/// Configures groups and the watch in the cluster, in one change, with what `understudy
+/// configure` prints. Only its times are stretched, where this machine is slow.
 ///
 /// # Errors
 /// The command or the cluster refuses.
@@ -281,8 +282,8 @@ pub fn configure(node: &Guest, groups: &[Group]) -> Result<()> {
     apply(node, &tables, ":")
 }
 
-/// Configures a group in the cluster, and which of its fabrics count: `each` or `any`.
-/// The rules that the cluster had for this group are deleted first.
+/// Configures a group in the cluster. `fabrics` is `each` or `any`: which of its fabrics
+/// count. Deletes first what rules the cluster had for this group.
 ///
 /// # Errors
 /// The command or the cluster refuses.
@@ -294,7 +295,7 @@ pub fn configure_as(node: &Guest, group: &Group, fabrics: &str) -> Result<()> {
     apply(node, &format!("{}fabrics = {fabrics:?}\n", group.table()), light)
 }
 
-/// A shell function that deletes every element of an XPath from the configuration.
+/// A shell function that deletes every element that an XPath finds in the configuration.
 const FORGET: &str = "forget() {
         while cibadmin --query --xpath \"$1\" > /dev/null 2>&1; do
             cibadmin --delete --xpath \"($1)[1]\"
@@ -311,7 +312,7 @@ fn apply(node: &Guest, tables: &str, change: &str) -> Result<()> {
     modify(node, &xml)
 }
 
-/// Has the cluster's configuration say what this one says, and leaves the rest as it is.
+/// Merges a configuration into the cluster's, and leaves the rest as it is.
 ///
 /// # Errors
 /// The cluster refuses.
@@ -342,24 +343,24 @@ pub fn forget(node: &Guest, names: &[&str]) -> Result<()> {
     node.run(&script, Duration::from_secs(240)).map(drop)
 }
 
-/// A disk of a group as the initiator sees it.
+/// A LUN of a group, as the initiator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lun {
-    /// The group.
+    /// The name of the group.
     pub group: &'static str,
-    /// LUN number.
+    /// The LUN's number.
     pub number: u16,
-    /// The initiator's name for the disk: `sda`.
+    /// The device's name at the initiator, such as `sda`.
     pub device: String,
 }
 
-/// A shell command that has the initiator look for LUNs that it does not know.
+/// A shell command for the initiator: look for LUNs that are new.
 pub const SCAN: &str = "for h in /sys/class/fc_host/host*; do
         echo '- - -' > /sys/class/scsi_host/${h##*/}/scan
     done";
 
 /// Waits until the initiator sees every LUN of both groups. Returns them, with the names
-/// that they have there.
+/// of their devices.
 ///
 /// # Errors
 /// The initiator does not see them in that time.

@@ -14,7 +14,7 @@ use crate::qmp::Qmp;
 use crate::speed;
 use crate::wire::End;
 
-/// How much of a command's output explains its failure.
+/// How many lines of a command's output go into the error, if it fails.
 const TAIL: usize = 12;
 
 /// A guest. Cheap to clone: all clones are the same guest.
@@ -31,7 +31,7 @@ struct Power {
     qemu: Option<(Owned, Qmp)>,
 }
 
-/// What is left of a command that has ended.
+/// The output of a command that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     /// How the command ended.
@@ -71,14 +71,14 @@ impl Guest {
         self.power().qemu.as_mut().is_some_and(|(qemu, _)| qemu.ended().is_none())
     }
 
-    /// Returns how often the guest has been powered on. This is also the number of the
-    /// console's log.
+    /// Returns how often the guest has been powered on. The log of its console has this
+    /// number in its name.
     #[must_use]
     pub fn boots(&self) -> u32 {
         self.power().boots
     }
 
-    /// Powers the guest on; it boots. Does nothing if it has power.
+    /// Powers the guest on, which boots it. Does nothing if the guest has power.
     ///
     /// # Errors
     /// QEMU cannot be started.
@@ -113,7 +113,7 @@ impl Guest {
         Ok(())
     }
 
-    /// Cuts the guest's power: what was in its memory is gone, its links are down.
+    /// Cuts the guest's power. What was in its memory is lost, and its links go down.
     pub fn power_off(&self) {
         let mut power = self.power();
         self.channel.detach();
@@ -125,7 +125,7 @@ impl Guest {
         }
     }
 
-    /// Has the guest yield to the others from now on, as much as its plan says.
+    /// Lowers the priority of the guest's processors to what its plan says.
     pub fn make_nice(&self) {
         let nice = self.machine.spec.nice;
         if let Some((qemu, _)) = self.power().qemu.as_ref().filter(|_| nice != 0) {
@@ -173,7 +173,7 @@ impl Guest {
         self.channel.boot()
     }
 
-    /// Starts a shell script whose output is wanted while it runs.
+    /// Starts a shell script. Its output can be read while it runs.
     #[must_use]
     pub fn spawn(&self, script: &str, timeout: Option<Duration>) -> Running {
         self.spawn_argv(shell(script), timeout)
@@ -185,8 +185,8 @@ impl Guest {
         self.channel.spawn(argv, timeout)
     }
 
-    /// Runs a shell script to its end, whatever that is. The time is that of a machine of
-    /// speed 1.
+    /// Runs a shell script to its end, whether it succeeds or not. The time is for a
+    /// machine of speed 1.
     #[must_use]
     pub fn try_run(&self, script: &str, timeout: Duration) -> Output {
         let timeout = speed::stretch(timeout);
@@ -224,7 +224,8 @@ impl Guest {
         })
     }
 
-    /// Runs a shell script that prints what should not be there.
+    /// Runs a shell script that must succeed and print nothing: it prints only what is
+    /// wrong.
     ///
     /// # Errors
     /// The script prints something, or fails.

@@ -1,5 +1,5 @@
-//! The lab's hand inside a guest: runs the commands that come over the virtio-serial
-//! port.
+//! The lab's agent inside a guest, which runs the commands that come over the
+//! virtio-serial port.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -17,8 +17,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use understudy_lab::wire::{End, PORT, Report, Request, take_text};
 
-/// How long output may still come after a command has ended. Something that the command
-/// left behind may hold the pipes open without end.
+/// How long output is awaited after a command has ended. A process that the command left
+/// behind may hold the pipes open forever.
 const LINGER: Duration = Duration::from_millis(500);
 
 struct Running {
@@ -57,7 +57,8 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// Finds the port by its name; udev's link may not be there yet.
+/// Returns the device of the port, found by the port's name. udev's link may not be there
+/// yet.
 fn find_port() -> io::Result<PathBuf> {
     for entry in fs::read_dir("/sys/class/virtio-ports")? {
         let entry = entry?;
@@ -69,7 +70,8 @@ fn find_port() -> io::Result<PathBuf> {
     Err(io::Error::other(format!("no virtio-serial port is named {PORT}")))
 }
 
-/// Text for a command that may not read it now: that must not hold up the others.
+/// Returns a sender of text for a command's standard input. A thread of its own writes
+/// the text, because a command that does not read would hold up all others.
 fn feed(mut stdin: ChildStdin) -> Sender<String> {
     let (sender, texts) = channel::<String>();
     thread::spawn(move || {

@@ -1,5 +1,5 @@
-//! The cluster's own network: a hub that gives each frame of a guest to the one that it is
-//! for, or to all others.
+//! The cluster's own network: a hub, which gives a frame to the guest that it is
+//! addressed to, or to all guests but the sender.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
@@ -10,9 +10,9 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::plan::{Spec, Wire};
 
-/// More than a frame of the cluster's network.
+/// Size of the buffer for a frame, which is larger than any frame of this network.
 const FRAME: usize = 65536;
-/// For how long a guest may have no room for a frame before the frame is lost to it.
+/// How long a guest may have no room for a frame. Then the guest does not get that frame.
 const PATIENCE: Duration = Duration::from_millis(5);
 
 /// A running hub.
@@ -42,7 +42,7 @@ pub fn hubs_end(run: &Path) -> PathBuf {
 }
 
 impl Hub {
-    /// Starts a hub for those of the guests that have a port of the cluster's network.
+    /// Starts a hub for the guests that have an interface on the cluster's network.
     ///
     /// # Errors
     /// The socket cannot be made.
@@ -71,13 +71,13 @@ impl Drop for Hub {
     }
 }
 
-/// Returns the bytes of a hardware address.
+/// Returns a hardware address as bytes.
 fn bytes(mac: &str) -> Vec<u8> {
     mac.split(':').filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect()
 }
 
-/// Gives each frame to the guest that it is for, or to every guest but its sender, until an
-/// empty one comes.
+/// Passes frames on until an empty one comes. Each goes to the guest that it is addressed
+/// to, or to every guest but its sender.
 fn forward(hub: &UnixDatagram, ends: &[End]) {
     let mut frame = vec![0; FRAME];
     loop {

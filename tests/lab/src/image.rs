@@ -1,4 +1,4 @@
-//! The guests' image: stock Debian, built once and kept under a key that is made of
+//! The guests' image: stock Debian, built once. It is cached under a key that is made of
 //! everything that goes into it.
 
 use std::fs::{self, File};
@@ -16,18 +16,18 @@ use crate::{paths, program, progress};
 #[derive(Debug, Clone)]
 pub struct Image {
     folder: PathBuf,
-    /// Nobody removes an image while a lab uses it.
+    /// A lock that keeps others from removing the image while a lab uses it.
     _used: Arc<Flock<File>>,
 }
 
 impl Image {
-    /// Returns the kernel of a system.
+    /// Returns the path of a system's kernel.
     #[must_use]
     pub fn kernel(&self, system: System) -> PathBuf {
         self.of(system).join("vmlinux")
     }
 
-    /// Returns the initramfs of a system.
+    /// Returns the path of a system's initramfs.
     #[must_use]
     pub fn initramfs(&self, system: System) -> PathBuf {
         self.of(system).join("initramfs")
@@ -40,13 +40,13 @@ impl Image {
         }
     }
 
-    /// The root file system; never written to.
+    /// Returns the path of the root file system, which is never written to.
     #[must_use]
     pub fn root(&self) -> PathBuf {
         self.folder.join("root.ext4")
     }
 
-    /// The cached image, built if it is not there.
+    /// Returns the cached image, and builds it first if it is not there.
     ///
     /// # Errors
     /// The build fails.
@@ -88,7 +88,7 @@ fn lock(folder: &Path, how: FlockArg) -> Option<Flock<File>> {
     Flock::lock(file, how).ok()
 }
 
-/// Images of other recipes that nobody uses, and what a killed build has left.
+/// Removes images of other recipes that nobody uses, and what a killed build has left.
 fn remove_old(cache: &Path) -> Result<()> {
     for entry in fs::read_dir(cache).map_err(Error::io("list", cache))? {
         let entry = entry.map_err(Error::io("list", cache))?;
@@ -121,7 +121,8 @@ fn key(recipe: &Path) -> Result<u64> {
     Ok(key)
 }
 
-/// FNV-1a: the same on every machine and with every compiler.
+/// Returns the FNV-1a hash of bytes, which is the same on every machine and with every
+/// compiler.
 fn fnv(start: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(start, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)

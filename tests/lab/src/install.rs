@@ -1,5 +1,5 @@
-//! The agent on its way to the storage nodes: as the packages that users install, or, for a
-//! demonstration, as it was just built.
+//! The ways in which the agent gets onto the storage nodes: as the packages that users
+//! install or, for a demonstration, as it was just built.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,13 +13,14 @@ use crate::{paths, program};
 /// A way to put the agent on storage nodes of these names.
 pub type Install = fn(&Lab, &[&str]) -> Result<()>;
 
-/// What is installed on the storage nodes: the agent, and the module for Python.
+/// The packages that are installed on the storage nodes: the agent, and the Python
+/// module.
 const PACKAGES: [&str; 2] = ["understudy", "python3-understudy"];
 
 /// Installs the packages on these nodes.
 ///
 /// # Errors
-/// One is not built, or cannot be installed.
+/// A package is not built, or cannot be installed.
 pub fn packages(lab: &Lab, nodes: &[&str]) -> Result<()> {
     let target = paths::workspace().join("target/deb");
     let entries = std::fs::read_dir(&target).map_err(Error::io("list", &target))?;
@@ -42,8 +43,8 @@ pub fn packages(lab: &Lab, nodes: &[&str]) -> Result<()> {
     on(lab, nodes, &format!("dpkg -i {files} && sync"))
 }
 
-/// Puts the files of a package on these nodes, with the agent that was built beside the lab:
-/// no package is built, and no compiler optimizes across crates for minutes.
+/// Puts the files of a package on these nodes, with the agent that was built beside the
+/// lab. This is quick, because no package is built.
 ///
 /// # Errors
 /// The agent is not built, or its files cannot be put there.

@@ -1,5 +1,5 @@
-//! An end from outside: Ctrl-C, or `kill`. The lab's children die with it (the kernel
-//! sees to that); what would stay is removed here.
+//! The end of the lab by Ctrl-C or `kill`. The kernel ends the lab's children with it.
+//! What would remain is removed here.
 
 use std::path::PathBuf;
 use std::process;
@@ -13,8 +13,8 @@ use crate::paths;
 
 static LEFTOVERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Handles SIGINT, SIGTERM and SIGHUP. Call it first in `main`: threads that are already
-/// running would not be covered.
+/// Handles SIGINT, SIGTERM and SIGHUP. `main` calls this first, because threads that
+/// already run would not be covered.
 ///
 /// # Errors
 /// The kernel refuses.
@@ -34,7 +34,7 @@ pub fn handle() -> Result<()> {
     Ok(())
 }
 
-/// `path` is removed if the lab is ended from outside.
+/// Remembers `path`, which is removed if a signal ends the lab.
 pub fn remove_at_end(path: PathBuf) {
     LEFTOVERS.lock().unwrap_or_else(PoisonError::into_inner).push(path);
 }

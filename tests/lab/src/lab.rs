@@ -23,17 +23,17 @@ use crate::{cluster, interrupt, paths, program, progress, share, shelf, speed};
 
 /// How long a guest may take to boot, and to attach hundreds of disks.
 const BOOT: Duration = Duration::from_secs(420);
-/// How long the cluster may take to form after that.
+/// How long the cluster may take to form after the boot.
 const FORM: Duration = Duration::from_secs(180);
 
-/// Below this speed, what the guests themselves wait for is stretched too.
+/// The speed below which what the guests themselves wait for is stretched too.
 const SLOW: f64 = 0.8;
 
 /// A running lab.
 #[derive(Debug)]
 pub struct Lab {
     guests: Vec<Guest>,
-    /// The guests that are off until they are called in.
+    /// The guests that are off until a scenario needs them.
     reserve: Vec<Guest>,
     bmcs: Mutex<Vec<Bmc>>,
     _hub: Hub,
@@ -49,7 +49,7 @@ impl Lab {
     /// Starts everything; the guests boot when this returns.
     ///
     /// # Errors
-    /// Something does not start. What had been started is stopped again.
+    /// Something does not start. What was started is stopped again.
     pub fn start() -> Result<Self> {
         Self::of(&guests(), &shelf::disks())
     }
@@ -158,7 +158,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Has the cluster and the initiator wait as long for everything as this machine
+    /// Sets what the cluster and the initiator wait for to what this machine's speed
     /// needs.
     fn be_patient(&self) -> Result<()> {
         cluster::be_patient([self.guest(ARRAYS[0])?, self.guest(ARRAYS[1])?])?;
@@ -170,7 +170,7 @@ impl Lab {
         self.host()?.run(&script, Duration::from_secs(20)).map(drop)
     }
 
-    /// Powers a guest of the reserve on. Returns the UDP port of its BMC.
+    /// Powers on a guest that is off until it is needed. Returns the UDP port of its BMC.
     ///
     /// # Errors
     /// There is no such guest, or it cannot be started.
@@ -184,7 +184,7 @@ impl Lab {
         Ok(port)
     }
 
-    /// Runs `work` for every guest but the reserve, side by side.
+    /// Runs `work` for every guest that is always on, side by side.
     ///
     /// # Errors
     /// The first error of `work`.
@@ -192,7 +192,7 @@ impl Lab {
         side_by_side(&self.guests, work)
     }
 
-    /// Returns all guests but the reserve.
+    /// Returns the guests that are always on.
     #[must_use]
     pub fn guests(&self) -> &[Guest] {
         &self.guests
@@ -214,7 +214,7 @@ impl Lab {
         })
     }
 
-    /// Returns the initiator, which also is the shelf.
+    /// Returns the initiator, which is also the shelf.
     ///
     /// # Errors
     /// Never in practice.
@@ -252,7 +252,8 @@ impl Drop for Lab {
 }
 
 impl Lab {
-    /// Cuts every guest's power and removes what only a running lab needs; the logs stay.
+    /// Cuts every guest's power and removes what only a running lab needs. The logs
+    /// remain.
     pub fn stop(&self) {
         for guest in self.all() {
             guest.power_off();
@@ -284,7 +285,7 @@ pub fn side_by_side<'a>(
     })
 }
 
-/// Locks the workspace: there is only one lab in each.
+/// Locks the workspace, so that one lab at most runs in it.
 fn lock() -> Result<Flock<File>> {
     paths::make(&paths::lab())?;
     let path = paths::lab().join("lock");

@@ -1,4 +1,5 @@
-//! dm-multipath at the initiator: a group's LUNs through two fabrics, each as one device.
+//! dm-multipath at the initiator: a group's LUNs through two fabrics, each LUN as one
+//! device.
 
 use std::time::Duration;
 
@@ -7,12 +8,12 @@ use crate::groups::{self, Group, Lun};
 use crate::guest::Guest;
 use crate::plan::{SIDES, Side};
 
-/// How long maps may take to be made, paths to come and to go.
+/// How long maps may take to appear, and paths to come or go.
 const TIME: Duration = Duration::from_secs(120);
 
-/// What docs/fabrics.md advises. `no_path_retry` counts looks, one in 5 s: two minutes.
-/// Nothing but the group's LUNs is multipath's here: every other disk of the initiator is
-/// another scenario's.
+/// The configuration that docs/fabrics.md advises. `no_path_retry` counts checks, one in
+/// 5 s, so it gives two minutes. Nothing but the group's LUNs is multipathd's here,
+/// because every other disk of the initiator belongs to another scenario.
 const CONF: &str = r#"
 defaults {
     find_multipaths off
@@ -42,8 +43,8 @@ const MAPS: &str = "maps() {
         done
     }";
 
-/// Finds a group's LUNs in every fabric, has multipathd make a map of each, and gives the
-/// maps back as LUNs.
+/// Finds a group's LUNs in every fabric, and makes multipathd make a map of each. Returns
+/// the maps as LUNs.
 ///
 /// # Errors
 /// A LUN is not seen, or a map does not get a path in every fabric.
@@ -72,7 +73,7 @@ pub fn start(host: &Guest, group: &Group) -> Result<Vec<Lun>> {
     Ok(said.split_whitespace().zip(0..).map(map).collect())
 }
 
-/// Waits until this many paths of all maps together can be used.
+/// Waits until the maps together have this many usable paths.
 ///
 /// # Errors
 /// The number is not reached in time.
@@ -87,12 +88,14 @@ pub fn wait_usable(host: &Guest, count: usize) -> Result<()> {
     })
 }
 
-/// Takes a fabric's paths out of use and waits until nothing is in flight on them: a link
-/// that is lost with commands in flight may hang the kernel of a storage node, and that is
-/// fc-link-cut's matter. The next look, within seconds, would use them again.
+/// Takes a fabric's paths out of use and waits until nothing is in flight on them.
+/// multipathd's next check, within seconds, uses them again.
+///
+/// A link that is lost with commands in flight may hang the kernel of a storage node. The
+/// scenario fc-link-cut is there for that.
 ///
 /// # Errors
-/// It cannot, or something stays in flight.
+/// A path cannot be taken out of use, or something stays in flight.
 pub fn set_aside(host: &Guest, group: &Group, side: Side) -> Result<()> {
     let paths = paths(host, group, &[side])?.join(" ");
     let script = format!(
@@ -110,10 +113,10 @@ pub fn set_aside(host: &Guest, group: &Group, side: Side) -> Result<()> {
     host.run(&script, TIME).map(drop)
 }
 
-/// Has the initiator forget the maps and their paths.
+/// Removes the maps and their paths from the initiator.
 ///
 /// # Errors
-/// The initiator cannot.
+/// Something of this stays.
 pub fn end(host: &Guest, group: &Group) -> Result<()> {
     let script = format!(
         "set -e

@@ -1,5 +1,5 @@
-//! The NVMe shelf: its namespaces, and the storage nodes' connections to it. The guest takes
-//! no commands, so its console and its namespaces show what it does.
+//! The NVMe shelf: its namespaces, and the storage nodes' connections to it. The shelf's
+//! guest takes no commands. Its console and its namespaces show what it does.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,18 +12,20 @@ use crate::{console, paths, speed};
 
 /// The shelf's NVMe subsystem.
 const NQN: &str = "nqn.2026-01.lab.understudy:nvme-shelf";
-/// What the shelf's console says last (`image/nvme-init`).
+/// The last line that the shelf's console prints when the shelf is ready
+/// (`image/nvme-init`).
 const SERVES: &str = "lab: the NVMe shelf serves";
 /// How long the shelf may take to boot, and a node to find its namespaces.
 const TIME: Duration = Duration::from_secs(120);
 
-/// Returns what the shelf is told on its kernel's command line.
+/// Returns the words on the command line of the shelf's kernel, which configure the
+/// shelf.
 #[must_use]
 pub fn words() -> String {
     format!("lab.address={NVME_ADDRESS} lab.nqn={NQN}")
 }
 
-/// Returns the WWIDs of the namespaces, as Linux has them: two are UUIDs, two NGUIDs.
+/// Returns the namespaces' WWIDs in Linux's form: two are UUIDs, two are NGUIDs.
 #[must_use]
 pub fn wwids() -> [String; 4] {
     let uuid = |number| format!("75de5000-0000-4000-8000-00000000000{number}");
@@ -33,8 +35,8 @@ pub fn wwids() -> [String; 4] {
     })
 }
 
-/// Returns a storage node's host id, which says who the node is to a namespace, at each boot
-/// of the node.
+/// Returns a storage node's Host ID, by which a namespace knows the node after each of
+/// its boots.
 #[must_use]
 pub fn host_id(node: &str) -> String {
     format!("75de5000-0000-4000-8000-0000000001{:02}", member_id(node))
@@ -88,7 +90,7 @@ pub fn connect(node: &Guest) -> Result<()> {
     node.run(&script, TIME).map(drop)
 }
 
-/// Ends a storage node's connection, and its namespaces with it.
+/// Disconnects a storage node from the shelf. Its namespaces go with the connection.
 ///
 /// # Errors
 /// A namespace stays.
@@ -99,8 +101,8 @@ pub fn disconnect(node: &Guest) -> Result<()> {
     node.run(script, TIME).map(drop)
 }
 
-/// Returns the host ids of those registered with a namespace, in the order of its report.
-/// The one that holds the reservation has a `*` before it.
+/// Returns the Host IDs that are registered with a namespace, in the order of its report.
+/// A `*` stands before the one that holds the reservation.
 ///
 /// # Errors
 /// The namespace does not answer, or the node does not have it.

@@ -1,4 +1,4 @@
-//! Where the lab keeps things.
+//! The files and folders that the lab uses.
 
 use std::env;
 use std::fs;
@@ -6,26 +6,27 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// The lab's sources: recipes for the image, the guests' own files.
+/// Returns the folder of the lab's sources: recipes for the image, and the guests' own
+/// files.
 #[must_use]
 pub fn sources() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The workspace.
+/// Returns the folder of the workspace.
 #[must_use]
 pub fn workspace() -> PathBuf {
     let sources = sources();
     sources.ancestors().nth(2).unwrap_or(&sources).to_owned()
 }
 
-/// `target/lab`: the running lab's files, and the logs of the last one.
+/// Returns `target/lab`, which has the running lab's files and the logs of the last one.
 #[must_use]
 pub fn lab() -> PathBuf {
     workspace().join("target/lab")
 }
 
-/// Returns the folder of what may be kept between runs, and between clones.
+/// Returns the folder for what is kept between runs, for all clones of the project.
 ///
 /// # Errors
 /// Neither XDG_CACHE_HOME nor HOME is set.
@@ -55,18 +56,18 @@ pub fn new_run_folder() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// `mkdir -p`.
+/// Makes a folder, with the folders above it.
 ///
 /// # Errors
-/// With the path.
+/// The folder cannot be made.
 pub fn make(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::io("make", path))
 }
 
-/// `rm -rf`; what is not there is no error.
+/// Removes a file or a folder with all that is in it, if it is there.
 ///
 /// # Errors
-/// With the path.
+/// Something cannot be removed.
 pub fn remove(path: &Path) -> Result<()> {
     let done = if path.is_dir() && !path.is_symlink() {
         fs::remove_dir_all(path)
@@ -82,7 +83,7 @@ pub fn remove(path: &Path) -> Result<()> {
 /// Writes a file, with the folders above it.
 ///
 /// # Errors
-/// With the path.
+/// The file cannot be written.
 pub fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<()> {
     if let Some(folder) = path.parent() {
         make(folder)?;
@@ -93,7 +94,7 @@ pub fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<()> {
 /// Reads a text file.
 ///
 /// # Errors
-/// With the path.
+/// The file cannot be read.
 pub fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).map_err(Error::io("read", path))
 }
@@ -101,7 +102,7 @@ pub fn read(path: &Path) -> Result<String> {
 /// Copies a tree: folders, files with their modes, links as links.
 ///
 /// # Errors
-/// With the path.
+/// Something cannot be read or written.
 pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     make(to)?;
     for entry in fs::read_dir(from).map_err(Error::io("list", from))? {
@@ -121,7 +122,7 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns the last lines of a text file; empty if there is none.
+/// Returns the last lines of a text file, or an empty text if there is no such file.
 #[must_use]
 pub fn tail(path: &Path, lines: usize) -> String {
     let bytes = fs::read(path).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the initiator noticed: when its requests ended, and for how long none did.
+//! What the initiator noticed: when its requests ended, and how long no request ended.
 
 use std::collections::BTreeMap;
 
@@ -15,17 +15,17 @@ struct Request {
     issued: u64,
 }
 
-/// A time without completions, while requests were waiting.
+/// A time in which no request ended although one was waiting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Gap {
-    /// The beginning of the gap, in milliseconds since 1970.
+    /// The beginning, in milliseconds since 1970.
     pub from: u64,
-    /// The completion that ended it.
+    /// The end, which is when a request ended.
     pub to: u64,
 }
 
 impl Gap {
-    /// Returns how long the gap was.
+    /// Returns how long the gap was, in seconds.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.to.saturating_sub(self.from) as f64 / 1000.0
@@ -33,8 +33,8 @@ impl Gap {
 }
 
 impl Completions {
-    /// Adds a LUN by its log. Each line has when a request ended, in milliseconds since
-    /// 1970, and how long it took, in nanoseconds.
+    /// Adds the requests of a LUN from its log. Each line has when a request ended, in
+    /// milliseconds since 1970, and how long it took, in nanoseconds.
     pub fn add(&mut self, group: &str, log: &str) {
         let request = |line: &str| {
             let mut numbers = line.split(',').map(|number| number.trim().parse::<u64>());
@@ -47,15 +47,14 @@ impl Completions {
         self.0.entry(group.to_owned()).or_default().push(requests);
     }
 
-    /// Returns the longest time in which one of a group's LUNs completed no request,
-    /// though it had one.
+    /// Returns the longest gap of any of a group's LUNs.
     #[must_use]
     pub fn longest_gap(&self, group: &str) -> Gap {
         self.gap_within(group, Gap { from: 0, to: u64::MAX })
     }
 
-    /// Returns the longest such gap of a group's LUNs among those that ended within a
-    /// time.
+    /// Returns the longest gap of any of a group's LUNs, among the gaps that ended within
+    /// a time.
     #[must_use]
     pub fn gap_within(&self, group: &str, time: Gap) -> Gap {
         let luns = self.0.get(group).into_iter().flatten();
@@ -73,7 +72,8 @@ impl Completions {
         within.max_by_key(|gap| gap.to.saturating_sub(gap.from)).unwrap_or_default()
     }
 
-    /// Returns completions a second, in steps of `step` milliseconds from `from` to `to`.
+    /// Returns how many requests a group completed per second, in steps of `step`
+    /// milliseconds from `from` to `to`.
     #[must_use]
     pub fn rate(&self, group: &str, from: u64, to: u64, step: u64) -> Vec<f64> {
         let mut counts = vec![0.0; (to.saturating_sub(from) / step) as usize];
@@ -87,7 +87,7 @@ impl Completions {
         counts
     }
 
-    /// Returns the time from the first to the last completion of all.
+    /// Returns the time from the first to the last request that ended, of all groups.
     #[must_use]
     pub fn span(&self) -> Gap {
         let all = || self.0.values().flatten().flatten().map(|request| request.ended);

@@ -1,4 +1,4 @@
-//! The lab on paper: who is there, which links connect them, which addresses they have.
+//! The lab's plan: the guests, their addresses, and the links between them.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 pub enum Role {
     /// A storage node: serves disks over Fibre Channel.
     Array,
-    /// A member of the cluster that has a vote, and neither ports nor disks.
+    /// A member of the cluster that only votes: it has neither ports nor disks.
     Vote,
     /// The initiator, and the shelf that holds the disks.
     Host,
-    /// A guest that is alone, with disks in its memory.
+    /// The guest of the bench, which is alone and has disks in its memory.
     Bench,
     /// A second shelf, whose disks are NVMe namespaces.
     NvmeShelf,
@@ -23,7 +23,7 @@ pub enum Role {
 pub enum System {
     /// Debian, from a disk of the guest's own. It takes commands.
     Debian {
-        /// The folder of the guest's role among the guests' files.
+        /// The folder with the files of the guest's role.
         files: &'static str,
     },
     /// An NVMe target, from its initramfs alone. It takes no commands.
@@ -46,9 +46,10 @@ impl Role {
 /// A Fibre Channel fabric of the lab, which has two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// The fabric in which everybody has a port from the boot on.
+    /// The fabric in which every guest has a port from its boot on.
     A,
-    /// The fabric in which ports come up for the scenarios that want two.
+    /// The fabric in which guests get a port only for the scenarios that need two
+    /// fabrics.
     B,
 }
 
@@ -56,7 +57,8 @@ pub enum Side {
 pub const SIDES: [Side; 2] = [Side::A, Side::B];
 
 impl Side {
-    /// Returns the name of the fabric's process, which its socket and its logs have too.
+    /// Returns the name of the fabric's process, which is also in the names of its socket
+    /// and logs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -65,7 +67,7 @@ impl Side {
         }
     }
 
-    /// Returns the fabric's own name.
+    /// Returns the fabric's World Wide Name.
     #[must_use]
     pub fn wwn(self) -> &'static str {
         match self {
@@ -84,24 +86,24 @@ impl Side {
     }
 }
 
-/// How a network interface is wired.
+/// What a network interface is wired to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wire {
-    /// To a Fibre Channel fabric's socket of this link.
+    /// A fabric, by a socket of the guest's own.
     Fabric(Side),
-    /// To the hub of the cluster's network.
+    /// The hub of the cluster's network.
     Cluster,
-    /// A storage network; this side listens, and is started first.
+    /// A storage network. This end listens, so its guest is started first.
     StorageServer {
         /// The name of the link.
         link: &'static str,
     },
-    /// A storage network; this side connects.
+    /// A storage network. This end connects.
     StorageClient {
         /// The name of the link.
         link: &'static str,
     },
-    /// To the machine's loopback, where the BMCs listen; no route leads further.
+    /// The machine's loopback, where the BMCs listen. No route leads further.
     Management,
 }
 
@@ -112,9 +114,9 @@ pub struct Interface {
     pub name: &'static str,
     /// The interface's hardware address.
     pub mac: String,
-    /// Address and prefix length, if the interface speaks IP.
+    /// The interface's address and prefix length, if it speaks IP.
     pub address: Option<&'static str>,
-    /// Largest packet.
+    /// The largest packet of the interface, in bytes.
     pub mtu: u16,
     /// What the other end is.
     pub wire: Wire,
@@ -127,9 +129,9 @@ pub struct Spec {
     pub name: &'static str,
     /// What the guest is for.
     pub role: Role,
-    /// Memory.
+    /// The guest's memory, in mebibytes.
     pub mebibytes: u32,
-    /// How much the guest yields to the others, once it is up.
+    /// By how much the guest's priority is lowered, once it is up.
     pub nice: i32,
     /// The guest's network interfaces.
     pub interfaces: Vec<Interface>,
@@ -137,23 +139,24 @@ pub struct Spec {
 
 /// The storage nodes' names.
 pub const ARRAYS: [&str; 2] = ["array-a", "array-b"];
-/// The name of a third storage node, which is no part of most labs.
+/// The name of the third storage node, which most labs leave off.
 pub const SPARE: &str = "array-c";
-/// The name of a node that only votes, which is no part of most labs.
+/// The name of the node that only votes, which most labs leave off.
 pub const VOTE: &str = "vote";
-/// Every storage node, the third one too.
+/// The names of all storage nodes, the third included.
 pub const STORAGE_NODES: [&str; 3] = [ARRAYS[0], ARRAYS[1], SPARE];
-/// Every guest that may be a member of the cluster, in the order of their node ids.
+/// The names of all guests that can be members of the cluster, in the order of their node
+/// ids.
 pub const MEMBERS: [&str; 4] = [ARRAYS[0], ARRAYS[1], SPARE, VOTE];
 /// The initiator's name.
 pub const HOST: &str = "host";
-/// The guest of the bench.
+/// The name of the bench's guest.
 pub const BENCH: &str = "bench";
-/// The shelf with the NVMe namespaces, which is no part of most labs.
+/// The name of the shelf with the NVMe namespaces, which most labs leave off.
 pub const NVME_SHELF: &str = "nvme-shelf";
 /// The NVMe shelf's address on the cluster's network, with its prefix length.
 pub const NVME_ADDRESS: &str = "10.77.1.5/24";
-/// The machine's loopback, as a guest sees it.
+/// The address by which a guest reaches the machine's loopback.
 pub const MACHINE: &str = "10.0.2.2";
 
 /// Returns a member's number: its node id, and the last part of its addresses.
@@ -174,14 +177,14 @@ pub fn shelf_address(array: &str) -> String {
     format!("10.77.{}.1", 1 + member_id(array))
 }
 
-/// Returns the shelf's second address on a storage node's storage network, by which the
-/// node has a second path to some disks.
+/// Returns the shelf's second address on a storage node's storage network. By it the node
+/// has a second path to some disks.
 #[must_use]
 pub fn second_shelf_address(array: &str) -> String {
     format!("{}29", shelf_address(array))
 }
 
-/// Returns the shelf's end of a storage node's storage network.
+/// Returns the name of the shelf's interface on a storage node's storage network.
 #[must_use]
 pub fn shelf_interface(array: &str) -> String {
     format!("storage-{}", array.trim_start_matches("array-"))
@@ -217,7 +220,7 @@ fn interface(
     Interface { name, mac, address, mtu, wire }
 }
 
-/// The only guest of the bench.
+/// Returns the plan of the bench, which has one guest.
 #[must_use]
 pub fn bench() -> Spec {
     Spec {
@@ -229,7 +232,7 @@ pub fn bench() -> Spec {
     }
 }
 
-/// The three guests, in the order in which they are started.
+/// Returns the plans of the three guests, in the order in which they are started.
 #[must_use]
 pub fn guests() -> Vec<Spec> {
     let server = |name, link, address| {
@@ -254,7 +257,7 @@ pub fn guests() -> Vec<Spec> {
     ]
 }
 
-/// The guests that are off until a scenario calls them in.
+/// Returns the plans of the guests that are off until a scenario needs them.
 #[must_use]
 pub fn reserve() -> Vec<Spec> {
     // They boot while others serve.
@@ -283,7 +286,7 @@ pub fn reserve() -> Vec<Spec> {
     vec![Spec { nice, ..spare }, vote, nvme_shelf]
 }
 
-/// Returns a storage node.
+/// Returns the plan of a storage node.
 fn array(
     number: u8,
     name: &'static str,
@@ -298,8 +301,8 @@ fn array(
     Spec { name, role: Role::Array, mebibytes: 1024, nice: 0, interfaces }
 }
 
-/// Returns what every member of the cluster has: the cluster's network, and a way to the
-/// BMCs.
+/// Returns the interfaces that every member of the cluster has: one on the cluster's
+/// network, and one by which it reaches the BMCs.
 fn member(number: u8, cluster: &'static str) -> Vec<Interface> {
     vec![
         interface(number, "cluster0", Some(cluster), 1500, Wire::Cluster),
@@ -308,7 +311,8 @@ fn member(number: u8, cluster: &'static str) -> Vec<Interface> {
 }
 
 impl Spec {
-    /// The table that the initramfs names and addresses the interfaces by.
+    /// Returns the table by which the initramfs gives the interfaces their names and
+    /// addresses.
     #[must_use]
     pub fn interface_table(&self) -> String {
         let mut table = String::new();
@@ -319,7 +323,8 @@ impl Spec {
         table
     }
 
-    /// The WWPN of the physical port in a fabric: what fcoe makes of the hardware address.
+    /// Returns the port name of the physical port in a fabric, as fcoe makes it from the
+    /// hardware address.
     #[must_use]
     pub fn wwpn(&self, side: Side) -> String {
         let fabric = self.interfaces.iter().find(|nic| nic.wire == Wire::Fabric(side));
@@ -328,44 +333,44 @@ impl Spec {
     }
 }
 
-/// The running lab's files.
+/// The folders of the running lab's files.
 #[derive(Debug, Clone)]
 pub struct Folders {
-    /// Sockets, with short names.
+    /// The folder of sockets. Its path is short, as paths of sockets must be.
     pub run: PathBuf,
-    /// Disks, the shared folder.
+    /// The folder of disks, and of what the guests share.
     pub state: PathBuf,
-    /// What everything has said.
+    /// The folder of logs.
     pub logs: PathBuf,
 }
 
 impl Folders {
-    /// A socket.
+    /// Returns the path of a socket.
     #[must_use]
     pub fn socket(&self, name: &str) -> PathBuf {
         self.run.join(name)
     }
 
-    /// Returns a guest's disk, which has what the guest has changed of the image.
+    /// Returns the path of a guest's disk, which has what the guest changed of the image.
     #[must_use]
     pub fn disk(&self, guest: &str) -> PathBuf {
         self.state.join(format!("{guest}.qcow2"))
     }
 
-    /// The folder that the guests see as /lab.
+    /// Returns the folder that the guests see as /lab.
     #[must_use]
     pub fn share(&self) -> PathBuf {
         self.state.join("share")
     }
 
-    /// A log file.
+    /// Returns the path of a log.
     #[must_use]
     pub fn log(&self, name: &str) -> PathBuf {
         self.logs.join(name)
     }
 }
 
-/// A fabric's socket for a guest's port.
+/// Returns the path of the socket on which a fabric and a guest's port meet.
 #[must_use]
 pub fn fabric_socket(run: &Path, side: Side, guest: &str) -> PathBuf {
     run.join(format!("{guest}.{}", side.interface()))

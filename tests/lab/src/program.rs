@@ -1,4 +1,4 @@
-//! Programs of this machine that run to their end.
+//! Programs on this machine that run to their end.
 
 use std::fs::File;
 use std::io;
@@ -9,13 +9,14 @@ use crate::child;
 use crate::error::{Error, Result};
 use crate::paths;
 
-/// How much of a log explains a failure.
+/// How many lines of a log go into the error, if the program fails.
 const TAIL: usize = 15;
 
-/// Runs a program with its output in a log file; a failure carries the log's last lines.
+/// Runs a program, with its output in a log file. An error has the last lines of that
+/// log.
 ///
 /// # Errors
-/// It cannot be started, or fails.
+/// The program cannot be started, or fails.
 pub fn run(mut command: Command, log: &Path) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let failed = |reason: String| Error::Program { program: program.clone(), reason };
@@ -34,7 +35,8 @@ pub fn run(mut command: Command, log: &Path) -> Result<()> {
     Err(failed(format!("{status}; the end of {}:\n{tail}", log.display())))
 }
 
-/// What a failed start says, with the remedy for the usual reason.
+/// Returns words for a program that cannot be started. If it is missing, they say how to
+/// install it.
 pub(crate) fn missing(error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::NotFound {
         "not installed: run the lab's setup first".to_owned()

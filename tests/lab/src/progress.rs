@@ -1,5 +1,5 @@
-//! What the lab is doing, for the person who waits: a line a step, with the time that it
-//! took; the step under way ticks when the output is a terminal.
+//! Progress for the person who waits: a line for each step, with the time that it took.
+//! On a terminal, the step that is under way shows its time as it runs.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -7,10 +7,10 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The greatest width of a line.
+/// The greatest width of a line, in columns.
 const COLUMNS: usize = 80;
 
-/// A step under way. If it is dropped without [`Step::done`], it has failed.
+/// A step that is under way. A step that is dropped without [`Step::done`] has failed.
 #[derive(Debug)]
 pub struct Step {
     name: String,
@@ -28,7 +28,7 @@ pub fn step(name: impl Into<String>) -> Step {
     Step { name, began, ticker, over: false }
 }
 
-/// Prints a line of its own.
+/// Prints a line that is no step.
 pub fn note(text: &str) {
     let clear = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
     eprintln!("{clear}{}", fit(text, COLUMNS));
@@ -37,7 +37,7 @@ pub fn note(text: &str) {
 /// Runs `work` as one step.
 ///
 /// # Errors
-/// Those of `work`.
+/// The error of `work`.
 pub fn during<T, E>(
     name: impl Into<String>,
     work: impl FnOnce() -> Result<T, E>,
@@ -49,7 +49,7 @@ pub fn during<T, E>(
 }
 
 impl Step {
-    /// Ends a step that has succeeded; `remark` is printed behind its time.
+    /// Ends a step that has succeeded. `remark` is printed after its time.
     pub fn done(mut self, remark: &str) {
         self.end("ok", remark);
     }

@@ -12,22 +12,22 @@ use crate::plan::{Folders, Interface, Role, Spec, System, Wire, fabric_socket};
 use crate::wire::PORT;
 use crate::{hub, nvme, paths, program};
 
-/// Everything a guest's QEMU is started with, at each power-on the same.
+/// What a guest's QEMU is started with, the same at each power-on.
 #[derive(Debug, Clone)]
 pub struct Machine {
-    /// The guest.
+    /// The guest's plan.
     pub spec: Spec,
     /// The image that the machine boots.
     pub image: Image,
     /// How the machine's processor runs.
     pub accel: Accel,
-    /// The lab's files.
+    /// The folders of the lab's files.
     pub folders: Folders,
 }
 
 impl Machine {
-    /// Powers the machine on: starts a new QEMU. The serial console goes to a log of its
-    /// own each time.
+    /// Powers the machine on by starting a new QEMU. Each boot has a log of its own for
+    /// the serial console.
     ///
     /// # Errors
     /// QEMU cannot be started.
@@ -51,20 +51,20 @@ impl Machine {
         })
     }
 
-    /// The socket of QEMU's machine protocol.
+    /// Returns the socket of QEMU's machine protocol.
     #[must_use]
     pub fn qmp(&self) -> std::path::PathBuf {
         self.folders.socket(&format!("{}.qmp", self.spec.name))
     }
 
-    /// The socket behind the guest's virtio-serial port.
+    /// Returns the socket of the guest's virtio-serial port.
     #[must_use]
     pub fn channel(&self) -> std::path::PathBuf {
         self.folders.socket(&format!("{}.ch", self.spec.name))
     }
 
-    /// Makes a log that the guest writes itself: one file, among the logs and in the folder
-    /// that the guest sees.
+    /// Makes a log that the guest itself writes. It is one file with two names: among the
+    /// logs, and in the folder that the guest sees.
     fn guests_log(&self, name: &str) -> Result<()> {
         let (log, share) = (self.folders.log(name), self.folders.share().join("log"));
         paths::write(&log, "")?;

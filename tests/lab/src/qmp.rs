@@ -1,4 +1,4 @@
-//! QEMU's machine protocol: power, and the carrier of a network link.
+//! QEMU's machine protocol, which switches power and network links.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 
-/// How long QEMU may take to answer; it can be starved, but never that long.
+/// How long QEMU may take to answer. It may have to wait for a processor, but not this
+/// long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection to one QEMU.

@@ -1,5 +1,5 @@
-//! The record of what has passed already, for the source as it is. With it a run of all
-//! scenarios can go on where it stopped.
+//! The record of the scenarios that have passed with the source as it is. A run of all
+//! scenarios can go on from there.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::report::{self, Row};
 /// The record, kept in `target/test/passed.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Record {
-    /// Which source it is of.
+    /// The number of the source whose scenarios passed.
     source: u64,
     rows: Vec<Row>,
 }
@@ -32,20 +32,20 @@ impl Record {
         Self::of(&paths::read(&file()).unwrap_or_default(), source())
     }
 
-    /// Returns what a text keeps of a source.
+    /// Returns the record that a text holds, or an empty one if it is another source's.
     fn of(text: &str, source: u64) -> Self {
         let kept: Option<Self> = serde_json::from_str(text).ok();
         let new = Self { source, rows: Vec::new() };
         kept.filter(|kept| kept.source == source).unwrap_or(new)
     }
 
-    /// What has passed, in the order in which it did.
+    /// Returns the scenarios that have passed, in that order.
     #[must_use]
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// Whether a scenario has passed.
+    /// Returns whether a scenario has passed.
     #[must_use]
     pub fn has(&self, scenario: &str) -> bool {
         self.rows.iter().any(|row| row.scenario == scenario)
@@ -65,8 +65,8 @@ fn file() -> PathBuf {
     paths::workspace().join("target/test/passed.json")
 }
 
-/// Returns a number that stands for the source: the commit, and what differs from it.
-/// Without git the number is another one each time.
+/// Returns a number that stands for the source: its commit, and what differs from that.
+/// Without git the number differs each time.
 fn source() -> u64 {
     let git = |arguments: &[&str]| {
         let output = Command::new("git")

@@ -12,9 +12,9 @@ use crate::paths;
 pub struct Row {
     /// The scenario's name.
     pub scenario: String,
-    /// Whether the scenario came out as it must.
+    /// Whether the scenario passed.
     pub ok: bool,
-    /// The longest pause of a group that moved, seen by the initiator.
+    /// The longest pause of a group that moved, as the initiator saw it.
     pub pause_s: Option<f64>,
     /// I/O errors at the initiator.
     pub io_errors: u64,
@@ -22,7 +22,7 @@ pub struct Row {
     pub lost_writes: u64,
     /// How long the scenario took.
     pub seconds: f64,
-    /// Why the scenario did not come out as it must.
+    /// Why the scenario did not pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -48,7 +48,7 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
-/// Why scenarios failed, each with its words; none where all passed.
+/// Returns why scenarios failed, a paragraph for each; nothing where all passed.
 #[must_use]
 pub fn reasons(rows: &[Row]) -> String {
     let failed = rows.iter().filter(|row| !row.ok);

@@ -1,6 +1,6 @@
-//! The second path from the storage nodes to some disks of the shelf: another address of the
-//! shelf on the node's storage network, and multipathd on the node. docs/storage.md has its
-//! configuration.
+//! The second path from the storage nodes to some disks of the shelf: a second address of
+//! the shelf on the node's storage network, and multipathd on the node. Its configuration
+//! is the one of docs/storage.md.
 
 use std::thread;
 use std::time::Duration;
@@ -11,10 +11,11 @@ use crate::guest::Guest;
 use crate::plan;
 use crate::shelf::Disk;
 
-/// How long paths may take to be lost, or to be used again.
+/// How long a path may take to be lost, or to be used again.
 const TIME: Duration = Duration::from_secs(120);
 
-/// What docs/storage.md advises. Nothing but the disks with two paths is multipath's.
+/// The configuration that docs/storage.md advises. Only the disks with two paths are
+/// multipathd's.
 const CONF: &str = "\
 defaults {
     reservation_key file
@@ -35,15 +36,16 @@ overrides {
 }
 ";
 
-/// Drops everything between a node and the second address, as a broken cable does.
+/// A script that drops everything between a node and the second address, as a broken
+/// cable does.
 const CUT: &str = "set -e; nft 'add table inet lab
     add chain inet lab in { type filter hook input priority 0; }
     add chain inet lab out { type filter hook output priority 0; }
     add rule inet lab in ip saddr ADDRESS drop
     add rule inet lab out ip daddr ADDRESS drop'";
-/// How long all paths are gone: less than `no_path_retry` in [`CONF`] gives.
+/// How long all paths are gone. This is less than `no_path_retry` in [`CONF`] allows.
 const BLIP: Duration = Duration::from_secs(10);
-/// Takes all paths of some disks offline for a while.
+/// A script that takes all paths of some disks offline for a while.
 const SWITCH: &str = "paths=
     for map in MAPS; do
         map=$(readlink -f /dev/mapper/$map)
@@ -52,7 +54,7 @@ const SWITCH: &str = "paths=
     for path in $paths; do echo offline > $path; done
     sleep SECONDS
     for path in $paths; do echo running > $path; done";
-/// Waits until this many paths of the group's disks are in a state.
+/// A script that waits until this many paths of the group's disks are in a state.
 const STATE: &str = "while n=0; for map in MAPS; do
             map=$(readlink -f /dev/mapper/$map)
             for s in /sys/block/${map##*/}/slaves/*; do
@@ -60,7 +62,7 @@ const STATE: &str = "while n=0; for map in MAPS; do
                 [ $state != STATE ] || n=$((n + 1))
             done
         done; [ $n != COUNT ]; do sleep 0.3; done";
-/// Waits until device mapper uses this many paths of the group's disks.
+/// A script that waits until device mapper uses this many paths of the group's disks.
 const USED: &str = "while set -- $(for map in MAPS; do dmsetup status $map; done |
             grep -o '[0-9]*:[0-9]* A'),
         [ $(($# / 2)) -ne COUNT ]; do sleep 0.3; done";
@@ -76,7 +78,7 @@ pub fn conf(disks: &[Disk]) -> String {
 /// Cuts a node's second path and waits until it is no longer used.
 ///
 /// # Errors
-/// The node goes on using it.
+/// The node still uses the path.
 pub fn cut(node: &Guest, group: &Group) -> Result<()> {
     let cut = CUT.replace("ADDRESS", &plan::second_shelf_address(node.name()));
     node.run(&cut, TIME)?;
@@ -85,10 +87,10 @@ pub fn cut(node: &Guest, group: &Group) -> Result<()> {
     wait(node, group, USED, "", disks)
 }
 
-/// Has a node's second path work again, and waits until it is used.
+/// Mends a node's second path, and waits until it is used.
 ///
 /// # Errors
-/// It is not used in time.
+/// The path is not used in time.
 pub fn mend(node: &Guest, group: &Group) -> Result<()> {
     node.run("nft delete table inet lab", TIME)?;
     let paths = 2 * maps(group).len();
@@ -99,16 +101,16 @@ pub fn mend(node: &Guest, group: &Group) -> Result<()> {
 /// Waits until a node uses this many paths of each disk of a group.
 ///
 /// # Errors
-/// It does not in time.
+/// The node uses another number of paths at the end of that time.
 pub fn wait_used(node: &Guest, group: &Group, each: usize) -> Result<()> {
     wait(node, group, USED, "", each * maps(group).len())
 }
 
-/// Has all paths of a group's disks be gone for a node, calls `meanwhile`, and has them work
-/// again after ten seconds.
+/// Takes all paths of a group's disks away from a node, calls `meanwhile`, and waits
+/// until the node uses all paths again. The paths come back after ten seconds.
 ///
 /// # Errors
-/// Those of `meanwhile`; or the node does not use all paths again in time.
+/// The error of `meanwhile`, or the node does not use all paths again in time.
 pub fn blip(
     node: &Guest,
     group: &Group,
@@ -143,7 +145,7 @@ fn wait(
     node.run(&script, TIME).map(drop)
 }
 
-/// Returns the names of a group's multipath devices, of the state disk too.
+/// Returns the names of a group's multipath devices, the state disk's included.
 fn maps(group: &Group) -> Vec<String> {
     let disks = group.disks().into_iter().chain(group.state_disk());
     disks.map(|disk| disk.map()).collect()

@@ -1,5 +1,5 @@
-//! The folder that the guests see as /lab: their own files, put over the stock root at
-//! each boot, and what goes in and out.
+//! The folder that the guests see as /lab. It has the guests' own files, which are put
+//! over the stock root at each boot, and what the lab and the guests give each other.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,10 +16,11 @@ use crate::plan::{
 use crate::shelf::Disk;
 use crate::{cluster, paths, plan, second_path, shelf};
 
-/// What Linux gives initiators, in seconds (`fc_dev_loss_tmo` in scsi_transport_fc.c).
+/// How long a Linux initiator waits for a port that is gone, in seconds, unless it is
+/// told otherwise (`fc_dev_loss_tmo` in scsi_transport_fc.c).
 pub const DEV_LOSS: u64 = 60;
 
-/// Fills the folder. `bmc_ports` are those of the storage nodes.
+/// Fills the folder. `bmc_ports` are the UDP ports of the storage nodes' BMCs.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -56,7 +57,7 @@ pub fn fill(
     Ok(())
 }
 
-/// Sets in which fabrics the guests have a port from the boot on.
+/// Sets the fabrics in which the guests have a port from their boot on.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -65,8 +66,8 @@ pub fn set_ports(folders: &Folders, sides: &[Side]) -> Result<()> {
     paths::write(&folders.share().join("common/ports"), ports.join(" ") + "\n")
 }
 
-/// Sets on which guest the port in the second fabric stays off at a boot; `-` stands for
-/// none.
+/// Sets the guest on which the port in the second fabric stays off at a boot. `-` stands
+/// for none.
 ///
 /// # Errors
 /// The file cannot be written.

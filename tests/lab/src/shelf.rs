@@ -9,12 +9,12 @@ use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::plan::Folders;
 
-/// Size of each disk.
+/// Size of each disk, in mebibytes.
 pub const MEBIBYTES: u64 = 64;
-/// Size of a disk that has grown.
+/// Size of a disk that has grown, in mebibytes.
 pub const GROWN: u64 = 96;
 
-/// A disk.
+/// A disk on the shelf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
     /// The disk's name on the shelf, and the name of its device-mapper device there.
@@ -27,10 +27,11 @@ pub struct Disk {
     pub two_paths: bool,
 }
 
-/// Returns the disks of a lab: four for each of the two groups, a spare one, one without
-/// reservations and four that come and go. Three more are for state: that of each group,
-/// and of a group that the cluster does not know. Storage nodes have two paths to the disks
-/// of the second group, and one to the others.
+/// Returns the disks of a lab. Each of the two groups has four. One is spare, one has no
+/// reservations, and four come and go. Three are for state: of the two groups, and of a
+/// group that the cluster does not know.
+///
+/// Storage nodes have two paths to the disks of the second group, and one to the others.
 #[must_use]
 pub fn disks() -> Vec<Disk> {
     let names = [
@@ -48,7 +49,7 @@ pub fn disks() -> Vec<Disk> {
         .collect()
 }
 
-/// Returns the disks of a lab, and this many more that belong to nobody yet.
+/// Returns the disks of a lab, and this many more, which belong to no group yet.
 #[must_use]
 pub fn disks_and(more: u16) -> Vec<Disk> {
     let mut all = disks();
@@ -82,13 +83,13 @@ impl Disk {
         format!("75de500000000000000000{:03x}", self.lun + 1)
     }
 
-    /// Returns what multipath calls the disk.
+    /// Returns the name that multipathd gives to the disk's map.
     #[must_use]
     pub fn map(&self) -> String {
         format!("36001405{}", self.serial())
     }
 
-    /// Returns where a storage node has the disk: udev's link to its only path, or the
+    /// Returns the disk's device on a storage node: udev's link to its only path, or the
     /// multipath device.
     #[must_use]
     pub fn device(&self) -> PathBuf {
@@ -98,8 +99,8 @@ impl Disk {
         }
     }
 
-    /// Returns the disk's name in the parameters of a group, as docs/storage.md advises for
-    /// disks with several paths.
+    /// Returns the disk's name for the parameters of a group. For disks with several
+    /// paths it is of the form that docs/storage.md advises.
     #[must_use]
     pub fn named(&self) -> String {
         match self.two_paths {
@@ -121,7 +122,7 @@ pub fn table(disks: &[Disk]) -> String {
     table
 }
 
-/// Makes the empty file behind all disks, with room for one that grows.
+/// Makes the empty file that holds all disks, with room for one of them to grow.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -133,10 +134,10 @@ pub fn make(disks: &[Disk], folders: &Folders) -> Result<()> {
         .map_err(Error::io("create", path))
 }
 
-/// Grows a disk to [`GROWN`], into the room at the end.
+/// Grows a disk to [`GROWN`], into the room at the end of the file.
 ///
 /// # Errors
-/// The shelf does not do it.
+/// The shelf cannot do it.
 pub fn grow(shelf: &Guest, disk: &Disk) -> Result<()> {
     let (old, more) = (MEBIBYTES * 2048, (GROWN - MEBIBYTES) * 2048);
     let room = format!("$(($(cat /sys/block/vdb/size) - {more}))");
@@ -144,13 +145,13 @@ pub fn grow(shelf: &Guest, disk: &Disk) -> Result<()> {
     reload(shelf, disk, &table)
 }
 
-/// Returns the table of a disk as it is made.
+/// Returns a disk's device-mapper table, as it is before the disk grows.
 fn as_made(disk: &Disk) -> String {
     let size = MEBIBYTES * 2048;
     format!("0 {size} linear /dev/vdb {}", u64::from(disk.lun) * size)
 }
 
-/// Gives a disk another table.
+/// Gives a disk another device-mapper table.
 fn reload(shelf: &Guest, disk: &Disk, table: &str) -> Result<()> {
     let name = &disk.name;
     let script = format!(
@@ -164,16 +165,16 @@ fn reload(shelf: &Guest, disk: &Disk, table: &str) -> Result<()> {
 /// Makes every request to a disk hang, until [`resume`].
 ///
 /// # Errors
-/// The shelf does not do it.
+/// The shelf cannot do it.
 pub fn hang(shelf: &Guest, disk: &Disk) -> Result<()> {
     let script = format!("dmsetup suspend --noflush --nolockfs {}", disk.name);
     shelf.run(&script, Duration::from_secs(20)).map(drop)
 }
 
-/// Has a disk take its time to write its cache out, as disks do under load.
+/// Makes a disk slow to write its cache out, as disks are under load.
 ///
 /// # Errors
-/// The shelf does not do it.
+/// The shelf cannot do it.
 pub fn slow_flushes(shelf: &Guest, disk: &Disk, time: Duration) -> Result<()> {
     let size = MEBIBYTES * 2048;
     // The first two delays are those of reads and writes.
@@ -183,19 +184,19 @@ pub fn slow_flushes(shelf: &Guest, disk: &Disk, time: Duration) -> Result<()> {
     reload(shelf, disk, &format!("0 {size} delay {parts}"))
 }
 
-/// Has a disk write its cache out at once again.
+/// Makes a disk write its cache out at once again.
 ///
 /// # Errors
-/// The shelf does not do it.
+/// The shelf cannot do it.
 pub fn quick_flushes(shelf: &Guest, disk: &Disk) -> Result<()> {
     reload(shelf, disk, &as_made(disk))
 }
 
-/// Waits until a storage node has a request to a hanging disk. A disk without one would
-/// drain at once.
+/// Waits until a storage node has a request in flight to a hanging disk. Without one the
+/// disk would drain at once.
 ///
 /// # Errors
-/// The node has none in that time.
+/// The node has no such request in that time.
 pub fn wait_stuck(node: &Guest, disk: &Disk, time: Duration) -> Result<()> {
     // A request is under way, and none has ended since the look before. By then
     // everything that the disk answered before it hung has come through.
@@ -210,10 +211,10 @@ pub fn wait_stuck(node: &Guest, disk: &Disk, time: Duration) -> Result<()> {
     node.run(&script, time).map(drop)
 }
 
-/// Takes a disk away from a storage node, as the kernel does when a path is gone for good.
+/// Removes a disk from a storage node, as the kernel does when a path is gone for good.
 ///
 /// # Errors
-/// The disk stays.
+/// The disk is still there.
 pub fn take_away(node: &Guest, disk: &Disk) -> Result<()> {
     let link = disk.device();
     let link = link.display();
@@ -224,8 +225,8 @@ pub fn take_away(node: &Guest, disk: &Disk) -> Result<()> {
     node.run(&script, Duration::from_secs(120)).map(drop)
 }
 
-/// Has a storage node find a disk again that was taken away: under another name, if the
-/// old one is still in use.
+/// Makes a storage node find a disk again that was removed. The disk gets another name if
+/// the old one is still in use.
 ///
 /// # Errors
 /// The disk does not come back in time.
@@ -238,10 +239,10 @@ pub fn find_again(node: &Guest, disk: &Disk) -> Result<()> {
     node.run(&script, Duration::from_secs(120)).map(drop)
 }
 
-/// Lets a hanging disk go on.
+/// Ends [`hang`]: the disk goes on.
 ///
 /// # Errors
-/// The shelf does not do it.
+/// The shelf cannot do it.
 pub fn resume(shelf: &Guest, disk: &Disk) -> Result<()> {
     shelf.run(&format!("dmsetup resume {}", disk.name), Duration::from_secs(20)).map(drop)
 }

@@ -13,51 +13,52 @@ use crate::progress;
 use crate::scenario::{Fault, World, autopsy, world::wall};
 
 /// How many faults strike under one load. What that load wrote is read back all the time,
-/// and at its end.
+/// and once more at its end.
 const EPISODE: u32 = 10;
 
-/// What came of it.
+/// The results of a soak.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
-    /// What decided the order.
+    /// The seed that decided the order of the faults.
     pub seed: u64,
     /// Faults from which the lab recovered.
     pub faults: u32,
     /// Faults from which the lab recovered, by their kind.
     pub by_kind: BTreeMap<&'static str, Kind>,
-    /// Of the longest pause of each fault, at the initiator.
+    /// The median of the faults' pauses at the initiator, in seconds. The longest pause
+    /// of each fault counts.
     pub pause_median_s: f64,
-    /// The longest.
+    /// The longest pause of all faults, in seconds.
     pub pause_worst_s: f64,
     /// Requests that failed.
     pub io_errors: u64,
     /// Blocks that did not hold what was written to them.
     pub lost_writes: u64,
-    /// Kernels that hung, by a defect of theirs, until their node was fenced.
+    /// Kernels that hung through a defect of their own, until their node was fenced.
     pub hung_kernels: usize,
-    /// How often the lab did not get over a fault by itself: the run ends there.
+    /// Faults that the lab did not get over by itself. The run ends at the first.
     pub helped_by_hand: u32,
-    /// Why it ended early.
+    /// Why the run ended early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     #[serde(skip)]
     pauses: Vec<f64>,
 }
 
-/// Faults of one kind.
+/// The results of one kind of fault.
 #[derive(Debug, Default, Serialize)]
 pub struct Kind {
-    /// How many.
+    /// How many faults of this kind struck.
     pub faults: u32,
-    /// Nodes that were fenced for it.
+    /// How many nodes were fenced because of them.
     pub fenced: u32,
-    /// The longest pause.
+    /// The longest pause, in seconds.
     pub pause_worst_s: f64,
-    /// Whom the cluster fenced, and why.
+    /// The nodes that were fenced, each with the cluster's reason.
     pub reasons: BTreeSet<String>,
 }
 
-/// A fault that was got over.
+/// A fault from which the lab recovered.
 struct Struck {
     kind: &'static str,
     groups: Vec<&'static str>,
@@ -66,8 +67,8 @@ struct Struck {
     reasons: BTreeSet<String>,
 }
 
-/// Strikes `faults` times with one of `kinds`, and stops at the first thing that must not
-/// be. `tell` hears how far it has come, whenever a load has been checked.
+/// Strikes with `faults` faults of these kinds, and stops at the first result that must
+/// not be. Calls `tell` whenever a load has been checked.
 ///
 /// # Errors
 /// The load cannot be started or read, or `tell` fails.
@@ -166,7 +167,7 @@ impl Report {
         self.pause_worst_s = self.pauses.last().copied().unwrap_or(0.0);
     }
 
-    /// For people, 80 columns at most.
+    /// Returns the results for people, 80 columns at most.
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = format!(

@@ -1,42 +1,43 @@
-//! How fast this machine runs the lab, and what follows from it.
+//! The speed of this machine, and what follows from it.
 //!
-//! Speed 1 is two processors of 2026 that emulate three guests. A slower machine gets more
-//! time for everything and presses less; what is judged (errors, lost writes, counts) is
-//! judged alike on all.
+//! Speed 1 is two processors of 2026 that emulate three guests. A slower machine gets
+//! more time for everything, and less load. Errors, lost writes and counts are judged
+//! alike on all machines.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// From the guests' power-on until the cluster is formed, at speed 1.
+/// How long it takes from the guests' power-on until the cluster has formed, at speed 1.
 pub const NOMINAL: Duration = Duration::from_secs(50);
-/// Before the speed is measured it is taken for this.
+/// The speed that is assumed before it is measured.
 const UNKNOWN: f64 = 0.25;
 
 static SPEED: OnceLock<f64> = OnceLock::new();
 
-/// Sets the speed, by the time that the guests took from their power-on until the cluster
-/// was formed. The first time counts. `UNDERSTUDY_LAB_SPEED` counts more: with it a fast
-/// machine tries what a slow one does.
+/// Sets the speed, by the time from the guests' power-on until the cluster has formed.
+/// Only the first call sets it. `UNDERSTUDY_LAB_SPEED` replaces what is measured: with it
+/// a fast machine tries what a slow one does.
 pub fn measure(took: Duration) {
     let told = std::env::var("UNDERSTUDY_LAB_SPEED").ok().and_then(|s| s.parse().ok());
     let _ =
         SPEED.set(told.unwrap_or(NOMINAL.as_secs_f64() / took.as_secs_f64().max(1.0)));
 }
 
-/// The speed of this machine; a low one until it is measured.
+/// Returns the speed of this machine, or a low speed before it is measured.
 #[must_use]
 pub fn measured() -> f64 {
     SPEED.get().copied().unwrap_or(UNKNOWN)
 }
 
-/// So much time as this takes at speed 1: more on a slower machine, never less.
+/// Returns how long this machine needs for what takes `time` at speed 1. The result is
+/// never shorter than `time`.
 #[must_use]
 pub fn stretch(time: Duration) -> Duration {
     time.mul_f64((1.0 / measured()).max(1.0))
 }
 
-/// A text in which every time that something may take, of an action (`timeout=25s`) or of a
-/// fence (`priority-fencing-delay=8s`), is stretched; as shells and the CIB's XML have them.
+/// Returns a text in which the times of actions (`timeout=25s`) and of fences
+/// (`priority-fencing-delay=8s`) are stretched, as shells and the CIB's XML spell them.
 #[must_use]
 pub fn stretch_times(text: &str) -> String {
     const BEFORE: [&str; 4] =

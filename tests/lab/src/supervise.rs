@@ -1,4 +1,4 @@
-//! A lab that stays up: a process of its own that owns it, reached through a socket.
+//! A lab that stays up. A process of its own owns it, and is reached through a socket.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -17,19 +17,19 @@ use crate::paths;
 use crate::plan::SIDES;
 use crate::wire::{End, Report, Request};
 
-/// The first line of a client.
+/// The first line that a client sends.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ask {
-    /// Report what is there: [`Status`].
+    /// Report what there is in the lab: [`Status`].
     Status,
     /// End the lab.
     Down,
-    /// Switch a guest's power.
+    /// Switch a guest's power on or off.
     Power {
         /// The guest.
         guest: String,
-        /// The position of the switch.
+        /// Whether the power is on afterwards.
         on: bool,
     },
     /// Plug or pull a guest's cable.
@@ -38,14 +38,14 @@ pub enum Ask {
         guest: String,
         /// The interface, by its name in the guest.
         interface: String,
-        /// Whether it is plugged.
+        /// Whether the cable is plugged in afterwards.
         up: bool,
     },
-    /// Run a program; [`Request`]s and [`Report`]s follow, with any id.
+    /// Run a program. Then [`Request`]s and [`Report`]s follow, with any id.
     Run {
         /// The guest.
         guest: String,
-        /// Program and arguments.
+        /// The program and its arguments.
         argv: Vec<String>,
     },
 }
@@ -54,18 +54,18 @@ pub enum Ask {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// Done.
+    /// The request was carried out.
     Done,
-    /// Not done, for this reason.
+    /// The request was not carried out, for this reason.
     Failed(String),
-    /// What is there.
+    /// The state of the lab.
     Status(Status),
 }
 
-/// What is there in a lab.
+/// The state of a lab.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
-    /// Each guest.
+    /// The state of each guest.
     pub guests: Vec<GuestStatus>,
     /// The fabrics' control sockets.
     pub fabrics: Vec<PathBuf>,
@@ -73,7 +73,7 @@ pub struct Status {
     pub logs: PathBuf,
 }
 
-/// A guest as it is now.
+/// The state of a guest.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GuestStatus {
     /// The guest's name.
@@ -86,7 +86,8 @@ pub struct GuestStatus {
     pub boots: u32,
 }
 
-/// Returns the socket's path. It is in the run folder, because it must be short.
+/// Returns the path of the lab's socket. It is in the run folder, because it must be
+/// short.
 #[must_use]
 pub fn socket() -> PathBuf {
     let link = paths::lab().join("run");

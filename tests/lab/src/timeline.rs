@@ -1,4 +1,4 @@
-//! The I/O rate over time as a picture, with what happened marked on it.
+//! A picture of the I/O rate over time, with events marked on it.
 
 use std::fmt::Write as _;
 
@@ -10,11 +10,12 @@ const HEIGHT: f64 = 150.0;
 const LEFT: f64 = 60.0;
 const TOP: f64 = 70.0;
 const BETWEEN: f64 = 40.0;
-/// Milliseconds of a step of the curves.
+/// The length of a step of the curves, in milliseconds.
 const STEP: u64 = 500;
 const COLOURS: [&str; 2] = ["#2563eb", "#d97706"];
 
-/// Draws it. `events` are on the same clock as the completions, in milliseconds.
+/// Returns the picture as SVG. `events` are in milliseconds, on the clock of the
+/// completions.
 #[must_use]
 pub fn svg(completions: &Completions, events: &[(u64, &str)]) -> String {
     let span = completions.span();

@@ -1,5 +1,5 @@
-//! The messages between the lab and a guest: one JSON value a line, over the guest's
-//! virtio-serial port. Many commands run at once, told apart by their id.
+//! The messages between the lab and a guest: JSON, one value a line, over the guest's
+//! virtio-serial port. Many commands run at a time. Their ids tell them apart.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,25 +12,25 @@ pub const PORT: &str = "understudy";
 pub enum Request {
     /// Start a command in a process group of its own.
     Run {
-        /// Chosen by the lab.
+        /// The command's id, which the lab chooses.
         id: u64,
-        /// Program and arguments.
+        /// The program and its arguments.
         argv: Vec<String>,
-        /// Kill it after that many milliseconds.
+        /// After how many milliseconds the command is killed, if it still runs.
         timeout_ms: Option<u64>,
     },
-    /// Text for a command's standard input; none ends it.
+    /// Text for a command's standard input. A message without text closes that input.
     Input {
-        /// The command.
+        /// The command's id.
         id: u64,
         /// The text.
         text: Option<String>,
     },
     /// Send a signal to a command's process group.
     Kill {
-        /// The command.
+        /// The command's id.
         id: u64,
-        /// Signal number.
+        /// The number of the signal.
         signal: i32,
     },
 }
@@ -39,30 +39,30 @@ pub enum Request {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Report {
-    /// The first line after a boot: every earlier command is gone.
+    /// The first message after a boot: every earlier command is gone.
     Hello {
         /// The kernel's boot id.
         boot: String,
     },
-    /// Standard output of a command, as it comes.
+    /// A piece of a command's standard output, sent as it comes.
     Out {
-        /// The command.
+        /// The command's id.
         id: u64,
-        /// A piece of it, not necessarily a line.
+        /// The text, which need not end with a line.
         text: String,
     },
-    /// Standard error of a command, as it comes.
+    /// A piece of a command's standard error, sent as it comes.
     Err {
-        /// The command.
+        /// The command's id.
         id: u64,
-        /// A piece of it.
+        /// The text, which need not end with a line.
         text: String,
     },
-    /// A command has ended; nothing follows with this id.
+    /// A command has ended. No other message has this id.
     Ended {
-        /// The command.
+        /// The command's id.
         id: u64,
-        /// How.
+        /// How the command ended.
         end: End,
     },
 }
@@ -71,11 +71,11 @@ pub enum Report {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
-    /// With this exit code.
+    /// The command ended with this exit code.
     Exit(i32),
-    /// By this signal.
+    /// The command was ended by this signal.
     Signal(i32),
-    /// Killed because its time was over.
+    /// The command was killed because its time was over.
     Timeout,
     /// The command could not be started.
     Failed(String),
@@ -83,8 +83,8 @@ pub enum End {
     Lost,
 }
 
-/// Takes the valid UTF-8 from the front of `bytes` and leaves a character that is not
-/// complete yet; bytes that can never be text are replaced.
+/// Takes the valid UTF-8 off the front of `bytes`. Leaves a last character that is not
+/// complete yet. Replaces bytes that can never be text.
 #[must_use]
 pub fn take_text(bytes: &mut Vec<u8>) -> String {
     let mut keep = 0;

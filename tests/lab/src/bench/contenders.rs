@@ -1,5 +1,5 @@
-//! The contenders that are measured: they bring the same RAM disks up and down by
-//! different means.
+//! The contenders of the bench. All of them bring a group of RAM disks up and down, each
+//! by means of its own.
 
 use serde_json::json;
 
@@ -9,29 +9,29 @@ const METER: &str = "/run/understudy-lab-meter";
 /// The iSCSI name that the other agents export under: they have no Fibre Channel.
 const IQN: &str = "iqn.2026-01.lab.understudy:bench";
 
-/// A file of a contender's, in the guests' shared folder.
+/// The file in the guests' shared folder that says to a contender what to do.
 pub const FILE: &str = "bench.json";
 
 /// A contender: something that starts and stops a group.
 pub struct Contender {
     /// The contender's name in the report.
     pub name: &'static str,
-    /// How much the contender may do at once; the best of these counts.
+    /// The numbers of threads that the contender is measured with. The fastest counts.
     pub lanes: &'static [usize],
-    /// Whether the contender takes seconds for each LUN, so that its time is bounded.
+    /// Whether the contender takes seconds for each LUN. Its time is bounded then.
     pub is_slow: bool,
     /// What the contender finds in [`FILE`], for this many LUNs.
     pub file: fn(usize) -> String,
-    /// The actions of a round, for this many LUNs, this many of them at once. Each is a
-    /// script that prints its measurement.
+    /// Returns the actions of a round, for this many LUNs and threads. Each is a script
+    /// that prints its measurement.
     pub actions: fn(usize, usize) -> Scripts,
 }
 
 /// An action's name and the script that prints its measurement.
 type Scripts = Vec<(&'static str, String)>;
 
-/// Returns all contenders in the order of a run. The slow one, whose end is open, comes
-/// last.
+/// Returns all contenders in the order of a run. The slow one comes last, because its
+/// time is what is left.
 pub fn all() -> [Contender; 6] {
     let plain = |name, actions| Contender {
         name,
@@ -86,7 +86,7 @@ fn limit(luns: usize, lanes: usize) -> Scripts {
     ["start", "stop"].map(|action| (action, call(action))).into()
 }
 
-/// The smallest agent of all: a shell that looks for one file.
+/// Returns the actions of the smallest agent of all: a shell that looks for one file.
 fn dummy(_: usize, _: usize) -> Scripts {
     let call = |action| {
         format!(
@@ -98,7 +98,7 @@ fn dummy(_: usize, _: usize) -> Scripts {
     ["start", "monitor", "stop"].map(|action| (action, call(action))).into()
 }
 
-/// What targetcli would have saved of the same group.
+/// Returns the file that targetcli would have saved of a group of this size.
 fn saved(luns: usize) -> String {
     let store = |lun| {
         json!({
@@ -150,8 +150,9 @@ fn rtslib(luns: usize, _: usize) -> Scripts {
     vec![("start", start), ("stop", stop)]
 }
 
-/// A resource for the target and one for each LUN, one after the other: they take a lock,
-/// so that Pacemaker would gain nothing by starting them side by side.
+/// Returns the actions of the iSCSI agents: a resource for the target, then one for each
+/// LUN. They run one after the other. Pacemaker would gain nothing by starting them side
+/// by side, because they take a lock.
 fn iscsi_agents(luns: usize, _: usize) -> Scripts {
     let call = |action, order: &str| {
         format!(

@@ -1,9 +1,9 @@
-//! What a start, a monitor and a stop cost, side by side with the bare kernel operations
-//! and with other agents, in one run on one guest.
+//! What a start, a monitor and a stop cost, compared with the bare kernel operations and
+//! with other agents. All are measured in one run on one guest.
 //!
-//! The guest has a physical port on the fabric and a thousand RAM disks: no cluster, no
-//! initiator, so that nothing but the target is measured. [`pause`] is the
-//! initiator's side of it.
+//! The guest has a physical port on the fabric and a thousand RAM disks. It has no
+//! cluster and no initiator, so that nothing but the target is measured. [`pause`]
+//! measures what an initiator waits for.
 
 mod contenders;
 pub mod pause;
@@ -49,13 +49,13 @@ pub struct Sample {
     pub ms: f64,
     /// Processor time of the command and of everything that it started.
     pub cpu_ms: f64,
-    /// How many processes it came to, the command included.
+    /// How many processes ran, the command included.
     pub processes: usize,
     /// The memory of the largest of these processes.
     pub peak_kib: i64,
 }
 
-/// What a contender did at one size: medians of its rounds.
+/// What a contender did at one number of LUNs: medians of its rounds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
     /// The contender's name.
@@ -70,11 +70,11 @@ pub struct Row {
     pub min_ms: f64,
     /// The longest wall time.
     pub max_ms: f64,
-    /// Processor time.
+    /// The median of the processor time.
     pub cpu_ms: f64,
-    /// How many processes it came to, the command included.
+    /// How many processes ran, the command included.
     pub processes: usize,
-    /// The memory of the largest of these processes, in its worst round.
+    /// The memory of the largest of these processes, at its highest in any round.
     pub peak_kib: i64,
     /// How often the action was measured.
     pub rounds: usize,
@@ -90,7 +90,8 @@ pub struct Report {
 }
 
 /// Runs all contenders, or those of these names. `slow` is how long the contenders that
-/// start a process for each LUN may take together.
+/// start a process for each LUN may take together. `tell` gets the report after each
+/// measurement.
 ///
 /// # Errors
 /// The guest does not come up, or a contender fails.
@@ -130,13 +131,14 @@ pub fn run(
 /// The time that is left to the contenders that start a process for each LUN.
 struct Clock {
     left: Duration,
-    /// LUNs of the size before, and how long its rounds took.
+    /// The number of LUNs that was measured last, and how long its rounds took.
     before: Option<(usize, Duration)>,
 }
 
 impl Clock {
-    /// Returns whether this many LUNs will take more than what is left. More LUNs do not
-    /// cost less each: a round that would be cut short need not begin.
+    /// Returns whether the rounds for this many LUNs would take longer than what is left.
+    /// They take at least as long for each LUN as the last ones did, so rounds that would
+    /// be cut short are not begun.
     fn is_out(&self, luns: usize) -> bool {
         let expected =
             self.before.map(|(before, took)| took.mul_f64(luns as f64 / before as f64));
@@ -144,9 +146,9 @@ impl Clock {
     }
 }
 
-/// For the guest to boot, or to install a package.
+/// How long the guest may take to boot, or to install a package.
 const BOOT: Duration = Duration::from_secs(180);
-/// For one action of one contender.
+/// How long one action of one contender may take.
 const ACTION: Duration = Duration::from_secs(3600);
 
 fn prepare(disks: usize) -> String {
@@ -160,7 +162,7 @@ fn prepare(disks: usize) -> String {
     )
 }
 
-/// Measures a contender at one size. Returns whether a larger one makes sense.
+/// Measures a contender with this many LUNs. Returns whether more LUNs make sense.
 fn measure(
     guest: &Guest,
     contender: &Contender,
@@ -195,7 +197,7 @@ fn measure(
     Ok(true)
 }
 
-/// All rounds, or none where they would take longer than what is left.
+/// Measures all rounds. Returns nothing where they would take longer than what is left.
 fn rounds(
     guest: &Guest,
     contender: &Contender,
@@ -263,7 +265,7 @@ impl Row {
 }
 
 impl Report {
-    /// The row of a contender.
+    /// Returns the row of a contender.
     #[must_use]
     pub fn row(&self, contender: &str, luns: usize, action: &str) -> Option<&Row> {
         self.rows.iter().find(|row| {
@@ -271,7 +273,7 @@ impl Report {
         })
     }
 
-    /// Start and stop together, in milliseconds.
+    /// Returns how long start and stop take together, in milliseconds.
     #[must_use]
     pub fn both(&self, contender: &str, luns: usize) -> Option<f64> {
         let of = |action| Some(self.row(contender, luns, action)?.median_ms);

@@ -1,5 +1,6 @@
-//! What an initiator waits for when a group moves, and when its node dies: every part of
-//! the pause, from the guests' logs and the fabric's events, on this machine's clock.
+//! What an initiator waits for when a group moves, and when its node dies. Every part of
+//! the pause is taken from the guests' logs and the fabric's events, on this machine's
+//! clock.
 
 use std::time::Duration;
 
@@ -17,9 +18,9 @@ use crate::scenario::world::{COMMAND, ahead, wall};
 use crate::shelf;
 use crate::{install, progress, scenario};
 
-/// How many LUNs the group that moves has.
+/// The numbers of LUNs that the group has which moves.
 pub const SIZES: [u16; 3] = [4, 64, 256];
-/// How many of its LUNs are under load: one is enough to show a pause.
+/// How many of the group's LUNs are under load. Few are enough to show a pause.
 const LOADED: u16 = 4;
 /// How often the group moves there and back.
 const ROUNDS: usize = 3;
@@ -33,29 +34,31 @@ pub struct Pause {
     pub what: &'static str,
     /// How many LUNs the group has.
     pub luns: u16,
-    /// How long the pause was. If there were several, this is their median, and the parts
-    /// are those of that pause.
+    /// How long the pause was: the median, if there were several.
     pub pause_ms: u64,
     /// How long each pause was, the shortest first.
     pub all_ms: Vec<u64>,
-    /// The parts of the pause, one after the other.
+    /// The parts of the pause, in their order. If there were several pauses, these are
+    /// the parts of the one that is the median.
     pub parts: Vec<Part>,
-    /// The agent's own account of its stops and starts, in the order in which they were.
+    /// The agent's lines in the log on how long its stops and starts took, in their
+    /// order.
     pub agent: Vec<String>,
 }
 
 /// A part of a pause.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Part {
-    /// What took the time: one of [`PARTS`].
+    /// What took the time: a word of [`PARTS`].
     pub part: &'static str,
     /// How long the part took.
     pub ms: u64,
 }
 
-/// Every part of a pause, in the order in which they follow one another. An initiator is
-/// still served until the stop that a command leads to, so only a move of nothing counts
-/// that time too.
+/// Every part of a pause, in the order in which they follow one another.
+///
+/// "command" is the time from a command to the stop. Only `dummy-move` has it: an
+/// initiator is served during that time, so it does not wait.
 pub const PARTS: [&str; 8] = [
     "command",
     "agent stop",
@@ -70,7 +73,7 @@ pub const PARTS: [&str; 8] = [
 /// Measures the pauses of groups of these sizes.
 ///
 /// # Errors
-/// The lab does not do what it is told.
+/// The lab does not come up, or a move or takeover does not happen.
 pub fn run(sizes: &[u16], tell: impl Fn(&[Pause]) -> Result<()>) -> Result<Vec<Pause>> {
     let most = sizes.iter().copied().max().unwrap_or(0);
     let disks = shelf::disks_and(most);
@@ -101,7 +104,7 @@ fn grow(world: &World, group: &Group, luns: u16) -> Result<Vec<Lun>> {
     Ok(found)
 }
 
-/// Measures moves, and one power cut.
+/// Measures moves, then one power cut. Returns a pause for each of the two.
 fn measure(
     world: &World,
     group: &Group,
@@ -159,11 +162,10 @@ fn measure(
     ])
 }
 
-/// The ends of parts, on this machine's clock.
+/// When each part of a pause ended, in milliseconds on this machine's clock.
 type Ends = Vec<(&'static str, u64)>;
 
-/// What every pause ends with: the agent's start, the port's login, and then the first
-/// request that is answered.
+/// Appends the ends of the agent's start and of the port's login, which every pause has.
 fn followed(mut ends: Ends, started: &Marks, login: f64) -> Ends {
     // The agent waits for the login too; until it asked for it, the time is its own.
     let waited = phase(&started.phases, "login").unwrap_or(0);
@@ -172,11 +174,11 @@ fn followed(mut ends: Ends, started: &Marks, login: f64) -> Ends {
     ends
 }
 
-/// When Pacemaker has had an action of a resource done.
+/// When Pacemaker asked for an action of a resource, and when it got the result.
 struct Marks {
     request: u64,
     result: u64,
-    /// The agent's own account of its time.
+    /// The agent's line in the log on how long each phase took.
     phases: String,
 }
 
@@ -196,8 +198,8 @@ impl Marks {
     }
 }
 
-/// Returns the time of a phase in the agent's line: `... in 589 ms: look 40, ..., login
-/// 227 ]`.
+/// Returns the time of a phase in the agent's line, such as `... in 589 ms: look 40, ...,
+/// login 227 ]`.
 fn phase(line: &str, name: &str) -> Option<u64> {
     let (_, phases) = line.split_once(" ms: ")?;
     let mut words = phases.split([' ', ',']).filter(|word| !word.is_empty());
@@ -205,7 +207,8 @@ fn phase(line: &str, name: &str) -> Option<u64> {
     words.next()?.parse().ok()
 }
 
-/// Returns the last line of Pacemaker's log with a text, and when it was written.
+/// Returns the last line of Pacemaker's log that contains a text, and when it was
+/// written.
 fn logged(node: &Guest, text: &str) -> Result<(u64, String)> {
     let script = format!(
         "line=$(grep -a \"{text}\" /var/log/pacemaker/pacemaker.log | tail -n 1)
@@ -220,7 +223,7 @@ fn logged(node: &Guest, text: &str) -> Result<(u64, String)> {
     Ok((at, line.trim().to_owned()))
 }
 
-/// Measures a resource that does nothing: what Pacemaker alone needs for a move.
+/// Measures the move of a resource that does nothing: what Pacemaker alone needs for it.
 fn dummy(world: &World) -> Result<Pause> {
     let node = world.any_node()?;
     let create = "cibadmin -M --allow-create -o resources -X '<resources>\
@@ -261,7 +264,8 @@ fn dummy(world: &World) -> Result<Pause> {
     Ok(Pause::median("dummy-move", 0, all))
 }
 
-/// Returns what lies between a beginning and each end in turn.
+/// Returns the parts of a pause that began at `begin`. Each lasts from the end of the one
+/// before to its own.
 fn parts(begin: u64, ends: &[(&'static str, u64)]) -> Vec<Part> {
     let mut last = begin;
     let part = |(part, end): &(&'static str, u64)| {
@@ -274,7 +278,9 @@ fn parts(begin: u64, ends: &[(&'static str, u64)]) -> Vec<Part> {
 }
 
 impl Pause {
-    /// From what was seen, each within its time; `ahead` is the initiator's clock.
+    /// Returns the median pause of those in `seen`. Each is given as the time in which it
+    /// lies, and the ends of its parts. `ahead` is how far the initiator's clock is
+    /// ahead, in milliseconds.
     fn of(
         what: &'static str,
         luns: u16,
@@ -311,7 +317,7 @@ impl Pause {
     }
 }
 
-/// The pauses for a terminal: a row each, a column for each part, in seconds.
+/// Returns the pauses for a terminal: a row for each, a column for each part, in seconds.
 #[must_use]
 pub fn table(pauses: &[Pause]) -> String {
     let line = |cells: Vec<String>| {
@@ -323,7 +329,7 @@ pub fn table(pauses: &[Pause]) -> String {
     std::iter::once(heads()).chain(pauses.iter().map(cells)).map(line).collect()
 }
 
-/// Returns the page, in Markdown; `machine` says what it ran on.
+/// Returns the page docs/pause.md. `machine` says what it ran on.
 #[must_use]
 pub fn document(pauses: &[Pause], machine: &str) -> String {
     let mut page = format!(

@@ -1,4 +1,4 @@
-//! The bench's pictures.
+//! The bench's pictures, as SVG.
 
 use plotters::prelude::*;
 
@@ -6,7 +6,7 @@ use super::pause::{PARTS, Pause};
 use super::{LUNS, Report};
 use crate::error::{Error, Result};
 
-/// Who is drawn, in which colour.
+/// The contenders that are drawn, each with its colour.
 const LINES: [(&str, RGBColor); 4] = [
     ("limit", RGBColor(0x88, 0x88, 0x88)),
     ("understudy", RGBColor(0x00, 0x72, 0xb2)),
@@ -26,8 +26,8 @@ const COLOURS: [RGBColor; PARTS.len()] = [
     RGBColor(0xe6, 0x9f, 0x00),
 ];
 
-/// Time against LUNs, both in powers, so that what grows in step is a straight line; as
-/// SVG.
+/// Returns the picture of times against numbers of LUNs, as SVG. Both axes are
+/// logarithmic: a time that grows in proportion to the LUNs is a straight line.
 ///
 /// # Errors
 /// There is nothing to draw.
@@ -37,7 +37,7 @@ pub fn draw(report: &Report) -> Result<String> {
     Ok(text)
 }
 
-/// plotters has an error type of its own for each kind of paper.
+/// The result of drawing. plotters has an error type for each kind of paper.
 type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
 
 fn lines(report: &Report, text: &mut String) -> Drawn {
@@ -86,10 +86,10 @@ fn points(report: &Report, contender: &str) -> Vec<(f64, f64)> {
     LUNS.into_iter().filter_map(point).collect()
 }
 
-/// Each pause as a bar of its parts; as SVG.
+/// Returns the picture of pauses, each as a bar of its parts, as SVG.
 ///
 /// # Errors
-/// It cannot be drawn.
+/// The picture cannot be drawn.
 pub fn stack(pauses: &[Pause]) -> Result<String> {
     let mut text = String::new();
     bars(pauses, &mut text).map_err(|e| Error::other(format!("pause.svg: {e}")))?;

@@ -1,10 +1,10 @@
-//! The bench's figures for people: a page of tables.
+//! The bench's figures for people: a page of tables, and a summary.
 
 use std::fmt::Write as _;
 
 use super::{LUNS, Report, Row};
 
-/// Returns the page, in Markdown; `machine` says what it ran on.
+/// Returns the page docs/bench.md. `machine` says what it ran on.
 #[must_use]
 pub fn document(report: &Report, machine: &str) -> String {
     let mut page = format!(
@@ -49,7 +49,7 @@ pub fn document(report: &Report, machine: &str) -> String {
     page
 }
 
-/// Start and stop together, for a terminal.
+/// Returns how long start and stop take together, as a table for a terminal.
 #[must_use]
 pub fn summary(report: &Report) -> String {
     let mut text = String::from("start and stop, seconds\n");
@@ -63,7 +63,7 @@ pub fn summary(report: &Report) -> String {
     text
 }
 
-/// Returns a row for each number of LUNs, below its headings.
+/// Returns a row for each number of LUNs, its headings first.
 fn whole(report: &Report) -> Vec<[String; 7]> {
     let headings = ["LUNs", "limit", "ours", "x limit", "rtslib", "x ours", "agents"];
     let row = |luns: usize| {

@@ -1,16 +1,16 @@
-//! Blocks on a disk. Every write leaves in its block which disk and which block it is,
-//! and which write that was.
+//! Blocks on a disk, and the stamp in each. The stamp says which disk and which block
+//! this is, and which write it holds.
 
 use std::sync::LazyLock;
 
 /// Size of a block, which is the size of every request.
 pub const SIZE: usize = 64 * 1024;
-/// Size of a part that can get lost by itself.
+/// Size of the smallest part of a block that can be lost.
 const SECTOR: usize = 512;
-/// Size of the head of a sector: four words.
+/// Size of the stamp at the beginning of a sector: four words.
 const HEAD: usize = 32;
 
-/// Random bytes for the rest of a sector: no part of them is like another.
+/// Random bytes for the rest of a sector. No two places in them are alike.
 static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut random = fastrand::Rng::with_seed(SIZE as u64);
     std::iter::repeat_with(|| random.u8(..)).take(2 * SIZE).collect()
@@ -28,21 +28,21 @@ impl Buffer {
     }
 }
 
-/// What a block holds.
+/// The stamp of a block: what the block must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// Which run of the generator wrote it.
+    /// The run of the generator that wrote the block.
     pub run: u64,
     /// The disk's number in this run.
     pub disk: u32,
     /// The block's number on the disk.
     pub block: u32,
-    /// Which of all writes of the run it was.
+    /// The number of the write, among all writes of the run.
     pub write: u64,
 }
 
 impl Stamp {
-    /// Fills a buffer with the stamp: every sector begins with the stamp and its own
+    /// Fills a buffer with the stamp. Every sector begins with the stamp and the sector's
     /// number.
     pub fn fill(&self, buffer: &mut Buffer) {
         let place = u64::from(self.disk) << 32 | u64::from(self.block);
@@ -60,8 +60,8 @@ impl Stamp {
         }
     }
 
-    /// Returns the stamp at the head of a sector, and the sector's number, as they were
-    /// read.
+    /// Returns the stamp at the beginning of a sector, and the sector's number, as they
+    /// were read.
     fn read(sector: &[u8]) -> Option<(Self, u64)> {
         let mut words = sector
             .chunks_exact(8)
@@ -72,8 +72,8 @@ impl Stamp {
         Some((Self { run, disk, block, write }, number))
     }
 
-    /// Returns what a buffer holds instead of this stamp, if it differs. `wanted` is a
-    /// buffer that this stamp has filled.
+    /// Returns in what a buffer differs from this stamp, in words, if it does. `wanted`
+    /// is a buffer that the stamp has filled.
     pub fn differs(&self, wanted: &Buffer, found: &Buffer) -> Option<String> {
         let sectors = || wanted.0.chunks_exact(SECTOR).zip(found.0.chunks_exact(SECTOR));
         let wrong = sectors().filter(|(wanted, found)| wanted != found).count();

@@ -13,32 +13,33 @@ use understudy_lab::load::wire::{Account, Disk};
 /// How many errors and losses are reported in words.
 const TOLD: usize = 12;
 
-/// What all workers write to.
+/// The results that all workers enter, with locks and signals.
 #[derive(Debug, Default)]
 pub struct Ledger {
     book: Mutex<Book>,
-    /// For who waits for an entry.
+    /// Wakes those who wait for an entry.
     entered: Condvar,
-    /// For workers at rest. Apart: they are many, and a request that ends is nothing to them.
+    /// Wakes the workers that rest. A request that ends does not concern them, and they
+    /// are many, so they have a signal of their own.
     ordered: Condvar,
 }
 
-/// The open book.
+/// The results so far.
 #[derive(Debug, Default)]
 pub struct Book {
-    /// What was seen since the last account.
+    /// What was seen since the last account was given.
     pub account: Account,
-    /// By disk: how many requests have ended since the generator began.
+    /// How many requests have ended since the generator began, by disk.
     pub ended: BTreeMap<String, usize>,
-    /// By disk: when requests ended and how long they took, in milliseconds and in
-    /// nanoseconds, since the last account.
+    /// When requests ended, in milliseconds, and how long they took, in nanoseconds: by
+    /// disk, since the last account was given.
     times: BTreeMap<String, Vec<(u128, u128)>>,
-    /// By disk: how many workers have read back what they were told to.
+    /// How many workers have read back what they were asked to, by disk.
     pub read_back: BTreeMap<String, u32>,
 }
 
 impl Book {
-    /// Adds an error or a loss in words.
+    /// Adds an error or a loss, in words.
     fn trouble(&mut self, text: String) {
         if self.account.troubles.len() < TOLD {
             eprintln!("{text}");
@@ -48,25 +49,25 @@ impl Book {
 }
 
 impl Ledger {
-    /// Returns the book, for one look or one entry.
+    /// Returns the book, locked.
     pub fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes an entry, and has everybody look who waits for one.
+    /// Makes an entry, and wakes those who wait for one.
     pub fn enter<T>(&self, enter: impl FnOnce(&mut Book) -> T) -> T {
         let result = enter(&mut self.book());
         self.entered.notify_all();
         result
     }
 
-    /// Gives an order, and has the workers that rest look at it.
+    /// Changes the book, and wakes the workers that rest, because an order has come.
     pub fn order(&self, order: impl FnOnce(&mut Book)) {
         order(&mut self.book());
         self.ordered.notify_all();
     }
 
-    /// Waits until the book is so.
+    /// Waits until `is_so` holds for the book.
     pub fn wait(&self, mut is_so: impl FnMut(&Book) -> bool) {
         let mut book = self.book();
         while !is_so(&book) {
@@ -74,14 +75,14 @@ impl Ledger {
         }
     }
 
-    /// Rests for that long, or until an order has come. Returns whether one has.
+    /// Waits for this time, or until `has_come` is true. Returns whether it is.
     pub fn rest(&self, time: Duration, mut has_come: impl FnMut() -> bool) -> bool {
         let book = self.book();
         let waited = self.ordered.wait_timeout_while(book, time, |_| !has_come());
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Enters a request that has ended well.
+    /// Enters a request that has succeeded.
     pub fn ended(&self, disk: &Disk, took: Duration) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.enter(|book| {
@@ -111,8 +112,8 @@ impl Ledger {
         });
     }
 
-    /// Returns what was seen since the last account, and writes a file for each disk with
-    /// a line for each request.
+    /// Returns what was seen since the last account. Writes a file for each disk, with a
+    /// line for each request.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -133,12 +134,12 @@ impl Ledger {
     }
 }
 
-/// Returns a disk as a message names it.
+/// Returns a disk as messages name it.
 fn named(disk: &Disk) -> String {
     format!("{} ({})", disk.device, disk.group)
 }
 
-/// Returns the time of day in UTC, as logs have it.
+/// Returns the time of day in UTC, in the form that logs have.
 fn now() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let day = since.as_secs() % 86_400;

@@ -1,6 +1,6 @@
-//! The load generator: runs inside the initiator, presses on the disks that it is told to
-//! and checks every block that it writes. It runs as long as the lab does, so that a block
-//! that was written before one fault is known after the next.
+//! The load generator, which runs inside the initiator. It presses on the disks that it
+//! is asked to, and checks every block that it writes. It runs as long as the lab does,
+//! so it knows after one fault what was written before an earlier one.
 
 mod block;
 mod ledger;
@@ -19,7 +19,7 @@ use ledger::Ledger;
 use press::{Orders, Press, Shared};
 use volume::{Contents, Hand};
 
-/// Blocks that a probe writes, all at once.
+/// How many blocks a probe writes, all at once.
 const PROBE: u32 = 8;
 
 struct Generator {
@@ -103,7 +103,8 @@ impl Generator {
         });
     }
 
-    /// Waits until every worker has read back.
+    /// Waits until every worker has read back what it owes or, with `all`, all that its
+    /// disk holds.
     fn read_back(&self, all: bool) {
         let (disks, shared) = (self.under_load(), &self.shared);
         shared.ledger.order(|book| {
@@ -116,7 +117,7 @@ impl Generator {
         });
     }
 
-    /// Writes blocks from a mebibyte on, and reads them back.
+    /// Writes some blocks, the first at mebibyte `from`, and reads them back.
     fn probe(&self, disk: &Disk, from: u64) -> io::Result<()> {
         let first = (from * 1024 * 1024 / SIZE as u64) as u32;
         let shared = &self.shared;

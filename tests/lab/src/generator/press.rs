@@ -1,4 +1,4 @@
-//! The workers that press on a disk, and their orders.
+//! The workers that press on a disk.
 
 use std::io;
 use std::sync::Arc;
@@ -11,29 +11,29 @@ use understudy_lab::load::wire::{Disk, Pace};
 use crate::ledger::Ledger;
 use crate::volume::{Contents, Hand};
 
-/// Blocks of a disk that are written under load: eight mebibytes, so that all of them are
-/// read back within seconds.
+/// How many blocks of a disk are written under load. These are eight mebibytes, which can
+/// be read back within seconds.
 pub const SPAN: u32 = 128;
-/// Time from the beginning of a burst to that of the next.
+/// Time from the beginning of one burst to the beginning of the next.
 const BURST: Duration = Duration::from_secs(2);
-/// How many of a disk's workers make a burst. With all of them, one burst kept emulated
-/// guests busy nearly until the next one.
+/// How many of a disk's workers take part in a burst. With all of them, one burst kept
+/// emulated guests busy nearly until the next one.
 const IN_A_BURST: u32 = 2;
-/// How long a worker that is in no burst waits before it looks again, if nothing wakes
-/// it.
+/// How long a worker that takes part in no burst waits before it looks for orders, if
+/// nothing wakes it earlier.
 const ASIDE: Duration = Duration::from_secs(60);
 /// How long a worker waits after a failed request.
 const AFTER_ERROR: Duration = Duration::from_millis(200);
-/// Size of a worker's stack, which holds a block at times.
+/// Size of a worker's stack, which at times holds a block.
 const STACK: usize = 512 * 1024;
 
-/// What all workers look at between two requests.
+/// The orders to all workers. A worker looks at them between two requests.
 #[derive(Debug, Default)]
 pub struct Orders {
     bursts: AtomicBool,
-    /// Counts the times that everything was to be read back.
+    /// How often the workers were asked to read everything back.
     all: AtomicU32,
-    /// Counts the times that what is owed was to be read back.
+    /// How often the workers were asked to read back what they owe.
     owed: AtomicU32,
 }
 
@@ -43,7 +43,7 @@ impl Orders {
         self.bursts.store(pace == Pace::Bursts, Ordering::SeqCst);
     }
 
-    /// Has every worker read back once: everything, or only what it owes.
+    /// Asks every worker to read back once: everything, or only what it owes.
     pub fn read_back(&self, all: bool) {
         let counter = if all { &self.all } else { &self.owed };
         counter.fetch_add(1, Ordering::SeqCst);
@@ -65,13 +65,13 @@ pub struct Shared {
     pub contents: Contents,
 }
 
-/// A disk under load. It stays under load if this value is dropped: use [`Press::stop`]
-/// and [`Press::end`].
+/// A disk under load. To drop this value does not end the load: use [`Press::stop`] and
+/// [`Press::end`].
 #[derive(Debug)]
 pub struct Press {
     /// The disk.
     pub disk: Disk,
-    /// How many requests there are at a time.
+    /// How many requests are in flight at a time.
     pub depth: u32,
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<()>>,
@@ -102,7 +102,7 @@ impl Press {
         Ok(Self { disk, depth, stop, workers })
     }
 
-    /// Tells the workers to end; [`Press::end`] waits for that.
+    /// Asks the workers to end. [`Press::end`] waits until they have.
     pub fn stop(&self, shared: &Shared) {
         shared.ledger.order(|_| self.stop.store(true, Ordering::SeqCst));
     }
@@ -115,17 +115,17 @@ impl Press {
     }
 }
 
-/// A worker, one of several that press on a disk. Each worker has blocks of its own, so
-/// it always knows what they hold.
+/// A worker that presses on a disk. A disk has several, each with blocks of its own, so a
+/// worker always knows what its blocks hold.
 struct Worker<'a> {
     shared: &'a Shared,
     hand: Hand<'a>,
     number: u32,
     depth: u32,
     random: fastrand::Rng,
-    /// The block that was written and has not been read since.
+    /// The block that was written last, if it was not read back yet.
     owed: Option<u32>,
-    /// Requests so far.
+    /// How many requests this worker has made.
     count: u32,
 }
 
@@ -152,8 +152,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Waits for the next burst, where the load comes in bursts. Returns true if this
-    /// worker is to send no request now: something else came first, or the worker is in
+    /// Waits for the next burst, if the load comes in bursts. Returns true if this worker
+    /// is to send no request now, because an order came first or because it takes part in
     /// no burst.
     fn rest(&self, stop: &AtomicBool, told: (u32, u32)) -> bool {
         let orders = &self.shared.orders;
@@ -171,8 +171,9 @@ impl<'a> Worker<'a> {
         called || !in_it
     }
 
-    /// Writes a block, or reads it back, or reads another one: a write that comes late
-    /// may overwrite a block after it was read back.
+    /// Makes one request. In turn it writes a block, reads that back, and reads another
+    /// one. A write that reaches the disk late may overwrite a block that was read back
+    /// already, and the third kind finds that.
     fn request(&mut self) {
         let blocks = (SPAN - self.number).div_ceil(self.depth);
         let any = self.number + self.random.u32(..blocks) * self.depth;
@@ -185,8 +186,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Reads back what is owed; with `all`, also every written block of the disk that is
-    /// this worker's to read.
+    /// Reads back the block that is owed. With `all`, also reads every written block that
+    /// is this worker's.
     fn read_back(&mut self, all: bool) {
         if let Some(block) = self.owed.take() {
             self.hand.verify(block);

@@ -1,4 +1,4 @@
-//! A disk under load: what every block of it must hold, and requests to it.
+//! A disk under load: requests to it, and what every block of it must hold.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
@@ -14,10 +14,11 @@ use understudy_lab::load::wire::Disk;
 use crate::block::{Buffer, SIZE, Stamp};
 use crate::ledger::Ledger;
 
-/// Of how many writes one is followed by a flush.
+/// How many writes there are to one flush.
 const FLUSHED: u64 = 4;
 
-/// What is known of all disks, across every path and device name that they have had.
+/// What is known of all disks. A disk is known by its WWID, whatever path or device name
+/// it has now.
 #[derive(Debug)]
 pub struct Contents {
     run: u64,
@@ -29,14 +30,15 @@ pub struct Contents {
 #[derive(Debug)]
 pub struct Content {
     number: u32,
-    /// The write that was acknowledged last, by block. A block is not in this map before
-    /// its first write, nor after a write that failed: a failed write promises nothing.
+    /// The number of the write that was acknowledged last, by block. A block is missing
+    /// before its first write, and after a write that failed, because a failed write
+    /// promises nothing.
     blocks: Mutex<BTreeMap<u32, u64>>,
 }
 
 impl Contents {
-    /// Returns empty contents: nothing is known yet. `run` tells this run's writes from
-    /// those of other runs.
+    /// Returns empty contents. `run` is the number of this run, which each of its writes
+    /// carries.
     pub fn new(run: u64) -> Self {
         Self { run, writes: AtomicU64::new(1), disks: Mutex::default() }
     }
@@ -92,7 +94,7 @@ impl<'a> Hand<'a> {
         Self { disk, file, contents, content, ledger, wanted, found }
     }
 
-    /// Returns every block of the disk that was written.
+    /// Returns the blocks of the disk that have been written.
     pub fn written(&self) -> Vec<u32> {
         self.content.blocks().keys().copied().collect()
     }
@@ -116,8 +118,8 @@ impl<'a> Hand<'a> {
         }
     }
 
-    /// Has the disk write its cache out, as a database does once a record is written.
-    /// Returns whether that was acknowledged.
+    /// Makes the disk write its cache out, as a database does after a record. Returns
+    /// whether that was acknowledged.
     fn flush(&mut self, block: u32) -> bool {
         let began = Instant::now();
         let flushed = self.file.sync_data();
@@ -159,7 +161,8 @@ fn open(device: &str) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(direct).open(path)
 }
 
-/// Returns the WWID of a SCSI disk, or of the disk behind a multipath map: `6001405...`.
+/// Returns the WWID of a SCSI disk, or of the disk behind a multipath map, such as
+/// `6001405...`.
 fn wwid(device: &str) -> io::Result<String> {
     let block = Path::new("/sys/block").join(device);
     let text = match fs::read_to_string(block.join("dm/uuid")) {
@@ -183,7 +186,7 @@ fn offset(block: u32) -> u64 {
 mod tests {
     use super::*;
 
-    /// Runs `act` on an empty file. Returns what the ledger has seen.
+    /// Runs `act` on an empty file. Returns the ledger's account of it.
     fn seen(act: impl FnOnce(&mut Hand, &File)) -> understudy_lab::load::wire::Account {
         let disk = Disk { group: "group-a".into(), device: "sdx".into() };
         let (contents, ledger) = (Contents::new(7), Ledger::default());

@@ -1,11 +1,12 @@
 //! Verified load at the initiator: one generator for as long as the lab runs.
 //!
-//! Each LUN has workers that write blocks, read them back at once, and read others again
-//! and again. The generator (`src/generator`) knows what every block must hold, whatever
-//! happened in between. A scenario presses on the LUNs that it wants, waits until
-//! requests flow, and asks for an account when it is over. fio could not do that: it
-//! checks a round only at its end, it cannot pause, and it cannot take on a new disk
-//! while it runs.
+//! Each LUN has workers, which write blocks, read them back at once, and read others
+//! again and again. The generator (`src/generator`) knows what every block must hold,
+//! whatever happened in between. A scenario presses on the LUNs that it wants, waits
+//! until requests complete, and asks for an account when it is over.
+//!
+//! fio could not do that. It checks a round only at its end, it cannot pause, and it
+//! cannot take on a new disk while it runs.
 
 pub mod wire;
 
@@ -23,13 +24,13 @@ use crate::{paths, speed};
 pub use wire::Pace;
 use wire::{Account, Ask, Disk, Reply, Request};
 
-/// How long requests may take to get going, or to come to their end.
+/// How long the generator may take to answer a question that waits for requests.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// How long an answer may take that does not wait for a disk.
+/// How long the generator may take to answer a question that waits for no disk.
 const ANSWER: Duration = Duration::from_secs(30);
-/// How many requests at a time go to each LUN, at speed 1.
+/// How many requests are in flight to each LUN, at speed 1.
 const DEPTH: f64 = 8.0;
-/// Where the generator writes when each request has ended, as the initiator sees it.
+/// The initiator's folder for the times at which requests ended.
 const TIMES: &str = "/lab/out/load";
 
 /// The load of a running lab.
@@ -39,28 +40,28 @@ pub struct Load {
     share: PathBuf,
 }
 
-/// The open conversation with the generator.
+/// The conversation with the generator.
 #[derive(Debug)]
 struct Talk {
     generator: Running,
     last_id: u64,
-    /// What the generator was told to press on, and how hard.
+    /// The disks that the generator was last told to press on.
     disks: Vec<Disk>,
     pace: Pace,
-    /// What the generator has printed that is not a whole line yet.
+    /// The beginning of a line that the generator has not finished.
     rest: String,
-    /// What the generator has printed beside its answers.
+    /// What the generator has printed on its standard error.
     errors: String,
 }
 
-/// What became of the load since the last account.
+/// What the load has seen since the last account.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// Requests that failed.
     pub io_errors: u64,
-    /// Blocks that did not hold what had been written to them.
+    /// Blocks that did not hold what was written to them.
     pub lost_writes: u64,
-    /// Blocks that were read back and held what had been written to them.
+    /// Blocks that were read back and held what was written to them.
     pub verified: u64,
     /// The first errors and losses, in words.
     pub troubles: Vec<String>,
@@ -92,22 +93,22 @@ impl Load {
     /// Presses on these LUNs and on no others, and waits until requests complete on each.
     ///
     /// # Errors
-    /// The load does not get going.
+    /// Requests do not complete on each LUN in time.
     pub fn press(&self, luns: &[Lun], pace: Pace) -> Result<()> {
         self.talk().press(luns.iter().map(disk).collect(), pace)?;
         self.wait_flow()
     }
 
-    /// Presses on nothing. No request is under way then, and no LUN is open.
+    /// Presses on nothing. When this returns, no request is in flight and no LUN is open.
     ///
     /// # Errors
-    /// A request does not come to its end.
+    /// A request does not end in time.
     pub fn pause(&self) -> Result<()> {
         self.talk().press(Vec::new(), Pace::Full)
     }
 
-    /// Does some work with the load in bursts, so that a node that boots has a processor
-    /// to itself. The pace before is restored afterwards.
+    /// Runs `work` with the load in bursts, so that a node that boots gets a processor.
+    /// Restores the earlier pace afterwards.
     ///
     /// # Errors
     /// The error of the work.
@@ -119,7 +120,7 @@ impl Load {
         Ok(done)
     }
 
-    /// Presses on the same LUNs in another way.
+    /// Presses on the LUNs that are under load, at another pace.
     ///
     /// # Errors
     /// The generator does not answer.
@@ -129,10 +130,10 @@ impl Load {
         talk.press(disks, pace)
     }
 
-    /// Waits until requests complete on every LUN (again).
+    /// Waits until more requests have completed on every LUN under load.
     ///
     /// # Errors
-    /// One hangs, or nothing is under load.
+    /// A request hangs, or no LUN is under load.
     pub fn wait_flow(&self) -> Result<()> {
         let mut talk = self.talk();
         if talk.disks.is_empty() {
@@ -142,8 +143,8 @@ impl Load {
         talk.ask(Ask::Flow { requests }, PATIENCE).map(drop)
     }
 
-    /// Waits until every write of the LUNs under load was read back; `all`: every block
-    /// that they hold once more.
+    /// Waits until every write to the LUNs under load was read back. With `all`, waits
+    /// until every block that they hold was read back once more.
     ///
     /// # Errors
     /// A request hangs.
@@ -151,10 +152,10 @@ impl Load {
         self.talk().ask(Ask::ReadBack { all }, PATIENCE).map(drop)
     }
 
-    /// Writes a little to each LUN, from this mebibyte on, and reads it back.
+    /// Writes a little to each LUN, from mebibyte `from` on, and reads it back.
     ///
     /// # Errors
-    /// A request hangs, or the LUN cannot be opened. What fails or gets lost is in the next
+    /// A request hangs, or a LUN cannot be opened. What fails or is lost is in the next
     /// account.
     pub fn probe(&self, luns: &[Lun], from: u64) -> Result<()> {
         luns.iter().try_for_each(|lun| {
@@ -189,8 +190,8 @@ impl Talk {
         Ok(())
     }
 
-    /// Asks, and waits for the answer. What was asked before and never answered is not
-    /// waited for.
+    /// Asks a question and waits for its answer. Passes over late answers to earlier
+    /// questions.
     fn ask(&mut self, ask: Ask, time: Duration) -> Result<Account> {
         self.last_id += 1;
         let id = self.last_id;
@@ -225,7 +226,7 @@ impl Talk {
         }
     }
 
-    /// Takes the next whole line of what the generator has said.
+    /// Returns the next answer that the generator has printed in full.
     fn next_answer(&mut self) -> Option<Reply> {
         loop {
             let (line, rest) = self.rest.split_once('\n')?;
@@ -239,7 +240,8 @@ impl Talk {
 }
 
 impl Outcome {
-    /// Adds what came after it, but for the times of its requests.
+    /// Adds the counts and words of a later account. The times of its requests are left
+    /// out.
     pub fn add(&mut self, after: Self) {
         self.io_errors += after.io_errors;
         self.lost_writes += after.lost_writes;
@@ -247,7 +249,8 @@ impl Outcome {
         self.troubles.extend(after.troubles);
     }
 
-    /// Errors and losses, with their number and their words; none where all is well.
+    /// Returns how many errors and losses there were, with their words; nothing where
+    /// there were none.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {
         let Self { io_errors, lost_writes, troubles, .. } = self;

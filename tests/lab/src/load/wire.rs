@@ -1,6 +1,6 @@
-//! The messages between the lab and the load generator: one JSON value a line, over the
-//! generator's standard input and output. Many questions may be open, told apart by their
-//! id.
+//! The messages between the lab and the load generator: JSON, one value a line, over the
+//! generator's standard input and output. Many questions may be open at a time. Their ids
+//! tell them apart.
 
 use std::path::PathBuf;
 
@@ -10,27 +10,27 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pace {
-    /// As hard as it can.
+    /// As many requests as the depth allows, all the time.
     Full,
-    /// In bursts, each as deep as the queue: two emulating processors have to do something
-    /// beside it that is long, as to boot a node.
+    /// Bursts of requests. Two emulating processors need the time between them for work
+    /// that is long, such as a node's boot.
     Bursts,
 }
 
-/// A disk as the initiator reaches it now. What is known of its content goes by the WWID
-/// that the kernel has for it.
+/// A disk, by the device that leads to it now. The generator knows its content by its
+/// WWID.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
-    /// The group that serves it.
+    /// The group that serves the disk.
     pub group: String,
-    /// The kernel's name for it: `sda`, `dm-0`.
+    /// The kernel's name for the device, such as `sda` or `dm-0`.
     pub device: String,
 }
 
 /// A question or an order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Request {
-    /// Chosen by the lab.
+    /// A number that the lab chooses. The reply has it too.
     pub id: u64,
     /// The question itself.
     pub ask: Ask,
@@ -40,37 +40,39 @@ pub struct Request {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ask {
-    /// Press on these disks and on no others. When it is answered, no request to another
-    /// disk is under way and no other disk is open.
+    /// Press on these disks and on no others. At the answer, no request to another disk
+    /// is in flight, and no other disk is open.
     Press {
         /// The disks.
         disks: Vec<Disk>,
         /// How hard.
         pace: Pace,
-        /// Requests at a time to each disk.
+        /// How many requests are in flight to each disk.
         depth: u32,
     },
-    /// Answered when every disk under load has completed this many more requests.
+    /// Answer when every disk under load has completed this many more requests.
     Flow {
-        /// Requests of each disk.
+        /// How many requests each disk must complete.
         requests: usize,
     },
-    /// Read back what was written to the disks under load: every block, or those that
-    /// were not read since.
+    /// Read back what was written to the disks under load: every block, or only the
+    /// blocks that were not read since.
     ReadBack {
-        /// Whether it is every block.
+        /// Whether every block is read.
         all: bool,
     },
-    /// Write some blocks of a disk that is not under load there, and read them back.
+    /// Write some blocks of a disk, in a place that is not under load, and read them
+    /// back.
     Probe {
         /// The disk.
         disk: Disk,
-        /// The first mebibyte.
+        /// The mebibyte at which the first block is.
         from: u64,
     },
-    /// Say what was seen since the last account, and write down when each request ended.
+    /// Say what was seen since the last account, and write into files when each request
+    /// ended.
     Account {
-        /// Where to: a file for each disk.
+        /// The folder, which gets a file for each disk.
         folder: PathBuf,
     },
 }
@@ -78,9 +80,9 @@ pub enum Ask {
 /// The answer to a request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reply {
-    /// The request's.
+    /// The number of the request.
     pub id: u64,
-    /// What was seen, or why it cannot be done.
+    /// What was seen, or why the request cannot be carried out.
     pub answer: Result<Account, String>,
 }
 
@@ -91,7 +93,7 @@ pub struct Account {
     pub io_errors: u64,
     /// Blocks that did not hold what was written to them last.
     pub lost_writes: u64,
-    /// Blocks that were read and held it.
+    /// Blocks that were read and held what was written to them last.
     pub verified: u64,
     /// The first errors and losses, in words.
     pub troubles: Vec<String>,

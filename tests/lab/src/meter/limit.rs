@@ -1,6 +1,9 @@
-//! The limit: what a start and a stop of a group have to ask of the kernel, and nothing
-//! else. Nothing is looked at first, nothing is checked after it; LUNs side by side, grace
-//! periods expedited. Whatever an agent takes longer is its own.
+//! The limit of every agent: only what a start and a stop of a group must ask of the
+//! kernel.
+//!
+//! Nothing is looked at first, and nothing is checked afterwards. LUNs are made side by
+//! side, with grace periods expedited. What an agent takes beyond this time is the
+//! agent's own.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,8 +20,8 @@ const EXPEDITED: &str = "/sys/kernel/rcu_expedited";
 
 type Done = Result<(), String>;
 
-/// What a LUN is to look like, with the values that the agent writes. The agent's code
-/// has no part in the bare loop.
+/// The attributes that say what a LUN looks like, with the values that the agent writes.
+/// They stand here once more, because none of the agent's code runs in the measured loop.
 const PRESENTED: [(&str, &str); 7] = [
     ("wwn/vendor_id", "LIO-ORG"),
     ("wwn/product_id", "IBLOCK"),
@@ -29,7 +32,7 @@ const PRESENTED: [(&str, &str); 7] = [
     ("attrib/emulate_tpws", "0"),
 ];
 
-/// Starts or stops a group of this many LUNs, this many of them at once.
+/// Starts or stops a group of this many LUNs, in this many threads.
 pub fn limit(action: &str, luns: usize, lanes: usize) -> Done {
     match action {
         "start" => start(luns, lanes),
@@ -125,7 +128,7 @@ fn hex(wwn: &str) -> String {
     wwn.replace(':', "")
 }
 
-/// Returns the only physical port that is there.
+/// Returns the physical port, if exactly one is there.
 fn host() -> Result<PathBuf, String> {
     let hosts = Path::new("/sys/class/fc_host");
     entries(hosts)?

@@ -1,5 +1,5 @@
-//! The bench's instruments, for inside a guest: a meter for programs, and the kernel's own
-//! operations with nothing around them.
+//! The bench's instruments inside a guest: a meter for programs, and the kernel's bare
+//! operations.
 
 mod limit;
 mod measure;

@@ -1,5 +1,5 @@
 //! What a command takes: time, processor time, processes and memory. All that the command
-//! starts counts too, even what outlives it.
+//! starts counts too, even what lives longer than the command.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,8 @@ use nix::sys::wait::wait;
 use understudy_lab::bench::Sample;
 
 const TRACING: &str = "/sys/kernel/tracing";
-/// New tasks that are no threads (`CLONE_THREAD`).
+/// A filter for the kernel's trace: new tasks that are processes and not threads
+/// (`CLONE_THREAD`).
 const PROCESSES: &str = "!(clone_flags & 0x10000)";
 
 /// Runs a command that must succeed, and prints what it took.
@@ -50,7 +51,7 @@ pub fn measure(command: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// Has the kernel note each process that this one, or one of its descendants, starts.
+/// Makes the kernel note each process that this one, or one of its descendants, starts.
 fn count_processes() -> Result<(), String> {
     if !Path::new(TRACING).join("trace").exists() {
         let flags = MsFlags::empty();

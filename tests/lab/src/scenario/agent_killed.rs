@@ -1,6 +1,6 @@
 //! agent-killed: the agent dies by SIGKILL in the middle of a start, and of a stop. The
-//! cluster gets over it without a person: a start is tried elsewhere, a stop is answered
-//! by the fence.
+//! cluster gets over both without a person: it tries the start on another node, and
+//! fences the node whose stop was killed.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::load::Pace;
 use crate::wire::End;
 use crate::{progress, speed};
 
-/// Plays the scenario.
+/// Plays agent-killed.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     under_load(world, Pace::Full, || {
@@ -23,7 +23,8 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// Kills a start on the partner: the group is served at home again.
+/// Kills a start on the partner. Returns the groups that moved: Pacemaker serves this one
+/// at home again.
 pub fn in_a_start(world: &World, group: &Group) -> Result<Vec<Group>> {
     let step = progress::step("start killed: the group is served again");
     let mark = world.mark()?;
@@ -41,7 +42,8 @@ pub fn in_a_start(world: &World, group: &Group) -> Result<Vec<Group>> {
     Ok(vec![group.clone()])
 }
 
-/// Kills a stop at home: the node is fenced, the partner takes over.
+/// Kills a stop at home. The node is fenced, and the partner takes over. Returns the
+/// groups that moved.
 pub fn in_a_stop(world: &World, group: &Group) -> Result<Vec<Group>> {
     let step = progress::step("stop killed: fenced, the partner takes over");
     let mark = world.mark()?;
@@ -62,9 +64,11 @@ pub fn in_a_stop(world: &World, group: &Group) -> Result<Vec<Group>> {
     Ok(vec![group.clone()])
 }
 
-/// Kills the agent's `action` in a node as soon as a condition holds: it and its worker,
-/// as Pacemaker would. The shell does it all by itself, since the agent is done before
-/// another program has been loaded: it looks at the youngest processes.
+/// Kills the agent's `action` and its worker, as Pacemaker would, as soon as `condition`
+/// holds on a node.
+///
+/// The shell waits and kills by itself. To load another program takes longer than the
+/// agent runs. It looks at the youngest processes only.
 fn kill_when(node: &Guest, condition: &str, action: &str) -> Running {
     let script = format!(
         "until {condition}; do :; done

@@ -1,5 +1,6 @@
-//! What a scenario that failed leaves, so that nobody has to run it again to understand it:
-//! the lab as it is at that moment, beside the logs that are written all the time.
+//! A record of the lab at the moment when a scenario fails, beside the logs that are
+//! written all the time. With it nobody has to run the scenario again to understand the
+//! failure.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -13,10 +14,11 @@ use crate::{console, paths};
 /// How long a guest may take to answer each question.
 const TIME: Duration = Duration::from_secs(30);
 
-/// How Pacemaker's scheduler says that it has decided on a fence (lib/pengine/unpack.c).
+/// The words by which Pacemaker's scheduler reports a decision to fence
+/// (lib/pengine/unpack.c).
 const FENCED: &str = " will be fenced: ";
 
-/// What a storage node is asked.
+/// The commands that a storage node is asked.
 const NODE: &str = "uptime
     crm_mon -1nrfA
     understudy status
@@ -26,7 +28,7 @@ const NODE: &str = "uptime
     ps -eo pid,stat,wchan:32,args | grep ' [DRSZ][^ ]* ' | grep -v ' S.* -  '
     nft list ruleset";
 
-/// What the initiator is asked.
+/// The commands that the initiator is asked.
 const INITIATOR: &str = "uptime
     grep . /sys/class/fc_remote_ports/*/port_name /sys/class/fc_remote_ports/*/port_state
     for d in /sys/block/sd*; do
@@ -34,18 +36,18 @@ const INITIATOR: &str = "uptime
     done
     dmsetup status --target multipath";
 
-/// Returns the length of the initiator's journal, to tell later what came after.
+/// Returns the length of the initiator's journal. What comes later can be told by it.
 pub fn journal_length(world: &World) -> usize {
     journal(world).len()
 }
 
-/// Returns what the initiator's kernel has said of failed commands since its journal had
-/// this length: a status or a host byte tells who ended them.
+/// Returns what the initiator's kernel reported of failed commands after its journal had
+/// this length. A status or a host byte tells who ended a command.
 pub fn failed_commands(world: &World, since: usize) -> String {
     console::failed_commands(journal(world).get(since..).unwrap_or_default())
 }
 
-/// Returns the initiator's journal; empty where it cannot be read.
+/// Returns the initiator's journal, or an empty text if it cannot be read.
 fn journal(world: &World) -> String {
     let log = |host: &Guest| {
         let name = format!("{HOST}.{}.journal", host.boots());
@@ -54,7 +56,7 @@ fn journal(world: &World) -> String {
     world.lab.host().and_then(log).unwrap_or_default()
 }
 
-/// Returns each line of the cluster's logs by which it decided on a fence so far.
+/// Returns the lines of the cluster's logs that report a decision to fence.
 pub fn fences(world: &World) -> BTreeSet<String> {
     let log = |node: &Guest, boot: u32| {
         let name = format!("{}.{boot}.cluster", node.name());
@@ -66,14 +68,15 @@ pub fn fences(world: &World) -> BTreeSet<String> {
     lines.filter(|line| line.contains(FENCED)).collect()
 }
 
-/// Returns the node of such a line, and the cluster's reason.
+/// Returns the node that such a line names, and the cluster's reason.
 pub fn reason(line: &str) -> Option<String> {
     let (before, why) = line.split_once(FENCED)?;
     let node = before.split_whitespace().next_back()?;
     Some(format!("{node}: {}", why.trim()))
 }
 
-/// Writes it to `NAME.failed` among the logs. What does not answer is said there.
+/// Writes the record of a failure to `NAME.failed` among the logs. A guest that does not
+/// answer is named in it.
 pub fn write(world: &World, name: &str, error: &str) {
     let mut text = format!("{name}: {error}\n");
     let asked = ARRAYS.map(|node| (node, NODE)).into_iter().chain([(HOST, INITIATOR)]);

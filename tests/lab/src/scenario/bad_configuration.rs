@@ -1,5 +1,6 @@
-//! bad-configuration: each mistake is refused with a reason that names it, with the exit
-//! code that has Pacemaker do the right thing, and nothing of it stays in the kernel.
+//! bad-configuration: mistakes in a group's parameters. Each is refused with a reason
+//! that names it, and with the exit code after which Pacemaker does the right thing.
+//! Nothing of it remains in the kernel.
 
 use super::stranger::Stranger;
 use super::world::{COMMAND, client, fabric};
@@ -11,7 +12,7 @@ use crate::plan::Side;
 use crate::progress;
 use crate::shelf;
 
-/// A mistake: what is changed, and what must come of it.
+/// A mistake: the parameters that are changed, and the answer that must follow.
 struct Mistake {
     what: &'static str,
     change: (&'static str, String),
@@ -19,7 +20,7 @@ struct Mistake {
     reason: &'static str,
 }
 
-/// Plays the scenario.
+/// Plays bad-configuration.
 pub fn run(world: &World) -> Result<Seen> {
     let [_, other] = &world.groups;
     let stranger = Stranger::new();
@@ -96,7 +97,8 @@ fn refused(node: &Guest, environment: &str, code: i32, reason: &str) -> Result<(
     Err(Error::other(format!("not {code} for \"{reason}\": {}", output.explain())))
 }
 
-/// Runs `look` while a node's physical port is logged in without leave for virtual ones.
+/// Runs `look` while a node's physical port is logged in to a fabric that grants no
+/// virtual ports.
 fn without_npiv(
     world: &World,
     node: &Guest,

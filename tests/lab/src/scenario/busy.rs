@@ -1,6 +1,6 @@
-//! busy-moves: twenty moves while other programs want all processors of the machine. A
-//! quarter of a second in which nothing is heard says little then: work that waits for a
-//! processor makes no noise.
+//! busy-moves: twenty moves while other programs take all processors of the machine. A
+//! port that is quiet for a quarter of a second proves little then, because a command
+//! that waits for a processor sends nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -8,7 +8,7 @@ use std::thread;
 use super::{Seen, World, moves};
 use crate::error::Result;
 
-/// Plays the scenario.
+/// Plays busy-moves.
 pub fn run(world: &World) -> Result<Seen> {
     let over = AtomicBool::new(false);
     let spin = || {

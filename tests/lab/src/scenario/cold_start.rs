@@ -1,4 +1,4 @@
-//! A whole site has lost its power: both nodes are up long before their disks.
+//! A site that has lost its power: both nodes are up long before their disks.
 
 use std::time::Duration;
 
@@ -9,23 +9,23 @@ use crate::load::Pace;
 use crate::plan::ARRAYS;
 use crate::{cluster, lab, progress};
 
-/// Has the next boot of a node go on without its disks.
+/// A script after which the next boot of a node goes on without its disks.
 const LATE: &str = "touch /etc/lab-late; sync";
-/// Has the shelf serve its disks, or not.
+/// A script that makes the shelf serve its disks, or stop serving them.
 const SHELF: &str =
     "for tpg in /sys/kernel/config/target/iscsi/*/tpgt_*; do echo ON > $tpg/enable; done";
-/// Waits until a start of every group has failed on both nodes.
+/// A script that waits until a start of every group has failed on both nodes.
 const FAILED: &str =
     "failed() { attrd_updater -A -Q -n \"fail-count-$1#start_0\" | grep -c INFINITY; }
     for group in GROUPS; do
         until [ \"$(failed $group)\" = 2 ]; do sleep 1; done
     done";
-/// How long the cluster may take to try again: `failure-timeout` of what `configure` prints,
-/// and the start.
+/// How long the cluster may take to try again: the `failure-timeout` that `configure`
+/// prints, and a start.
 const AGAIN: Duration = Duration::from_secs(300);
 
-/// cold-start: starts fail on both nodes and nobody is fenced; once the disks come, both
-/// groups are served by their homes, and nobody has done anything for it.
+/// cold-start: starts fail on both nodes, and nobody is fenced. Once the disks come, both
+/// homes serve their groups without anybody's help.
 pub fn run(world: &World) -> Result<Seen> {
     let host = world.lab.host()?;
     let names = world.groups.each_ref().map(|group| group.name);

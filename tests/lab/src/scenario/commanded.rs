@@ -10,7 +10,7 @@ use crate::load::Pace;
 use crate::plan::ARRAYS;
 use crate::progress;
 
-/// Plays the scenario.
+/// Plays commanded-takeover.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, other] = &world.groups;
     under_load(world, Pace::Bursts, || {
@@ -38,7 +38,7 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// Commands a move; it is done when the command ends, and leaves no rule.
+/// Commands a move. The move is done when the command ends, and leaves no rule behind.
 fn command(world: &World, verb: &str, group: &Group, to: &str) -> Result<()> {
     let node = world.node(group.home)?;
     let said = node.run(&format!("understudy {verb} {}", group.name), TAKEOVER)?;
@@ -54,7 +54,7 @@ fn command(world: &World, verb: &str, group: &Group, to: &str) -> Result<()> {
     node.run(rules, COMMAND).map(drop)
 }
 
-/// Runs commands that change nothing, each with what it must say.
+/// Runs commands that change nothing, and checks what each of them says.
 fn looks(node: &Guest, group: &Group, other: &Group) -> Result<()> {
     let (here, there) = (group.name, other.name);
     for (command, words) in [
@@ -98,7 +98,7 @@ fn refusals(node: &Guest, group: &Group) -> Result<()> {
     Err(Error::other(format!("giveback: {said}")))
 }
 
-/// Checks that a command is refused, with one line that says why.
+/// Checks that a command is refused with one line that says why.
 fn refused(node: &Guest, command: &str, code: i32, words: &str) -> Result<()> {
     let answer = node.try_run(&format!("{command} > /dev/null"), COMMAND);
     let said = answer.explain();
@@ -109,8 +109,8 @@ fn refused(node: &Guest, command: &str, code: i32, words: &str) -> Result<()> {
     Err(Error::other(format!("{command}: {said}")))
 }
 
-/// Sees that no command moves a group to a node from which somebody has banned it, and that a
-/// ban of another node is still there after two moves.
+/// Checks that no command moves a group to a node from which a person has banned it, and
+/// that a ban of another node is still there after two moves.
 fn banned(node: &Guest, group: &Group) -> Result<()> {
     let (name, partner) = (group.name, group.partner);
     let rule = |on: &str| {

@@ -10,12 +10,12 @@ use crate::guest::Guest;
 use crate::load::Pace;
 use crate::progress;
 
-/// `ocf-tester` calls the agent some thirty times.
+/// How long `ocf-tester` may take, which calls the agent some thirty times.
 const TESTER: Duration = Duration::from_secs(300);
-/// The only complaint of `ocf-tester` that is allowed: its DTD is older than OCF 1.1.
+/// The only complaint of `ocf-tester` that is allowed. Its DTD is older than OCF 1.1.
 const OLD_DTD: &str = "Your agent produces meta-data which does not conform";
 
-/// Plays the scenario.
+/// Plays agent-contract.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     under_load(world, Pace::Bursts, || {
@@ -53,7 +53,7 @@ fn validate(node: &Guest, group: &Group) -> Result<()> {
     node.run(script, COMMAND).map(drop)
 }
 
-/// Runs the actions that only look, on the group as it is served, under load.
+/// Runs the actions that change nothing, on the group while it is served under load.
 fn levels(node: &Guest, group: &Group) -> Result<()> {
     let environment = group.environment(group.name, &[]);
     let calls = [
@@ -73,8 +73,8 @@ fn levels(node: &Guest, group: &Group) -> Result<()> {
     Ok(())
 }
 
-/// Runs the forced actions out of the cluster's sight, as the tool demands. The group is
-/// left as it was.
+/// Runs `crm_resource --force-check`, `--force-stop` and `--force-start` while the
+/// cluster does not manage the group. Leaves the group as it was.
 fn forced(world: &World, node: &Guest, group: &Group) -> Result<()> {
     let name = group.name;
     let script = format!(
@@ -97,8 +97,8 @@ fn forced(world: &World, node: &Guest, group: &Group) -> Result<()> {
     }
 }
 
-/// Runs the tester on the group's own names and disks, with the cluster's resource
-/// stopped meanwhile.
+/// Runs `ocf-tester` with the group's own names and disks, while the cluster's resource
+/// is stopped.
 fn tester(world: &World, group: &Group) -> Result<()> {
     let node = world.node(group.home)?;
     let options: Vec<_> = group

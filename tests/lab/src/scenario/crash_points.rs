@@ -1,6 +1,6 @@
 //! crash-points: on a live kernel the agent is killed by SIGKILL after some of its
-//! operations, in a start and in a stop. Then a stop ends clean, and a start serves. The
-//! simulated kernel goes through every point; this is a sample of them.
+//! operations, in a start and in a stop. After each kill, a stop leaves nothing and a
+//! start serves. This is a sample: the simulated kernel goes through every point.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use super::{Seen, World};
 use crate::error::{Error, Result};
 use crate::progress;
 
-/// The distance between two points: one in this many is tried.
+/// The distance between the points that are tried: every sixth is.
 const SAMPLE: u32 = 6;
-/// More operations than any action has.
+/// A number of operations that no action reaches.
 const END: u32 = 99;
-/// A handful of calls of the agent for each point.
+/// How long all points may take, at a few calls of the agent each.
 const TIME: Duration = Duration::from_secs(300);
 
-/// Plays the scenario.
+/// Plays crash-points.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let stranger = Stranger::new();
@@ -39,8 +39,8 @@ pub fn run(world: &World) -> Result<Seen> {
     Ok(Seen::default())
 }
 
-/// Returns a script that kills `action` at one point after the other, until `action`
-/// comes to its end. It prints each point from which the group recovered.
+/// Returns a script that kills `action` at one point after the other, until `action` ends
+/// by itself. The script prints each point from which the group recovered.
 fn script(stranger: &Stranger, environment: &str, action: &str) -> String {
     let leavings = stranger.leavings();
     format!(

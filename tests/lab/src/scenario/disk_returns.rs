@@ -1,6 +1,6 @@
-//! disk-returns: a disk leaves the node that serves it and comes back under another name.
-//! LIO would go on with a device that is gone. A monitor reports it, and the group is
-//! served again with the disk under its present name. Where the disk stays away, the
+//! disk-returns: a disk leaves the node that serves it, and comes back under another
+//! name. LIO would go on with a device that is gone. A monitor reports that, and the
+//! group is served again with the disk under its new name. If the disk stays away, the
 //! group's partner serves. Nobody is fenced.
 
 use super::world::COMMAND;
@@ -10,7 +10,7 @@ use crate::groups::{Group, Lun};
 use crate::load::Pace;
 use crate::{progress, shelf};
 
-/// Plays the scenario.
+/// Plays disk-returns.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let disk = group.disks().pop().ok_or_else(|| Error::other("it has no disk"))?;
@@ -52,8 +52,8 @@ pub fn run(world: &World) -> Result<Seen> {
     Ok(seen)
 }
 
-/// Waits until a monitor has reported the loss and a node serves the group again, from
-/// its disks as they are named now.
+/// Waits until a monitor has reported the loss and a node serves the group from its disks
+/// under their new names.
 fn served_again(world: &World, group: &Group, node: &str) -> Result<()> {
     let name = group.name;
     let failed = format!(

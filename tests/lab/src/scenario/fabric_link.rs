@@ -1,4 +1,5 @@
-//! The path fails, not the node: a storage node's link to the fabric loses its signal.
+//! Scenarios in which the path fails and not the node: a storage node's link to the
+//! fabric loses its signal.
 
 use std::thread;
 use std::time::Duration;
@@ -12,11 +13,12 @@ use crate::load::Pace;
 use crate::plan::Side;
 use crate::progress;
 
-/// Longer than a glitch of the signal, shorter than anything that notices a lost port.
+/// How long a flap lasts: longer than a glitch of the signal, shorter than anything that
+/// notices a lost port takes.
 const FLAP: Duration = Duration::from_secs(1);
 
-/// fc-link-cut: a watch that is restarted moves nothing, and a flap moves nothing. A link that
-/// stays down moves the group that runs on it; the link's return moves nothing.
+/// fc-link-cut: a watch that is restarted moves nothing, and a flap moves nothing. A link
+/// that stays down moves the group that runs on it, and the link's return moves nothing.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let seen = under_load(world, Pace::Full, || {
@@ -42,9 +44,9 @@ pub fn run(world: &World) -> Result<Seen> {
     Ok(Seen { may_hang: true, ..seen })
 }
 
-/// both-links-cut: a group goes where a port is online; when there is none left, it stays
-/// where it is, and is served there again once the link is back. Idle: under load the
-/// kernel would hang, and the node be fenced.
+/// both-links-cut: a group goes to the node that has a port online. When no node has one,
+/// it stays where it is, and is served there again once the link is back. There is no
+/// load, under which the kernel would hang and the node be fenced.
 pub fn both(world: &World) -> Result<Seen> {
     let [a, b] = &world.groups;
     // Pacemaker stays busy for good with a watch whose first monitor says "degraded".
@@ -91,8 +93,9 @@ pub fn both(world: &World) -> Result<Seen> {
     })
 }
 
-/// Takes the link down for a moment. Whether the port comes back by itself or the node
-/// has to be fenced is the kernel's business: the group is served in the end.
+/// Takes the link down for a moment, and checks that the group is served in the end. The
+/// kernel decides whether the port comes back by itself or the node has to be fenced.
+/// Returns the groups that moved.
 pub fn flap(world: &World, group: &Group) -> Result<Vec<Group>> {
     let home = world.node(group.home)?;
     let step = progress::step(format!("{}: fabric link flaps", group.home));
@@ -104,7 +107,7 @@ pub fn flap(world: &World, group: &Group) -> Result<Vec<Group>> {
     Ok(vec![group.clone()])
 }
 
-/// Takes the link down until the partner serves the group.
+/// Takes the link down until the partner serves the group. Returns the groups that moved.
 pub fn cut(world: &World, group: &Group) -> Result<Vec<Group>> {
     let home = world.node(group.home)?;
     let mark = world.mark()?;
@@ -125,8 +128,8 @@ pub fn cut(world: &World, group: &Group) -> Result<Vec<Group>> {
     Ok(vec![group.clone()])
 }
 
-/// Waits until both nodes are as before, and brings the group home. The partner is asked:
-/// home may have been fenced, and be just booting.
+/// Waits until both nodes are as before, and brings the group home. The partner is asked
+/// for that, because home may have been fenced and still be booting.
 fn settle(world: &World, group: &Group) -> Result<()> {
     world.load.wait_flow()?;
     world.node(group.partner)?.run("lab-idle", COMMAND * 2)?;

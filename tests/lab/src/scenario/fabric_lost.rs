@@ -1,6 +1,6 @@
-//! fabric-lost: one of two fabrics is lost to everybody. Nothing moves, I/O goes on in the
+//! fabric-lost: all guests lose one of two fabrics. Nothing moves, I/O goes on in the
 //! other one, and the path returns with the fabric. Then one node alone loses its port in
-//! the other fabric: whether the group moves is the policy's choice.
+//! the other fabric. Whether the group moves is for the policy to decide.
 
 use super::two_fabrics::{all_home, begin, watched};
 use super::{Seen, World, under_load_on};
@@ -11,7 +11,7 @@ use crate::load::Pace;
 use crate::plan::{ARRAYS, SIDES, Side};
 use crate::{multipath, progress};
 
-/// Plays the scenario.
+/// Plays fabric-lost.
 pub fn run(world: &World) -> Result<Seen> {
     let group = groups::pair();
     let luns = begin(world, &group)?;
@@ -26,7 +26,7 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// Takes a fabric away from everybody, and brings it back.
+/// Takes a fabric away from all guests, and brings it back.
 fn everybody(world: &World, group: &Group) -> Result<()> {
     let plug = |up| {
         let cable = |guest: &Guest| guest.set_link(Side::B.interface(), up);
@@ -46,7 +46,7 @@ fn everybody(world: &World, group: &Group) -> Result<()> {
     })
 }
 
-/// Has a node alone lose its port in a fabric.
+/// Takes a fabric away from one node, and brings it back.
 fn one_node(world: &World, group: &Group) -> Result<()> {
     let (node, home) = (world.node(group.partner)?, world.node(group.home)?);
     progress::during("a port lost, any will do: it stays", || {

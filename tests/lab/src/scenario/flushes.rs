@@ -1,6 +1,6 @@
-//! flush-heavy-move: disks that take a second and a half to write their caches out, and an
-//! initiator that asks for it all the time. No counter of a disk shows such a command, and a
-//! port that logged out with one in flight would hang the kernel.
+//! flush-heavy-move: disks that take a second and a half to write their caches out, and
+//! an initiator that asks for it all the time. No counter of a disk shows such a command.
+//! A port that logs out with one in flight would hang the kernel.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{progress, shelf};
 /// How long a disk takes to write its cache out.
 const FLUSH: Duration = Duration::from_millis(1500);
 
-/// Plays the scenario.
+/// Plays flush-heavy-move.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let boots = world.boots()?;
@@ -35,13 +35,13 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// Moves a group there and back while its disks take their time.
+/// Moves a group there and back while its disks are slow to write their caches out.
 pub fn strike(world: &World, group: &Group) -> Result<Vec<Group>> {
     slowly(world, group, || moves::there_and_back(world, group).map(drop))?;
     Ok(vec![group.clone()])
 }
 
-/// Calls `work` while the disks of a group take their time to write their caches out.
+/// Runs `work` while a group's disks are slow to write their caches out.
 fn slowly(world: &World, group: &Group, work: impl FnOnce() -> Result<()>) -> Result<()> {
     let host = world.lab.host()?;
     for disk in group.disks() {

@@ -10,11 +10,12 @@ use crate::guest::Guest;
 use crate::load::Pace;
 use crate::progress;
 
-/// A key as some program makes them, and one as fence_scsi does.
+/// Two keys that are not understudy's: one as some program makes them, one as fence_scsi
+/// does.
 const STRANGE: &str = "0xdeadbeef00000001";
 const FENCING: &str = "0x5e2a0001";
 
-/// Plays the scenario.
+/// Plays foreign-keys.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let (home, partner) = (world.node(group.home)?, world.node(group.partner)?);
@@ -49,7 +50,7 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// Has a node register a key on a disk in place of one.
+/// Registers a key on a disk from a node, in place of the key `old`.
 fn register(node: &Guest, disk: &str, old: &str, new: &str) -> Result<()> {
     let script = format!(
         "sg_persist --out --no-inquiry --register --param-rk={old} --param-sark={new} {disk}"
@@ -57,7 +58,7 @@ fn register(node: &Guest, disk: &str, old: &str, new: &str) -> Result<()> {
     node.run(&script, COMMAND).map(drop)
 }
 
-/// Checks what a monitor of level 10 answers, and says.
+/// Checks the exit code of a monitor of level 10, and that its output contains `says`.
 pub fn monitor(node: &Guest, group: &Group, code: i32, says: &str) -> Result<()> {
     let script = format!(
         "OCF_CHECK_LEVEL=10 {} /usr/lib/ocf/resource.d/understudy/vport monitor",

@@ -1,5 +1,5 @@
-//! giveback-policy: the recipes of docs/giveback.md. A group comes home by itself once its
-//! node has had all that it needs for long enough, and not before.
+//! giveback-policy: the recipes of docs/giveback.md. A group comes home by itself once
+//! its home has had all that the group needs for long enough, and not before.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,13 @@ use crate::groups::Group;
 use crate::load::Pace;
 use crate::{paths, progress, shelf};
 
-/// The time that the recipes give, and the time that is tried instead.
+/// The time that the recipes give, and the shorter time that is tried instead.
 const TIMES: (&str, Duration) = ("300", Duration::from_secs(10));
-/// A handful of commands of an interpreted language on an emulated processor.
+/// How long a recipe may take: a few commands of an interpreted language on an emulated
+/// processor.
 const RECIPE: Duration = Duration::from_secs(240);
 
-/// Plays the scenario.
+/// Plays giveback-policy.
 pub fn run(world: &World) -> Result<Seen> {
     let page = paths::read(&paths::workspace().join("docs/giveback.md"))?;
     let [group, _] = &world.groups;
@@ -43,8 +44,8 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// Has home go and come back without one of its disks: nothing moves. When the disk comes
-/// back, the group comes home after the time that was set.
+/// Checks that nothing moves when home comes back without one of its disks. Checks that
+/// the group comes home the set time after that disk is back.
 fn comes_home(world: &World, group: &Group) -> Result<()> {
     let (home, partner) = (world.node(group.home)?, world.node(group.partner)?);
     let disk = group.disks().pop().ok_or_else(|| Error::other("it has no disk"))?;

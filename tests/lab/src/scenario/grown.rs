@@ -1,5 +1,5 @@
 //! disk-grown: a disk of a served group grows. The node that serves it notices, the
-//! initiator finds the new end by a rescan, and the partner serves that end too.
+//! initiator finds the new size by a rescan, and the partner serves the new size too.
 
 use super::world::COMMAND;
 use super::{Seen, World, under_load};
@@ -8,7 +8,7 @@ use crate::groups::{self, Group};
 use crate::load::Pace;
 use crate::{progress, shelf};
 
-/// Plays the scenario.
+/// Plays disk-grown.
 pub fn run(world: &World) -> Result<Seen> {
     let [_, group] = &world.groups;
     let host = world.lab.host()?;
@@ -45,7 +45,7 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// Runs at once the monitor that Pacemaker runs once a minute.
+/// Runs the monitor that Pacemaker runs once a minute, at once.
 fn notice(world: &World, group: &Group, disk: &shelf::Disk) -> Result<()> {
     let script = format!(
         "set -e; d=$(basename $(readlink -f {0}))

@@ -1,5 +1,5 @@
 //! heartbeat-cut: the nodes lose sight of each other while both still reach the fabric
-//! and the disks. One is fenced; no name is ever logged in twice, and no disk ever has
+//! and the disks. One is fenced. No name is ever logged in twice, and no disk ever has
 //! two nodes that could write.
 
 use std::collections::BTreeSet;
@@ -15,15 +15,16 @@ use crate::load::Pace;
 use crate::plan::ARRAYS;
 use crate::{progress, speed};
 
-/// The cable between the nodes.
+/// The interface of the cluster's network, on both nodes.
 const CABLE: &str = "cluster0";
 
-/// Plays the scenario.
+/// Plays heartbeat-cut.
 pub fn run(world: &World) -> Result<Seen> {
     under_load(world, Pace::Full, || strike(world))
 }
 
-/// Pulls the cable between the nodes.
+/// Pulls the cable between the nodes, and plugs it in again once one was fenced. Returns
+/// the groups that moved.
 pub fn strike(world: &World) -> Result<Vec<Group>> {
     let mark = world.mark()?;
     let [a, b] = ARRAYS;
@@ -72,12 +73,12 @@ fn first_fenced(world: &World, boots: [u32; 2]) -> Result<&'static str> {
     Err(Error::Timeout { what: "a node is fenced".into(), after })
 }
 
-/// A watch of who is registered on each disk, as the shelf itself has it.
+/// A watch of the nodes that are registered on each disk, as the shelf reports them.
 struct Registrants {
     running: Running,
 }
 
-/// A look at a disk: its name and the nodes that are registered there.
+/// A look at one disk: the disk's name, and the nodes that are registered there.
 type Look = (String, BTreeSet<String>);
 
 impl Registrants {
@@ -96,13 +97,12 @@ impl Registrants {
         Ok(Self { running })
     }
 
-    /// Returns every look so far.
+    /// Returns the looks since the last call.
     fn so_far(&self) -> Vec<Look> {
         self.read(Duration::ZERO)
     }
 
-    /// Returns every look since the last call, one more of each disk included, and ends
-    /// the watch.
+    /// Returns the looks since the last call, and one more at each disk. Ends the watch.
     fn to_the_end(&self) -> Vec<Look> {
         let mut looks = self.read(Duration::from_millis(1500));
         self.running.kill(nix::sys::signal::Signal::SIGKILL as i32);
@@ -132,9 +132,8 @@ impl Registrants {
     }
 }
 
-/// Checks the registrants: one on each disk until the fence has struck, and at the end
-/// the survivor alone. If both nodes were registered on a disk, both could write to it,
-/// unless one of them is dead.
+/// Checks the looks: one node on each disk until the fence, and only the survivor at the
+/// end. Two nodes that are registered on a disk can both write to it, unless one is dead.
 fn judge(before: &[Look], after: &[Look], winner: &str) -> Result<()> {
     if before.is_empty() || after.is_empty() {
         return Err(Error::other("the shelf told of no disk"));

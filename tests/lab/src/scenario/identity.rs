@@ -1,5 +1,5 @@
-//! identity-byte-for-byte: all that a LUN says of itself is the same before a move, on the
-//! partner, and at home again.
+//! identity-byte-for-byte: all that a LUN answers about itself is the same before a move,
+//! on the partner, and at home again.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,13 +10,14 @@ use crate::error::{Error, Result};
 use crate::groups::{self, Group};
 use crate::progress;
 
-/// Every answer, by LUN and command: the status, and then the bytes.
+/// A LUN's answers, by LUN and command: the status, then the bytes.
 type Look = BTreeMap<(u16, String), Vec<u8>>;
 
-/// How many differences are reported; more would say nothing new.
+/// How many differences are reported at most.
 const TOLD: usize = 24;
 
-/// Plays the scenario. Nothing is under load: other scenarios show what that would.
+/// Plays identity-byte-for-byte. Nothing is under load here: other scenarios move groups
+/// under load.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     world.load.pause()?;
@@ -40,7 +41,7 @@ pub fn run(world: &World) -> Result<Seen> {
     Ok(Seen::default())
 }
 
-/// Asks every LUN of a group everything.
+/// Asks every LUN of a group everything about itself. Returns the answers.
 fn look(world: &World, group: &Group) -> Result<Look> {
     let host = world.lab.host()?;
     let luns = groups::luns_of(host, group, group.disks().len(), COMMAND)?;
@@ -94,9 +95,9 @@ fn differences(before: &Look, after: &Look) -> Vec<String> {
     found
 }
 
-/// Returns whether a byte may differ: the state of a group of target ports, and how it
-/// came to be (SPC-4 6.37, bytes 0 and 5 of the descriptor, behind a header of 4). There
-/// is only one group.
+/// Returns whether a byte of an answer may differ. These are the state of a target port
+/// group, and how it came to be (SPC-4 6.37, bytes 0 and 5 of the descriptor, after a
+/// header of 4). There is only one such group.
 fn is_volatile(what: &str, at: usize) -> bool {
     what == "REPORT TARGET PORT GROUPS" && matches!(at, 4 | 9)
 }

@@ -1,5 +1,5 @@
-//! initiator-added: an initiator that was refused is allowed under a live port, logs in
-//! again and finds every LUN. Then it is refused once more.
+//! initiator-added: an initiator that was refused is allowed while the group is served.
+//! It logs in again and finds every LUN. Then it is refused once more.
 
 use super::world::COMMAND;
 use super::{Seen, World, under_load};
@@ -8,12 +8,12 @@ use crate::groups::Group;
 use crate::load::Pace;
 use crate::{groups, progress};
 
-/// The initiator's port name, which is that of a virtual port of the host's.
+/// The initiator's port name, which a virtual port of the host has.
 const GUEST: &str = "20:01:75:64:00:00:00:0d";
 /// The initiator's node name.
 const NODE: &str = "20:00:75:64:00:00:00:0d";
 
-/// Plays the scenario.
+/// Plays initiator-added.
 pub fn run(world: &World) -> Result<Seen> {
     let [_, group] = &world.groups;
     let before = world.serving(group)?;
@@ -55,8 +55,8 @@ fn expect(is: bool, what: &str, found: &str) -> Result<()> {
     if is { Ok(()) } else { Err(Error::other(format!("{what}: {found}"))) }
 }
 
-/// Returns a script of the host's, with the initiator's names. Its port is in `$p` and,
-/// once it is there, the initiator's own in `$h`.
+/// Returns a script for the host, with the initiator's names filled in. In it, `$p` is
+/// the host's physical port and, once it is there, `$h` the initiator's.
 fn on_host(script: &str) -> String {
     let digits = |name: &str| name.replace(':', "");
     let begin = "set -e
@@ -68,8 +68,8 @@ fn on_host(script: &str) -> String {
     script.replace("GUEST", &digits(GUEST)).replace("NODE", &digits(NODE))
 }
 
-/// Returns a script in which the initiator appears and meets the group's port. It waits
-/// for this many LUNs, reads from each, and prints their names.
+/// Returns a script by which the initiator appears and meets the group's port. The script
+/// waits for this many LUNs, reads from each, and prints their names.
 fn arrive(group: &Group, luns: usize) -> String {
     let script = "echo GUEST:NODE > $p/vport_create
         until own; do sleep 0.1; done
@@ -91,7 +91,8 @@ fn arrive(group: &Group, luns: usize) -> String {
         .replace("LUNS", &luns.to_string())
 }
 
-/// Returns the script by which the initiator leaves; it prints what was found before.
+/// Returns a script by which the initiator disappears. First it prints the LUNs that the
+/// initiator has.
 fn leave() -> String {
     on_host(
         "own; h=${h%/port_name}; h=${h##*/host}

@@ -1,5 +1,6 @@
-//! luns-added-and-removed: four LUNs come under a live port, two of them go, and then the
-//! others. The port stays where it is, and the initiator finds new LUNs by a rescan.
+//! luns-added-and-removed: four LUNs are added under a live port. Two of them are
+//! removed, and then the others. The port stays where it is, and the initiator finds new
+//! LUNs by a rescan.
 
 use super::world::COMMAND;
 use super::{Seen, World, under_load};
@@ -9,7 +10,7 @@ use crate::guest::Guest;
 use crate::load::Pace;
 use crate::{progress, shelf};
 
-/// Plays the scenario.
+/// Plays luns-added-and-removed.
 pub fn run(world: &World) -> Result<Seen> {
     let [_, group] = &world.groups;
     let (host, node) = (world.lab.host()?, world.node(group.home)?);
@@ -46,13 +47,13 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// The initiator lets go of LUNs, before they go.
+/// Returns a script by which the initiator gives LUNs up, before they are removed.
 pub(super) fn forget(luns: &[Lun]) -> String {
     let one = |lun: &Lun| format!("echo 1 > /sys/block/{}/device/delete\n", lun.device);
     luns.iter().map(one).collect()
 }
 
-/// Checks that neither LUNs nor keys are left.
+/// Checks that nothing of these LUNs remains, and no key on their disks.
 fn nothing_of(node: &Guest, group: &Group, luns: &[Lun]) -> Result<()> {
     let target = format!("/sys/kernel/config/target/fc/{}/tpgt_1", group.wwpn());
     let own = group.disks().len();

@@ -1,4 +1,4 @@
-//! The scenarios: what can go wrong, done for real under verified load.
+//! The scenarios: faults and commands in a real cluster, under verified load.
 
 mod agent_killed;
 pub mod autopsy;
@@ -56,7 +56,7 @@ pub use world::World;
 /// When a scenario is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rank {
-    /// Always: by `make test`, which stays under an hour.
+    /// By `make test`, which is to stay under an hour.
     First,
     /// By `make test-all`, before an issue is called resolved.
     Second,
@@ -69,7 +69,7 @@ pub struct Scenario {
     pub name: &'static str,
     /// When it is run.
     pub rank: Rank,
-    /// Whether it wants no more than a node, and so is played beside the next one.
+    /// Whether the scenario needs one node only. It is then played beside the next one.
     pub aside: bool,
     run: fn(&World) -> Result<Seen>,
 }
@@ -79,16 +79,17 @@ pub struct Scenario {
 pub struct Seen {
     /// The longest pause of a group that moved, in seconds; none where nothing moved.
     pub pause: Option<f64>,
-    /// The load's outcome.
+    /// What the load has seen.
     pub load: Outcome,
-    /// Whether the kernel of a node may have hung: of a link that is lost under load.
+    /// Whether the kernel of a node may have hung, because a link was lost under load.
     pub may_hang: bool,
 }
 
-/// Scenarios that share a second fabric.
+/// The scenarios that need a second fabric. They share it.
 const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
-/// Every scenario, in the order in which they are run: the quiet ones first.
+/// Every scenario, in the order in which they are run. Those that disturb least come
+/// first.
 pub const SCENARIOS: [Scenario; 42] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
@@ -150,11 +151,11 @@ const fn aside(name: &'static str, run: fn(&World) -> Result<Seen>) -> Scenario 
     Scenario { aside: true, ..first(name, run) }
 }
 
-/// What goes wrong, or is commanded, under load. The lab is whole again at its end.
+/// A function that does something to a group under load, and makes the lab whole again.
 /// Returns the groups that moved.
 pub type Fault = fn(&World, &Group) -> Result<Vec<Group>>;
 
-/// Every fault by its name.
+/// Every fault of the soak, by its name.
 pub const FAULTS: [(&str, Fault); 11] = [
     ("commanded-move", moves::there_and_back),
     ("power-cut", power_cut::strike),
@@ -169,7 +170,7 @@ pub const FAULTS: [(&str, Fault); 11] = [
     ("link-flap", fabric_link::flap),
 ];
 
-/// Runs scenarios side by side, from a whole lab to a whole lab, and judges each.
+/// Runs scenarios side by side in a whole lab, and judges each. They leave the lab whole.
 pub fn run(world: &World, scenarios: &[Scenario]) -> Vec<Row> {
     thread::scope(|scope| {
         let one = |scenario: &Scenario| {
@@ -198,6 +199,7 @@ fn run_one(world: &World, scenario: Scenario) -> Row {
 }
 
 /// Reads back every block that was written to the groups' disks since the lab began.
+/// Returns a row of the result.
 pub fn everything_read_back(world: &World) -> Row {
     judged(world, "everything-read-back", || {
         two_fabrics::end(world)?;
@@ -213,7 +215,7 @@ pub fn everything_read_back(world: &World) -> Row {
     })
 }
 
-/// Plays something, and returns a row of its result.
+/// Runs `play`, judges it, and returns a row of the result.
 fn judged(world: &World, name: &str, play: impl FnOnce() -> Result<(Mark, Seen)>) -> Row {
     progress::note(&format!("-- {name}"));
     let (began, journal) = (Instant::now(), autopsy::journal_length(world));
@@ -250,16 +252,16 @@ fn judged(world: &World, name: &str, play: impl FnOnce() -> Result<(Mark, Seen)>
     }
 }
 
-/// Makes the lab what a scenario expects.
+/// Ends the second fabric, unless the scenario needs it.
 fn whole(world: &World, scenario: Scenario) -> Result<()> {
     if TWO_FABRICS.contains(&scenario.name) { Ok(()) } else { two_fabrics::end(world) }
 }
 
-/// Checks what must hold after anything under load: no error, no lost write, no hung
-/// kernel.
+/// Checks what must hold after anything that is done under load: no error, no lost write,
+/// no hung kernel.
 ///
 /// # Errors
-/// It does not hold.
+/// One of these does not hold.
 pub fn judge(world: &World, since: Mark, load: &Outcome, may_hang: bool) -> Result<()> {
     if let Some(complaint) = load.complaint() {
         return Err(Error::other(complaint));
@@ -270,8 +272,8 @@ pub fn judge(world: &World, since: Mark, load: &Outcome, may_hang: bool) -> Resu
     }
 }
 
-/// Runs `act` under load on every LUN, has every write of it read back, and takes the pause
-/// of the groups that `act` says have moved.
+/// Runs `act` under load on every LUN. Then has every write read back, and measures the
+/// pause of the groups that `act` returns, which have moved.
 fn under_load(
     world: &World,
     pace: Pace,
@@ -280,7 +282,7 @@ fn under_load(
     under_load_on(world, &world.luns()?, pace, act)
 }
 
-/// Runs `act` as [`under_load`] does, under load on these LUNs alone.
+/// Runs `act` as [`under_load`] does, with load on these LUNs only.
 fn under_load_on(
     world: &World,
     luns: &[Lun],

@@ -11,7 +11,7 @@ pub fn three_rounds(world: &World) -> Result<Seen> {
     rounds(world, Pace::Full, 3)
 }
 
-/// Ten rounds: twenty moves in a row.
+/// twenty-moves: ten rounds there and back.
 pub fn twenty(world: &World) -> Result<Seen> {
     rounds(world, Pace::Bursts, 10)
 }
@@ -28,7 +28,7 @@ fn rounds(world: &World, pace: Pace, rounds: u32) -> Result<Seen> {
     })
 }
 
-/// Moves a group to its partner and home again.
+/// Moves a group to its partner and home again. Returns the groups that moved.
 pub fn there_and_back(world: &World, group: &Group) -> Result<Vec<Group>> {
     for node in [group.partner, group.home] {
         world.go_to(group, node)?;

@@ -1,5 +1,6 @@
-//! What else on a storage node changes targets, firewall rules and services, while a group is
-//! served there: it costs initiators nothing, or the pause of a move.
+//! Neighbours on a storage node: what else changes targets, firewall rules and services
+//! there while a group is served. An initiator notices nothing of it, or the pause of a
+//! move.
 
 use super::shutdowns::reboot;
 use super::world::COMMAND;
@@ -9,30 +10,32 @@ use crate::guest::Guest;
 use crate::load::Pace;
 use crate::progress;
 
-/// Has the node be as a stock Debian is that has these packages: both services are on. The one
-/// of open-iscsi logs out of all disks when the node is shut down.
+/// A script that makes a node like a stock Debian with these packages: both services are
+/// on. The one of open-iscsi logs out of all disks when the node is shut down.
 pub(super) const ON: &str = "set -e; cd /etc/systemd/system
     ln -sf /usr/lib/systemd/system/rtslib-fb-targetctl.service multi-user.target.wants/
     mkdir -p sysinit.target.wants; rm -f open-iscsi.service
     ln -sf /usr/lib/systemd/system/open-iscsi.service sysinit.target.wants/
     systemctl daemon-reload
     systemctl start rtslib-fb-targetctl.service open-iscsi.service; sync";
-/// Has the node be as the lab's others. What runs is not stopped: one of the two would log out
-/// of the disks.
+/// A script that makes the node like the lab's others again. It stops neither service,
+/// because one of them would log out of the disks.
 pub(super) const OFF: &str = "set -e; cd /etc/systemd/system
     rm -f multi-user.target.wants/rtslib-fb-targetctl.service \
         sysinit.target.wants/open-iscsi.service /etc/rtslib-fb-target/saveconfig.json
     ln -sf /dev/null open-iscsi.service; systemctl daemon-reload; sync";
 
-/// Prints how often targetcli's service has left a group alone in this boot.
+/// A script that prints how often targetcli's service has left a group alone in this
+/// boot.
 const LEFT_ALONE: &str = "journalctl --sync
     journalctl -b -q -o cat -u rtslib-fb-targetctl.service |
     grep -c 'nothing was changed: GROUP is served here' || :";
-/// Has targetcli look at everything, make a disk in memory, and save.
+/// A script by which targetcli reads everything, makes a disk in memory, and saves.
 const SAVE: &str = "set -e; targetcli ls > /dev/null
     targetcli /backstores/ramdisk create mine 1M > /dev/null
     targetctl save; grep -q WWPN /etc/rtslib-fb-target/saveconfig.json; sync";
-/// Upgrades the service's package, made of its own files, by its own scripts.
+/// A script that upgrades the service's package. The new package has the same files and
+/// maintainer scripts.
 const UPGRADE: &str =
     "set -e; p=python3-rtslib-fb; rm -rf /run/next; mkdir -p /run/next/DEBIAN
     dpkg -L $p | while read -r f; do
@@ -46,33 +49,33 @@ Maintainer: ${Maintainer}\\nDepends: ${Depends}\\nDescription: the next one\\n' 
         > /run/next/DEBIAN/control
     dpkg-deb --build --root-owner-group /run/next /run/next.deb > /dev/null
     dpkg -i /run/next.deb; rm -r /run/next /run/next.deb";
-/// Flushes every rule, five times a second.
+/// A script that flushes every firewall rule; it is run over and over.
 const FLUSH: &str = "nft flush ruleset; sleep 0.2";
-/// Starts firewalld as an administrator of a cluster has it, with its own zone on every
-/// interface.
+/// A script that starts firewalld as an administrator of a cluster would: with its own
+/// zone on every interface.
 const FIREWALL: &str = "set -e; cd /etc/systemd/system; rm firewalld.service polkit.service
     systemctl daemon-reload
     firewall-offline-cmd -q --add-service=high-availability
     systemctl start firewalld; firewall-cmd -q --state; nft list table inet firewalld > /dev/null";
-/// Reloads it, which flushes its rules and sets them again.
+/// A script that reloads firewalld, which flushes its rules and sets them again.
 const RELOAD: &str = "firewall-cmd -q --reload";
-/// Stops it and has the node be as the lab's others.
+/// A script that stops firewalld and makes the node like the lab's others again.
 const NO_FIREWALL: &str = "set -e; cd /etc/systemd/system; systemctl stop firewalld
     ln -s /dev/null firewalld.service; ln -s /dev/null polkit.service
     rm -rf /etc/firewalld/zones/public.xml*
     systemctl daemon-reload; sync";
-/// Prints what the boot has restored that is the group's.
+/// A script that prints what of the group the service has restored at this boot.
 const RESTORED: &str = "systemctl is-active -q rtslib-fb-targetctl.service || echo failed
     ls -d /sys/kernel/config/target/fc/WWPN 2> /dev/null
     ls -d /sys/kernel/config/target/core/iblock_*/lun_* 2> /dev/null || :";
-/// Fails where the boot has not restored what is nobody's but the administrator's.
+/// A script that fails if the service has not restored the administrator's own disk.
 const OWN: &str = "ls -d /sys/kernel/config/target/core/rd_mcp_*/mine";
-/// Restores by hand all that was saved, what was a group's too.
+/// A script that restores by hand all that was saved, the group's target too.
 const BY_HAND: &str = "targetctl restore 2> /dev/null
     ls -d /sys/kernel/config/target/fc/WWPN/tpgt_1/lun/lun_0";
 
-/// neighbour-restarts: targetcli's service is restarted, upgraded, and booted with a saved
-/// configuration of the group's own names; firewall rules are flushed.
+/// neighbour-restarts: targetcli's service is restarted and upgraded. A node boots with a
+/// saved configuration that has the group's own names. Firewall rules are flushed.
 pub fn restarts(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let home = world.node(group.home)?;
@@ -131,8 +134,8 @@ pub fn restarts(world: &World) -> Result<Seen> {
     Ok(seen)
 }
 
-/// firewall-reloads: nftables is restarted, firewalld is started, and it reloads over and over
-/// while a group is served and while it moves.
+/// firewall-reloads: nftables is restarted and firewalld is started. firewalld reloads
+/// over and over while a group is served, and while it moves.
 pub fn firewall(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let home = world.node(group.home)?;
@@ -157,7 +160,8 @@ pub fn firewall(world: &World) -> Result<Seen> {
     })
 }
 
-/// Checks that the service was told this often to do something, and left the group alone.
+/// Checks that the service was asked to change something this often, and left the group
+/// alone each time.
 fn left_alone(node: &Guest, script: &str, times: u32) -> Result<()> {
     let said = node.run(script, COMMAND)?;
     let count: u32 = said.trim().parse().unwrap_or(0);
@@ -167,8 +171,8 @@ fn left_alone(node: &Guest, script: &str, times: u32) -> Result<()> {
     }
 }
 
-/// Does something while a node runs a command over and over. Returns what it returned. A
-/// command that failed meanwhile fails this.
+/// Calls `what` while a node runs `command` over and over. Returns the result of `what`,
+/// or an error if the command has failed meanwhile.
 fn beside<T>(node: &Guest, command: &str, what: impl FnOnce() -> Result<T>) -> Result<T> {
     let turns = format!("while {command}; do :; done");
     node.run(&format!("systemd-run -q --unit=lab-beside sh -c '{turns}'"), COMMAND)?;

@@ -1,6 +1,6 @@
-//! nvme-disks: a group whose disks are NVMe namespaces, and owned by their reservations. It
-//! goes to its partner and home by command. The node that serves it loses its power, and its
-//! partner preempts it. Back again, it gets its group back.
+//! nvme-disks: a group whose disks are NVMe namespaces, owned by NVMe reservations. It
+//! goes to its partner and home by command. Then the node that serves it loses its power,
+//! and its partner preempts it. When that node is back, it gets its group back.
 
 use super::foreign_keys::monitor;
 use super::two_fabrics::all_home;
@@ -13,10 +13,10 @@ use crate::load::Pace;
 use crate::plan::{ARRAYS, NVME_SHELF};
 use crate::{nvme, progress};
 
-/// A key as some program makes them.
+/// A key that is not understudy's.
 const STRANGE: &str = "0xdeadbeef00000001";
 
-/// Plays the scenario.
+/// Plays nvme-disks.
 pub fn run(world: &World) -> Result<Seen> {
     let (group, host) = (groups::on_nvme(), world.lab.host()?);
     let (home, partner) = (world.node(group.home)?, world.node(group.partner)?);
@@ -77,8 +77,8 @@ pub fn run(world: &World) -> Result<Seen> {
     Ok(seen)
 }
 
-/// Checks that a node serves the group and owns its disks, as the agent says, and that it is
-/// the only one registered with each namespace, as the namespace says.
+/// Checks that a node serves the group and owns its disks, by what the agent reports, and
+/// that no other node is registered with a namespace, by what the namespace reports.
 fn holds(world: &World, group: &Group, node: &str) -> Result<()> {
     world.must_own(group, node)?;
     let holder = format!("*{}", nvme::host_id(node));
@@ -86,7 +86,7 @@ fn holds(world: &World, group: &Group, node: &str) -> Result<()> {
     nvme::wwids().iter().try_for_each(|wwid| registered(node, wwid, &[&holder]))
 }
 
-/// Checks who is registered with a namespace.
+/// Checks which nodes are registered with a namespace.
 fn registered(node: &Guest, wwid: &str, expected: &[&str]) -> Result<()> {
     let found = nvme::registrants(node, wwid)?;
     if found == expected {

@@ -1,5 +1,5 @@
-//! The package under a group that is served: an upgrade bounces nothing, a removal is
-//! refused until the group has gone.
+//! The package on a node that serves a group: an upgrade restarts nothing, and a removal
+//! is refused until the group has moved away.
 
 use super::world::COMMAND;
 use super::{Seen, World, moves, under_load};
@@ -10,7 +10,7 @@ use crate::load::Pace;
 use crate::plan::ARRAYS;
 use crate::{install, progress};
 
-/// Upgrades to a package of the same files with a higher version, by its own scripts.
+/// A script that upgrades to a package with the same files and a higher version.
 const UPGRADE: &str = "set -e
     rm -rf /run/next; dpkg-deb --raw-extract /lab/understudy.deb /run/next
     sed -i 's/^Version: .*/&+next/' /run/next/DEBIAN/control
@@ -18,12 +18,14 @@ const UPGRADE: &str = "set -e
     dpkg -i /run/next.deb; rm -r /run/next /run/next.deb
     dpkg-query -W -f '${Version}' understudy | grep -q '+next$'
     lab-idle";
-/// Prints the reason where it is refused.
+/// A script that removes the package, and prints the reason if that is refused.
 const REMOVE: &str = "dpkg --remove understudy 2>&1";
-/// A test of what is there, which may differ from what dpkg was told to want.
+/// A script that fails if the package is not installed. dpkg may have been asked for
+/// something else than what it did.
 const IS_INSTALLED: &str =
     "dpkg-query -W -f '${db:Status-Status}' understudy | grep -qx installed";
-/// Prints what the package leaves.
+/// A script that removes the package with its configuration, and prints what remains of
+/// it.
 const PURGE: &str = "set -e
     dpkg --listfiles understudy > /run/files
     dpkg --remove understudy > /dev/null; dpkg --purge understudy > /dev/null
@@ -32,7 +34,7 @@ const PURGE: &str = "set -e
     done < /run/files
     ls -d /usr/lib/ocf/resource.d/understudy 2> /dev/null || :";
 
-/// What the administrator enables for node_exporter.
+/// A script that does what an administrator does to have metrics in node_exporter.
 const METRICS: &str = "set -e
     mkdir -p /var/lib/prometheus/node-exporter
     systemctl start understudy-metrics.timer
@@ -41,8 +43,8 @@ const METRICS: &str = "set -e
     grep '^understudy_group_healthy' /var/lib/prometheus/node-exporter/understudy.prom
     rm -r /var/lib/prometheus";
 
-/// package-upgrade: on both nodes while they serve, and the other way; then the groups
-/// move as before.
+/// package-upgrade: both nodes are upgraded and downgraded while they serve. Then the
+/// groups move as before.
 pub fn upgrade(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     under_load(world, Pace::Bursts, || {
@@ -69,7 +71,8 @@ pub fn upgrade(world: &World) -> Result<Seen> {
     })
 }
 
-/// package-remove: refused while the group is here; done when it has gone.
+/// package-remove: the removal is refused while the node serves a group, and done once
+/// the group has moved away.
 pub fn remove(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     under_load(world, Pace::Bursts, || {

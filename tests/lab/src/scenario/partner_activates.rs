@@ -1,7 +1,8 @@
-//! partner-activates: an initiator makes a volume group with a file system on a LUN. To the
-//! storage nodes it is a volume group too. By the package's rule for udev LVM of the partner
-//! leaves it alone. Without the rule LVM takes it, and then a takeover is refused by name. A
-//! move takes the file system along, mounted.
+//! partner-activates: an initiator makes a volume group with a file system on a LUN.
+//!
+//! LVM of a storage node sees a volume group there too. The package's rule for udev makes
+//! the partner's LVM leave it alone. Without the rule LVM takes it, and a takeover is
+//! refused and names it. A move takes the mounted file system along.
 
 use super::world::COMMAND;
 use super::{Seen, World, luns, under_load};
@@ -12,30 +13,31 @@ use crate::load::Pace;
 use crate::shelf::{self, Disk};
 use crate::{progress, speed};
 
-/// Makes the volume group and the file system, and writes a file. LVM is told the device: the
-/// initiator is the shelf too, and would see the disk there a second time.
+/// A script that makes the volume group and the file system, and writes a file. LVM is
+/// given the device, because the initiator is also the shelf and sees the disk a second
+/// time there.
 const MAKE: &str = "set -e; lvm() { command lvm \"$@\" -q -y --devices /dev/LUN; }
     lvm pvcreate /dev/LUN; lvm vgcreate lab_vg /dev/LUN; lvm lvcreate -l 100%FREE -n lv lab_vg
     mkfs.ext4 -q /dev/lab_vg/lv; mkdir -p /mnt/lab; mount /dev/lab_vg/lv /mnt/lab
     head -c 8M /dev/urandom > /mnt/lab/file; sync /mnt/lab/file
     md5sum < /mnt/lab/file > /run/lab-file";
-/// Checks that the file is as it was, on the disk and not in memory, and writes more.
+/// A script that checks the file on the disk, not in memory, and writes more.
 const SAME: &str = "set -e; echo 3 > /proc/sys/vm/drop_caches
     md5sum < /mnt/lab/file | cmp - /run/lab-file
     echo more >> /mnt/lab/more; sync /mnt/lab/more";
-/// Takes it all away.
+/// A script that removes the file system and the volume group.
 const UNMAKE: &str = "set -e; umount /mnt/lab
     lvm vgremove -q -y --devices /dev/LUN lab_vg
     lvm pvremove -q -y --devices /dev/LUN /dev/LUN";
-/// Has udev look at a disk again, as it does at a boot.
+/// A script that makes udev look at a disk again, as at a boot.
 const LOOK: &str = "udevadm trigger --settle --action=add $(readlink -f DISK)";
-/// Turns the package's rule off.
+/// A script that turns the package's rule off.
 const OFF: &str =
     "ln -s /dev/null /etc/udev/rules.d/62-understudy.rules; udevadm control --reload";
-/// Turns the package's rule on again.
+/// A script that turns the package's rule on again.
 const ON: &str = "rm /etc/udev/rules.d/62-understudy.rules; udevadm control --reload";
 
-/// Plays the scenario.
+/// Plays partner-activates.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let (host, home) = (world.lab.host()?, world.node(group.home)?);
@@ -89,7 +91,8 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// Waits until the watch has kept a disk's name on a node: it looks once a minute.
+/// Waits until the watch on a node has stored a disk's name. The watch does that once a
+/// minute.
 fn is_known(node: &Guest, disk: &Disk) -> Result<()> {
     let name = format!("naa.6001405{}", disk.serial());
     let script =
@@ -97,7 +100,7 @@ fn is_known(node: &Guest, disk: &Disk) -> Result<()> {
     node.run(&script, speed::stretch(COMMAND)).map(drop)
 }
 
-/// Checks that udev says nothing of what is on a disk, and that nothing has it open.
+/// Checks that udev reports no content of a disk, and that nothing has the disk open.
 fn is_free(node: &Guest, disk: &Disk) -> Result<()> {
     let script = format!(
         "d=$(readlink -f {}); udevadm info -q property $d | grep ID_FS_TYPE=.
@@ -107,7 +110,7 @@ fn is_free(node: &Guest, disk: &Disk) -> Result<()> {
     node.must_be_silent(&script, COMMAND)
 }
 
-/// Waits until LVM of a node has taken a disk.
+/// Waits until a node's LVM has taken a disk.
 fn taken(node: &Guest, disk: &Disk) -> Result<()> {
     let script = format!(
         "d=$(readlink -f {}); until [ \"$(ls /sys/block/${{d##*/}}/holders)\" ]; do sleep 0.2
@@ -117,7 +120,8 @@ fn taken(node: &Guest, disk: &Disk) -> Result<()> {
     node.run(&script, COMMAND).map(drop)
 }
 
-/// Checks that the partner names what has the disk, and that a takeover is refused.
+/// Checks that `check` on the partner names what has the disk, and that a takeover is
+/// refused.
 fn refused(partner: &Guest, group: &Group) -> Result<()> {
     let name = group.name;
     let check = format!("understudy check {name} | grep 'in use here.*lab_vg-lv'");

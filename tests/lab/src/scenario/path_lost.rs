@@ -1,4 +1,5 @@
-//! A group whose disks have two paths from each storage node, under multipathd.
+//! Scenarios on a group whose disks have two paths from each storage node, under
+//! multipathd.
 
 use super::world::COMMAND;
 use super::{Seen, World, moves, under_load};
@@ -8,7 +9,7 @@ use crate::guest::Guest;
 use crate::load::Pace;
 use crate::{progress, second_path};
 
-/// Fails where the keys of a group's disks are not as many as this on each.
+/// A script that fails unless each of a group's disks has this many registrations.
 const KEYS: &str = "python3 - <<'PYTHON'
 import understudy
 served = {served.group: served for served in understudy.status().groups}['GROUP']
@@ -17,9 +18,9 @@ for lun in served.luns:
     assert len(keys) == COUNT, (lun.node, keys)
 PYTHON";
 
-/// path-lost: one of two paths is lost while the group is served: no command fails and nothing
-/// moves. With it dead, the group goes away and comes home, by command and by a power cut of
-/// its partner.
+/// path-lost: one of two paths is lost while the group is served. No command fails and
+/// nothing moves. While the path is dead, the group goes to its partner and home, by
+/// command and by a power cut of the partner.
 pub fn lost(world: &World) -> Result<Seen> {
     let [_, group] = &world.groups;
     let home = world.node(group.home)?;
@@ -57,9 +58,9 @@ pub fn lost(world: &World) -> Result<Seen> {
     })
 }
 
-/// path-restored: a group starts with one path of two. The other comes, and no write by it
-/// meets a conflict: not where multipathd has been restarted meanwhile, and not on a node that
-/// served the group before and does so again.
+/// path-restored: a group starts with one path of two, and then the other comes. No write
+/// by that path meets a reservation conflict. That also holds if multipathd has been
+/// restarted meanwhile, and on a node that served the group before and serves it again.
 pub fn restored(world: &World) -> Result<Seen> {
     let [_, group] = &world.groups;
     let (home, partner) = (world.node(group.home)?, world.node(group.partner)?);
@@ -93,9 +94,9 @@ pub fn restored(world: &World) -> Result<Seen> {
     })
 }
 
-/// paths-blip: all paths of the node that serves are gone for some seconds, once while the
-/// group is served, and once in the middle of a commanded move. Commands wait in device
-/// mapper, where no counter shows them, and none fails.
+/// paths-blip: all paths of the node that serves are gone for some seconds, once while
+/// the group is served, and once in the middle of a commanded move. Commands wait in
+/// device mapper, where no counter shows them, and none fails.
 pub fn blip(world: &World) -> Result<Seen> {
     let [_, group] = &world.groups;
     let (home, boots) = (world.node(group.home)?, world.boots()?);
@@ -126,7 +127,8 @@ pub fn blip(world: &World) -> Result<Seen> {
     })
 }
 
-/// Cuts one path of the group that has two, moves the group there and back, and mends the path.
+/// Cuts one path of the group that has two, moves the group there and back, and mends the
+/// path. Returns the groups that moved.
 pub fn cut(world: &World, _: &Group) -> Result<Vec<Group>> {
     let [_, group] = &world.groups;
     let home = world.node(group.home)?;
@@ -138,8 +140,8 @@ pub fn cut(world: &World, _: &Group) -> Result<Vec<Group>> {
     moved
 }
 
-/// Has all paths of the group that has two be gone for some seconds, and moves the group
-/// meanwhile.
+/// Takes all paths of the group that has two away for some seconds, and moves the group
+/// meanwhile. Returns the groups that moved.
 pub fn gone(world: &World, _: &Group) -> Result<Vec<Group>> {
     let [_, group] = &world.groups;
     let mark = world.mark()?;
@@ -154,8 +156,8 @@ pub fn gone(world: &World, _: &Group) -> Result<Vec<Group>> {
     Ok(vec![group.clone()])
 }
 
-/// Has a node's dead path work again, and checks that the group has no conflict by it, and the
-/// registrations of two paths.
+/// Mends a node's dead path. Checks that the group meets no conflict by it, and that each
+/// disk has the registrations of two paths.
 fn comes_back(world: &World, group: &Group, node: &Guest) -> Result<()> {
     second_path::mend(node, group)?;
     world.load.wait_flow()?;
@@ -170,14 +172,15 @@ fn unfenced(world: &World, boots: u32) -> Result<()> {
     }
 }
 
-/// Checks that so many registrations of its node are on each of a group's disks.
+/// Checks that each of a group's disks has this many registrations of the node that
+/// serves it.
 fn keys(world: &World, group: &Group, count: usize) -> Result<()> {
     let (node, _) = world.serving(group)?;
     let script = KEYS.replace("GROUP", group.name).replace("COUNT", &count.to_string());
     world.node(&node)?.run(&script, COMMAND).map(drop)
 }
 
-/// Checks that the monitor of level 10 finds no fault.
+/// Checks that the monitor of level 10 finds nothing wrong.
 fn healthy(world: &World, group: &Group) -> Result<()> {
     let (node, _) = world.serving(group)?;
     let monitor = format!(

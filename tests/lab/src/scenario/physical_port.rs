@@ -1,7 +1,7 @@
-//! physical-port-identity: what initiators know is a node's own port, and not a virtual one.
-//! At home the group is served by that port itself; when the node loses its power, by a
-//! virtual port of the partner's with its names. Back again, the node's port stays dark
-//! until the group is given back.
+//! physical-port-identity: initiators know a group by the names of a node's physical
+//! port. At home that port itself serves the group. When the node loses its power, a
+//! virtual port of the partner with these names serves it. Once the node is back, its own
+//! port stays dark until the group is given back.
 
 use understudy_fabric::control::{Event, What};
 
@@ -14,7 +14,7 @@ use crate::load::Pace;
 use crate::plan::Side;
 use crate::progress;
 
-/// Plays the scenario.
+/// Plays physical-port-identity.
 pub fn run(world: &World) -> Result<Seen> {
     let (group, host) = (groups::own(), world.lab.host()?);
     progress::during("second fabric: a port on each, one is dark", || {
@@ -63,7 +63,8 @@ pub fn run(world: &World) -> Result<Seen> {
     Ok(seen)
 }
 
-/// Checks that a node serves the group through this many virtual ports of its name.
+/// Checks that a node serves the group, and that it has this many virtual ports with the
+/// group's name.
 fn carried(world: &World, group: &Group, node: &str, vports: usize) -> Result<()> {
     let script = format!(
         "cat /sys/class/fc_vports/*/port_name | grep -c 0x{} || :",
@@ -76,8 +77,8 @@ fn carried(world: &World, group: &Group, node: &str, vports: usize) -> Result<()
     }
 }
 
-/// Checks that the port has logged out. A fabric that has to find out by itself takes so
-/// long that commands end with an error.
+/// Checks that the port logged out of the fabric. A fabric that is not told takes so long
+/// to notice that initiators' commands fail.
 fn logged_out(world: &World, since: Mark, group: &Group) -> Result<()> {
     let said = |event: &Event| {
         event.event == What::Logout && event.link.as_deref() == Some(group.home)
@@ -88,7 +89,7 @@ fn logged_out(world: &World, since: Mark, group: &Group) -> Result<()> {
     }
 }
 
-/// Sees that the group's home has its port off.
+/// Checks that the physical port of the group's home is turned off.
 fn dark(world: &World, group: &Group) -> Result<()> {
     let script = format!(
         "grep -qx 0 /sys/class/net/{}/ctlr_*/enabled && understudy status | grep Dark",

@@ -1,6 +1,6 @@
-//! power-cut: a serving node loses its power. Its partner notices by the lost heartbeat,
-//! fences it, takes its group over and serves both through one physical port. The node
-//! comes back, and its group is given back.
+//! power-cut: a node that serves a group loses its power. Its partner notices that its
+//! heartbeat is missing, fences it, takes its group over, and serves both groups through
+//! one physical port. The node comes back, and its group is given back.
 
 use super::world::wall;
 use super::{Seen, World, under_load};
@@ -9,37 +9,37 @@ use crate::groups::Group;
 use crate::load::Pace;
 use crate::progress;
 
-/// The last event: after it the load comes to its end.
+/// The last event. After it the load ends.
 pub const LAST: &str = "as before";
 
-/// The moments and places of a power cut, for people.
+/// The story of a power cut for people: when things happened, and where.
 #[derive(Debug, Clone, Default)]
 pub struct Story {
-    /// Who served before, and under which address.
+    /// The node that served before the power cut, and the port's address there.
     pub before: (String, String),
-    /// Who serves after the takeover.
+    /// The node that serves after the takeover, and the port's address there.
     pub after: (String, String),
-    /// The address after the giveback.
+    /// The port's address after the giveback.
     pub home_again: String,
-    /// What happened, in milliseconds since 1970.
+    /// The events and when each happened, in milliseconds since 1970.
     pub events: Vec<(u64, &'static str)>,
 }
 
-/// Plays the scenario.
+/// Plays power-cut.
 pub fn run(world: &World) -> Result<Seen> {
     play(world, |_| {}).map(|(seen, _)| seen)
 }
 
-/// Cuts the power of a group's home.
+/// Cuts the power of a group's home. Returns the groups that moved.
 pub fn strike(world: &World, group: &Group) -> Result<Vec<Group>> {
     act(world, group, &mut Story::default(), &|_| {})?;
     Ok(vec![group.clone()])
 }
 
-/// Plays the scenario, and calls `tell` for every event as it happens.
+/// Plays power-cut, and calls `tell` at every event.
 ///
 /// # Errors
-/// The scenario does not come out as it must.
+/// The scenario does not end as it must.
 pub fn play(world: &World, tell: impl Fn(&Story)) -> Result<(Seen, Story)> {
     // This group's home is the node whose fence strikes at once. The other node's fence
     // waits, for the case of a split.
@@ -102,7 +102,7 @@ fn act(
     Ok(())
 }
 
-/// Checks that both virtual ports hang from the same physical port of a node.
+/// Checks that both virtual ports are on one physical port of a node.
 fn both_on_one_port(world: &World, node: &str) -> Result<()> {
     let script = "for v in /sys/class/fc_vports/*; do
                       [ $(cat $v/vport_state) = Active ] && v=${v##*/vport-} && echo ${v%%:*}

@@ -1,4 +1,4 @@
-//! readme-examples: the configurations that the README shows, as they are printed there.
+//! readme-examples: the configurations that README shows, run as they are printed there.
 
 use std::time::Duration;
 
@@ -8,12 +8,15 @@ use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::{groups, paths, progress, speed};
 
-/// The shells: the words after `sh` in the README's fences.
+/// The shells of the examples: the words after `sh` at the beginning of README's code
+/// blocks.
 const SHELLS: [&str; 2] = ["pcs", "crm"];
-/// Four commands of an interpreted language on an emulated processor.
+/// How long an example may take: four commands of an interpreted language on an emulated
+/// processor.
 const EXAMPLE: Duration = Duration::from_secs(240);
 
-/// Runs the scenario. Nothing is under load: the groups are removed and made again.
+/// Plays readme-examples. Nothing is under load, because the groups are removed and made
+/// again.
 pub fn run(world: &World) -> Result<Seen> {
     let readme = paths::read(&paths::workspace().join("README.md"))?;
     let node = world.any_node()?;
@@ -55,13 +58,13 @@ fn configured(world: &World, configure: impl FnOnce() -> Result<()>) -> Result<(
     node.run("lab-idle", COMMAND).map(drop)
 }
 
-/// Takes both groups and the watch out of the configuration.
+/// Removes both groups and the watch from the configuration.
 fn forget(world: &World, node: &Guest) -> Result<()> {
     let [a, b] = world.groups.each_ref().map(|group| group.name);
     groups::forget(node, &[a, b, groups::WATCH])
 }
 
-/// Returns what is within a fence that begins with "```sh NAME".
+/// Returns the text of the code block that begins with "```sh NAME".
 pub fn block<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, after) = text.split_once(&format!("```sh {name}\n"))?;
     after.split_once("```").map(|(block, _)| block)

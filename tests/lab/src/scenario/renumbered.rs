@@ -1,7 +1,7 @@
-//! luns-renumbered: somebody exchanges the disks behind two LUN numbers, under load and
-//! with the group stopped. Neither is done: the port goes on serving, and the start is
-//! refused, until the numbers have their disks again or a person says that the change is
-//! meant.
+//! luns-renumbered: somebody exchanges the disks behind two LUN numbers, once under load
+//! and once while the group is stopped. Under load the port goes on serving the old
+//! disks. The start after the stop is refused until the numbers have their disks again,
+//! or a person has said that the change is meant.
 
 use super::world::COMMAND;
 use super::{Seen, World, luns, under_load};
@@ -12,7 +12,7 @@ use crate::load::Pace;
 use crate::progress;
 use crate::shelf::{self, Disk};
 
-/// Plays the scenario.
+/// Plays luns-renumbered.
 pub fn run(world: &World) -> Result<Seen> {
     let [_, group] = &world.groups;
     let node = world.node(group.home)?;
@@ -50,7 +50,8 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// Gives a number another disk that no initiator knows, and the cluster a person's word.
+/// Puts another disk behind a number that no initiator uses, and gives the cluster a
+/// person's consent.
 fn consent(world: &World, node: &Guest, group: &Group) -> Result<()> {
     let [one, other] = [0, 1].map(|n| shelf::spares().into_iter().nth(n));
     let with =
@@ -94,16 +95,17 @@ fn start(node: &Guest, group: &Group) -> Result<()> {
     node.run(&start, COMMAND).map(drop)
 }
 
-/// Has the cluster forget the refusal and serve the group at home. Pacemaker forgets it by
-/// itself where parameters have changed, and may have started the group at the partner.
+/// Clears the refusal, and waits until the cluster serves the group at home. Pacemaker
+/// clears it by itself when parameters change, so the partner may serve the group
+/// already.
 fn served(world: &World, node: &Guest, group: &Group) -> Result<()> {
     let forget = format!("crm_resource --cleanup -r {} && lab-idle", group.name);
     node.run(&forget, COMMAND)?;
     world.giveback()
 }
 
-/// Returns a script that checks that the cluster shows the group as started and says what
-/// was refused. A monitor of level 0 sees that too.
+/// Returns a script that checks that the cluster shows the group as started, with the
+/// reason of the refusal. A monitor of level 0 finds that too.
 fn degraded(group: &Group) -> String {
     let name = group.name;
     format!(
@@ -116,7 +118,7 @@ fn degraded(group: &Group) -> String {
     )
 }
 
-/// Returns a script that checks that a start was refused for a number's disk.
+/// Returns a script that checks that a start was refused because of a number's disk.
 fn refused(group: &Group) -> String {
     format!(
         "crm_mon -1 --output-as=xml --include=none,failures |

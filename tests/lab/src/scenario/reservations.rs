@@ -1,6 +1,7 @@
-//! reservations-survive: two initiators register and reserve through the port, the node
-//! that serves it loses its power in the middle of their PERSISTENT RESERVE OUTs, and all
-//! that was answered is there on the partner; a third initiator is still refused.
+//! reservations-survive: two initiators register and reserve through the port. The node
+//! that serves it loses its power in the middle of their PERSISTENT RESERVE OUT commands.
+//! Everything that was acknowledged is there on the partner, and a third initiator is
+//! still refused.
 
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -12,15 +13,16 @@ use crate::groups::Group;
 use crate::plan::{ARRAYS, HOST, Side, guests};
 use crate::progress;
 
-/// How often the power is cut, where `UNDERSTUDY_ROUNDS` does not say so: of each node once.
-/// Each time one boots, for a minute.
+/// How often the power is cut, unless `UNDERSTUDY_ROUNDS` has another number: once for
+/// each node. Each cut costs a boot of a minute.
 const ROUNDS: u32 = 2;
-/// The second and the third initiator: virtual ports of the host's.
+/// The port names of the second and the third initiator, which are virtual ports of the
+/// host.
 const GUESTS: [&str; 2] = ["200175640000000e", "200175640000000f"];
-/// Their node name.
+/// The node name of the second and the third initiator.
 const NODE: &str = "200075640000000e";
 
-/// Plays the scenario.
+/// Plays reservations-survive.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let allowed = group.parameter("initiators").unwrap_or_default();
@@ -49,7 +51,7 @@ pub fn run(world: &World) -> Result<Seen> {
 }
 
 /// Cuts the power of the node that serves, and waits until it is a member again. Returns
-/// how many commands were answered.
+/// how many commands were acknowledged.
 fn round(world: &World, group: &Group, turn: u32) -> Result<u32> {
     let host = world.lab.host()?;
     let (node, _) = world.serving(group)?;
@@ -86,7 +88,8 @@ fn ended(storm: ScopedJoinHandle<'_, Result<String>>) -> Result<String> {
     storm.join().unwrap_or_else(|_| Err(Error::other("the storm's thread ended")))
 }
 
-/// Returns a script of the host's that writes both virtual ports to an attribute.
+/// Returns a script for the host that writes the names of both virtual ports to an
+/// attribute.
 fn each(attribute: &str) -> String {
     let names = GUESTS.map(|name| format!("{name}:{NODE}")).join(" ");
     format!(

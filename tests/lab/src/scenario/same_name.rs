@@ -1,7 +1,7 @@
-//! same-name-twice: resources that somebody made by copying a group's line, each with one
-//! thing of it left: a port name in another spelling, the node name, a disk. The cluster
-//! probes, starts and stops them on the node that serves the group, which goes on as if
-//! nothing were there.
+//! same-name-twice: resources made by copying a group's line, each with one thing left
+//! unchanged: a port name in another spelling, the node name, or a disk. The cluster
+//! probes, starts and stops them on the node that serves the group. The group goes on as
+//! if they were not there.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ use crate::guest::Guest;
 use crate::load::Pace;
 use crate::progress;
 
-/// Plays the scenario.
+/// Plays same-name-twice.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let copies = copies(group);
@@ -56,7 +56,8 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// Sees that validate-all at level 10 refuses a copy on a node where the group is not served.
+/// Checks that validate-all at level 10 refuses a copy, on a node where the group is not
+/// served.
 fn refused_by_validate(
     node: &Guest,
     name: &str,
@@ -95,7 +96,8 @@ fn copies(group: &Group) -> [(&'static str, Vec<(&'static str, String)>); 3] {
     ]
 }
 
-/// Returns the command that makes the copies, each on the node of the group and nowhere else.
+/// Returns a command that makes the copies. Each may run only on the node that serves the
+/// group.
 fn create(group: &Group, copies: &[(&str, Vec<(&str, String)>)]) -> String {
     let (mut resources, mut rules) = (String::new(), String::new());
     for (name, parameters) in copies {

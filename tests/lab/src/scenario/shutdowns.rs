@@ -1,4 +1,5 @@
-//! Clean ways for a node to go while it serves: its partner takes over, and nobody is fenced.
+//! Orderly ways for a node to leave while it serves: its partner takes over, and nobody
+//! is fenced.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,28 +13,30 @@ use crate::guest::Guest;
 use crate::load::Pace;
 use crate::{progress, speed};
 
-/// How often the serving node reboots in a row, where `UNDERSTUDY_ROUNDS` does not say so.
+/// How often the serving node reboots in a row, unless `UNDERSTUDY_ROUNDS` has another
+/// number.
 const REBOOTS: u32 = 10;
 
-/// Starts a target as `systemctl reboot` and `systemctl poweroff` do where there is no
-/// logind, as in the guests.
+/// The command that starts a systemd target as `systemctl reboot` and `systemctl
+/// poweroff` do where there is no logind. The guests have none.
 const LEAVE_BY: &str = "systemctl --no-block --job-mode=replace-irreversibly start";
-/// Has the node be in the rescue mode, without the shell that would wait for a person.
+/// A script that brings the node into the rescue mode, without the shell that would wait
+/// for a person.
 const RESCUE: &str = "set -e; d=/run/systemd/system/rescue.service.d; mkdir -p $d
     printf '[Service]\\nExecStart=\\nExecStart=sleep infinity\\nStandardInput=null\\n' > $d/lab.conf
     systemctl daemon-reload; systemctl --no-block isolate rescue.target";
-/// Waits until the node is in the rescue mode. Fails where the cluster runs there, where the
-/// group's target is there, or where a port is: what stands below the group has gone too.
+/// A script that waits until the node is in the rescue mode. It fails if the cluster or
+/// multipathd still runs there, or if the group's target or an FCoE port is still there.
 const RESCUED: &str = "until systemctl is-active -q rescue.target &&
         [ -z \"$(systemctl list-jobs --no-legend)\" ]; do sleep 0.2; done
     ! systemctl is-active -q pacemaker && ! systemctl is-active -q multipathd &&
     [ ! -e /sys/kernel/config/target/fc/WWPN ] && ! ls -d /sys/class/net/*/ctlr_*";
-/// Has everything run again.
+/// A script that brings the node out of the rescue mode.
 const BACK: &str = "rm -r /run/systemd/system/rescue.service.d; systemctl daemon-reload
     systemctl --no-block isolate multi-user.target";
 
-/// reboot-while-serving: ten clean reboots in a row of the node that serves a group, then the
-/// rescue mode and a power-off.
+/// reboot-while-serving: the node that serves a group reboots ten times in a row, goes to
+/// the rescue mode, and is powered off. Each is done in an orderly way.
 pub fn reboots(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let home = world.node(group.home)?;
@@ -68,7 +71,7 @@ pub fn reboots(world: &World) -> Result<Seen> {
 }
 
 /// Reboots the node that serves a group. Waits until its partner serves and the node is a
-/// member again. A node that was fenced meanwhile fails this.
+/// member again. Fails if the node was fenced meanwhile.
 pub(super) fn reboot(world: &World, group: &Group) -> Result<()> {
     let home = world.node(group.home)?;
     let (boots, before) = (home.boots(), home.boot());
@@ -80,7 +83,8 @@ pub(super) fn reboot(world: &World, group: &Group) -> Result<()> {
     world.must_be_on(group, group.partner)
 }
 
-/// Has the node that serves a group leave by a command. Waits until its partner serves.
+/// Runs `command`, by which the node that serves a group leaves. Waits until its partner
+/// serves.
 fn leave(world: &World, group: &Group, command: &str) -> Result<()> {
     let (home, mark) = (world.node(group.home)?, world.mark()?);
     let boots = home.boots();
@@ -90,8 +94,8 @@ fn leave(world: &World, group: &Group, command: &str) -> Result<()> {
     not_fenced(home, boots)
 }
 
-/// Waits until the node is a member again, and brings the group home. A node that was fenced
-/// meanwhile fails this.
+/// Waits until the node is a member again, and brings the group home. Fails if the node
+/// was fenced meanwhile.
 fn returned(world: &World, group: &Group) -> Result<()> {
     let home = world.node(group.home)?;
     let boots = home.boots();
@@ -103,7 +107,7 @@ fn returned(world: &World, group: &Group) -> Result<()> {
     world.must_own(group, group.home)
 }
 
-/// Waits until something is so of a node.
+/// Waits until `is` returns true. `what` says what is awaited of the node.
 fn await_that(node: &Guest, what: &str, is: impl Fn() -> bool) -> Result<()> {
     let after = speed::stretch(COME_BACK);
     let deadline = Instant::now() + after;
@@ -119,7 +123,7 @@ fn await_that(node: &Guest, what: &str, is: impl Fn() -> bool) -> Result<()> {
     Ok(())
 }
 
-/// Fails where a node has been powered on since it had been `boots` times.
+/// Fails if a node has been powered on more than `boots` times.
 fn not_fenced(node: &Guest, boots: u32) -> Result<()> {
     match node.boots() == boots {
         true => Ok(()),

@@ -1,5 +1,5 @@
-//! stop-cannot-drain: a disk hangs, so that a commanded move cannot drain it. The stop
-//! fails and says why, the node is fenced, the partner takes over; when the disk answers
+//! stop-cannot-drain: a disk hangs, so a commanded move cannot drain it. The stop fails
+//! and says why, the node is fenced, and the partner takes over. When the disk answers
 //! again, nothing is lost.
 
 use super::world::COMMAND;
@@ -9,13 +9,13 @@ use crate::groups::Group;
 use crate::load::Pace;
 use crate::{progress, shelf};
 
-/// Plays the scenario.
+/// Plays stop-cannot-drain.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     under_load(world, Pace::Full, || strike(world, group))
 }
 
-/// Hangs a group's first disk, and commands a move.
+/// Hangs a group's first disk, and commands a move. Returns the groups that moved.
 pub fn strike(world: &World, group: &Group) -> Result<Vec<Group>> {
     let mark = world.mark()?;
     let home = world.node(group.home)?;

@@ -1,5 +1,5 @@
-//! A group that the cluster does not know, with an identity of its own and a disk that
-//! nobody uses: what goes wrong with it hurts nobody.
+//! The stranger: a group that the cluster does not know, with names of its own and a disk
+//! that nobody uses. What goes wrong with it harms nobody.
 
 use super::world::COMMAND;
 use crate::error::Result;
@@ -7,7 +7,7 @@ use crate::groups::Group;
 use crate::guest::Guest;
 use crate::shelf;
 
-/// The group.
+/// The stranger, by its names and its disk.
 pub struct Stranger {
     pub wwnn: &'static str,
     pub wwpn: &'static str,
@@ -29,7 +29,7 @@ impl Stranger {
         }
     }
 
-    /// Returns the names and disks that are the stranger's own, by parameter.
+    /// Returns the parameters that are the stranger's own: names and disks.
     fn own(&self) -> [(&'static str, String); 4] {
         [
             ("wwnn", self.wwnn.to_owned()),
@@ -39,7 +39,8 @@ impl Stranger {
         ]
     }
 
-    /// Returns all parameters of the stranger; what is not its own is like a group's.
+    /// Returns all parameters of the stranger. It has its own names and disks, and for
+    /// the rest the values of the group `like`.
     pub fn parameters(&self, like: &Group) -> Vec<(&'static str, String)> {
         let own = self.own();
         let others = like.parameters().into_iter();
@@ -47,7 +48,7 @@ impl Stranger {
         others.chain(own.clone()).collect()
     }
 
-    /// Returns the agent's environment for the stranger, with one change.
+    /// Returns the agent's environment for the stranger. `change` replaces one parameter.
     pub fn environment(&self, like: &Group, change: Option<(&str, &str)>) -> String {
         let own = self.own();
         let own = own.iter().map(|(name, value)| (*name, value.as_str()));
@@ -55,7 +56,7 @@ impl Stranger {
         like.environment("stranger", &changes)
     }
 
-    /// Returns a script that prints whatever of the group is on a node: port, target,
+    /// Returns a script that prints what remains of the stranger on a node: port, target,
     /// database entry, keeper, a key on a disk.
     pub fn leavings(&self) -> String {
         let name = self.wwpn.replace(':', "");

@@ -1,6 +1,6 @@
-//! survivor-cannot-read: a node loses its power, and its partner cannot read one of its disks.
-//! The partner's own group is never touched, and nobody fences the last node for what it
-//! cannot do. The node that comes back serves its group again.
+//! survivor-cannot-read: a node loses its power, and its partner cannot read one of its
+//! disks. The partner's own group is never touched. Nobody fences this last node because
+//! it cannot take the other group over. The node that comes back serves its group again.
 
 use super::world::{COME_BACK, COMMAND};
 use super::{Seen, World, under_load_on};
@@ -8,14 +8,16 @@ use crate::error::{Error, Result};
 use crate::load::Pace;
 use crate::{groups, progress};
 
-/// Sets the state of a disk of a node's: what its kernel does when a path to it is dead.
+/// A script that sets the state of a node's disk, as the kernel does when the path to the
+/// disk is dead.
 const STATE: &str =
     "d=$(readlink -f DISK); echo STATE > /sys/block/${d##*/}/device/state";
-/// Waits until a start of the group has failed, and the cluster has nothing left to do.
+/// A script that waits until a start of the group has failed and the cluster has nothing
+/// left to do.
 const FAILED: &str = "failed() { attrd_updater -A -Q -n 'fail-count-GROUP#start_0'; }
     until failed | grep -q INFINITY; do sleep 1; done; lab-idle";
 
-/// Plays the scenario.
+/// Plays survivor-cannot-read.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, other] = &world.groups;
     let (home, survivor) = (world.node(group.home)?, world.node(group.partner)?);

@@ -1,7 +1,9 @@
-//! three-nodes: a cluster as people build them. A third storage node, whose name in the
-//! cluster is not its host name, is the spare of the others and has a group of its own, made
-//! by a template; a fourth member only votes, and has no agent. The spare takes both groups
-//! beside its own and loses its power; each group finds a node. Then both members go again.
+//! three-nodes: a cluster of four members, as people build them.
+//!
+//! The third member is a storage node whose name in the cluster is not its host name. It
+//! is the spare of the other two, and has a group of its own, made by a template. The
+//! fourth member only votes, and has no agent. The spare takes both groups beside its
+//! own, and loses its power. Each group finds a node. Then both members leave again.
 
 use std::time::Duration;
 
@@ -15,13 +17,13 @@ use crate::load::Pace;
 use crate::plan::{ARRAYS, MEMBERS, SPARE, STORAGE_NODES, VOTE};
 use crate::{install, lab, progress, speed};
 
-/// What the cluster calls the third storage node.
+/// The third storage node's name in the cluster.
 const CALLED: &str = "Spare-C";
-/// The members beside the pair.
+/// The third storage node, as a member of the cluster.
 const THIRD: Member = Member { guest: SPARE, name: CALLED };
 const VOTER: Member = Member { guest: VOTE, name: VOTE };
 
-/// Plays the scenario.
+/// Plays three-nodes.
 pub fn run(world: &World) -> Result<Seen> {
     let third = groups::third();
     progress::during("a vote and a third storage node: boot", || {
@@ -72,7 +74,8 @@ pub fn run(world: &World) -> Result<Seen> {
     Ok(seen)
 }
 
-/// Powers a guest of the reserve on, waits for it, and has the cluster fence it from now on.
+/// Powers on a guest that is off until it is needed, waits for it, and gives the cluster
+/// a fencing device for it.
 fn call_in(world: &World, name: &str) -> Result<()> {
     let port = world.lab.call_in(name)?;
     let member = if name == SPARE { THIRD } else { VOTER };
@@ -91,7 +94,7 @@ fn call_in(world: &World, name: &str) -> Result<()> {
     world.any_node()?.run(&script, COMMAND).map(drop)
 }
 
-/// Has a cluster take a member in: all others know of it before it speaks.
+/// Adds a member to the cluster. All others know it before it speaks.
 fn joins(world: &World, members: &[Member], new: Member) -> Result<()> {
     let guest = world.node(new.guest)?;
     members.iter().try_for_each(|m| cluster::tell(world.node(m.guest)?, members))?;
@@ -101,7 +104,7 @@ fn joins(world: &World, members: &[Member], new: Member) -> Result<()> {
     world.any_node()?.run("crm_resource --cleanup && lab-idle", COMMAND * 2).map(drop)
 }
 
-/// Has a cluster without a member, which ends first.
+/// Removes a member from the cluster. The member ends first.
 fn leaves(world: &World, members: &[Member], old: Member) -> Result<()> {
     let (guest, node) = (world.node(old.guest)?, world.any_node()?);
     guest.run("systemctl stop pacemaker corosync", COMMAND * 2)?;
@@ -120,9 +123,11 @@ fn leaves(world: &World, members: &[Member], old: Member) -> Result<()> {
     node.run(&script, COMMAND * 2).map(drop)
 }
 
-/// Configures a group whose common parameters come from a template, one of them by a rule,
-/// and waits until the third node serves it. No `id-ref`: below a template Pacemaker 3.0.0
-/// does not find what it leads to.
+/// Configures a group whose common parameters come from a template, one of them by a
+/// rule, and waits until the third node serves it.
+///
+/// The template has no `id-ref`, because Pacemaker 3.0.0 does not find what a reference
+/// below a template leads to.
 fn serve(world: &World, group: &Group) -> Result<Vec<Lun>> {
     let mark = world.mark()?;
     let value = |name| group.parameter(name).unwrap_or_default();
@@ -169,7 +174,8 @@ fn serve(world: &World, group: &Group) -> Result<Vec<Lun>> {
     groups::luns_of(world.lab.host()?, group, group.disks().len(), COMMAND)
 }
 
-/// Sees that each storage node gives the same answers, and that the vote has none to give.
+/// Checks that all storage nodes give the same answers, and that the member which only
+/// votes has no answer.
 fn looks(world: &World, third: &Group) -> Result<()> {
     for name in STORAGE_NODES {
         let node = world.node(name)?;
@@ -194,8 +200,8 @@ fn looks(world: &World, third: &Group) -> Result<()> {
     Ok(())
 }
 
-/// Commands a takeover without a node: it goes to a storage node, and home again. The vote
-/// is refused by name.
+/// Commands a takeover without naming a node. The group goes to a storage node, and home
+/// again. A takeover to the member that only votes is refused.
 fn chooses(world: &World) -> Result<()> {
     let [group, _] = &world.groups;
     let node = world.node(group.home)?;
@@ -217,7 +223,8 @@ fn chooses(world: &World) -> Result<()> {
     world.load.wait_flow()
 }
 
-/// Moves both groups to the spare by its name in the cluster; it serves three then.
+/// Moves both groups to the spare, by its name in the cluster. The spare serves three
+/// groups then.
 fn spare_takes(world: &World) -> Result<()> {
     for group in &world.groups {
         let take = format!("understudy takeover {} --node {CALLED}", group.name);

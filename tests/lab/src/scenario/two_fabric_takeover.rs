@@ -9,7 +9,7 @@ use crate::load::Pace;
 use crate::plan::{SIDES, Side};
 use crate::{multipath, progress};
 
-/// Plays the scenario.
+/// Plays two-fabric-takeover.
 pub fn run(world: &World) -> Result<Seen> {
     let group = groups::pair();
     let luns = begin(world, &group)?;

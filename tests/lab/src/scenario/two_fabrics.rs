@@ -1,6 +1,6 @@
-//! What the scenarios with two fabrics stand on: a second port on every guest, a group
-//! with a port in each fabric, and multipath at the initiator. All this stays for the
-//! next such scenario, and is gone before any other.
+//! The second fabric, for the scenarios that need two: a second port on every guest, a
+//! group with a port in each fabric, and multipath at the initiator. All this stays for
+//! the next such scenario, and is removed before any other.
 
 use std::sync::PoisonError;
 
@@ -12,7 +12,8 @@ use crate::guest::Guest;
 use crate::plan::{SIDES, Side};
 use crate::{multipath, progress, share};
 
-/// Has the group served in both fabrics, and returns its LUNs.
+/// Brings the second fabric up, and returns the LUNs of the group in both. Does nothing
+/// if all of it is there.
 ///
 /// # Errors
 /// Some part of this does not come up.
@@ -33,10 +34,11 @@ pub fn begin(world: &World, group: &Group) -> Result<Vec<Lun>> {
     Ok(paired.insert(luns).clone())
 }
 
-/// Has a port in the second fabric on every guest, but on one where it stays dark.
+/// Brings up a port in the second fabric on every guest. On the guest `dark` the port
+/// stays off.
 ///
 /// # Errors
-/// One does not come up.
+/// A port does not come up.
 pub fn bring_up(world: &World, dark: &str) -> Result<()> {
     share::set_ports(world.lab.folders(), &SIDES)?;
     share::set_dark(world.lab.folders(), dark)?;
@@ -47,10 +49,10 @@ pub fn bring_up(world: &World, dark: &str) -> Result<()> {
     })
 }
 
-/// Takes them away again.
+/// Removes the ports in the second fabric.
 ///
 /// # Errors
-/// One stays.
+/// A port stays.
 pub fn take_down(world: &World) -> Result<()> {
     share::set_ports(world.lab.folders(), &[Side::A])?;
     share::set_dark(world.lab.folders(), "-")?;
@@ -81,7 +83,7 @@ pub fn take_down(world: &World) -> Result<()> {
 /// Waits until a guest's physical port in a fabric is Online.
 ///
 /// # Errors
-/// It is not in that time.
+/// The port is not Online in time.
 pub fn wait_port(guest: &Guest, side: Side) -> Result<()> {
     let port = side.interface();
     let script = format!(
@@ -92,20 +94,20 @@ pub fn wait_port(guest: &Guest, side: Side) -> Result<()> {
     guest.run(&script, COMMAND).map(drop)
 }
 
-/// Waits until the cluster knows this many ports online of these nodes in a fabric, and
-/// has done what follows from it.
+/// Waits until the cluster has this number of ports online for these nodes in a fabric,
+/// and has done what follows from it.
 ///
 /// # Errors
-/// The cluster does not know it in time.
+/// The cluster does not have that number in time.
 pub fn watched(world: &World, nodes: &[&str], side: Side, ports: &str) -> Result<()> {
     let attribute = groups::ports_online(side);
     nodes.iter().try_for_each(|node| world.wait_attribute(node, &attribute, ports))
 }
 
-/// Brings the group home, and the others with it.
+/// Brings this group home, and the others.
 ///
 /// # Errors
-/// One does not get there.
+/// A group does not get there.
 pub fn all_home(world: &World, group: &Group) -> Result<()> {
     let mark = world.mark()?;
     world.order_move(group, group.home)?;
@@ -114,10 +116,11 @@ pub fn all_home(world: &World, group: &Group) -> Result<()> {
     world.forget_move(group)
 }
 
-/// Removes all of this again, and forgets it. Does nothing where it is not there.
+/// Removes the second fabric, the group in both, and multipath. Does nothing if they are
+/// not there.
 ///
 /// # Errors
-/// Some part of it stays.
+/// Some part of this stays.
 pub fn end(world: &World) -> Result<()> {
     let mut paired = world.paired.lock().unwrap_or_else(PoisonError::into_inner);
     if paired.take().is_none() {

@@ -1,5 +1,5 @@
-//! What scenarios stand on: the running lab with both groups served at home, and the
-//! things that are done to it.
+//! The world of the scenarios: the running lab with both groups served at home, and what
+//! can be done to it.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -21,12 +21,13 @@ use crate::paths;
 use crate::plan::{ARRAYS, SIDES, Side};
 use crate::{progress, speed, supervise};
 
-/// How long a takeover may take, from the cut of the power to the login: emulated nodes
-/// boot their fence agent slowly.
+/// How long a takeover may take, from the power cut to the login. Emulated nodes start
+/// their fence agent slowly.
 pub const TAKEOVER: Duration = Duration::from_secs(120);
 /// How long a node may take to come back after it was fenced.
 pub const COME_BACK: Duration = Duration::from_secs(420);
-/// The watch's own patience (`dampen` of fcport), and more than two of its monitors.
+/// How long the cluster may take to notice a lost link: `dampen` of fcport, and more than
+/// two of its monitors.
 const KNOWN: Duration = Duration::from_secs(25);
 /// How long a command to the cluster may take.
 pub const COMMAND: Duration = Duration::from_secs(120);
@@ -36,11 +37,11 @@ pub const COMMAND: Duration = Duration::from_secs(120);
 pub struct World {
     /// The lab.
     pub lab: Arc<Lab>,
-    /// Both groups.
+    /// The two groups that are always there.
     pub groups: [Group; 2],
     /// The load at the initiator.
     pub load: Load,
-    /// The LUNs of the group in two fabrics, while it is there.
+    /// The LUNs of the group in two fabrics, while that group is there.
     pub(super) paired: Mutex<Option<Vec<Lun>>>,
 }
 
@@ -49,7 +50,7 @@ pub struct World {
 pub struct Mark([u64; 2]);
 
 impl Mark {
-    /// Before everything.
+    /// The mark before all events.
     const BEGIN: Self = Self([0; 2]);
 
     fn of(self, side: Side) -> u64 {
@@ -72,13 +73,13 @@ impl World {
     /// Boots the lab, installs the agent's package and has both groups served.
     ///
     /// # Errors
-    /// Something of this fails.
+    /// The lab does not start, or a group is not served.
     pub fn start() -> Result<Self> {
         Self::on(Lab::start()?, install::packages)
     }
 
-    /// Has both groups served on a lab that has been started, with the agent put there by
-    /// `install`.
+    /// Installs the agent on a lab that has been started, with `install`, and has both
+    /// groups served.
     ///
     /// # Errors
     /// See [`Self::start`].
@@ -102,15 +103,15 @@ impl World {
         Ok(world)
     }
 
-    /// Returns every LUN, under the name that it has at the initiator now.
+    /// Returns every LUN, with the name that its device has at the initiator now.
     ///
     /// # Errors
-    /// The initiator does not find them all.
+    /// The initiator does not find all LUNs.
     pub fn luns(&self) -> Result<Vec<Lun>> {
         groups::luns(self.lab.host()?, COMMAND)
     }
 
-    /// Returns how often the storage nodes have been powered on, together.
+    /// Returns how often the storage nodes have been powered on, all counted together.
     ///
     /// # Errors
     /// Never in practice.
@@ -118,15 +119,15 @@ impl World {
         ARRAYS.iter().map(|name| Ok(self.node(name)?.boots())).sum()
     }
 
-    /// A storage node.
+    /// Returns a storage node.
     ///
     /// # Errors
-    /// No such node.
+    /// There is no such node.
     pub fn node(&self, name: &str) -> Result<&Guest> {
         self.lab.guest(name)
     }
 
-    /// Returns the mark that stands for now in the fabrics' event logs.
+    /// Returns a mark for the present end of the fabrics' event logs.
     ///
     /// # Errors
     /// A fabric does not answer.
@@ -169,11 +170,12 @@ impl World {
         wait_served(&self.lab, since, group, node)
     }
 
-    /// Returns the link on which a group's ports are logged in now, and the address of
-    /// the first.
+    /// Returns the link on which all ports of a group are logged in now, and the address
+    /// of the first port.
     ///
     /// # Errors
-    /// A port is not logged in, or elsewhere than the first, or a fabric does not answer.
+    /// A port is not logged in, or is on another link than the first, or a fabric does
+    /// not answer.
     pub fn serving(&self, group: &Group) -> Result<(String, String)> {
         let mut places = Vec::new();
         for (side, wwpn) in group.ports()? {
@@ -195,8 +197,8 @@ impl World {
         }
     }
 
-    /// Commands a move through Pacemaker and waits until the cluster has done it. The rule
-    /// that the move leaves behind is taken away again.
+    /// Commands a move through Pacemaker and waits until the cluster has done it. Removes
+    /// the rule that the move leaves behind.
     ///
     /// # Errors
     /// The group does not get there.
@@ -220,7 +222,8 @@ impl World {
         Ok(login)
     }
 
-    /// Commands a move and waits for nothing. Its rule stays, until [`Self::forget_move`].
+    /// Commands a move, and does not wait for it. Its rule stays, until
+    /// [`Self::forget_move`].
     ///
     /// # Errors
     /// The cluster refuses.
@@ -229,7 +232,8 @@ impl World {
         self.node(group.partner)?.run(&command, COMMAND).map(drop)
     }
 
-    /// Removes the rule of a move. The partner is asked: a fault strikes the home.
+    /// Removes the rule of a move. The partner is asked to do it, because a fault may
+    /// have struck the home.
     ///
     /// # Errors
     /// The cluster refuses.
@@ -241,7 +245,7 @@ impl World {
     /// Changes a parameter of a group while it is served, and waits until that is done.
     ///
     /// # Errors
-    /// The cluster refuses, or the agent does.
+    /// The cluster or the agent refuses.
     pub fn set_parameter(&self, group: &Group, name: &str, value: &str) -> Result<()> {
         let command =
             format!("crm_resource -r {} -p {name} -v '{value}' && lab-idle", group.name);
@@ -258,11 +262,11 @@ impl World {
         self.other(node)?.run(&script, COMMAND).map(drop)
     }
 
-    /// Waits until the cluster knows a node by this value of an attribute, and has done
-    /// what follows from it.
+    /// Waits until an attribute of a node has this value, and the cluster has done what
+    /// follows from it.
     ///
     /// # Errors
-    /// It does not in time.
+    /// The attribute does not have this value in time.
     pub fn wait_attribute(&self, node: &str, name: &str, value: &str) -> Result<()> {
         let script = format!(
             "until [ \"$(crm_attribute -N {node} -l reboot -n {name} -G -q)\" = {value} ]; do
@@ -273,9 +277,8 @@ impl World {
         self.other(node)?.run(&script, COMMAND).map(drop)
     }
 
-    /// Waits until a node's watch has known for a while that it has lost a fabric, and
-    /// the cluster has nothing to do. The while is long enough for the watch to report
-    /// the loss, if it were to.
+    /// Waits until a node's watch knows that it has lost a fabric, and the cluster has
+    /// nothing to do. Then waits as long as the watch would take to report the loss.
     ///
     /// # Errors
     /// The watch does not know in time.
@@ -293,16 +296,16 @@ impl World {
         self.node(node)?.run(&script, COMMAND).map(drop)
     }
 
-    /// Returns a storage node that is not this one.
+    /// Returns the storage node that is not `node`.
     fn other(&self, node: &str) -> Result<&Guest> {
         let [a, b] = ARRAYS;
         self.node(if node == a { b } else { a })
     }
 
-    /// Sees that the fabrics have noticed nothing since a mark: no port came or went.
+    /// Checks that the fabrics have noticed nothing since a mark: no port came or went.
     ///
     /// # Errors
-    /// One has.
+    /// A port came or went.
     pub fn must_be_unnoticed(&self, since: Mark) -> Result<()> {
         for side in SIDES {
             if let Some(event) = self.events(since, side)?.first() {
@@ -312,10 +315,10 @@ impl World {
         Ok(())
     }
 
-    /// Sees that a group is served by a node.
+    /// Checks that a node serves a group.
     ///
     /// # Errors
-    /// It is not.
+    /// The node does not serve it.
     pub fn must_be_on(&self, group: &Group, node: &str) -> Result<()> {
         match self.serving(group)? {
             (on, _) if on == node => Ok(()),
@@ -323,16 +326,17 @@ impl World {
         }
     }
 
-    /// Sees that the cluster has a group on a node, also where no port is logged in.
+    /// Checks that the cluster runs a group on a node. The group's port need not be
+    /// logged in.
     ///
     /// # Errors
-    /// It has not.
+    /// The cluster does not run it there.
     pub fn must_run_on(&self, group: &Group, node: &str) -> Result<()> {
         self.any_node()?.run(&runs_on(group, node), COMMAND).map(drop)
     }
 
-    /// Waits until the cluster has a group on a node, whatever else the cluster has to
-    /// do. It stays busy for good with a resource whose first monitor says "degraded".
+    /// Waits until the cluster runs a group on a node. Does not wait until the cluster is
+    /// idle, because it never is while a resource's first monitor reports "degraded".
     ///
     /// # Errors
     /// The group does not get there in time.
@@ -341,11 +345,11 @@ impl World {
         self.any_node()?.run(&script, COMMAND).map(drop)
     }
 
-    /// Checks, through the Python module, that a node serves a group as a whole, and that
-    /// every disk of the group says that it is that node's.
+    /// Checks through the Python module that a node serves a whole group and owns every
+    /// disk of it.
     ///
     /// # Errors
-    /// The node does not serve it, or a disk is not the node's.
+    /// The node does not serve the group, or does not own a disk.
     pub fn must_own(&self, group: &Group, node: &str) -> Result<()> {
         let script = format!(
             "python3 - <<'PYTHON'
@@ -366,7 +370,7 @@ PYTHON",
     /// Waits until a group's home is back, and brings the group there.
     ///
     /// # Errors
-    /// It does not come back, or the group does not get there.
+    /// The home does not come back, or the group does not get there.
     pub fn back_home(&self, group: &Group) -> Result<()> {
         let step = progress::step(format!("{}: boots, joins, gets it back", group.home));
         self.forget_move(group)?;
@@ -379,17 +383,18 @@ PYTHON",
     /// Returns a storage node that takes commands.
     ///
     /// # Errors
-    /// There is none.
+    /// No storage node takes commands.
     pub fn any_node(&self) -> Result<&Guest> {
         let up = |name: &&&str| self.node(name).is_ok_and(|node| node.boot().is_some());
         let name = ARRAYS.iter().find(up);
         self.node(name.ok_or_else(|| Error::other("no storage node is up"))?)
     }
 
-    /// Cuts a node's power and waits until it is powered on again: the fence has struck.
+    /// Cuts a node's power and waits until it is powered on again, which the cluster's
+    /// fence does.
     ///
     /// # Errors
-    /// It is not in time.
+    /// The node is not powered on in time.
     pub fn cut_power(&self, name: &str) -> Result<()> {
         let node = self.node(name)?;
         let (step, boots) =
@@ -400,11 +405,11 @@ PYTHON",
         Ok(())
     }
 
-    /// Waits until a node that was powered on `boots` times is powered on once more:
-    /// the fence has struck.
+    /// Waits until a node that was powered on `boots` times is powered on once more,
+    /// which the cluster's fence does.
     ///
     /// # Errors
-    /// It is not in time.
+    /// The node is not powered on in time.
     pub fn wait_fenced(&self, node: &str, boots: u32) -> Result<()> {
         let node = self.node(node)?;
         let after = speed::stretch(TAKEOVER);
@@ -419,11 +424,11 @@ PYTHON",
         Ok(())
     }
 
-    /// Waits until both nodes are members, ports Online and disks attached, and clears
-    /// what the cluster remembers of failures.
+    /// Waits until both nodes are members, with their ports Online and their disks
+    /// attached. Then clears the failures that the cluster remembers.
     ///
     /// # Errors
-    /// They do not come back in time.
+    /// A node does not come back in time.
     pub fn wait_whole(&self) -> Result<()> {
         self.load.in_bursts(|| {
             for name in ARRAYS {
@@ -438,7 +443,7 @@ PYTHON",
         node.run("crm_resource --cleanup && lab-idle", COMMAND * 2).map(drop)
     }
 
-    /// Brings every group home that is not there.
+    /// Brings home every group that is not there.
     ///
     /// # Errors
     /// A group does not get there.
@@ -451,12 +456,12 @@ PYTHON",
         Ok(())
     }
 
-    /// Checks what must hold whatever happened since a mark: no name twice, no kernel
-    /// trouble on a console. Returns where a kernel hung, one story for each boot in
+    /// Checks what must hold whatever happened since a mark: no name is logged in twice,
+    /// and no kernel reports damage. Returns where a kernel hung: a text for each boot in
     /// which one did.
     ///
     /// # Errors
-    /// It does not hold.
+    /// One of these does not hold.
     pub fn check_invariants(&self, since: Mark) -> Result<Vec<String>> {
         for side in SIDES {
             let all = self.events(Mark::BEGIN, side)?;
@@ -483,7 +488,7 @@ PYTHON",
     }
 }
 
-/// Returns a shell command that succeeds if the cluster has a group on a node.
+/// Returns a shell command that succeeds if the cluster runs a group on a node.
 pub fn runs_on(group: &Group, node: &str) -> String {
     let found = format!("resource {} is running on: {node}", group.name);
     format!("crm_resource -r {} -W | grep -q '^{found}'", group.name)
@@ -497,7 +502,7 @@ pub fn client(lab: &Lab, side: Side) -> Result<Client> {
     Client::connect(lab.fabric(side).control()).map_err(fabric)
 }
 
-/// Returns a fabric's refusal as an error of the lab.
+/// Returns a fabric's error as an error of the lab.
 pub fn fabric(error: understudy_fabric::client::ClientError) -> Error {
     Error::other(error.to_string())
 }
@@ -541,7 +546,7 @@ fn wait_login(
     }
 }
 
-/// The wall clock, in milliseconds since 1970.
+/// Returns the wall clock, in milliseconds since 1970.
 #[must_use]
 pub fn wall() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -551,7 +556,7 @@ pub fn wall() -> u64 {
 /// Returns how many milliseconds a guest's clock is ahead of this machine's.
 ///
 /// # Errors
-/// The guest does not tell the time.
+/// The guest does not say what time it is.
 pub fn ahead(guest: &Guest) -> Result<i64> {
     let before = wall();
     let theirs = guest.run("date +%s%3N", Duration::from_secs(20))?;

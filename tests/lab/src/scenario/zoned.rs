@@ -1,6 +1,6 @@
-//! zoned-fabric: zones as a SAN has them. A start by hand beside the node that serves takes
-//! nothing; without the zone that shows the nodes the groups' ports `check` says so, and
-//! moves go on.
+//! zoned-fabric: zones as a SAN has them. A start by hand beside the node that serves
+//! takes nothing. Without the zone in which nodes see the groups' ports, `check` says
+//! that they cannot be seen, and moves go on.
 
 use understudy_fabric::wwn::Wwn;
 
@@ -14,7 +14,7 @@ use crate::load::Pace;
 use crate::plan::{ARRAYS, HOST, Side, guests};
 use crate::progress;
 
-/// Plays the scenario.
+/// Plays zoned-fabric.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     under_load(world, Pace::Bursts, || {
@@ -40,18 +40,18 @@ pub fn run(world: &World) -> Result<Seen> {
     })
 }
 
-/// Puts zones in force in the first fabric, or ends zoning.
+/// Puts zones in force in the first fabric. Ends zoning if there are none.
 fn zone(world: &World, zones: Option<Vec<Vec<Wwn>>>) -> Result<()> {
     client(&world.lab, Side::A)?.set_zones(zones).map_err(fabric)
 }
 
-/// Returns a zone for each group and the initiator.
+/// Returns a zone for each group, with the initiator and the group's port.
 fn single(world: &World) -> Result<Vec<Vec<Wwn>>> {
     let host = physical(HOST)?;
     world.groups.iter().map(|group| Ok(vec![host, group.port()?])).collect()
 }
 
-/// Returns those zones, and the one by which each node sees the groups' ports.
+/// Returns a zone for each group, and one in which the nodes see the groups' ports.
 fn all(world: &World) -> Result<Vec<Vec<Wwn>>> {
     let mut zones = single(world)?;
     let nodes = ARRAYS.iter().map(|name| physical(name));
@@ -67,7 +67,7 @@ fn physical(name: &str) -> Result<Wwn> {
     wwpn.ok_or_else(|| Error::other(format!("{name} has no port")))
 }
 
-/// Sees that a start by hand is refused, with this code and for this reason.
+/// Checks that a start by hand is refused, with this exit code and for this reason.
 fn refused(
     node: &Guest,
     group: &Group,
@@ -87,7 +87,7 @@ fn refused(
     }
 }
 
-/// Waits until `understudy check` has found something.
+/// Waits until the output of `understudy check` has these words.
 fn wait_check(node: &Guest, group: &Group, found: &str) -> Result<()> {
     let check = format!("understudy check {} --json | grep -q '{found}'", group.name);
     node.run(&format!("until {check}; do sleep 0.5; done"), COMMAND).map(drop)

@@ -1,4 +1,4 @@
-//! `bench`: what a group costs its node, beside other agents; `bench-pause`: what an
+//! `bench`: what a group costs its node, beside other agents. `bench-pause`: what an
 //! initiator waits for.
 
 use std::process::ExitCode;
@@ -8,11 +8,12 @@ use understudy_lab::accel::Accel;
 use understudy_lab::bench::{self, pause};
 use understudy_lab::{Error, Result, paths, report};
 
-/// How long the agents that start processes for each LUN may take, unless it is said.
+/// How many minutes the contenders that start processes for each LUN may take, unless the
+/// command line says it.
 const MINUTES: &str = "60";
 
-/// Measures what start, monitor and stop cost; `minutes` bounds the slowest contender. If
-/// only some contenders run, the page is not written.
+/// Measures what start, monitor and stop cost. `minutes` bounds the slowest contenders.
+/// Writes the page if all contenders have run.
 pub fn run(minutes: Option<&str>, names: &[&str]) -> Result<ExitCode> {
     let minutes = minutes.unwrap_or(MINUTES).parse::<u64>();
     let minutes = minutes.map_err(|_| Error::other("how many minutes?"))?;
@@ -36,7 +37,7 @@ pub fn run(minutes: Option<&str>, names: &[&str]) -> Result<ExitCode> {
 }
 
 /// Measures what an initiator waits for, with groups of these sizes, or of all sizes if
-/// none is given. The page is written where all were measured.
+/// none is given. Writes the page if all sizes were measured.
 pub fn pause(sizes: &[&str]) -> Result<ExitCode> {
     let folder = paths::workspace().join("target/bench");
     let given: Vec<u16> = sizes.iter().filter_map(|luns| luns.parse().ok()).collect();

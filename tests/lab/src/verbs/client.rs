@@ -1,4 +1,4 @@
-//! Talks to the process that owns the lab.
+//! A connection to the process that owns the lab.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -6,20 +6,20 @@ use std::os::unix::net::UnixStream;
 use understudy_lab::supervise::{Answer, Ask, socket};
 use understudy_lab::{Error, Result};
 
-/// Returns a connection, if the lab is up.
+/// Returns a connection to the lab, if it is up.
 pub fn connect() -> Result<UnixStream> {
     UnixStream::connect(socket())
         .map_err(|_| Error::other("the lab is not up: understudy-lab up"))
 }
 
-/// Sends a question as the first line.
+/// Sends a request, as the first line of a connection.
 pub fn send(stream: &mut UnixStream, ask: &Ask) -> Result<()> {
     let line =
         serde_json::to_string(ask).map_err(|error| Error::other(error.to_string()))?;
     writeln!(stream, "{line}").map_err(Error::io("talk to", socket()))
 }
 
-/// Asks a question over a connection of its own. Returns the answer.
+/// Sends a request over a connection of its own. Returns the answer.
 pub fn ask(ask: &Ask) -> Result<Answer> {
     let mut stream = connect()?;
     send(&mut stream, ask)?;

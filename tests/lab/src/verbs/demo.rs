@@ -1,4 +1,4 @@
-//! `demo`: a node loses its power under load, for somebody who has never seen it.
+//! `demo`: a node loses its power under load, shown to somebody who has never seen it.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +32,7 @@ struct Report {
     kvm: bool,
 }
 
-/// Runs it.
+/// Runs the demonstration.
 pub fn run() -> Result<ExitCode> {
     println!("{OPENING}");
     let world = World::on(Lab::start()?, install::built)?;
@@ -65,8 +65,8 @@ pub fn run() -> Result<ExitCode> {
     conclude(&world, &seen, &story)
 }
 
-/// Returns a table of who serves what, by the fabric, and who owns the disks, by the
-/// disks.
+/// Returns a table of the node that serves each group, by the fabric, and of the node
+/// that owns each disk, by the disk.
 fn owners(world: &World) -> Result<String> {
     let mut table = format!(
         "  {:<8} {:<24} {:<9} {:<9} {}\n",
@@ -133,7 +133,8 @@ fn conclude(world: &World, seen: &Seen, story: &Story) -> Result<ExitCode> {
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Returns the events by the clock of the guest that timed the requests.
+/// Returns the events, with times on the clock of the initiator, which timed the
+/// requests.
 fn on_hosts_clock(world: &World, story: &Story) -> Result<Vec<(u64, &'static str)>> {
     let ahead = ahead(world.lab.host()?)?;
     let shift = |at: u64| at.saturating_add_signed(ahead);

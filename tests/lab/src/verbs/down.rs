@@ -1,4 +1,4 @@
-//! Ends the lab.
+//! `down`: ends the lab.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Builds the guests' image, if it is not cached.
+//! `image`: builds the guests' image, if it is not cached.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Plugs or pulls a guest's cable.
+//! `link`: plugs or pulls a guest's cable.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Switches a guest's power, as its BMC would.
+//! `power`: switches a guest's power, as its BMC would.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Installs the Debian packages that the lab needs.
+//! `setup`: installs the Debian packages that the lab needs.
 
 use std::process::{Command, ExitCode};
 

@@ -1,4 +1,4 @@
-//! A shell, or one command, in a guest.
+//! `shell`: a shell, or one command, in a guest.
 
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -75,7 +75,8 @@ fn say(stream: &mut UnixStream, value: &impl Serialize) -> std::io::Result<()> {
     stream.write_all(&line)
 }
 
-/// The terminal hands every key through, until this goes.
+/// A terminal that passes every key on, until this value is dropped. Holds the settings
+/// from before.
 struct RawTerminal(Termios);
 
 impl RawTerminal {

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use understudy_lab::scenario::{FAULTS, World, world::wall};
 use understudy_lab::{Error, Result, paths, report, soak};
 
-/// Runs a soak: this many faults, in the order that a seed decides.
+/// Runs a soak of this many faults. The seed decides their order. Without kinds, all
+/// kinds strike.
 pub fn run(faults: &str, seed: Option<&str>, kinds: &[&str]) -> Result<ExitCode> {
     let faults = faults.parse().map_err(|_| Error::other("how many faults?"))?;
     let seed = match seed {

@@ -1,4 +1,4 @@
-//! What is there now.
+//! `status`: what there is in the lab now.
 
 use std::process::ExitCode;
 

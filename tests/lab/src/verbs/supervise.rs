@@ -1,5 +1,6 @@
-//! The process behind `up`, which owns the lab. It prints "ready" once to standard
-//! output. If its standard input ends before that, the lab ends.
+//! `supervise`: the process behind `up`, which owns the lab. Once the lab is ready, it
+//! prints "ready" to standard output. If its standard input closes before that, the lab
+//! ends.
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};

@@ -1,5 +1,5 @@
-//! `test`: the scenarios of the first rank, all scenarios, or those that are named, in
-//! that order and as often.
+//! `test`: runs the scenarios of the first rank, or all, or those that are named, in the
+//! order of their names on the command line.
 
 use std::process::ExitCode;
 
@@ -14,8 +14,8 @@ pub fn first() -> Result<ExitCode> {
     play(first.collect(), &mut |_| Ok(())).and_then(|rows| conclude(&rows))
 }
 
-/// Runs every scenario. If a run of this very source has stopped, goes on from there, or
-/// begins at the first with `anew`.
+/// Runs every scenario. Goes on from where an earlier run of this source has stopped,
+/// unless `anew` is true.
 pub fn all(anew: bool) -> Result<ExitCode> {
     let mut record = if anew { Record::new() } else { Record::read() };
     let passed = record.rows().len();
@@ -50,8 +50,8 @@ pub fn named(names: &[&str]) -> Result<ExitCode> {
     play(wanted, &mut |_| Ok(())).and_then(|rows| conclude(&rows))
 }
 
-/// Plays scenarios in a lab of their own, up to the first that fails: a lab that is not
-/// whole would fail the next one for no fault of its own.
+/// Plays scenarios in a lab of their own, up to the first that fails. A lab that is not
+/// whole would make the next one fail through no fault of its own.
 fn play(
     scenarios: Vec<Scenario>,
     passed: &mut dyn FnMut(&Row) -> Result<()>,
@@ -86,7 +86,7 @@ fn own_name() -> Result<String> {
     Ok(short.display().to_string())
 }
 
-/// Prints and saves the results.
+/// Prints the results, and saves them.
 fn conclude(rows: &[Row]) -> Result<ExitCode> {
     println!("\n{}", report::table(rows));
     let failed = rows.iter().filter(|row| !row.ok).count();

@@ -1,4 +1,4 @@
-//! Starts the lab and waits until it is ready.
+//! `up`: starts the lab and waits until it is ready.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
