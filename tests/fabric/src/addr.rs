@@ -12,7 +12,7 @@ pub const FC_MAP: u32 = 0x0e_fc00;
 pub struct Fcid(pub u32);
 
 impl Fcid {
-    /// No address yet: the source of FLOGI and FDISC.
+    /// No address yet. FLOGI and FDISC come from it.
     pub const NONE: Self = Self(0);
     /// The FDMI server.
     pub const MANAGEMENT: Self = Self(0xff_fffa);
@@ -61,12 +61,12 @@ impl Mac {
     pub const ALL_ENODES: Self = Self([0x01, 0x10, 0x18, 0x01, 0x00, 0x01]);
     /// Every forwarder: where solicitations go.
     pub const ALL_FCFS: Self = Self([0x01, 0x10, 0x18, 0x01, 0x00, 0x02]);
-    /// This forwarder's own: locally administered, and outside FC-MAP.
+    /// This forwarder's own address: locally administered, and outside FC-MAP.
     pub const FCF: Self = Self([0x02, 0x0f, 0xcf, 0x00, 0x00, 0x01]);
     /// What a node that wants a fabric-provided address puts in its FLOGI.
     pub const ZERO: Self = Self([0; 6]);
 
-    /// The fabric-provided MAC of a port: FC-MAP, then the FCID.
+    /// Returns the fabric-provided MAC of a port: FC-MAP, then the FCID.
     pub fn fabric_provided(fcid: Fcid) -> Self {
         let [_, a, b, c] = FC_MAP.to_be_bytes();
         let [_, d, e, f] = fcid.0.to_be_bytes();

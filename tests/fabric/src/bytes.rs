@@ -1,7 +1,7 @@
-//! Big-endian reading and writing of wire formats, checked at every step.
+//! Reading and writing of big-endian wire formats, checked at every step.
 //!
-//! Frames come from a machine that may be crashing, so decoding returns `None` where
-//! bytes are missing and never panics.
+//! Frames come from a machine that may be crashing. So decoding returns `None` where
+//! bytes are missing, and never panics.
 
 /// Takes fields off the front of a slice.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
         Some(*head)
     }
 
-    /// Passes over `n` bytes that nobody needs.
+    /// Passes over `n` bytes whose values do not matter.
     pub fn skip(&mut self, n: usize) -> Option<()> {
         self.take(n).map(|_| ())
     }

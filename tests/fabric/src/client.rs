@@ -21,10 +21,10 @@ pub enum ClientError {
     /// The connection broke.
     #[error("control socket: {0}")]
     Io(#[from] io::Error),
-    /// The reply cannot be read: the other end is no fabric.
+    /// The reply cannot be read, so the other end is no fabric.
     #[error("reply is no JSON of a fabric: {0}")]
     Reply(#[from] serde_json::Error),
-    /// The fabric refused.
+    /// The fabric refused, for this reason.
     #[error("fabric: {0}")]
     Refused(String),
 }
@@ -50,17 +50,17 @@ impl Client {
         Ok(self.call(&Request::Ports)?.ports.unwrap_or_default())
     }
 
-    /// Returns the links.
+    /// Returns the links and their states.
     pub fn links(&mut self) -> Result<Vec<LinkInfo>, ClientError> {
         Ok(self.call(&Request::Links)?.links.unwrap_or_default())
     }
 
-    /// Cuts a link.
+    /// Cuts a link, as if its cable were pulled.
     pub fn cut(&mut self, link: &str) -> Result<(), ClientError> {
         self.call(&Request::Cut { link: link.to_owned() }).map(drop)
     }
 
-    /// Ends a cut.
+    /// Ends the cut of a link.
     pub fn restore(&mut self, link: &str) -> Result<(), ClientError> {
         self.call(&Request::Restore { link: link.to_owned() }).map(drop)
     }
@@ -70,7 +70,7 @@ impl Client {
         self.call(&Request::Drop { wwpn }).map(drop)
     }
 
-    /// Holds frames between ports.
+    /// Holds frames between ports, until [`Self::resume`].
     pub fn pause(&mut self) -> Result<(), ClientError> {
         self.call(&Request::Pause).map(drop)
     }
@@ -80,23 +80,23 @@ impl Client {
         self.call(&Request::Resume).map(drop)
     }
 
-    /// Grants virtual ports, or does not, from the next FLOGI on a link, or on all.
+    /// Grants or refuses virtual ports, from the next FLOGI on a link, or on all links.
     pub fn set_npiv(&mut self, link: Option<&str>, on: bool) -> Result<(), ClientError> {
         self.call(&Request::Npiv { on, link: link.map(str::to_owned) }).map(drop)
     }
 
-    /// Puts zones in force, each with its members; ends zoning where there are none.
+    /// Puts zones in force, each with its members. Ends zoning if there are none.
     pub fn set_zones(&mut self, zones: Option<Vec<Vec<Wwn>>>) -> Result<(), ClientError> {
         self.call(&Request::Zone { zones }).map(drop)
     }
 
-    /// The events after a sequence number (0: all).
+    /// Returns the events after a sequence number. All events come after 0.
     pub fn events(&mut self, after: u64) -> Result<Vec<Event>, ClientError> {
         Ok(self.call(&Request::Events { after })?.events.unwrap_or_default())
     }
 
-    /// Events after a sequence number, then those to come, until the fabric ends; with
-    /// `None` only those to come.
+    /// Returns the events after a sequence number, then each event as it happens, until
+    /// the fabric ends. With `None` only events that are still to come are returned.
     pub fn watch(mut self, after: Option<u64>) -> Result<Watch, ClientError> {
         self.call(&Request::Watch { after })?;
         Ok(Watch { socket: self.socket, line: String::new() })
@@ -128,12 +128,13 @@ impl Client {
 #[derive(Debug)]
 pub struct Watch {
     socket: BufReader<UnixStream>,
-    /// What has come of the next line; a timeout may fall in the middle of it.
+    /// The part of the next line that has come. A timeout may fall in the middle of a
+    /// line.
     line: String,
 }
 
 impl Watch {
-    /// Makes the iterator fail with a timeout where no event comes for so long.
+    /// Makes the iterator fail with a timeout if no event comes for this long.
     pub fn set_timeout(&self, limit: std::time::Duration) -> io::Result<()> {
         self.socket.get_ref().set_read_timeout(Some(limit))
     }

@@ -1,4 +1,4 @@
-//! The control socket: its clients, and the requests carried out.
+//! The clients of the control socket: their lines, and the replies to them.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use crate::control::{Reply, Request};
 use crate::journal::Journal;
 
-/// The longest request line: a longer one comes from no client of ours.
+/// The longest line of a request. No client of ours sends a longer one.
 const MAX_LINE: usize = 64 << 10;
 
 /// A client of the control socket.
@@ -21,7 +21,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A client that just connected.
+    /// Returns a client that has just connected.
     pub fn new(stream: UnixStream) -> Self {
         Self {
             stream,
@@ -37,17 +37,18 @@ impl Peer {
         &self.stream
     }
 
-    /// Whether the client has closed and can be forgotten.
+    /// Whether the connection is over, so that the client can be forgotten.
     pub fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Whether the client has not taken everything yet.
+    /// Whether bytes wait for the client to read them.
     pub fn is_behind(&self) -> bool {
         !self.output.is_empty()
     }
 
-    /// Reads what has come, and takes the whole lines out of it.
+    /// Reads what has come, and returns the requests of the lines that are whole. A line
+    /// that is no request is returned as the reply to it.
     pub fn requests(&mut self) -> Vec<Result<Request, Reply>> {
         let mut chunk = [0; 4096];
         loop {
@@ -77,7 +78,7 @@ impl Peer {
         self.line(reply);
     }
 
-    /// Has this client get the events after `seq` from now on.
+    /// Marks the client as watching: it gets the events after `seq` from now on.
     pub fn watch(&mut self, seq: u64) {
         self.watching = Some(seq);
     }
@@ -93,7 +94,7 @@ impl Peer {
         self.watching = Some(journal.last());
     }
 
-    /// Writes what the socket takes now.
+    /// Writes as much of what waits as the socket takes now.
     pub fn flush(&mut self) {
         while !self.output.is_empty() {
             match self.stream.write(&self.output) {
@@ -107,7 +108,8 @@ impl Peer {
         }
     }
 
-    /// Writes everything, however long the client takes: for the last reply.
+    /// Writes everything that waits, however long the client takes. This is for the last
+    /// reply.
     pub fn finish(&mut self) -> io::Result<()> {
         self.stream.set_nonblocking(false)?;
         self.stream.write_all(&self.output)

@@ -1,4 +1,4 @@
-//! The control socket's language: one JSON line a request, one line a reply.
+//! The language of the control socket: JSON, one request or reply a line.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,12 +15,12 @@ pub enum Request {
     Ports,
     /// List the links.
     Links,
-    /// Cut a link: nothing passes, its ports are deregistered.
+    /// Cut a link: no frame passes, and its ports are deregistered.
     Cut {
         /// The link.
         link: String,
     },
-    /// End a cut.
+    /// End the cut of a link.
     Restore {
         /// The link.
         link: String,
@@ -32,30 +32,30 @@ pub enum Request {
     },
     /// Hold frames between ports; logins go on.
     Pause,
-    /// Forward the held frames in order, and hold no others.
+    /// Forward the held frames in order, and stop holding them.
     Resume,
-    /// Grant virtual ports, or do not, from a link's next FLOGI.
+    /// Grant or refuse virtual ports, from a link's next FLOGI.
     Npiv {
         /// Whether virtual ports are granted.
         on: bool,
-        /// The link; every link where none is named.
+        /// The link, or `None` for every link.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         link: Option<String>,
     },
     /// Put zones in force, or end zoning.
     Zone {
-        /// The members of each zone; without zones every port sees every other.
+        /// The members of each zone. Without zones every port sees every other.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         zones: Option<Vec<Vec<Wwn>>>,
     },
-    /// The events after a sequence number.
+    /// List the events after a sequence number.
     Events {
         /// The number of the last event that is already known.
         after: u64,
     },
-    /// The reply, then events as they happen, a line each, until the client closes.
+    /// Reply, then send events as they happen, one a line, until the client closes.
     Watch {
-        /// The event to begin after; without one the next event is the first.
+        /// The event to begin after. Without a number the next event is the first.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<u64>,
     },
@@ -103,13 +103,14 @@ pub struct PortInfo {
     pub wwpn: Wwn,
     /// The name of the port's node.
     pub wwnn: Wwn,
-    /// The address that it was granted.
+    /// The address that the port was granted.
     pub fcid: Fcid,
-    /// How it logged in.
+    /// How the port logged in.
     pub kind: LoginKind,
-    /// The FC-4 types that it registered, with their features (1 target, 2 initiator).
+    /// The FC-4 types that the port registered, with their features (1 target, 2
+    /// initiator).
     pub fc4: Vec<Fc4Info>,
-    /// Whether it asked for state change notifications.
+    /// Whether the port asked for state change notifications.
     pub state_changes: bool,
     /// The symbolic port name.
     pub symbolic_name: String,
@@ -145,18 +146,18 @@ pub enum LinkState {
 pub struct LinkInfo {
     /// The link's name.
     pub name: String,
-    /// Whether it carries frames.
+    /// Whether the link carries frames.
     pub state: LinkState,
-    /// Whether its next FLOGI is granted virtual ports.
+    /// Whether the link's next FLOGI is granted virtual ports.
     pub npiv: bool,
-    /// How many ports are logged in on it.
+    /// How many ports are logged in on the link.
     pub ports: usize,
     /// Frames received from the node.
     pub received: u64,
     /// Frames sent to the node.
     pub sent: u64,
-    /// Frames from the node that were not addressed to a live port, or did not come from
-    /// one.
+    /// Frames from the node that were not forwarded, because one of the two ports was not
+    /// logged in, or because no zone has both.
     pub discarded: u64,
     /// Bytes waiting for the node to take them.
     pub queued: usize,

@@ -20,18 +20,18 @@ const SUBTYPE_NAME_SERVER: u8 = 2;
 const REJECT: u16 = 0x8001;
 const ACCEPT: u16 = 0x8002;
 
-/// The CT header, as far as a name server cares.
+/// The CT header, with the fields that a name server needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// Which service (0xfc: directory).
+    /// The service (0xfc: directory).
     pub service: u8,
-    /// Which part of it (2: name server).
+    /// The part of the service (2: name server).
     pub subtype: u8,
-    /// Request, or accept, or reject.
+    /// The code of a request, or of an accept or reject.
     pub command: u16,
-    /// Of a reject.
+    /// The reason code of a reject.
     pub reason: u8,
-    /// Of a reject.
+    /// The explanation code of a reject.
     pub explanation: u8,
 }
 
@@ -46,7 +46,7 @@ impl Header {
         }
     }
 
-    /// Takes a header off the front.
+    /// Takes a header off the front of a message.
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         reader.skip(4)?;
         let (service, subtype) = (reader.u8()?, reader.u8()?);
@@ -67,7 +67,7 @@ impl Header {
     }
 }
 
-/// Which FC-4 types a port has: one bit each of 256, in the wire's own order.
+/// The FC-4 types that a port has: one bit for each of 256, in the order of the wire.
 pub type Fc4Types = [u8; 32];
 
 /// Whether the bit of an FC-4 type is set: word `type / 32`, bit `type % 32`.
@@ -76,7 +76,7 @@ pub fn has_type(types: &Fc4Types, fc4: u8) -> bool {
     types.get(byte).is_some_and(|bits| bits >> (fc4 % 8) & 1 == 1)
 }
 
-/// The map with one type in it.
+/// Returns a map with one type in it.
 pub fn one_type(fc4: u8) -> Fc4Types {
     let mut types = [0; 32];
     if let Some(byte) = types.get_mut(usize::from(fc4 / 32 * 4 + 3 - fc4 % 32 / 8)) {
@@ -85,46 +85,46 @@ pub fn one_type(fc4: u8) -> Fc4Types {
     types
 }
 
-/// A request to the name server, named as FC-GS names it.
+/// A request to the name server. Variants have the names of FC-GS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the standard's")]
 pub enum Request {
-    /// Port name of an address.
+    /// Ask for the port name of an address.
     GpnId { fcid: Fcid },
-    /// Node name of an address.
+    /// Ask for the node name of an address.
     GnnId { fcid: Fcid },
-    /// FC-4 types of an address.
+    /// Ask for the FC-4 types of an address.
     GftId { fcid: Fcid },
-    /// Symbolic port name of an address.
+    /// Ask for the symbolic port name of an address.
     GspnId { fcid: Fcid },
-    /// FC-4 features of an address.
+    /// Ask for the FC-4 features of an address.
     GffId { fcid: Fcid },
-    /// Address of a port name.
+    /// Ask for the address of a port name.
     GidPn { wwpn: Wwn },
-    /// Addresses of a node name.
+    /// Ask for the addresses of a node name.
     GidNn { wwnn: Wwn },
-    /// Addresses with an FC-4 type.
+    /// Ask for all addresses with an FC-4 type.
     GidFt { fc4: u8 },
-    /// Port names with an FC-4 type.
+    /// Ask for all port names with an FC-4 type.
     GpnFt { fc4: u8 },
-    /// Node names with an FC-4 type.
+    /// Ask for all node names with an FC-4 type.
     GnnFt { fc4: u8 },
-    /// Register the node name.
+    /// Register the node name of an address.
     RnnId { fcid: Fcid, wwnn: Wwn },
-    /// Register FC-4 types.
+    /// Register the FC-4 types of an address.
     RftId { fcid: Fcid, types: Fc4Types },
-    /// Register the symbolic port name.
+    /// Register the symbolic port name of an address.
     RspnId { fcid: Fcid, name: Vec<u8> },
-    /// Register the features of one FC-4 type.
+    /// Register the features of one FC-4 type of an address.
     RffId { fcid: Fcid, features: u8, fc4: u8 },
-    /// Register the symbolic node name.
+    /// Register the symbolic name of a node.
     RsnnNn { wwnn: Wwn, name: Vec<u8> },
     /// Deregister everything of an address.
     DaId { fcid: Fcid },
 }
 
 impl Request {
-    /// The command code.
+    /// Returns the command code.
     pub fn code(&self) -> u16 {
         match self {
             Self::GpnId { .. } => 0x0112,
@@ -146,7 +146,8 @@ impl Request {
         }
     }
 
-    /// Takes a CT request apart; what cannot be answered says how to reject it.
+    /// Takes a CT request apart. The error is how to reject a request that cannot be
+    /// answered.
     pub fn decode(payload: &[u8]) -> Result<Self, Reject> {
         let mut reader = Reader::new(payload);
         let header = Header::read(&mut reader).ok_or(Reject::BAD_SIZE)?;
@@ -156,7 +157,7 @@ impl Request {
         Self::body(header.command, &mut reader).ok_or(Reject::BAD_SIZE)?
     }
 
-    /// `None` where bytes are missing.
+    /// Takes the body of a request apart. Returns `None` where bytes are missing.
     fn body(code: u16, body: &mut Reader<'_>) -> Option<Result<Self, Reject>> {
         Some(Ok(match code {
             0x0112 => Self::GpnId { fcid: port(body)? },
@@ -183,7 +184,7 @@ impl Request {
         }))
     }
 
-    /// The whole CT request.
+    /// Returns the whole CT request.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         Header::directory(self.code()).write(&mut out);
@@ -225,13 +226,15 @@ impl Request {
     }
 }
 
-/// A port address object: one reserved byte, then the address.
+/// Takes a port address object: one reserved byte, then the address.
 fn port(body: &mut Reader<'_>) -> Option<Fcid> {
     body.skip(1)?;
     body.u24().map(Fcid)
 }
 
-/// Reserved, domain and area scope (this fabric has one of each), FC-4 type.
+/// Takes the FC-4 type of a request. The three bytes before it are a reserved one, and
+/// the domain and area to search. This fabric has one domain and one area, so these are
+/// passed over.
 fn scoped_type(body: &mut Reader<'_>) -> Option<u8> {
     body.skip(3)?;
     body.u8()
@@ -242,7 +245,7 @@ fn symbolic(body: &mut Reader<'_>) -> Option<Vec<u8>> {
     body.take(usize::from(len)).map(<[u8]>::to_vec)
 }
 
-/// A symbolic name: a length byte, then at most 255 bytes.
+/// Returns a symbolic name as the wire has it: a length byte, then at most 255 bytes.
 pub fn counted(name: &[u8]) -> Vec<u8> {
     let len = u8::try_from(name.len()).unwrap_or(u8::MAX);
     std::iter::once(len).chain(name.iter().copied().take(usize::from(len))).collect()
@@ -251,16 +254,16 @@ pub fn counted(name: &[u8]) -> Vec<u8> {
 /// Why a CT request is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reject {
-    /// Reason code.
+    /// The reason code.
     pub reason: u8,
-    /// Explanation.
+    /// The explanation code.
     pub explanation: u8,
 }
 
 impl Reject {
-    /// No such request here.
+    /// The name server does not know this request.
     pub const UNSUPPORTED: Self = Self { reason: 0x0b, explanation: 0 };
-    /// Bytes are missing.
+    /// Bytes of the request are missing.
     pub const BAD_SIZE: Self = Self { reason: 0x04, explanation: 0 };
     /// Unable: the address is not registered. Linux then forgets the port.
     pub const NO_PORT: Self = Self { reason: 0x09, explanation: 0x01 };
@@ -268,14 +271,14 @@ impl Reject {
     pub const NO_PORT_NAME: Self = Self { reason: 0x09, explanation: 0x02 };
     /// Unable: the node name is not registered.
     pub const NO_NODE_NAME: Self = Self { reason: 0x09, explanation: 0x03 };
-    /// Unable: nothing with this FC-4 type. Linux takes it for an empty list.
+    /// Unable: no port has this FC-4 type. Linux takes that for an empty list.
     pub const NO_TYPE: Self = Self { reason: 0x09, explanation: 0x07 };
 }
 
-/// The answer to a request: what follows an accept's header, or a reject.
+/// The answer to a request: the bytes after an accept's header, or a reject.
 pub type Answer = Result<Vec<u8>, Reject>;
 
-/// The CT answer.
+/// Returns the whole CT answer.
 pub fn encode_answer(answer: &Answer) -> Vec<u8> {
     let mut out = Vec::new();
     match answer {
@@ -291,7 +294,7 @@ pub fn encode_answer(answer: &Answer) -> Vec<u8> {
     out
 }
 
-/// Takes an answer apart.
+/// Takes a CT answer apart.
 pub fn decode_answer(payload: &[u8]) -> Option<Answer> {
     let mut reader = Reader::new(payload);
     let header = Header::read(&mut reader)?;

@@ -6,7 +6,7 @@ use crate::addr::Fcid;
 use crate::bytes::{Put, Reader};
 use crate::wwn::Wwn;
 
-/// The first byte of an ELS.
+/// The first byte of an ELS, which says what it is.
 pub mod command {
     #![allow(missing_docs, reason = "the names are the standard's")]
     pub const LS_RJT: u8 = 0x01;
@@ -29,40 +29,40 @@ pub const R_CTL_REPLY: u8 = 0x23;
 /// FC type of an ELS.
 pub const TYPE: u8 = 0x01;
 
-/// Error detection timeout that the fabric tells its nodes, in milliseconds.
+/// Error detection timeout of the fabric, in milliseconds.
 pub const E_D_TOV_MS: u32 = 2_000;
-/// Resource allocation timeout, in milliseconds.
+/// Resource allocation timeout of the fabric, in milliseconds.
 pub const R_A_TOV_MS: u32 = 4_000;
-/// The largest FC payload.
+/// The largest FC payload, in bytes.
 pub const MAX_PAYLOAD: u16 = 2112;
 /// The smallest receive size that a port may state (FC_MIN_MAX_PAYLOAD).
 pub const MIN_PAYLOAD: u16 = 256;
 
-/// In a FLOGI LS_ACC: virtual ports may follow.
+/// Feature bit of a FLOGI LS_ACC: virtual ports may follow.
 const FEATURE_NPIV_GRANTED: u16 = 0x2000;
-/// In a FLOGI LS_ACC: the other end is a fabric, not a point-to-point peer.
+/// Feature bit of a FLOGI LS_ACC: the other end is a fabric, not a point-to-point peer.
 const FEATURE_F_PORT: u16 = 0x1000;
 /// Class 3 is valid, delivery is in order.
 const CLASS_VALID_IN_ORDER: u16 = 0x8800;
 
-/// FLOGI, FDISC or PLOGI, and their LS_ACC: one format, 116 bytes.
+/// A FLOGI, FDISC or PLOGI, or the LS_ACC of one. All have one format of 116 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Login {
     /// The ELS command.
     pub command: u8,
-    /// Buffer-to-buffer credit; means nothing over Ethernet.
+    /// Buffer-to-buffer credit, which means nothing over Ethernet.
     pub credit: u16,
     /// Common feature bits, whose meaning depends on the command.
     pub features: u16,
-    /// Largest payload that the sender receives.
+    /// The largest payload that the sender receives.
     pub receive_size: u16,
-    /// R_A_TOV in a FLOGI LS_ACC; sequences and offsets elsewhere.
+    /// R_A_TOV in a FLOGI LS_ACC. In others, sequences and offsets.
     pub r_a_tov: u32,
     /// E_D_TOV in milliseconds.
     pub e_d_tov: u32,
     /// The sender's port name.
     pub wwpn: Wwn,
-    /// The sender's node name; the fabric name in a FLOGI LS_ACC.
+    /// The sender's node name. In a FLOGI LS_ACC, the fabric's name.
     pub wwnn: Wwn,
 }
 
@@ -70,7 +70,7 @@ impl Login {
     /// The length of a login payload without the optional extension.
     pub const LEN: usize = 116;
 
-    /// Takes a payload apart.
+    /// Takes a login payload apart.
     pub fn decode(els: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(els.get(..Self::LEN)?);
         let command = reader.u8()?;
@@ -88,7 +88,7 @@ impl Login {
         })
     }
 
-    /// The payload; class 3 is the only class.
+    /// Returns the payload. Class 3 is its only class.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(Self::LEN);
         out.put(&[self.command, 0, 0, 0]);
@@ -110,7 +110,7 @@ impl Login {
         out
     }
 
-    /// The answer to a FLOGI or FDISC.
+    /// Returns the answer to a FLOGI or FDISC.
     pub fn fabric_accept(f_port: Wwn, fabric: Wwn, npiv: bool) -> Self {
         let npiv = if npiv { FEATURE_NPIV_GRANTED } else { 0 };
         Self {
@@ -125,7 +125,8 @@ impl Login {
         }
     }
 
-    /// The answer to a PLOGI at a well-known address: 255 sequences at a time.
+    /// Returns the answer to a PLOGI at a well-known address. It allows 255 sequences at
+    /// a time.
     pub fn server_accept(server: Wwn, fabric: Wwn) -> Self {
         Self {
             features: 0,
@@ -143,25 +144,25 @@ impl Login {
 /// Why an ELS is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reject {
-    /// Reason code.
+    /// The reason code.
     pub reason: u8,
-    /// Explanation.
+    /// The explanation code.
     pub explanation: u8,
 }
 
 impl Reject {
-    /// Nobody here does that.
+    /// This fabric does not know the ELS.
     pub const UNSUPPORTED: Self = Self { reason: 0x0b, explanation: 0x2c };
-    /// Bytes are missing.
+    /// Bytes of the ELS are missing.
     pub const BAD_LENGTH: Self = Self { reason: 0x07, explanation: 0x2d };
-    /// Logical error, invalid N_Port name: the name is logged in elsewhere.
+    /// Logical error, invalid N_Port name: the name is logged in already.
     pub const NAME_IN_USE: Self = Self { reason: 0x03, explanation: 0x0d };
-    /// Logical error, login required: a virtual port before its physical port.
+    /// Logical error, login required: a virtual port came before its physical port.
     pub const LOGIN_FIRST: Self = Self { reason: 0x03, explanation: 0x1e };
     /// Unable, no resources: no virtual ports on this link, or no address left.
     pub const NO_RESOURCES: Self = Self { reason: 0x09, explanation: 0x29 };
 
-    /// The LS_RJT.
+    /// Returns the LS_RJT.
     pub fn encode(self) -> Vec<u8> {
         vec![command::LS_RJT, 0, 0, 0, 0, self.reason, self.explanation, 0]
     }
@@ -177,12 +178,12 @@ impl Reject {
     }
 }
 
-/// The bare LS_ACC.
+/// Returns an LS_ACC with nothing in it.
 pub fn accept() -> Vec<u8> {
     vec![command::LS_ACC, 0, 0, 0]
 }
 
-/// The LS_ACC of RTV: both timeouts in milliseconds.
+/// Returns the LS_ACC of RTV, with both timeouts in milliseconds.
 pub fn timeouts() -> Vec<u8> {
     let mut out = accept();
     out.put_u32(R_A_TOV_MS);
@@ -191,17 +192,18 @@ pub fn timeouts() -> Vec<u8> {
     out
 }
 
-/// What a port asks to be told about: an SCR.
+/// An SCR, by which a port asks for state change notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateChangeRegistration {
-    /// 1 fabric-detected, 2 port-detected, 3 both, 255 no longer anything.
+    /// What the port asks for: 1 fabric-detected, 2 port-detected, 3 both, 255 nothing
+    /// any longer.
     pub function: u8,
 }
 
 impl StateChangeRegistration {
     /// The function that ends a registration.
     pub const CLEAR: u8 = 255;
-    /// Everything.
+    /// The function that asks for all notifications.
     pub const FULL: u8 = 3;
 
     /// Takes an SCR apart.
@@ -214,16 +216,16 @@ impl StateChangeRegistration {
         }
     }
 
-    /// The SCR.
+    /// Returns the SCR.
     pub fn encode(self) -> Vec<u8> {
         vec![command::SCR, 0, 0, 0, 0, 0, 0, self.function]
     }
 }
 
-/// A LOGO: which port leaves.
+/// A LOGO, by which a port leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Logout {
-    /// The address that the port says it has.
+    /// The address that the port gives as its own.
     pub fcid: Fcid,
     /// The port's name.
     pub wwpn: Wwn,
@@ -240,7 +242,7 @@ impl Logout {
         Some(Self { fcid: Fcid(reader.u24()?), wwpn: Wwn(reader.u64()?) })
     }
 
-    /// The LOGO.
+    /// Returns the LOGO.
     pub fn encode(self) -> Vec<u8> {
         let mut out = vec![command::LOGO, 0, 0, 0, 0];
         out.put_u24(self.fcid.0);
@@ -249,15 +251,15 @@ impl Logout {
     }
 }
 
-/// An RSCN: something changed at these addresses.
+/// An RSCN, which says that something changed at these addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateChange {
-    /// The ports, one page each, in port address format.
+    /// The ports, one page for each, in port address format.
     pub ports: Vec<Fcid>,
 }
 
 impl StateChange {
-    /// Takes an RSCN apart; pages in another format than "port" are refused.
+    /// Takes an RSCN apart. Pages in another format than "port" are refused.
     pub fn decode(els: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(els);
         if (reader.u8()?, reader.u8()?) != (command::RSCN, 4) {
@@ -275,7 +277,7 @@ impl StateChange {
         Some(Self { ports })
     }
 
-    /// The RSCN.
+    /// Returns the RSCN.
     pub fn encode(&self) -> Vec<u8> {
         let len = u16::try_from(4 + 4 * self.ports.len()).unwrap_or(u16::MAX);
         let mut out = vec![command::RSCN, 4];

@@ -1,5 +1,4 @@
-//! What happened in the fabric: the events that the log, the control socket and the
-//! tests share.
+//! Events in the fabric, which the log, the control socket and the tests share.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::addr::Fcid;
 use crate::wwn::Wwn;
 
-/// What kind of thing happened.
+/// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
@@ -34,16 +33,16 @@ pub enum What {
     Registered,
     /// A port gave up an exchange with another port (ABTS) that took too long.
     Aborted,
-    /// Other zones are in force.
+    /// Other zones came into force.
     Zoned,
     /// Forwarding between ports was paused.
     Paused,
-    /// Forwarding between ports goes on.
+    /// Forwarding between ports was resumed.
     Resumed,
 }
 
 impl What {
-    /// Whether this ends the login of the port that the event names.
+    /// Whether such an event ends the login of the port that it names.
     pub fn ends_login(self) -> bool {
         matches!(self, Self::Logout | Self::Replaced | Self::AgedOut | Self::Dropped)
     }
@@ -59,14 +58,14 @@ pub enum LoginKind {
     Fdisc,
 }
 
-/// An event: a line of the event log.
+/// An event, which is a line of the event log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// The event's number: counts from 1, without gaps.
+    /// The event's number. Numbers begin with 1 and have no gaps.
     pub seq: u64,
-    /// Seconds since 1970.
+    /// When the event happened, in seconds since 1970.
     pub t: f64,
-    /// What happened.
+    /// The kind of the event.
     pub event: What,
     /// How the port logged in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,10 +79,10 @@ pub struct Event {
     /// The port's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fcid: Option<Fcid>,
-    /// The link.
+    /// The link's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// Why.
+    /// Why the event happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -122,14 +121,14 @@ pub struct Overlap {
     pub wwpn: Wwn,
     /// The login that had not ended.
     pub first: Event,
-    /// The login that came on top.
+    /// The later login.
     pub second: Event,
 }
 
 /// Returns every moment at which a WWPN was logged in twice, from the log alone.
 ///
 /// The fabric keeps one login for each name, so its own log has no overlap. [`contests`]
-/// has the attempts, which are what a cluster must answer for.
+/// returns the attempts, for which a cluster has to answer.
 pub fn overlaps(events: &[Event]) -> Vec<Overlap> {
     let mut live: BTreeMap<Wwn, Vec<&Event>> = BTreeMap::new();
     let mut found = Vec::new();

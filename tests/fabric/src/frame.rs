@@ -12,13 +12,13 @@ pub const ETHERTYPE_FIP: u16 = 0x8914;
 /// Ethertype of FCoE.
 pub const ETHERTYPE_FCOE: u16 = 0x8906;
 
-/// First frame of a class 3 sequence.
+/// Start of the first frame of a class 3 sequence.
 pub const SOF_I3: u8 = 0x2e;
-/// A later frame of a class 3 sequence.
+/// Start of a later frame of a class 3 sequence.
 pub const SOF_N3: u8 = 0x36;
-/// More frames follow in the sequence.
+/// End of a frame after which more frames of the sequence follow.
 pub const EOF_N: u8 = 0x41;
-/// The sequence ends here.
+/// End of the last frame of a sequence.
 pub const EOF_T: u8 = 0x42;
 
 /// F_CTL of an answer that ends its exchange: responder, last, end of sequence.
@@ -30,26 +30,26 @@ pub const FCTL_REQUEST: u32 = 0x29_0000;
 /// An exchange ID that nobody has assigned yet.
 pub const XID_UNKNOWN: u16 = 0xffff;
 
-/// The ethernet header's length, and the FCoE header's.
+/// Length of the Ethernet header, and of the FCoE header, in bytes.
 const HEADER_LEN: usize = 14;
-/// CRC, EOF and three reserved bytes.
+/// Length of what follows the FC frame: CRC, EOF and three reserved bytes.
 const TRAILER_LEN: usize = 8;
 
 /// An Ethernet frame, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ethernet<'a> {
-    /// Where it goes.
+    /// The destination address.
     pub dst: Mac,
-    /// Where it comes from.
+    /// The source address.
     pub src: Mac,
-    /// What it carries.
+    /// The protocol of the payload.
     pub ethertype: u16,
-    /// What follows the header.
+    /// The bytes after the header.
     pub payload: &'a [u8],
 }
 
 impl<'a> Ethernet<'a> {
-    /// Takes a frame apart.
+    /// Takes an Ethernet frame apart. Returns `None` where bytes are missing.
     pub fn decode(frame: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(frame);
         let dst = Mac(reader.array()?);
@@ -58,7 +58,7 @@ impl<'a> Ethernet<'a> {
         Some(Self { dst, src, ethertype, payload: reader.rest() })
     }
 
-    /// Puts a frame together.
+    /// Returns the whole Ethernet frame.
     pub fn encode(&self) -> Vec<u8> {
         let mut frame = Vec::with_capacity(HEADER_LEN + self.payload.len());
         frame.put(&self.dst.0);
@@ -69,7 +69,7 @@ impl<'a> Ethernet<'a> {
     }
 }
 
-/// Gives a frame new Ethernet addresses and leaves the rest, CRC included, alone.
+/// Replaces a frame's Ethernet addresses. All else is left alone, the CRC included.
 pub fn readdress(frame: &mut [u8], dst: Mac, src: Mac) {
     if let Some(addresses) = frame.first_chunk_mut::<12>() {
         let both = dst.0.into_iter().chain(src.0);
@@ -90,26 +90,26 @@ pub struct FcHeader {
     pub cs_ctl: u8,
     /// The source address.
     pub s_id: Fcid,
-    /// The protocol inside (1 ELS, 8 FCP, 0x20 CT).
+    /// The protocol of the payload (1 ELS, 8 FCP, 0x20 CT).
     pub fc_type: u8,
     /// Frame control, 24 bits.
     pub f_ctl: u32,
-    /// Sequence.
+    /// The sequence's ID.
     pub seq_id: u8,
-    /// Which optional headers follow.
+    /// The optional headers that follow.
     pub df_ctl: u8,
-    /// Number of the frame in its sequence.
+    /// The frame's number in its sequence.
     pub seq_cnt: u16,
     /// The originator's exchange ID.
     pub ox_id: u16,
     /// The responder's exchange ID.
     pub rx_id: u16,
-    /// Parameter.
+    /// The parameter, whose meaning depends on the kind of frame.
     pub parameter: u32,
 }
 
 impl FcHeader {
-    /// Takes a header off the front.
+    /// Takes a header off the front of a frame.
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             r_ctl: reader.u8()?,
@@ -143,15 +143,15 @@ impl FcHeader {
         out.put_u32(self.parameter);
     }
 
-    /// The addresses of an FCoE frame (Ethernet payload), without looking further:
-    /// all that relaying needs.
+    /// Returns the header of an FCoE frame (the Ethernet payload), and looks no further.
+    /// Relaying needs nothing else.
     pub fn peek(payload: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(payload);
         reader.skip(HEADER_LEN)?;
         Self::read(&mut reader)
     }
 
-    /// The header of the one-frame answer to this request.
+    /// Returns the header of a one-frame answer to this request.
     pub fn reply(&self, r_ctl: u8) -> Self {
         Self {
             r_ctl,
@@ -173,18 +173,19 @@ impl FcHeader {
 /// An FC frame as FCoE carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fcoe<'a> {
-    /// Start of frame.
+    /// The start-of-frame byte.
     pub sof: u8,
     /// The header.
     pub header: FcHeader,
     /// The payload, without fill bytes.
     pub payload: &'a [u8],
-    /// End of frame.
+    /// The end-of-frame byte.
     pub eof: u8,
 }
 
 impl<'a> Fcoe<'a> {
-    /// Takes apart what follows the Ethernet header; wants a right CRC.
+    /// Takes apart what follows the Ethernet header. Returns `None` where the CRC is
+    /// wrong or bytes are missing.
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let version = reader.u8()? >> 4;
@@ -203,7 +204,7 @@ impl<'a> Fcoe<'a> {
         Some(Self { sof, header, payload: reader.take(len)?, eof })
     }
 
-    /// The whole Ethernet frame. Fill bytes are added and said in F_CTL.
+    /// Returns the whole Ethernet frame. The number of fill bytes is put into F_CTL.
     pub fn encode(&self, dst: Mac, src: Mac) -> Vec<u8> {
         let fill = self.payload.len().wrapping_neg() & 3;
         let f_ctl = self.header.f_ctl & !3 | u32::try_from(fill).unwrap_or(0);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::event::Event;
 
-/// All events since the start.
+/// The log of all events since the start.
 #[derive(Debug, Default)]
 pub struct Journal {
     file: Option<File>,
@@ -14,14 +14,14 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// A log that is also written to `path`, a JSON line an event.
+    /// Returns a log that is also written to `path`, with a JSON line for each event.
     pub fn create(path: Option<&Path>) -> io::Result<Self> {
         let file = path.map(File::create).transpose()?;
         Ok(Self { file, events: Vec::new() })
     }
 
-    /// Numbers, dates and keeps an event. The line is in the file before anything that
-    /// follows from the event leaves the fabric.
+    /// Numbers an event, adds the time, and keeps it. The event is in the file before
+    /// anything that follows from it leaves the fabric.
     pub fn record(&mut self, event: Event, t: f64) -> io::Result<()> {
         let seq = u64::try_from(self.events.len()).unwrap_or(u64::MAX) + 1;
         let event = Event { seq, t, ..event };
@@ -35,13 +35,13 @@ impl Journal {
         Ok(())
     }
 
-    /// The events after a sequence number.
+    /// Returns the events after a sequence number.
     pub fn after(&self, seq: u64) -> &[Event] {
         let known = usize::try_from(seq).unwrap_or(usize::MAX);
         self.events.get(known..).unwrap_or_default()
     }
 
-    /// The last sequence number.
+    /// Returns the last sequence number.
     pub fn last(&self) -> u64 {
         u64::try_from(self.events.len()).unwrap_or(u64::MAX)
     }

@@ -1,9 +1,9 @@
 //! A software Fibre Channel fabric for machines without Fibre Channel.
 //!
-//! An FCoE forwarder with its F_Ports, fabric controller and name server, for stock Linux
-//! nodes in QEMU guests: each guest's Ethernet interface is a unix stream socket
-//! (`-netdev stream`), each socket is a link of this fabric. It is lossless, keeps one
-//! login a WWPN, and writes down who was logged in when.
+//! It is an FCoE forwarder with its F_Ports, fabric controller and name server, for stock
+//! Linux nodes in QEMU guests. Each guest's Ethernet interface is a unix stream socket
+//! (`-netdev stream`), and each socket is a link of this fabric. The fabric loses no frame,
+//! keeps one login for each WWPN, and writes down who was logged in when.
 //!
 //! # Map
 //!
@@ -25,9 +25,9 @@
 //!
 //! # Deliberately absent
 //!
-//! Zones by switch port, classes 1 and 2, several switches, VLAN discovery and FDMI: Linux does not need
-//! them to log in, and no test of ours asks for them. Server-provided MACs and VN2VN: no
-//! NPIV there.
+//! - Zones by switch port, classes 1 and 2, several switches, VLAN discovery and FDMI: Linux
+//!   does not need them to log in, and no test of ours asks for them.
+//! - Server-provided MACs and VN2VN: neither has NPIV.
 
 pub mod addr;
 pub mod bytes;

@@ -1,25 +1,25 @@
-//! A link's socket buffers: frames with a four-byte length before each, as QEMU's
-//! `-netdev stream` sends and takes them (net/stream.c).
+//! The socket buffers of a link. Each frame has a four-byte length before it, as QEMU's
+//! `-netdev stream` sends and takes it (net/stream.c).
 
 use std::io::{self, ErrorKind, Read, Write};
 
 use crate::bytes::{Put, Reader};
 
-/// The largest packet that QEMU sends (NET_BUFSIZE).
+/// The largest packet that QEMU sends (NET_BUFSIZE), in bytes.
 const MAX_FRAME: usize = 4096 + 65536;
-/// How much one read takes: a burst from a busy guest in one system call.
+/// How many bytes one read takes: a burst from a busy guest in one system call.
 const READ_SIZE: usize = 256 << 10;
-/// Written bytes are dropped from the front of an outbox once there are this many, and as
-/// many as wait: each byte is moved once at most.
+/// How many bytes must be written before they are dropped from the front of an outbox. At
+/// least as many must be written as still wait, so each byte is moved once at most.
 const COMPACT_SIZE: usize = 1 << 20;
 const PREFIX_LEN: usize = 4;
 
-/// A length that no QEMU would send: the peer speaks something else.
+/// The error for a length that no QEMU sends. The peer speaks another protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a frame of {0} bytes announced: the peer is no QEMU stream socket")]
 pub struct BadLength(usize);
 
-/// Bytes from a node, and the frames in them.
+/// The bytes that came from a node, and the frames in them.
 #[derive(Debug)]
 pub struct Inbox {
     buffer: Vec<u8>,
@@ -34,7 +34,7 @@ impl Default for Inbox {
 }
 
 impl Inbox {
-    /// Reads once; the answer is the number of bytes, 0 at the end.
+    /// Reads once. Returns the number of bytes, which is 0 at the end.
     pub fn fill(&mut self, socket: &mut impl Read) -> io::Result<usize> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -51,7 +51,7 @@ impl Inbox {
         Ok(n)
     }
 
-    /// The next whole frame, if there is one.
+    /// Returns the next frame that is whole, if there is one.
     pub fn next_frame(&mut self) -> Result<Option<&mut [u8]>, BadLength> {
         let filled = self.buffer.get(self.start..self.end).unwrap_or_default();
         let Some(len) = prefix(filled) else { return Ok(None) };
@@ -67,13 +67,13 @@ impl Inbox {
     }
 }
 
-/// Frames for a node, one after the other, written in as few calls as the socket allows.
+/// The frames for a node. They are written in as few calls as the socket allows.
 #[derive(Debug, Default)]
 pub struct Outbox {
     buffer: Vec<u8>,
-    /// Everything before this has been written.
+    /// The place up to which everything has been written.
     written: usize,
-    /// Start of the frame that `written` is in: where a cut may be made.
+    /// The beginning of the frame that `written` is in. The outbox may be cut there.
     frame: usize,
 }
 
@@ -84,12 +84,12 @@ impl Outbox {
         self.buffer.put(frame);
     }
 
-    /// How many bytes wait.
+    /// Returns how many bytes wait.
     pub fn len(&self) -> usize {
         self.buffer.len() - self.written
     }
 
-    /// Whether nothing waits.
+    /// Returns whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -108,8 +108,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Forgets the waiting frames that `keep` does not want. One that is half written has
-    /// to be finished, or the stream would lose its frame boundaries.
+    /// Drops the waiting frames for which `keep` is false. A frame that is half written
+    /// stays, because the stream would lose its frame boundaries.
     pub fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
         self.find_frame();
         let begun = self.next_boundary().filter(|_| self.written > self.frame);
@@ -138,7 +138,7 @@ impl Outbox {
         }
     }
 
-    /// Moves `frame` up to the frame that `written` is in.
+    /// Moves `frame` to the beginning of the frame that `written` is in.
     fn find_frame(&mut self) {
         while let Some(end) = self.next_boundary().filter(|end| *end <= self.written) {
             self.frame = end;
@@ -151,7 +151,7 @@ impl Outbox {
     }
 }
 
-/// The length before a frame.
+/// Returns the length that stands before a frame.
 fn prefix(bytes: &[u8]) -> Option<usize> {
     usize::try_from(Reader::new(bytes).u32()?).ok()
 }

@@ -1,4 +1,4 @@
-//! The name server: who is there, under which name, with which FC-4 type (FC-GS).
+//! The name server: the ports, their names and their FC-4 types (FC-GS).
 
 use crate::addr::Fcid;
 use crate::bytes::Put;
@@ -6,10 +6,10 @@ use crate::ct::{Answer, Reject, Request, counted, has_type};
 use crate::port::{Port, Ports, Registration};
 use crate::zoning::Zoning;
 
-/// Marks the last entry of a list.
+/// The bit that marks the last entry of a list.
 const LAST: u8 = 0x80;
 
-/// Carries a request out for the port at `from`, who hears of the ports in its zones only.
+/// Answers a request of the port at `from`, which is told only of the ports in its zones.
 pub fn answer(
     ports: &mut Ports,
     zoning: &Zoning,
@@ -22,7 +22,7 @@ pub fn answer(
     }
 }
 
-/// The ports that one of them may know of.
+/// The ports that the asking port may know of.
 struct Seen<'a> {
     ports: &'a Ports,
     zoning: &'a Zoning,
@@ -37,7 +37,8 @@ impl<'a> Seen<'a> {
         self.ports.iter().filter(joins)
     }
 
-    /// What is asked of the port at an address.
+    /// Returns what `what` takes from the port at an address, or a reject if no such port
+    /// may be known.
     fn at(&self, fcid: Fcid, what: impl FnOnce(&Port) -> Vec<u8>) -> Answer {
         self.iter().find(|port| port.fcid == fcid).map(what).ok_or(Reject::NO_PORT)
     }
@@ -47,7 +48,7 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// Answers a request that asks.
+/// Answers a request that changes nothing.
 fn look(seen: &Seen, request: &Request) -> Answer {
     match request {
         Request::GpnId { fcid } => seen.at(*fcid, |port| name(port.wwpn.0)),
@@ -80,8 +81,8 @@ fn look(seen: &Seen, request: &Request) -> Answer {
     }
 }
 
-/// Carries out a request that changes the entry of the port that sends it; nothing where
-/// it only asks.
+/// Carries out a request that changes the sender's entry. Returns `None` if the request
+/// changes nothing.
 fn change(ports: &mut Ports, from: Fcid, request: &Request) -> Option<Answer> {
     Some(match request {
         Request::RnnId { fcid, wwnn } => {
@@ -109,7 +110,8 @@ fn change(ports: &mut Ports, from: Fcid, request: &Request) -> Option<Answer> {
     })
 }
 
-/// A port registers for itself only: the fabric has no third-party registration.
+/// Changes the entry of the port at `from`. A port registers for itself only, because
+/// this fabric has no third-party registration.
 fn register(
     ports: &mut Ports,
     from: Fcid,
@@ -129,13 +131,13 @@ fn name(wwn: u64) -> Vec<u8> {
     wwn.to_be_bytes().to_vec()
 }
 
-/// After the address of an entry in a list of names.
+/// Appends what follows the address of an entry in a list of names.
 fn named_entry(out: &mut Vec<u8>, wwn: u64) {
     out.put_zeros(4);
     out.put_u64(wwn);
 }
 
-/// A list of addresses, each with what `more` appends, the last one marked.
+/// Returns a list of addresses, with what `more` appends to each. The last one is marked.
 fn list<'a>(
     ports: impl Iterator<Item = &'a Port>,
     more: impl Fn(&mut Vec<u8>, &Port),
@@ -153,7 +155,7 @@ fn list<'a>(
     out
 }
 
-/// The FC-4 features object: four bits a type, eight types a word.
+/// Returns the FC-4 features object: four bits for each type, eight types in a word.
 fn features(names: &Registration) -> Vec<u8> {
     let mut out = vec![0; 128];
     for (fc4, bits) in &names.features {

@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line of the program.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ What it does is logged on standard error: RUST_LOG=info, or debug.
 
 /// The fabric's name where none is given.
 const FABRIC_NAME: Wwn = Wwn(0x1000_0efc_0000_0001);
-/// The FIP default (FC-BB-5).
+/// The period of keep-alives where none is given: the default of FIP (FC-BB-5).
 const KEEP_ALIVE: Duration = Duration::from_secs(8);
 
 /// What the command line asks for.
@@ -49,7 +49,7 @@ pub enum Command {
     Run(Setup),
 }
 
-/// Reads the command line (without the program's name).
+/// Reads the command line, without the program's name.
 pub fn parse(
     args: impl IntoIterator<Item = impl Into<OsString>>,
 ) -> Result<Command, lexopt::Error> {
@@ -104,7 +104,7 @@ pub fn parse(
     }))
 }
 
-/// `NAME=SOCKET`.
+/// Takes `NAME=SOCKET` apart.
 fn link(value: &OsStr) -> Result<(String, PathBuf), lexopt::Error> {
     let pair = value.to_str().and_then(|text| text.split_once('='));
     match pair.filter(|(name, socket)| !name.is_empty() && !socket.is_empty()) {

@@ -1,6 +1,7 @@
-//! A capture of every frame, with the link and the direction, for Wireshark.
+//! A capture of every frame, with its link and direction, for Wireshark.
 //!
-//! Format: pcapng (draft-ietf-opsawg-pcapng): one interface a link, microseconds.
+//! Format: pcapng (draft-ietf-opsawg-pcapng), with one interface for each link, and times
+//! in microseconds.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -18,10 +19,10 @@ const LINKTYPE_ETHERNET: u16 = 1;
 const OPTION_IF_NAME: u16 = 2;
 const OPTION_PACKET_FLAGS: u16 = 2;
 
-/// Buffered bytes are written once there are this many, whatever the time.
+/// How many bytes are buffered at most. Then they are written, whatever the time.
 const BUFFER_SIZE: usize = 1 << 20;
 
-/// Which way a frame went, as the format numbers it.
+/// The direction of a frame, as the format numbers it.
 #[derive(Debug, Clone, Copy)]
 #[repr(u32)]
 pub enum Direction {
@@ -31,7 +32,7 @@ pub enum Direction {
     Sent = 2,
 }
 
-/// A capture file. It is written in whole blocks only, so that it can be read at any time.
+/// A capture file. Whole blocks are written only, so it can be read at any time.
 #[derive(Debug)]
 pub struct Capture {
     file: File,
@@ -39,7 +40,7 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Begins a capture with one interface a link.
+    /// Begins a capture, with one interface for each link.
     pub fn create(path: &Path, links: &[String]) -> io::Result<Self> {
         let mut capture = Self { file: File::create(path)?, buffer: Vec::new() };
         capture.block(SECTION_HEADER, |body| {
@@ -59,7 +60,7 @@ impl Capture {
         Ok(capture)
     }
 
-    /// Adds a frame; `time` counts from 1970.
+    /// Adds a frame. `time` is since 1970.
     pub fn frame(
         &mut self,
         link: LinkId,
@@ -92,7 +93,7 @@ impl Capture {
         Ok(())
     }
 
-    /// Whether something is buffered.
+    /// Returns whether something is buffered.
     pub fn is_dirty(&self) -> bool {
         !self.buffer.is_empty()
     }
@@ -118,7 +119,8 @@ fn option(body: &mut Vec<u8>, code: u16, value: &[u8]) {
     pad(body);
 }
 
-/// Everything in a block is a multiple of four bytes long, so its length tells.
+/// Pads a block to a multiple of four bytes. Everything before is such a multiple too, so
+/// the block's length tells how much is missing.
 fn pad(body: &mut Vec<u8>) {
     body.resize(body.len().next_multiple_of(4), 0);
 }

@@ -13,23 +13,23 @@ use crate::wwn::Wwn;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub usize);
 
-/// What a port told the name server.
+/// What a port has told the name server about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registration {
-    /// FC-4 types.
+    /// The registered FC-4 types.
     pub types: Fc4Types,
-    /// Features of the types that RFF_ID named.
+    /// The features of the types that RFF_ID named.
     pub features: BTreeMap<u8, u8>,
-    /// Node name, where RNN_ID named another than the login did.
+    /// The node name, if RNN_ID named another than the login did.
     pub node_name: Option<Wwn>,
-    /// Symbolic port name.
+    /// The symbolic port name.
     pub symbolic_port: Vec<u8>,
-    /// Symbolic node name.
+    /// The symbolic node name.
     pub symbolic_node: Vec<u8>,
 }
 
 impl Registration {
-    /// The registered FC-4 types, in order.
+    /// Returns the registered FC-4 types, in order.
     pub fn fc4_types(&self) -> impl Iterator<Item = u8> + '_ {
         (0..=u8::MAX).filter(|fc4| has_type(&self.types, *fc4))
     }
@@ -56,7 +56,7 @@ pub struct Port {
     pub since: Duration,
     /// When the port was last heard.
     pub heard: Duration,
-    /// For a physical port: whether it was granted virtual ports.
+    /// Whether a physical port was granted virtual ports.
     pub npiv: bool,
     /// Whether the port asked for state change notifications.
     pub state_changes: bool,
@@ -91,13 +91,13 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Domain 1, and the number of addresses in it.
+    /// The first address of domain 1, which is also the number of addresses in a domain.
     const DOMAIN: u32 = 0x01_0000;
     const ADDRESSES: u32 = 0xffff;
 
-    /// Returns an address that nobody has. Each login gets the next one, so an address
-    /// that was given up comes back only after all others were used: an initiator that
-    /// sees the same WWPN at the same address may think that its session is still good.
+    /// Returns an address that no port has. Each login gets the next address, so one that
+    /// was given up comes back only after all others were used. An initiator that sees a
+    /// WWPN at its old address again may think that its session is still good.
     pub fn grant(&mut self) -> Option<Fcid> {
         for _ in 0..Self::ADDRESSES {
             self.granted = self.granted % Self::ADDRESSES + 1;
@@ -119,37 +119,37 @@ impl Ports {
         self.live.remove(&fcid)
     }
 
-    /// The port at an address.
+    /// Returns the port at an address.
     pub fn get(&self, fcid: Fcid) -> Option<&Port> {
         self.live.get(&fcid)
     }
 
-    /// The port at an address, to change it.
+    /// Returns the port at an address, to change it.
     pub fn get_mut(&mut self, fcid: Fcid) -> Option<&mut Port> {
         self.live.get_mut(&fcid)
     }
 
-    /// All ports, in order of address.
+    /// Returns all ports, in the order of their addresses.
     pub fn iter(&self) -> impl Iterator<Item = &Port> {
         self.live.values()
     }
 
-    /// All ports, to change them.
+    /// Returns all ports, to change them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Port> {
         self.live.values_mut()
     }
 
-    /// The port with a name.
+    /// Returns the port with a name.
     pub fn named(&self, wwpn: Wwn) -> Option<&Port> {
         self.iter().find(|port| port.wwpn == wwpn)
     }
 
-    /// The ports on a link.
+    /// Returns the ports on a link.
     pub fn on_link(&self, link: LinkId) -> impl Iterator<Item = &Port> {
         self.iter().filter(move |port| port.link == link)
     }
 
-    /// The physical port on a link.
+    /// Returns the physical port on a link.
     pub fn physical(&self, link: LinkId) -> Option<&Port> {
         self.on_link(link).find(|port| port.kind == LoginKind::Flogi)
     }

@@ -1,4 +1,4 @@
-//! Listening unix sockets that leave nothing behind.
+//! Listening unix sockets that leave no file behind.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -7,7 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// A listening socket; its file goes when it does.
+/// A listening socket, whose file is removed when it is dropped.
 #[derive(Debug)]
 pub struct Socket {
     listener: UnixListener,
@@ -15,8 +15,8 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Listens at `path`. What a killed run left there is replaced; a socket that is
-    /// listened on, or any other file, is an error.
+    /// Listens at `path`. A socket that a killed run left there is replaced. One on which
+    /// somebody listens is an error, and so is any other file.
     pub fn listen(path: &Path) -> io::Result<Self> {
         if is_stale(path) {
             fs::remove_file(path)?;
@@ -26,7 +26,7 @@ impl Socket {
         Ok(Self { listener, path: path.to_owned() })
     }
 
-    /// Somebody who connected, if there is one.
+    /// Returns the connection of somebody who connected, if there is one.
     pub fn accept(&self) -> Option<UnixStream> {
         let stream = match self.listener.accept() {
             Ok((stream, _)) => stream,
@@ -39,7 +39,7 @@ impl Socket {
         stream.set_nonblocking(true).ok().map(|()| stream)
     }
 
-    /// Where it listens.
+    /// Returns the path at which the socket listens.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -35,12 +35,12 @@ pub const HIGH: usize = 16 << 20;
 /// An outbox at or below this size stalls no link.
 pub const LOW: usize = 8 << 20;
 
-/// A link's way out.
+/// The way out of a link to its node.
 #[derive(Debug, Default)]
 pub struct Wire {
     /// What waits for the node.
     pub outbox: Outbox,
-    /// The link whose full outbox this one's node last sent to.
+    /// The link with the full outbox to which this link's node last sent.
     stalled_on: Option<LinkId>,
     /// Frames received from the node.
     pub received: u64,
@@ -63,7 +63,7 @@ pub struct Wires {
 }
 
 impl Wires {
-    /// Returns wires for that many links. The clock starts now.
+    /// Returns wires for this many links. The clock starts now.
     pub fn new(links: usize, journal: Journal, capture: Option<Capture>) -> Self {
         Self {
             wires: std::iter::repeat_with(Wire::default).take(links).collect(),
@@ -81,13 +81,12 @@ impl Wires {
         self.started.elapsed()
     }
 
-    /// Returns when the start was, counted from 1970.
+    /// Returns when the start was, as a time since 1970.
     pub fn epoch(&self) -> Duration {
         self.epoch
     }
 
-    /// Takes note of a frame that came in; what is sent until the next call follows from
-    /// it.
+    /// Notes that a frame came in. What is sent until the next call follows from it.
     pub fn received(&mut self, link: LinkId, frame: &[u8], now: Duration) {
         self.reading = Some(link);
         if let Some(wire) = self.wires.get_mut(link.0) {
@@ -96,7 +95,7 @@ impl Wires {
         self.capture(link, Direction::Received, now, frame);
     }
 
-    /// Takes note that what is sent from now on follows from no link's frame.
+    /// Notes that what is sent from now on follows from no link's frame.
     pub fn idle(&mut self) {
         self.reading = None;
     }
@@ -111,8 +110,8 @@ impl Wires {
         })
     }
 
-    /// Writes the capture's buffer. Losing a record of the run would make the run
-    /// worthless, so an error of this or an earlier write ends the program.
+    /// Writes the capture's buffer. A run without its records would be worthless, so an
+    /// error of this or an earlier write ends the program.
     pub fn sync(&mut self) -> io::Result<()> {
         if let Some(capture) = &mut self.capture {
             capture.flush()?;
@@ -120,7 +119,7 @@ impl Wires {
         self.error.take().map_or(Ok(()), Err)
     }
 
-    /// Whether there is something to [`Self::sync`].
+    /// Returns whether something waits to be written by [`Self::sync`].
     pub fn is_dirty(&self) -> bool {
         self.error.is_some() || self.capture.as_ref().is_some_and(Capture::is_dirty)
     }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Wwn(pub u64);
 
-/// A text that is no World Wide Name.
+/// The error for a text that is no World Wide Name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a WWN (16 hex digits): {0:?}")]
 pub struct WwnError(String);
@@ -31,7 +31,8 @@ impl fmt::Display for Wwn {
 impl FromStr for Wwn {
     type Err = WwnError;
 
-    /// Accepts colons, dashes, `0x`, `naa.` and plain hex.
+    /// Reads a name in any usual form: with colons or dashes, with `0x` or `naa.` in
+    /// front, or plain hexadecimal.
     fn from_str(text: &str) -> Result<Self, WwnError> {
         let bare =
             text.strip_prefix("0x").or_else(|| text.strip_prefix("naa.")).unwrap_or(text);

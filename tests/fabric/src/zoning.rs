@@ -1,4 +1,5 @@
-//! Zoning: which ports may know of one another (FC-GS, zone server). Members are port names.
+//! Zoning: which ports may know of one another (FC-GS, zone server). The members of a
+//! zone are port names.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +8,20 @@ use crate::wwn::Wwn;
 /// The zones in force.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Zoning {
-    /// Each with its members; none: there is no zoning, and all ports see all.
+    /// The members of each zone. If it is `None`, there is no zoning, and all ports see
+    /// all.
     zones: Option<Vec<BTreeSet<Wwn>>>,
 }
 
 impl Zoning {
-    /// These zones, each with its members. Who is in none of them sees nobody.
+    /// Returns zones with these members. A port that is in none of them sees no other
+    /// port.
     pub fn of(zones: Vec<Vec<Wwn>>) -> Self {
         let set = |members: Vec<Wwn>| members.into_iter().collect();
         Self { zones: Some(zones.into_iter().map(set).collect()) }
     }
 
-    /// Whether two ports may know of one another. A port always knows itself.
+    /// Returns whether two ports may know of one another. A port always knows itself.
     pub fn joins(&self, one: Wwn, other: Wwn) -> bool {
         let Some(zones) = &self.zones else { return true };
         one == other || zones.iter().any(|z| z.contains(&one) && z.contains(&other))

@@ -1,4 +1,4 @@
-//! Wire formats: what is written is what is read, and nothing that is read panics.
+//! Wire formats: what is written is what is read, and no input makes a reader panic.
 
 use std::time::Duration;
 
@@ -127,7 +127,8 @@ prop_compose! {
     }
 }
 
-/// Returns what a logged-in port might ask a well-known address: good CRC, any content.
+/// Returns what a logged-in port might ask a well-known address, with a good CRC and any
+/// content.
 fn question() -> impl Strategy<Value = Vec<u8>> {
     let s_id = (1..5_u32).prop_map(|n| Fcid(0x01_0000 + n));
     let d_id = (0xff_fff0..0xff_ffff_u32).prop_map(Fcid);
@@ -165,7 +166,7 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Returns a change of one byte somewhere, in half of the cases.
+/// Returns a change of one byte at any place, or none in half of the cases.
 fn damage() -> impl Strategy<Value = Option<(prop::sample::Index, u8)>> {
     prop::option::of(any::<(prop::sample::Index, u8)>())
 }
@@ -184,7 +185,7 @@ fn fabric() -> Fabric {
     fabric
 }
 
-/// Takes everything and keeps nothing.
+/// An output that takes everything and keeps nothing.
 struct Nowhere;
 
 impl Output for Nowhere {
@@ -202,7 +203,7 @@ proptest! {
         prop_assert_eq!(Fip::decode(ethernet.payload), Some(fip));
     }
 
-    /// Ethernet pads short frames.
+    /// Short frames come padded, because Ethernet pads them.
     #[test]
     fn fip_ignores_padding(fip in fip(), padding in bytes(40)) {
         let frame = [fip.encode(Mac::FCF, Mac::FCF), padding].concat();

@@ -93,7 +93,7 @@ impl Bench {
         }
     }
 
-    /// Lets time pass; the fabric is called when it wants to be.
+    /// Lets time pass. Calls the fabric whenever its deadline comes.
     fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while self.fabric.deadline() <= end {

@@ -1,4 +1,5 @@
-//! What FIP brings: discovery, link services, keep-alives and ageing (FC-BB-5).
+//! The part of the fabric that FIP brings: discovery, link services, keep-alives and
+//! ageing (FC-BB-5).
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::port::{LinkId, Port};
 use super::login::Origin;
 use super::{Fabric, Output};
 
-/// Each virtual port sends a keep-alive this often, whatever the period of its node.
+/// How often each virtual port sends a keep-alive, whatever the period of its node.
 const VN_PORT_KEEP_ALIVE: Duration = Duration::from_secs(90);
 /// How often a fabric without keep-alives advertises.
 const ADVERTISEMENT: Duration = Duration::from_secs(8);
@@ -78,8 +79,8 @@ impl Fabric {
         if period.is_zero() { ADVERTISEMENT } else { period }
     }
 
-    /// Notes that a node or port is alive. One that keeps a login alive that it does not
-    /// have (any more) is told so, and logs in again.
+    /// Notes that a node or port is alive. If it has no such login, or no longer has it,
+    /// it is told so, and logs in again.
     fn keep_alive(
         &mut self,
         link: LinkId,
@@ -108,7 +109,8 @@ impl Fabric {
         }
     }
 
-    /// When a port is taken for dead: two and a half periods after it was last heard of.
+    /// Returns when a port is taken for dead: two and a half periods after it was last
+    /// heard.
     pub(super) fn age_limit(&self, port: &Port) -> Option<Duration> {
         let period = match port.kind {
             LoginKind::Flogi => self.config.keep_alive,

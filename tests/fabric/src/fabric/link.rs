@@ -1,4 +1,4 @@
-//! Links: up, down, cut and restored.
+//! Links: going up and down, cuts and their end.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ impl Fabric {
         });
     }
 
-    /// Takes note that the node's connection has closed.
+    /// Notes that the node's connection has closed.
     pub fn link_down(&mut self, link: LinkId, out: &mut impl Output) {
         self.set_link(link, out, |state| state.connected = false);
     }
@@ -67,8 +67,8 @@ impl Fabric {
         Ok(())
     }
 
-    /// Ends a cut. A real node saw its carrier go; a guest whose emulator kept the
-    /// interface up did not, and still believes in its login, so it is told.
+    /// Ends the cut of a link. A real node saw its carrier go. A guest whose emulator
+    /// kept the interface up did not, and still believes in its login, so it is told.
     pub fn restore(
         &mut self,
         name: &str,
@@ -87,7 +87,7 @@ impl Fabric {
         Ok(())
     }
 
-    /// Grants virtual ports, or does not, from the next FLOGI on a link, or on all.
+    /// Grants or refuses virtual ports, from the next FLOGI on a link, or on all links.
     pub fn set_npiv(&mut self, on: bool, name: Option<&str>) -> Result<(), UnknownName> {
         let only = name.map(|name| self.link_named(name)).transpose()?;
         for (index, link) in self.links.iter_mut().enumerate() {
@@ -98,7 +98,8 @@ impl Fabric {
         Ok(())
     }
 
-    /// The links; who counts frames and bytes fills those in.
+    /// Returns the links. The counts of frames and bytes are left at 0, for their owner
+    /// to fill in.
     pub fn links(&self) -> Vec<LinkInfo> {
         let info = |(index, link): (usize, &Link)| LinkInfo {
             name: link.name.clone(),
@@ -117,7 +118,7 @@ impl Fabric {
         self.links.iter().enumerate().map(info).collect()
     }
 
-    /// Changes a link, and does what follows if that makes it go up or down.
+    /// Changes a link, and does what follows if the change makes it go up or down.
     fn set_link(
         &mut self,
         link: LinkId,
@@ -158,7 +159,7 @@ impl Fabric {
         }
     }
 
-    /// A link's name.
+    /// Returns a link's name.
     pub(super) fn link_name(&self, link: LinkId) -> &str {
         self.links.get(link.0).map_or("", |link| &link.name)
     }
@@ -168,8 +169,8 @@ impl Fabric {
         found.map(LinkId).ok_or_else(|| UnknownName::Link(name.to_owned()))
     }
 
-    /// A link that the fabric itself has stopped reading from cannot be heard: that does
-    /// not count as the node's silence.
+    /// Counts the ports of a link as heard now. The fabric has stopped reading from that
+    /// link, so its silence is not the node's.
     pub fn excuse(&mut self, link: LinkId, now: Duration) {
         for port in self.ports.iter_mut().filter(|port| port.link == link) {
             port.heard = now;

@@ -10,7 +10,7 @@ use crate::wwn::Wwn;
 
 use super::{DuplicateWwpn, Fabric, Output};
 
-/// Where a login comes from.
+/// The origin of a login: the link, the node, the kind and the time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin {
     pub(super) link: LinkId,
@@ -24,7 +24,7 @@ struct Refusal {
     reject: Reject,
     /// The port that has the name already.
     holder: Option<Fcid>,
-    /// For people.
+    /// The reason, for people.
     reason: String,
 }
 
@@ -35,7 +35,7 @@ impl Refusal {
 }
 
 impl Fabric {
-    /// FLOGI or FDISC: the answer, and the address where one is granted.
+    /// Handles a FLOGI or FDISC. Returns the answer, and the address if one is granted.
     pub(super) fn login(
         &mut self,
         origin: Origin,
@@ -69,8 +69,9 @@ impl Fabric {
         }
     }
 
-    /// A login ends what the same node had before: FDISC the login of the same virtual
-    /// port, FLOGI everything on the link (a node that starts over has no virtual ports).
+    /// Ends what the node of a new login had before. An FDISC ends the login of the same
+    /// virtual port. A FLOGI ends everything on the link, because a node that starts over
+    /// has no virtual ports.
     fn end_previous(&mut self, origin: Origin, login: &Login, out: &mut impl Output) {
         let ends = |port: &Port| match origin.kind {
             LoginKind::Flogi => true,
@@ -81,7 +82,7 @@ impl Fabric {
         self.end_logins(&previous, What::Logout, "logged in again", out);
     }
 
-    /// The port that a login makes, if it may.
+    /// Returns the port that a login makes, or why it may not be made.
     fn admit(
         &mut self,
         origin: Origin,
@@ -114,7 +115,8 @@ impl Fabric {
         })
     }
 
-    /// A virtual port needs a physical port that was granted virtual ports.
+    /// Checks that a link can have a virtual port: its physical port must be logged in,
+    /// and must have been granted virtual ports.
     fn admit_virtual(&self, link: LinkId) -> Result<(), Refusal> {
         match self.ports.physical(link) {
             Some(Port { npiv: true, .. }) => Ok(()),
@@ -126,7 +128,8 @@ impl Fabric {
         }
     }
 
-    /// Where the name is logged in already, the policy says which login stands.
+    /// Applies the policy for a name that is logged in already: ends the earlier login,
+    /// or returns why the new one is refused.
     fn settle_duplicate(
         &mut self,
         link: LinkId,
@@ -149,8 +152,9 @@ impl Fabric {
         }
     }
 
-    /// LOGO. Linux sends a second one for a virtual port that it deletes after disabling
-    /// it, from address 0: leaving twice is no error, so the answer is always the same.
+    /// Handles a LOGO. Returns the answer, which is always the same. Linux sends a second
+    /// LOGO, from address 0, for a virtual port that it deletes after disabling it, so to
+    /// leave twice is no error.
     pub(super) fn logout(
         &mut self,
         link: LinkId,
@@ -173,8 +177,8 @@ impl Fabric {
         els::accept()
     }
 
-    /// The name of the F_Port at the fabric's end of a link: NAA 2, the link's number,
-    /// then the fabric's own 48 bits.
+    /// Returns the name of the F_Port at the fabric's end of a link. It is made of NAA 2,
+    /// the link's number, and the fabric's own 48 bits.
     fn f_port_name(&self, LinkId(link): LinkId) -> Wwn {
         let number = u64::try_from(link + 1).unwrap_or_default() & 0xfff;
         Wwn(0x2000 << 48 | number << 48 | self.config.fabric_name.0 & 0xffff_ffff_ffff)

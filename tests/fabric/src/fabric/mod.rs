@@ -1,6 +1,8 @@
-//! The fabric as a pure state machine: a frame and the time in, frames and events out.
+//! The fabric as a pure state machine: a frame and the time go in, frames and events come
+//! out.
 //!
-//! No sockets, no clock: [`crate::server`] brings those, tests bring their own.
+//! There are no sockets and no clock here. [`crate::server`] brings those, and tests
+//! bring their own.
 
 mod fip;
 mod link;
@@ -25,7 +27,7 @@ use crate::zoning::Zoning;
 use link::Link;
 use relay::Held;
 
-/// What to do when a WWPN logs in while it is logged in on another link.
+/// The policy for a WWPN that logs in while it is logged in on another link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DuplicateWwpn {
     /// Reject the new login.
@@ -45,34 +47,35 @@ pub struct Config {
     pub duplicate_wwpn: DuplicateWwpn,
     /// Whether the fabric grants virtual ports.
     pub npiv: bool,
-    /// Period of advertisements and keep-alives; zero: no keep-alives, no ageing.
+    /// The period of advertisements and keep-alives. If it is zero, there are no
+    /// keep-alives and no port ages out.
     pub keep_alive: Duration,
 }
 
-/// Where a fabric's frames and events go.
+/// The place to which a fabric's frames and events go.
 pub trait Output {
     /// Sends a frame on a link.
     fn frame(&mut self, link: LinkId, frame: &[u8]);
-    /// Drops the frames that wait for a MAC on a link, which no longer belongs to
-    /// anybody. They must not arrive, least of all at a node that was frozen and wakes
+    /// Drops the frames that wait for a MAC on a link, when the MAC no longer belongs to
+    /// any port. They must not arrive, least of all at a node that was frozen and wakes
     /// up.
     fn revoke(&mut self, link: LinkId, mac: Mac);
     /// Records an event.
     fn event(&mut self, event: Event);
 }
 
-/// A request that names something that is not there.
+/// The error for a name that the fabric does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownName {
-    /// No such link.
+    /// No link has this name.
     #[error("no link is called {0:?}")]
     Link(String),
-    /// No such port.
+    /// No port that is logged in has this name.
     #[error("no port {0} is logged in")]
     Port(Wwn),
 }
 
-/// The fabric.
+/// The fabric, with its links and the ports on them.
 #[derive(Debug)]
 pub struct Fabric {
     config: Config,
@@ -86,7 +89,7 @@ pub struct Fabric {
 }
 
 impl Fabric {
-    /// A fabric whose links are all down.
+    /// Returns a fabric whose links are all down.
     pub fn new(config: Config) -> Self {
         let links =
             config.links.iter().map(|name| Link::new(name, config.npiv)).collect();
@@ -101,7 +104,8 @@ impl Fabric {
         }
     }
 
-    /// Takes a frame from a link. The frame is scratch: its addresses may be rewritten.
+    /// Takes a frame from a link. The buffer is scratch: addresses in it may be
+    /// rewritten.
     pub fn receive(
         &mut self,
         link: LinkId,
@@ -125,14 +129,15 @@ impl Fabric {
         }
     }
 
-    /// When [`Self::tick`] wants to be called next.
+    /// Returns when [`Self::tick`] has to be called next.
     pub fn deadline(&self) -> Duration {
         let ageing = self.ports.iter().filter_map(|port| self.age_limit(port));
         ageing.chain([self.next_advertisement]).min().unwrap_or_default()
     }
 
-    /// Advertises and ages. Call it when everything received so far has been handed in,
-    /// so that a keep-alive that waits in a socket is not missed.
+    /// Sends advertisements, and ends the logins of ports that have aged. Call it after
+    /// all that was received has been handed in, so that no keep-alive that waits in a
+    /// socket is missed.
     pub fn tick(&mut self, now: Duration, out: &mut impl Output) {
         if now >= self.next_advertisement {
             for link in 0..self.links.len() {
@@ -143,7 +148,8 @@ impl Fabric {
         self.age(now, out);
     }
 
-    /// The ports that are logged in; `epoch` is the wall-clock time of [`Duration::ZERO`].
+    /// Returns the ports that are logged in. `epoch` is the wall-clock time of
+    /// [`Duration::ZERO`].
     pub fn ports(&self, epoch: f64) -> Vec<PortInfo> {
         let info = |port: &Port| PortInfo {
             link: self.link_name(port.link).to_owned(),
@@ -167,7 +173,7 @@ impl Fabric {
         self.ports.iter().map(info).collect()
     }
 
-    /// An event about a port.
+    /// Returns an event about a port.
     fn port_event(&self, what: What, port: &Port) -> Event {
         Event {
             kind: Some(port.kind),
@@ -178,7 +184,7 @@ impl Fabric {
         }
     }
 
-    /// Sends an FC frame to a port, if it is (still) there.
+    /// Sends an FC frame to a port. Does nothing if no such port is logged in.
     fn send_to_port(&self, header: FcHeader, payload: &[u8], out: &mut impl Output) {
         if let Some(port) = self.ports.get(header.d_id) {
             let fcoe = Fcoe { sof: SOF_I3, header, payload, eof: EOF_T };
@@ -186,14 +192,14 @@ impl Fabric {
         }
     }
 
-    /// An exchange ID for a request of the fabric's own.
+    /// Returns an exchange ID for a request of the fabric's own.
     fn exchange(&mut self) -> u16 {
         self.next_ox_id = (self.next_ox_id + 1) % XID_UNKNOWN;
         self.next_ox_id
     }
 
-    /// The addresses of the ports on a link, virtual ports first: the order in which a
-    /// node takes them down.
+    /// Returns the addresses of the ports on a link. Virtual ports come first, as a node
+    /// takes them down in that order.
     fn addresses_on(&self, link: LinkId) -> Vec<Fcid> {
         let physical = self.ports.physical(link).map(|port| port.fcid);
         let on_link = self.ports.on_link(link).map(|port| port.fcid);

@@ -1,4 +1,4 @@
-//! The end of a login, and who is told about changes.
+//! The end of a login, and notifications to other ports.
 
 use crate::addr::{Fcid, Mac};
 use crate::els::{R_CTL_REQUEST, StateChange, TYPE};
@@ -23,8 +23,8 @@ impl Fabric {
         Ok(())
     }
 
-    /// Ends the login of a port and clears its virtual link. A physical port takes its
-    /// virtual ports along.
+    /// Ends the login of a port and clears its virtual link. With a physical port go its
+    /// virtual ports.
     pub(super) fn clear_port(
         &mut self,
         fcid: Fcid,
@@ -44,12 +44,13 @@ impl Fabric {
         self.end_logins(&gone, what, reason, out);
     }
 
-    /// The Clear Virtual Link for some ports of a node, or for all.
+    /// Returns the Clear Virtual Link for some ports of a node, or for all if `ports` is
+    /// empty.
     pub(super) fn clear(&self, ports: Vec<VnPort>) -> Fip {
         Fip::ClearVirtualLink { fcf: Mac::FCF, switch: self.config.fabric_name, ports }
     }
 
-    /// Deregisters ports; the other ports hear of it in one notification.
+    /// Deregisters ports. Each other port hears of all of them in one notification.
     pub(super) fn end_logins(
         &mut self,
         ports: &[Fcid],
@@ -84,8 +85,8 @@ impl Fabric {
         self.notify(&[&port], out);
     }
 
-    /// Puts other zones in force. Each port hears of the ports that it no longer sees,
-    /// and of those that it sees from now on.
+    /// Puts other zones in force. Each port hears of the ports that it can no longer see,
+    /// and of those that it can see now.
     pub fn zone(&mut self, zoning: Zoning, out: &mut impl Output) {
         let before = std::mem::replace(&mut self.zoning, zoning);
         out.event(Event::new(What::Zoned));

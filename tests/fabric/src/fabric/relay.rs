@@ -20,12 +20,12 @@ pub(super) struct Held {
 }
 
 impl Fabric {
-    /// Forwards a frame by its destination address, unchanged but for the MACs: Linux
-    /// drops what does not come from the forwarder's own (fcoe_rcv).
+    /// Forwards a frame by its destination address. Only its MACs are changed: Linux
+    /// drops a frame that does not come from the forwarder's own MAC (fcoe_rcv).
     ///
-    /// Both ends must be logged in, the sender on the link that the frame came from, and be
-    /// in one zone. So nothing passes from a port that lost its login, whatever its node
-    /// still believes.
+    /// Both ends must be logged in, the sender on the link that the frame came from, and
+    /// both must be in one zone. So nothing passes from a port that lost its login,
+    /// whatever its node still believes.
     pub(super) fn relay(
         &mut self,
         from: LinkId,
@@ -64,7 +64,8 @@ impl Fabric {
         }
     }
 
-    /// Holds frames between ports from now on. FIP and the well-known addresses answer.
+    /// Holds frames between ports from now on. FIP and the well-known addresses still
+    /// answer.
     pub fn pause(&mut self, out: &mut impl Output) {
         if self.held.is_none() {
             self.held = Some(VecDeque::new());
@@ -72,7 +73,7 @@ impl Fabric {
         }
     }
 
-    /// Lets the held frames go, in order, then forwards as before.
+    /// Sends the held frames, in order. Frames are forwarded again from then on.
     pub fn resume(&mut self, out: &mut impl Output) {
         let Some(held) = self.held.take() else { return };
         out.event(

@@ -84,7 +84,7 @@ impl Fabric {
         }
     }
 
-    /// PLOGI at a server.
+    /// Handles a PLOGI at a well-known address. Returns the answer.
     fn server_login(&mut self, header: FcHeader, els: &[u8]) -> Vec<u8> {
         let Some(login) = Login::decode(els) else {
             return Reject::BAD_LENGTH.encode();
@@ -108,8 +108,8 @@ impl Fabric {
         els::accept()
     }
 
-    /// A port that registered a type but never its features is complete once it asks for
-    /// state changes, the last step of its login.
+    /// Tells others of a port that registered a type but never its features. It is
+    /// complete once it asks for state changes, which is the last step of its login.
     fn announce_late(&mut self, fcid: Fcid, out: &mut impl Output) {
         let late =
             |port: &Port| !port.announced && port.names.fc4_types().next().is_some();
@@ -118,8 +118,9 @@ impl Fabric {
         }
     }
 
-    /// A name server request. Others hear of the port only once its features are known
-    /// (RFF_ID follows RFT_ID): an initiator that asks too early does not ask again.
+    /// Handles a name server request. Other ports hear of a port only once its features
+    /// are known (RFF_ID follows RFT_ID), because an initiator that asks too early does
+    /// not ask again.
     fn serve_ct(&mut self, header: FcHeader, payload: &[u8], out: &mut impl Output) {
         let visible = |fabric: &Self| {
             let port = fabric.ports.get(header.s_id)?;
@@ -140,7 +141,7 @@ impl Fabric {
         }
     }
 
-    /// Sends a CT answer, in as many frames as the port's receive size makes of it.
+    /// Sends a CT answer, in as many frames as the port's receive size requires.
     fn send_ct(&self, request: FcHeader, answer: &[u8], out: &mut impl Output) {
         let Some(port) = self.ports.get(request.s_id) else { return };
         let header = request.reply(ct::R_CTL_REPLY);

@@ -1,4 +1,4 @@
-//! The descriptors that a FIP frame is made of: type, length in words, body.
+//! Descriptors, the parts of a FIP frame. Each has a type, a length in words, and a body.
 
 use crate::addr::{Fcid, Mac};
 use crate::bytes::{Put, Reader};

@@ -20,7 +20,7 @@ const FLAG_AVAILABLE: u16 = 0x0004;
 const FLAG_SOLICITED: u16 = 0x0002;
 const FLAG_FCF: u16 = 0x0001;
 
-/// Which link service a FIP frame carries; the value is its descriptor type.
+/// The link service that a FIP frame carries. The value is its descriptor type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum LinkService {
@@ -28,11 +28,11 @@ pub enum LinkService {
     Flogi = 7,
     /// Login of a virtual port.
     Fdisc = 8,
-    /// Logout of either.
+    /// Logout of a physical or virtual port.
     Logo = 9,
 }
 
-/// A port as keep-alives and clearings name it.
+/// A port, as it is named in keep-alives and in a Clear Virtual Link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VnPort {
     /// The MAC that the fabric granted.
@@ -57,7 +57,7 @@ pub enum Fip {
     },
     /// A forwarder says that it is there.
     Advertisement {
-        /// Whether it answers a solicitation.
+        /// Whether this is the answer to a solicitation.
         solicited: bool,
         /// The forwarder's MAC.
         fcf: Mac,
@@ -70,9 +70,9 @@ pub enum Fip {
         /// The D bit: nodes need not send keep-alives.
         no_keep_alive: bool,
     },
-    /// FLOGI, FDISC or LOGO, asked or answered.
+    /// A FLOGI, FDISC or LOGO, or the answer to one.
     LinkService {
-        /// Which link service.
+        /// The link service.
         service: LinkService,
         /// Whether this is an answer.
         reply: bool,
@@ -80,29 +80,29 @@ pub enum Fip {
         header: FcHeader,
         /// The ELS inside.
         els: Vec<u8>,
-        /// The MAC that is granted, or given back; an LS_RJT carries none.
+        /// The MAC that is granted or given back. An LS_RJT carries none.
         mac: Option<Mac>,
     },
-    /// A node, or one of its ports, is still there.
+    /// A keep-alive: a node, or one of its ports, is still there.
     KeepAlive {
         /// The node's own MAC.
         enode: Mac,
-        /// The port, where it speaks for one.
+        /// The port that is alive, or `None` if it is the node.
         port: Option<VnPort>,
     },
-    /// The forwarder ends the login of the ports named, of all where none is.
+    /// The forwarder ends the logins of the ports that are named, or of all if none is.
     ClearVirtualLink {
         /// The forwarder's MAC.
         fcf: Mac,
         /// The name of the forwarder's switch.
         switch: Wwn,
-        /// The ports.
+        /// The ports whose logins end.
         ports: Vec<VnPort>,
     },
 }
 
 impl Fip {
-    /// Takes apart what follows the Ethernet header.
+    /// Takes apart what follows the Ethernet header of a FIP frame.
     pub fn decode(payload: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(payload);
         let version = reader.u8()? >> 4;
@@ -145,7 +145,7 @@ impl Fip {
         }
     }
 
-    /// The whole Ethernet frame.
+    /// Returns the whole Ethernet frame.
     pub fn encode(&self, dst: Mac, src: Mac) -> Vec<u8> {
         let (op, subcode) = self.operation();
         let descriptors = self.descriptors();

@@ -29,7 +29,7 @@ const CAPTURE_DELAY: Duration = Duration::from_millis(200);
 /// What the server is told to do.
 #[derive(Debug)]
 pub struct Setup {
-    /// The fabric; its link names belong to `sockets`, in order.
+    /// The fabric's setup. Its links and `sockets` have the same order.
     pub config: Config,
     /// Where each link listens.
     pub sockets: Vec<PathBuf>,
@@ -39,7 +39,7 @@ pub struct Setup {
     pub events: Option<PathBuf>,
     /// Where frames are captured.
     pub capture: Option<PathBuf>,
-    /// End when standard input closes.
+    /// Whether the program ends when its standard input closes.
     pub until_stdin_closes: bool,
 }
 
@@ -49,15 +49,15 @@ pub enum ServerError {
     /// A file or socket cannot be made.
     #[error("{path}: {source}")]
     File {
-        /// Which.
+        /// The path of the file or socket.
         path: PathBuf,
-        /// Why.
+        /// The error of the system call.
         source: io::Error,
     },
-    /// The event log or the capture cannot be written: the run would prove nothing.
+    /// The event log or the capture cannot be written, so the run would prove nothing.
     #[error("event log or capture: {0}")]
     Record(io::Error),
-    /// A system call that does not fail failed.
+    /// A system call failed that does not fail in practice.
     #[error("{0}")]
     System(#[from] nix::Error),
 }
@@ -76,7 +76,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on all sockets. SIGTERM and SIGINT end [`Self::run`] from here on.
+    /// Listens on all sockets. From here on SIGTERM and SIGINT end [`Self::run`].
     pub fn start(setup: Setup) -> Result<Self, ServerError> {
         let Setup { config, sockets, control, events, capture, .. } = setup;
         let mut signals = SigSet::empty();
@@ -112,7 +112,7 @@ impl Server {
         })
     }
 
-    /// Serves until it is told to end.
+    /// Serves until it is asked to end.
     pub fn run(&mut self) -> Result<(), ServerError> {
         while !self.done {
             for (ready, events) in self.wait()? {
@@ -152,7 +152,7 @@ impl Server {
         self.done |= matches!(result, Ok(0) | Err(_));
     }
 
-    /// Writes what this turn of the loop has made, once for everything.
+    /// Writes what this turn of the loop has produced, once for all.
     fn flush(&mut self, now: Duration) -> Result<(), ServerError> {
         for (source, wire) in self.sources.iter_mut().zip(&mut self.wires.wires) {
             if let Some(node) = &mut source.node {

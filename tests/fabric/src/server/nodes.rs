@@ -1,4 +1,4 @@
-//! The nodes at the other ends of the links.
+//! Nodes at the other ends of the links: their connections, and the frames from them.
 
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
@@ -11,7 +11,7 @@ use crate::socket::Socket;
 
 use super::Server;
 
-/// The sockets of a link.
+/// The sockets of a link: the one that listens, and the connection.
 pub(super) struct Source {
     pub(super) socket: Socket,
     pub(super) node: Option<UnixStream>,

@@ -1,4 +1,4 @@
-//! The control socket's requests, carried out.
+//! Requests on the control socket, and how they are carried out.
 
 use crate::console::Peer;
 use crate::control::{LinkInfo, Reply, Request};

@@ -1,4 +1,4 @@
-//! What the server sleeps on.
+//! The sleep of the server, and what ends it.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -10,7 +10,7 @@ use crate::port::LinkId;
 
 use super::{Server, ServerError};
 
-/// What poll reported on.
+/// A file descriptor that poll has reported.
 #[derive(Clone, Copy)]
 pub(super) enum Ready {
     Signal,
@@ -21,7 +21,7 @@ pub(super) enum Ready {
 }
 
 impl Server {
-    /// Sleeps until there is something to do, and says what.
+    /// Sleeps until there is something to do. Returns what that is.
     pub(super) fn wait(&self) -> Result<Vec<(Ready, PollFlags)>, ServerError> {
         let (input, output) = (PollFlags::POLLIN, PollFlags::POLLOUT);
         let stdin = io::stdin();
@@ -67,7 +67,7 @@ impl Server {
             .collect())
     }
 
-    /// Until the fabric's next deadline, or the capture's.
+    /// Returns the time until the fabric's next deadline or the capture's.
     fn timeout(&self) -> PollTimeout {
         let next = self.fabric.deadline().min(self.capture_due.unwrap_or(Duration::MAX));
         let wait = next.saturating_sub(self.wires.now());

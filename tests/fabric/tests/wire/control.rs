@@ -1,4 +1,4 @@
-//! The control socket and the program's life.
+//! The control socket, and the start and end of the program.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -29,7 +29,7 @@ fn an_error_names_the_bad_value() {
     assert!(refusal(client.drop(V)).contains("20:01:00:00:00:00:00:ff"));
 }
 
-/// Lines as a person would type them.
+/// The lines are as a person would type them.
 #[test]
 fn requests_are_json_lines() {
     let program = Program::start();

@@ -1,4 +1,4 @@
-//! The real program, spoken to by scripted nodes through its sockets.
+//! The real program, to which scripted nodes speak through its sockets.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -85,7 +85,8 @@ impl Node {
         }
     }
 
-    /// Waits for the first frame that `pick` wants; others stay for later.
+    /// Waits for the first frame for which `pick` returns something. Other frames are
+    /// kept for later.
     pub fn wait<T>(&mut self, mut pick: impl FnMut(&Heard) -> Option<T>) -> T {
         let seen = self.frames.iter().position(|heard| pick(heard).is_some());
         if let Some(heard) = seen.and_then(|at| self.frames.remove(at)) {
@@ -100,8 +101,8 @@ impl Node {
         }
     }
 
-    /// Asserts that everything the fabric has sent was asked for: one more question is
-    /// answered, and nothing came before the answer.
+    /// Asserts that the fabric has sent nothing unasked: it answers one more question,
+    /// and nothing comes before that answer.
     pub fn assert_quiet(&mut self) {
         self.solicit();
         assert_eq!(self.frames, [], "unexpected frames");
@@ -137,7 +138,7 @@ impl Node {
         }
     }
 
-    /// A link service over FIP: the answer's header, ELS and MAC.
+    /// Sends a link service over FIP. Returns the answer's header, ELS and MAC.
     pub fn link_service(
         &mut self,
         service: LinkService,
@@ -162,7 +163,7 @@ impl Node {
         })
     }
 
-    /// FLOGI or FDISC: the LS_ACC with the address, or the reject.
+    /// Sends a FLOGI or FDISC. Returns the LS_ACC with the address, or the reject.
     pub fn try_login(
         &mut self,
         service: LinkService,
@@ -192,7 +193,7 @@ impl Node {
         self.try_login(LinkService::Fdisc, wwpn).unwrap().0
     }
 
-    /// FIP LOGO, which the fabric always accepts.
+    /// Sends a LOGO over FIP, which the fabric always accepts.
     pub fn logo(&mut self, fcid: Fcid, wwpn: Wwn) {
         let els = Logout { fcid, wwpn }.encode();
         let (_, els, mac) = self.link_service(LinkService::Logo, fcid, els);
@@ -204,7 +205,7 @@ impl Node {
         self.send(&fip.encode(Mac::FCF, self.mac));
     }
 
-    /// The ports of the next Clear Virtual Link.
+    /// Waits for the next Clear Virtual Link. Returns the ports in it.
     pub fn cleared(&mut self) -> Vec<VnPort> {
         self.wait(|heard| match heard {
             Heard::Fip(Fip::ClearVirtualLink { ports, .. }) => Some(ports.clone()),
@@ -217,7 +218,7 @@ impl Node {
         self.send(&fcoe.encode(Mac::FCF, Mac::fabric_provided(header.s_id)));
     }
 
-    /// An ELS to a well-known address: the answer.
+    /// Sends an ELS to a well-known address. Returns the answer.
     pub fn els(&mut self, s_id: Fcid, d_id: Fcid, els: &[u8]) -> Vec<u8> {
         let request = self.header(s_id, d_id);
         self.send_fc(request, els);
@@ -233,13 +234,13 @@ impl Node {
         })
     }
 
-    /// Sends an ABTS of an exchange.
+    /// Sends an ABTS for an exchange.
     pub fn send_abort(&mut self, s_id: Fcid, d_id: Fcid, ox_id: u16) {
         let header = self.header(s_id, d_id);
         self.send_fc(FcHeader { r_ctl: 0x81, fc_type: 0, ox_id, ..header }, &[]);
     }
 
-    /// ABTS of an exchange: the BA_ACC.
+    /// Sends an ABTS for an exchange. Returns the BA_ACC.
     pub fn abort(&mut self, s_id: Fcid, d_id: Fcid, ox_id: u16) -> Vec<u8> {
         self.send_abort(s_id, d_id, ox_id);
         self.wait(|heard| match heard {
@@ -255,12 +256,14 @@ impl Node {
         self.ct_frames(s_id, request).0
     }
 
-    /// A name server request: the answer, put together, and the number of frames.
+    /// Sends a name server request. Returns the answer, put together, and the number of
+    /// its frames.
     pub fn ct_frames(&mut self, s_id: Fcid, request: &Request) -> (Answer, u16) {
         self.ct_payload(s_id, &request.encode())
     }
 
-    /// A request with nothing after its header, whatever it should have.
+    /// Sends a name server request with nothing after its header, whatever such a request
+    /// should have. Returns the answer.
     pub fn ct_raw(&mut self, s_id: Fcid, command: u16) -> Answer {
         let mut payload = Vec::new();
         let (service, subtype) = (0xfc, 2);
@@ -298,8 +301,8 @@ impl Node {
         }
     }
 
-    /// PLOGI at the name server, everything registered, SCR: what libfc does on its way
-    /// to READY. The features are 1 target, 2 initiator.
+    /// Does what libfc does on its way to READY: PLOGI at the name server, all
+    /// registrations, SCR. `features` are 1 for a target, 2 for an initiator.
     pub fn register(&mut self, fcid: Fcid, wwpn: Wwn, features: u8) {
         let plogi = Login { command: command::PLOGI, ..Login::server_accept(wwpn, wwpn) };
         let accept = self.els(fcid, Fcid::DIRECTORY, &plogi.encode());
@@ -318,21 +321,21 @@ impl Node {
         assert_eq!(self.els(fcid, Fcid::CONTROLLER, &scr.encode()), els::accept());
     }
 
-    /// A physical port, all the way to READY.
+    /// Logs a physical port in, all the way to READY. Returns its address.
     pub fn join(&mut self, wwpn: Wwn) -> Fcid {
         let fcid = self.flogi(wwpn);
         self.register(fcid, wwpn, 2);
         fcid
     }
 
-    /// A virtual port, all the way to Active.
+    /// Logs a virtual port in, all the way to Active. Returns its address.
     pub fn join_virtual(&mut self, wwpn: Wwn) -> Fcid {
         let fcid = self.fdisc(wwpn);
         self.register(fcid, wwpn, 3);
         fcid
     }
 
-    /// The addresses in the next RSCN, which the port accepts.
+    /// Waits for the next RSCN and accepts it. Returns the addresses in it.
     pub fn rscn(&mut self) -> Vec<Fcid> {
         let (header, ports) = self.wait(|heard| match heard {
             Heard::Fc { header, payload, .. } if header.s_id == Fcid::CONTROLLER => {
@@ -345,12 +348,13 @@ impl Node {
         ports
     }
 
-    /// A data frame to another port.
+    /// Sends a data frame to another port.
     pub fn data(&mut self, from: Fcid, to: Fcid, payload: &[u8]) {
         self.send(&data_frame(from, to, payload));
     }
 
-    /// The payload of the next data frame, which came from `from` to `to`.
+    /// Waits for the next data frame, which must go from `from` to `to`. Returns its
+    /// payload.
     pub fn take_data(&mut self, from: Fcid, to: Fcid) -> Vec<u8> {
         self.wait(|heard| match heard {
             Heard::Fc { dst, src, header, payload, .. } if header.fc_type == FCP => {
@@ -369,7 +373,7 @@ impl Node {
     }
 }
 
-/// An FCP data frame as a port puts it on the wire.
+/// Returns an FCP data frame as a port puts it on the wire.
 pub fn data_frame(s_id: Fcid, d_id: Fcid, payload: &[u8]) -> Vec<u8> {
     let header = FcHeader {
         r_ctl: 0x01,

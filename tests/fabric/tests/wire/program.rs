@@ -12,7 +12,8 @@ use understudy_fabric::wwn::Wwn;
 
 use crate::node::Node;
 
-/// Nothing here takes longer unless it is broken, however busy the machine is.
+/// How long a test waits for anything. Only what is broken takes longer, however busy the
+/// machine is.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// A running fabric with links `a`, `b` and `c`.
@@ -26,7 +27,8 @@ impl Program {
         Self::with(&[])
     }
 
-    /// Runs until it says `ready`; standard input stays open as long as this value lives.
+    /// Starts the program and waits until it prints `ready`. Its standard input stays
+    /// open as long as this value lives.
     pub fn with(options: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
@@ -59,31 +61,31 @@ impl Program {
         Node::connect(&self.path(link))
     }
 
-    /// Every event from the first on, and those to come.
+    /// Returns every event from the first on, and those to come.
     pub fn watch(&self) -> Watch {
         let watch = self.client().watch(Some(0)).unwrap();
         watch.set_timeout(LIMIT).unwrap();
         watch
     }
 
-    /// The first event of a kind, waited for.
+    /// Waits for the first event of a kind, and returns it.
     pub fn event(&self, what: What) -> Event {
         self.watch().map(Result::unwrap).find(|event| event.event == what).unwrap()
     }
 
-    /// The log as its file has it.
+    /// Returns the events that are in the log's file.
     pub fn log(&self) -> Vec<Event> {
         let text = std::fs::read_to_string(self.path("events")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// What happened to one port, in order.
+    /// Returns what happened to one port, in order.
     pub fn history(&self, wwpn: Wwn) -> Vec<What> {
         let of_port = |event: &Event| event.wwpn == Some(wwpn);
         self.log().into_iter().filter(of_port).map(|event| event.event).collect()
     }
 
-    /// Waits for the program's end.
+    /// Waits until the program ends. Returns its exit code.
     pub fn exit_code(&mut self) -> Option<i32> {
         let mut status = None;
         until("the program ends", || {
@@ -94,7 +96,7 @@ impl Program {
     }
 }
 
-/// Waits for something that nobody announces.
+/// Waits until `condition` is true, for things that no event announces.
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {

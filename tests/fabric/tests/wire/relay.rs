@@ -98,10 +98,10 @@ fn held_frames_of_a_port_that_leaves_do_not_arrive() {
     assert_eq!(b.take_data(from, to), b"good");
 }
 
-/// Frames of 2 KiB, so that 32 MiB go each way: twice what the fabric queues.
+/// How many frames of 2 KiB go each way: 32 MiB of them, twice what the fabric queues.
 const FRAMES: u32 = 16 << 10;
 
-/// A frame's number goes into reserved bytes of the FCoE header, which no CRC covers.
+/// The place of a frame's number: reserved bytes of the FCoE header, which no CRC covers.
 const NUMBER: Range<usize> = 16..20;
 
 fn flood_frame(from: Fcid, to: Fcid) -> Vec<u8> {
@@ -139,7 +139,7 @@ fn read_all(mut socket: &UnixStream, from: Fcid, to: Fcid) {
     }
 }
 
-/// Two ports that are about to flood each other.
+/// Returns two ports that are about to flood each other.
 fn pair(program: &Program) -> ((Node, Fcid), (Node, Fcid)) {
     let (mut a, mut b) = (program.node("a"), program.node("b"));
     let (at, to) = (a.flogi(A), b.flogi(B));

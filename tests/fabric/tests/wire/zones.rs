@@ -1,4 +1,4 @@
-//! Zoning: who hears of whom, and whose frames pass.
+//! Zoning: what a port hears of others, and whose frames pass.
 
 use understudy_fabric::control::What;
 use understudy_fabric::ct::{Reject, Request};
