@@ -1,12 +1,13 @@
-//! Clusters as people build them: a tree of files in place of the kernel, and Pacemaker's
-//! commands as scripts that print what they printed for such a cluster.
+//! Clusters as people build them. A tree of files stands for the kernel. Scripts stand
+//! for Pacemaker's commands, and print what those print for such a cluster.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-/// A storage node that has all that a group needs: `array-a`, where nothing else is said.
+/// A storage node that has all that a group needs. Its name is `array-a`, unless a test
+/// says otherwise.
 struct Node {
     dir: tempfile::TempDir,
 }
@@ -57,7 +58,7 @@ impl Node {
         fs::read_to_string(self.dir.path().join(path)).unwrap_or_default()
     }
 
-    /// Makes one of the cluster's commands, from a line of shell.
+    /// Makes one of the cluster's commands out of a line of shell.
     fn tool(&self, name: &str, line: &str) {
         let script = format!("#!/bin/sh\nhere=\"${{0%/*}}/..\"\n{line}\n");
         self.put(&format!("bin/{name}"), &script);
@@ -111,8 +112,8 @@ impl Node {
         command
     }
 
-    /// Runs a command as a person does, without Pacemaker's variable for this node's
-    /// name. Returns the exit code, and all that is printed.
+    /// Runs a command as a person does, without the variable in which Pacemaker puts this
+    /// node's name. Returns the exit code, and all that is printed.
     fn run_as_a_person(&self, arguments: &[&str]) -> (i32, String) {
         answer(&mut self.command(arguments))
     }
@@ -143,13 +144,13 @@ fn answer(command: &mut Command) -> (i32, String) {
     (output.status.code().unwrap(), String::from_utf8(said).unwrap())
 }
 
-/// Returns nodes that are online, as crm_mon has them.
+/// Returns crm_mon's lines for nodes that are online.
 fn nodes(names: &[&str]) -> String {
     let node = |name: &&str| format!("<node name='{name}' online='true' type='member'/>");
     format!("<nodes>{}</nodes>", names.iter().map(node).collect::<String>())
 }
 
-/// Returns the group, served by a node, as crm_mon has it.
+/// Returns crm_mon's lines for the group, served by a node.
 fn group(on: &str) -> String {
     format!(
         "<resource id='g' resource_agent='ocf:understudy:vport' role='Started' \
@@ -184,7 +185,7 @@ fn plain(operations: &str) -> String {
     )
 }
 
-/// Returns a line of `check`, by its first word.
+/// Returns the line of `check` that begins with a word.
 fn finding<'a>(said: &'a str, what: &str) -> &'a str {
     let is = |line: &&str| line.get(6..).is_some_and(|rest| rest.starts_with(what));
     said.lines().find(is).unwrap_or_default()
@@ -201,7 +202,7 @@ fn a_plain_list_costs_one_question() {
     assert_eq!(node.fcport("monitor"), "-n ready-g -U 1 -q");
 }
 
-/// A primitive that has its agent, a part of its parameters and a time from a template.
+/// A primitive gets its agent, some of its parameters and a time from a template.
 #[test]
 fn a_template_is_part_of_what_is_made_from_it() {
     let node = Node::new();
@@ -229,7 +230,7 @@ fn a_template_is_part_of_what_is_made_from_it() {
     assert_eq!(node.fcport("monitor"), "-n ready-g -U 1 -q");
 }
 
-/// Two sets of parameters; a rule gives one of them to a single node.
+/// A rule gives one of two sets of parameters to a single node.
 #[test]
 fn a_rule_gives_each_node_its_own_parameters() {
     let node = Node::new();
@@ -318,7 +319,8 @@ fn fencing_may_have_its_new_name() {
     assert!(with("stonith-enabled='false'").starts_with("BAD"));
 }
 
-/// A node that its host calls otherwise: the key on its disks is made of the cluster's name.
+/// The node's host has another name than the cluster has for it. The key on its disks is
+/// made of the cluster's.
 #[test]
 fn a_node_has_one_name_whoever_asks() {
     let node = Node::new();
@@ -351,7 +353,7 @@ fn without_a_cluster_a_node_has_its_hosts_name() {
     assert_eq!(said.lines().next().unwrap(), format!("node {}", host.trim()));
 }
 
-/// Three storage nodes, and a node that only votes.
+/// The cluster has three storage nodes, and a node that only votes.
 #[test]
 fn a_takeover_goes_to_a_node_that_can() {
     let node = Node::new();
@@ -387,7 +389,8 @@ fn a_takeover_goes_to_a_node_that_can() {
     assert!(said.contains("rule no keeps g from vote"), "{said}");
 }
 
-/// The volume of a pool that another resource imports, on the node where it is not.
+/// The disk is a volume of a pool that another resource imports. The node is one where
+/// the pool is not imported.
 #[test]
 fn a_disk_that_another_resource_makes_is_not_missed() {
     let node = Node::new();

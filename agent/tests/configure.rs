@@ -1,11 +1,11 @@
-//! `understudy configure` on the file that README shows, as it stands there.
+//! `understudy configure` on the file that README shows, as it is printed there.
 
 use std::fs;
 use std::process::Command;
 
 const README: &str = include_str!("../../README.md");
 
-/// Returns README's indented block that follows this line.
+/// Returns the indented block that follows a line of README.
 fn block_after(line_before: &str) -> String {
     let lines = README.lines().skip_while(|line| !line.ends_with(line_before)).skip(1);
     let lines = lines.take_while(|line| line.is_empty() || line.starts_with("    "));

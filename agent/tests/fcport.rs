@@ -1,5 +1,5 @@
-//! `ocf:understudy:fcport` as Pacemaker calls it. What it would report to the cluster is
-//! written to a file instead.
+//! `ocf:understudy:fcport` as Pacemaker calls it. A script in place of attrd_updater
+//! writes to a file what the agent reports to the cluster.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A node with one physical port, and a cluster that notes what is reported to it.
+/// A node with one physical port, and a cluster that writes down what is reported to it.
 struct Node {
     dir: tempfile::TempDir,
 }
@@ -37,7 +37,7 @@ impl Node {
         node
     }
 
-    /// Sets what nodes report of their ports at this moment.
+    /// Sets how many ports each node reports as online at this moment.
     fn set_said(&self, said: &[(&str, &str)]) {
         let line = |(host, ports): &(&str, &str)| {
             format!(
@@ -48,7 +48,7 @@ impl Node {
         self.write(&self.dir.path().join("said"), &said);
     }
 
-    /// Makes one of the cluster's commands, from a line of shell.
+    /// Makes one of the cluster's commands out of a line of shell.
     fn tool(&self, name: &str, line: &str) {
         let tool = self.dir.path().join("bin").join(name);
         self.write(&tool, &format!("#!/bin/sh\n{line}\n"));
@@ -168,7 +168,8 @@ fn a_loss_that_every_node_shares_is_not_told() {
     assert_eq!(node.act("monitor").2, told(0, 0));
 }
 
-/// As of a node that is there for its vote, and of two that are not heard at all.
+/// Three nodes report nothing: one that only votes, and two that the cluster does not
+/// hear at all.
 #[test]
 fn a_node_that_says_nothing_has_no_port_online() {
     let node = Node::new();
@@ -183,7 +184,7 @@ fn a_node_that_says_nothing_has_no_port_online() {
     assert_eq!(node.act("monitor").2, told(0, 0));
 }
 
-/// Of a group that belongs to this node, which has neither its disk nor LIO.
+/// The group belongs to this node, which has neither the group's disk nor LIO.
 #[test]
 fn a_group_that_lacks_something_may_not_come_home() {
     let node = Node::new();

@@ -1,5 +1,7 @@
-//! The keeper, as LIO uses it: what was written when a write has ended is on the device.
-//! Only root may mount, and not everywhere: elsewhere the lab alone tries it.
+//! The keeper, as LIO uses it: when a write has ended, its text is on the device.
+//!
+//! Only root may mount, and not on every machine. Where nothing can be mounted, only the
+//! lab tries this.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::{self, File, OpenOptions};
@@ -12,14 +14,15 @@ use understudy_core::kernel::state;
 
 const ONE: &str = "PR_REG_START: 0\nsa_res_key=1\nPR_REG_END: 0\n";
 
-/// A keeper with its device and its directory, ended with the test.
+/// A keeper with its device and its directory. It ends with the test.
 struct Keeper {
     process: Child,
     room: tempfile::TempDir,
 }
 
 impl Keeper {
-    /// `None` where nothing can be mounted.
+    /// Starts a keeper on a device that `device` prepares. Returns `None` where nothing
+    /// can be mounted.
     fn start(device: impl FnOnce(&Path)) -> Option<Result<Self, String>> {
         let may = nix::unistd::geteuid().is_root() && File::open("/dev/fuse").is_ok();
         if !may {
@@ -50,7 +53,7 @@ impl Keeper {
         self.room.path().join("at").join(format!("aptpl_{serial}"))
     }
 
-    /// As LIO does it (`__core_scsi3_write_aptpl_to_file`).
+    /// Writes a file as LIO does (`__core_scsi3_write_aptpl_to_file`).
     fn write(&self, serial: &str, text: &str) -> std::io::Result<()> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true);

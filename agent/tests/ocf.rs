@@ -1,5 +1,5 @@
-//! The agent as Pacemaker calls it: environment in, exit code and reason out. The kernel
-//! below it is an empty folder.
+//! The agent as Pacemaker calls it: environment in, exit code and reason out. An empty
+//! folder stands for the kernel.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
@@ -99,7 +99,8 @@ fn a_parameter_that_is_no_text_is_refused_with_a_reason() {
     assert!(err.contains("wwnn"), "{err}");
 }
 
-/// The kernel is believed instead: nothing is here, whatever the database says.
+/// A damaged entry of the database is moved away, and the log says so. The kernel decides
+/// what is there: in this test, nothing.
 #[test]
 fn a_damaged_database_is_set_aside_and_told() {
     let mut call = call("monitor").group();
@@ -120,8 +121,8 @@ fn a_damaged_database_is_set_aside_and_told() {
     assert_eq!(std::fs::read(ports.join("200100_25b500000a.damaged")).unwrap(), b"{");
 }
 
-/// A stop needs no nftables: there may be no `nft` to lift what a stop that was killed may
-/// have barred, or one that fails, or one that does not come back.
+/// A stop succeeds without nftables. An earlier stop that was killed may have set a bar.
+/// To lift it there may be no `nft`, or one that fails, or one that does not return.
 #[test]
 fn a_stop_does_without_nft() {
     use std::os::unix::fs::PermissionsExt;
@@ -152,7 +153,7 @@ fn a_stop_does_without_nft() {
     }
 }
 
-/// As if Pacemaker had killed it at that point.
+/// `UNDERSTUDY_DIE_AFTER` ends the agent as if Pacemaker had killed it at that point.
 #[test]
 fn a_death_can_be_ordered_after_any_operation() {
     use std::os::unix::process::ExitStatusExt;
@@ -173,7 +174,7 @@ fn a_death_can_be_ordered_after_any_operation() {
     }
 }
 
-/// The pages in the tree are what the binary prints: `make man` renews them.
+/// The manual pages in the tree are what the binary prints. `make man` renews them.
 #[test]
 fn the_manual_pages_are_up_to_date() {
     for (name, page) in [

@@ -1,5 +1,5 @@
-//! What the cluster remembers for its nodes: the disks behind LUN numbers, and its word in
-//! reservation keys. Its properties are files here.
+//! What the cluster remembers for its nodes: the disks behind LUN numbers, and the
+//! cluster's word in reservation keys. Files stand for the cluster's properties.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -51,14 +51,14 @@ impl Node {
         fs::read_to_string(self.at(path)).unwrap_or_default()
     }
 
-    /// Makes one of the cluster's commands, from lines of shell.
+    /// Makes one of the cluster's commands out of lines of shell.
     fn tool(&self, name: &str, lines: &str) {
         let path = format!("bin/{name}");
         self.write(&path, &format!("#!/bin/sh\n{lines}\n"));
         fs::set_permissions(self.at(&path), PermissionsExt::from_mode(0o755)).unwrap();
     }
 
-    /// Gives the cluster's configuration a group with this disk.
+    /// Puts a group with this disk into the cluster's configuration.
     fn configure(&self, disk: &str) {
         let set = |(name, value)| {
             format!("<nvpair id='{name}' name='{name}' value='{value}'/>")
@@ -155,7 +155,7 @@ fn what_cannot_be_asked_is_not_taken_for_nothing() {
     assert_eq!(node.start(WWID).0, 5);
 }
 
-/// If a missing disk were not remembered, its number could have any disk from then on.
+/// A consent without the disk would leave the number to any disk from then on.
 #[test]
 fn nothing_is_accepted_of_a_disk_that_is_not_here() {
     const LUNS: &str = "properties/understudy-luns-g";
@@ -189,7 +189,8 @@ fn the_first_node_makes_the_clusters_word() {
     assert!(made.starts_with("--create --scope crm_config"), "{made}");
 }
 
-/// A group whose start has failed on its home comes home only by command.
+/// A start that fails at home is remembered, so the group then comes home only by
+/// command.
 #[test]
 fn a_start_that_fails_is_remembered() {
     let node = Node::new();

@@ -1,6 +1,8 @@
-//! Who may do what, as a user who may do nothing: `nobody`, or the user who runs the
-//! tests without being root. Nothing here moves the agent's root away from this node, and
-//! nothing could be done to it.
+//! What a user without rights may do: `nobody`, or the user who runs the tests without
+//! being root.
+//!
+//! No test here sets another root folder for the agent, so each of them is about this
+//! node. Such a user can do nothing to it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -11,12 +13,13 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 const NOBODY: u32 = 65534;
-/// A program cannot be run while a process has it open for writing, even a process that
-/// another test has just forked.
+/// A lock that lets one test at a time run the agent. A program cannot be run while a
+/// process has it open for writing, and a process that another test has just forked may
+/// have it open.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Runs an action with good parameters. Returns exit code, standard output, standard
-/// error.
+/// Runs an action with good parameters, as a user without rights. Returns exit code,
+/// standard output and standard error.
 fn as_nobody(action: &str, variables: &[(&str, &str)]) -> (i32, String, String) {
     let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     // A place where `nobody` can read it, wherever the checkout is.
@@ -65,15 +68,15 @@ fn what_only_reads_the_parameters_is_for_everybody() {
     assert!(err.contains("wwnn: '20:00' is not a WWN"), "{err}");
 }
 
-/// A look at the node says what the node lacks: not for a user from whom parts are
-/// hidden.
+/// Level 10 of validate-all says what the node lacks. A user who cannot see everything is
+/// refused.
 #[test]
 fn a_look_at_the_node_is_roots() {
     let (code, _, err) = as_nobody("validate-all", &[("OCF_CHECK_LEVEL", "10")]);
     assert_eq!(code, 4, "{err}");
 }
 
-/// However its path is spelled, this node's root counts as this node's.
+/// A root folder that is this node's root counts as that, however its path is spelled.
 #[test]
 fn no_spelling_of_the_root_makes_an_exception() {
     for root in ["/", "", "//", "/tmp/..", "/proc/self/root"] {

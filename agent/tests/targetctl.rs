@@ -1,5 +1,5 @@
-//! `understudy targetctl`, as targetcli's service runs it: with a program of that name that
-//! notes how it was called.
+//! `understudy targetctl`, as targetcli's service runs it. A program of targetctl's name
+//! writes down how it was called.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the package puts beside targetcli's service, by either name of it.
+/// The files that the package puts beside targetcli's service, which has two names.
 const BESIDE: [&str; 2] = [
     include_str!("../../packaging/systemd/beside/target.service.conf"),
     include_str!("../../packaging/systemd/beside/rtslib-fb-targetctl.service.conf"),
@@ -38,7 +38,7 @@ impl Node {
         write(&self.path("root").join(path), text);
     }
 
-    /// Returns the exit code, what was said, and how targetctl was called.
+    /// Returns the exit code, what was printed, and how targetctl was called.
     fn call(&self, words: &[&str]) -> (i32, String, String) {
         let _ = fs::remove_file(self.path("called"));
         let path = format!("{}:/usr/bin:/bin", self.path("bin").display());

@@ -1,5 +1,5 @@
-//! The unit that makes the physical ports of QLogic HBAs targets, as a shell runs it, on a
-//! folder in place of `/sys`.
+//! The unit that turns the physical ports of QLogic HBAs into targets. A shell runs its
+//! command on a folder in place of `/sys`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -15,7 +15,8 @@ fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
 }
 
-/// A physical port below a device of this driver, or of none. It has no `proc_name`.
+/// Makes a physical port below a device of this driver, or of none. The port has no
+/// `proc_name`.
 fn port(sys: &Path, number: u8, device: &str, driver: Option<&str>) {
     let (host, parent) = (format!("host{number}"), sys.join("devices").join(device));
     let class = sys.join("class/fc_host").join(&host);

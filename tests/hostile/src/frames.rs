@@ -1,4 +1,4 @@
-//! What a guest sends to the software fabric.
+//! Fuzz target for what a guest sends to the software fabric.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use understudy_fabric::link::Inbox;
 use understudy_fabric::port::LinkId;
 use understudy_fabric::wwn::Wwn;
 
-/// Frames as QEMU sends them, a length before each, from two nodes in turn.
+/// Gives the fabric frames from two nodes in turn, as QEMU sends them: each has its
+/// length before it.
 pub fn frames(mut data: &[u8]) {
     let mut fabric = Fabric::new(Config {
         links: vec!["a".into(), "b".into()],
@@ -58,7 +59,7 @@ fn with_crc(frame: &[u8]) -> Option<Vec<u8>> {
     Some(fcoe.encode(ethernet.dst, ethernet.src))
 }
 
-/// Takes what the fabric sends, if a node could read it.
+/// Takes the frames that the fabric sends, and checks that a node can read them.
 struct Checked;
 
 impl Output for Checked {

@@ -1,8 +1,9 @@
-//! Bad input for everything that understudy reads: a target each, a function of any
-//! bytes at all. It ends soon, and panics only where what was read breaks a promise.
+//! Bad input for everything that understudy reads: one target for each kind. A target is
+//! a function of any bytes. It ends soon, and panics only where what it reads breaks a
+//! promise.
 //!
-//! A fuzzer calls them (`fuzz`, beside this), and an ordinary test does with the same
-//! corpus and a fixed seed (`tests/bounded`).
+//! A fuzzer calls the targets (`fuzz`, beside this). An ordinary test does so too, with
+//! the same corpus and the mutants of a fixed seed (`tests/bounded`).
 
 mod frames;
 mod names;

@@ -1,10 +1,10 @@
-//! Names as people and kernels spell them.
+//! Fuzz target for names as people and kernels spell them.
 
 use understudy_core::config::group::{DeviceName, Group};
 use understudy_core::disks::identity::Identity;
 use understudy_core::wwn::{Wwn, from_sysfs};
 
-/// WWNs, device names and the list of disks.
+/// Reads bytes as WWNs, as device names and as a list of disks.
 pub fn names(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let read = [text.parse::<Wwn>().ok(), from_sysfs(&text)];

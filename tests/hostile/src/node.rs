@@ -1,5 +1,5 @@
-//! A whole node: every verb, on what somebody configured, what the database says and
-//! what the kernel shows.
+//! Fuzz targets for a whole node: every verb runs on what a person has configured, what
+//! the database holds and what the kernel shows.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,24 +16,25 @@ use understudy_core::verbs::{
 
 use crate::tree::TreeKernel;
 
-/// A node that serves the group below.
+/// A node that serves a group.
 const SERVING: &str = include_str!("../fuzz/corpus/sysfs/serving");
 const GROUP: &str = include_str!("../fuzz/corpus/environment/group");
 const ENTRY: &str = "/run/understudy/ports/20010025b500000a.json";
-/// An exit reason is a line that people read.
+/// The greatest length of an exit reason, which is a line for people.
 const PAGE: usize = 16 << 10;
 
-/// What Pacemaker hands over: lines of `PARAMETER=VALUE`.
+/// Reads bytes as what Pacemaker hands over: lines of `PARAMETER=VALUE`.
 pub fn environment(data: &[u8]) {
     verbs(&TreeKernel::new(SERVING), &String::from_utf8_lossy(data));
 }
 
-/// What sysfs and configfs show, in lines of `PATH=TEXT` and `PATH -> TARGET`.
+/// Reads bytes as what sysfs and configfs show, in lines of `PATH=TEXT` and `PATH ->
+/// TARGET`.
 pub fn sysfs(data: &[u8]) {
     verbs(&TreeKernel::new(&String::from_utf8_lossy(data)), GROUP);
 }
 
-/// An entry of the virtual port database.
+/// Reads bytes as an entry of the virtual port database.
 pub fn database(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let kernel = TreeKernel::new(SERVING);
@@ -49,7 +50,8 @@ pub fn database(data: &[u8]) {
     verbs(&kernel, GROUP);
 }
 
-/// What targetcli has saved: what is left for it to restore has nothing of a group.
+/// Reads bytes as what targetcli has saved. Checks that what targetcli may restore of it
+/// has nothing of a group.
 pub fn saved(data: &[u8]) {
     let read = |text: &str| {
         let line = text.replace('\n', " ");
@@ -61,7 +63,8 @@ pub fn saved(data: &[u8]) {
     }
 }
 
-/// Everything that an action does; each answer is a line that a person can read.
+/// Does everything that actions do, and checks that each answer is a line that a person
+/// can read.
 fn verbs(kernel: &TreeKernel, parameters: &str) {
     let param = |wanted: &str| {
         let pairs = parameters.lines().filter_map(|line| line.split_once('='));

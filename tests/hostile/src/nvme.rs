@@ -1,12 +1,13 @@
-//! What an NVMe namespace answers.
+//! Fuzz target for what an NVMe namespace answers.
 
 use understudy_core::kernel::disk::nvme::{names, report};
 use understudy_core::kernel::reservation::{Key, Reservation};
 
-/// The Host ID of this node in the corpus.
+/// This node's Host ID in the corpus.
 const HOST: [u8; 16] = [0xa1; 16];
 
-/// Reservation Report with long and short Host IDs, and the list of descriptors.
+/// Reads bytes as a Reservation Report, with long and with short Host IDs, and as the
+/// list of identification descriptors.
 pub fn nvme(data: &[u8]) {
     for host in [&HOST[..], &HOST[..8]] {
         let whole = report::length(data, host);

@@ -1,9 +1,10 @@
-//! What a disk answers.
+//! Fuzz target for what a SCSI disk answers.
 
 use understudy_core::kernel::disk::sense::sense_of;
 use understudy_core::kernel::reservation::{Key, Reservation};
 
-/// Sense data, READ KEYS, READ RESERVATION and READ FULL STATUS.
+/// Reads bytes as sense data, and as the answers to READ KEYS, READ RESERVATION and READ
+/// FULL STATUS.
 pub fn scsi(data: &[u8]) {
     let (key, _) = sense_of(data);
     assert!(key <= 0x0f);

@@ -1,6 +1,8 @@
-//! A kernel that is a text: a line for each attribute (`PATH=TEXT`) or link
-//! (`PATH -> TARGET`). It says yes to everything, removes what it is told to and makes
-//! nothing. A test fails where it is asked for a path that understudy may not touch.
+//! A kernel that is a text: a line for each attribute (`PATH=TEXT`) or link (`PATH ->
+//! TARGET`).
+//!
+//! Every operation succeeds. What is removed is gone, and nothing is made. A test fails
+//! if a path is asked for that understudy may not touch.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,18 +18,19 @@ use understudy_core::kernel::{
 enum Node {
     Text(String),
     Link(PathBuf),
-    /// Cannot be read.
+    /// A file whose reading fails.
     Broken,
 }
 
-/// See the module's text.
+/// A kernel whose files are those of a text.
 pub struct TreeKernel {
     nodes: RefCell<BTreeMap<PathBuf, Node>>,
     clock: Cell<Duration>,
 }
 
 impl TreeKernel {
-    /// The kernel that a text describes. A text that reads `EIO` cannot be read.
+    /// Returns the kernel that a text describes. Reading an attribute fails if its text
+    /// is `EIO`.
     pub fn new(text: &str) -> Self {
         let mut nodes = BTreeMap::new();
         for line in text.lines() {
@@ -44,7 +47,7 @@ impl TreeKernel {
         Self { nodes: RefCell::new(nodes), clock: Cell::new(Duration::from_secs(1)) }
     }
 
-    /// What is to be read there.
+    /// Returns the text of an attribute.
     pub fn text(&self, path: &Path) -> Result<String, Errno> {
         match self.nodes.borrow().get(path) {
             Some(Node::Text(text)) => Ok(text.clone()),
@@ -91,7 +94,7 @@ impl TreeKernel {
     }
 }
 
-/// The paths that an operation touches.
+/// Returns the paths that an operation touches.
 fn touched(op: &Op) -> (Option<&Path>, Option<&Path>) {
     match op {
         Op::MakeDir(path) | Op::RemoveDir(path) | Op::Unlink(path) => (Some(path), None),
@@ -136,7 +139,8 @@ fn is_word(link: &str) {
     assert!(!link.is_empty() && link.chars().all(word), "{link:?}");
 }
 
-/// The holder's key, the type, and the registered keys.
+/// Returns the reservation that a text of numbers describes: the holder's key, the type,
+/// and the registered keys.
 fn reservation(text: &str) -> Reservation {
     let mut numbers = text.split_whitespace().map_while(|word| word.parse::<u64>().ok());
     let holder = numbers.next().zip(numbers.next());
@@ -147,14 +151,14 @@ fn reservation(text: &str) -> Reservation {
     }
 }
 
-/// An absolute path of plain names.
+/// Returns whether a path is absolute and made of plain names.
 fn plain(path: &Path) -> bool {
     let mut parts = path.components();
     parts.next() == Some(Component::RootDir)
         && parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// No path that anything leads to may be another.
+/// Checks that understudy may touch a path. Nothing that it reads may lead it elsewhere.
 fn allowed(path: &Path) {
     // LIO says itself which of the last two it keeps its files below.
     let roots = ["/sys", "/dev", "/run/understudy", "/var", "/etc"];

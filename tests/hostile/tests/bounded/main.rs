@@ -1,4 +1,5 @@
-//! The fuzz targets without a fuzzer: the corpus, and what a fixed seed makes of it.
+//! The fuzz targets without a fuzzer: they get the corpus, and what a fixed seed makes of
+//! it.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -13,7 +14,7 @@ use std::path::Path;
 
 use mutate::Mutator;
 
-/// So many inputs for each target: the whole takes a few seconds.
+/// How many mutants each target gets. All of them take a few seconds.
 const ROUNDS: usize = 300;
 
 #[test]
@@ -56,7 +57,8 @@ fn sysfs() {
     bear("sysfs", understudy_hostile::sysfs);
 }
 
-/// A target that does not bear an input leaves it in a file, to be looked at.
+/// Gives a target its corpus and the mutants. An input that makes it panic is left in a
+/// file, for people to look at.
 fn bear(name: &str, target: fn(&[u8])) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     let seeds = seeds(&corpus.join(name));
@@ -73,7 +75,7 @@ fn bear(name: &str, target: fn(&[u8])) {
     }
 }
 
-/// The corpus of a target, in one order everywhere.
+/// Returns the corpus of a target, in an order that is the same everywhere.
 fn seeds(dir: &Path) -> Vec<Vec<u8>> {
     let mut files: Vec<_> =
         fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -1,4 +1,4 @@
-//! Inputs made of other inputs, the same ones at every run.
+//! Inputs made of other inputs. Every run makes the same ones.
 
 /// Makes one input after the other.
 pub struct Mutator {
@@ -6,7 +6,7 @@ pub struct Mutator {
     state: u64,
 }
 
-/// What a parser is most likely to stumble over.
+/// Words at which a parser is most likely to stumble.
 const TOKENS: [&[u8]; 12] = [
     b"0xffffffffffffffff",
     b"18446744073709551615",
@@ -27,7 +27,7 @@ impl Mutator {
         Self { seeds, state: 0x7573_7475_6479 }
     }
 
-    /// The next input: a seed after a few changes.
+    /// Returns the next input: a seed after a few changes.
     pub fn next(&mut self) -> Vec<u8> {
         let mut input = self.seed();
         for _ in 0..=self.below(6) {
@@ -62,7 +62,8 @@ impl Mutator {
         self.seeds[which].clone()
     }
 
-    /// A piece of something: a word, a few bytes, or now and then a lot of it.
+    /// Returns the range of a piece of `input`: a word, a few bytes, or now and then a
+    /// large part.
     fn range(&mut self, input: &[u8]) -> (usize, usize) {
         let from = self.below(input.len() + 1);
         let most = match self.below(4) {
@@ -73,7 +74,7 @@ impl Mutator {
         (from, (from + self.below(most + 1)).min(input.len()))
     }
 
-    /// A number below a bound; the generator is xorshift64.
+    /// Returns a random number below a bound. The generator is xorshift64.
     fn below(&mut self, bound: usize) -> usize {
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
@@ -82,7 +83,7 @@ impl Mutator {
     }
 }
 
-/// The word around a place.
+/// Returns the range of the word around a place.
 fn word(input: &[u8], at: usize) -> (usize, usize) {
     let ends = |byte: &u8| b" =\n\"/:,".contains(byte);
     let from = input[..at].iter().rposition(ends).map_or(0, |before| before + 1);
