@@ -162,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes a few bytes at a time, then would block.
+    /// A socket that takes a few bytes at a time, and then would block.
     struct Trickle(Vec<u8>, usize);
 
     impl Write for Trickle {

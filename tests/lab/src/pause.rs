@@ -20,7 +20,7 @@ struct Request {
 pub struct Gap {
     /// The beginning, in milliseconds since 1970.
     pub from: u64,
-    /// The end, which is when a request ended.
+    /// The end, in milliseconds since 1970: when the next request ended.
     pub to: u64,
 }
 

@@ -334,16 +334,22 @@ pub fn table(pauses: &[Pause]) -> String {
 pub fn document(pauses: &[Pause], machine: &str) -> String {
     let mut page = format!(
         "# What an initiator waits for\n\n\
-         `make bench` wrote this page. {machine} Seconds; of moves the median of {} and\n\
-         its parts, of power cuts one.\n\n\
+         While a group moves to another node, its port is away. An initiator's requests\n\
+         wait for that time, and none of them fails. This page says how long the pause\n\
+         is, and what takes the time.\n\n\
+         `make bench` measured the figures and wrote this page. {machine}\n\
+         All times are in seconds. The group has one port. {LOADED} of its LUNs are under\n\
+         load, and the initiator reaches them by one path.\n\n\
          ![Each pause, by its parts](pause.svg)\n\n\
-         - `dummy-move`: a move of `ocf:pacemaker:Dummy`, from the command to the end of\n  \
-         its start: what Pacemaker alone needs;\n\
-         - `move`: a commanded move under load; an initiator is served until the stop\n  \
-         begins, so that the time of the command is not in it;\n\
-         - `power-cut`: the serving node loses its power under load.\n\n",
+         - `dummy-move`: a commanded move of `ocf:pacemaker:Dummy`, a resource that does\n  \
+         nothing. Pacemaker needs this time for any move.\n\
+         - `move`: a commanded move of the group, {ROUNDS} times there and back. The row is the\n  \
+         median of these {} pauses, with its parts.\n\
+         - `power-cut`: the node that serves the group loses its power. This was done once\n  \
+         for each number of LUNs.\n\n",
         ROUNDS * 2
     );
+    page += TABLE;
     for (i, cells) in std::iter::once(heads()).chain(pauses.iter().map(cells)).enumerate()
     {
         page += &format!("| {} |\n", cells.join(" | "));
@@ -351,8 +357,41 @@ pub fn document(pauses: &[Pause], machine: &str) -> String {
             page += &format!("| :-- |{}\n", " --: |".repeat(cells.len() - 1));
         }
     }
+    page += BEYOND;
     page
 }
+
+/// What each column of the page's table is.
+const TABLE: &str = "\
+A group's pause begins with the last request that was answered before it, and ends with the
+next one that is answered. Its parts follow one another. A part that had ended before its
+turn came has 0.00.
+
+| part | what takes the time |
+| --- | --- |
+| order | from the command to the stop. Only `dummy-move` has it: a group is served until its stop begins |
+| stop | the stop: commands in flight are answered, the port logs out, LUNs and keys are removed |
+| detect | until the partner misses the lost node's heartbeat and asks for the fence |
+| fence | until the power switch has turned the lost node off and says so |
+| Pacem. | from the end of the stop or fence to the start: Pacemaker's own time |
+| start | the start: disks are owned, the target is built, the port is made |
+| login | until the fabric has let the port log in |
+| I/O | until an initiator has found the port again and its first request is answered |
+
+";
+
+/// What the page's figures leave out.
+const BEYOND: &str = "
+Some pauses are longer than these:
+
+- With multipath an initiator looks only every few seconds whether a lost path is back.
+- A stop that fails is followed by a fence and a start, after the stop's own timeout at the
+  latest.
+- A hardware switch may take half a minute to notice that a port is dead, and until then a
+  start waits for the name.
+
+[fabrics.md](fabrics.md) says what initiators have to bear, and how to set them.
+";
 
 fn heads() -> Vec<String> {
     let parts = ["order", "stop", "detect", "fence", "Pacem.", "start", "login", "I/O"];

@@ -9,18 +9,25 @@ use super::{LUNS, Report, Row};
 pub fn document(report: &Report, machine: &str) -> String {
     let mut page = format!(
         "# What a group costs\n\n\
-         `make bench` wrote this page. {machine} Ratios count, not seconds. Every figure\n\
-         is a median of {} rounds in one run, on RAM disks, without an initiator.\n\n\
+         A start and a stop of a group take time, most of it for each LUN. This page\n\
+         compares that time with what the kernel alone needs, and with other agents.\n\n\
+         `make bench` measured the figures and wrote this page. {machine}\n\
+         Look at the ratios: the seconds differ on another machine. Every figure is a\n\
+         median of {} rounds in one run, on RAM disks, without an initiator.\n\n\
          ![Start and stop against LUNs](scale.svg)\n\n\
-         - `limit`: the same kernel operations in a bare loop, side by side, expedited;\n\
-         - `rtslib`: `targetctl restore` and `clear`, over iSCSI;\n\
+         - `understudy`, or \"ours\": a start, a monitor and a stop of the agent.\n\
+         - `limit`: only the kernel operations of a start and a stop, side by side, with\n  \
+         expedited grace periods.\n\
+         - `64-initiators`: the agent once more, with 64 initiators in the group, and\n  \
+         `understudy status`.\n\
+         - `rtslib`: `targetctl restore` and `clear`, over iSCSI.\n\
          - `iscsi-agents`: `ocf:heartbeat:iSCSITarget`, and an `iSCSILogicalUnit` for\n  \
-         each LUN;\n\
-         - `64-initiators`: ours again, and `understudy status` of it;\n\
+         each LUN.\n\
          - `dummy`: `ocf:pacemaker:Dummy`, which has no LUNs.\n",
         super::ROUNDS
     );
-    page += "\n## Start and stop, seconds\n\n";
+    page += "\n## Start and stop, seconds\n\n\
+             \"x limit\" is ours divided by the limit, \"x ours\" is rtslib divided by ours.\n\n";
     for (i, cells) in whole(report).into_iter().enumerate() {
         let _ = writeln!(page, "| {} |", cells.join(" | "));
         if i == 0 {
