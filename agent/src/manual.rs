@@ -56,9 +56,9 @@ fn commands() -> String {
             let _ = writeln!(page, ".TP\n{head}\n{what}");
         }
     }
-    page + ".SH EXIT STATUS\n0 where it is done, and for status where all is healthy; 1 where \
-            not; 2 where it\nwas called in a way that makes no sense; 4 where the user may \
-            not; 5 where this node\nlacks something; 6 where a file or a parameter is wrong.\n\
+    page + ".SH EXIT STATUS\n0 if it is done, and for status if all is healthy; 1 if not; \
+            2 if the command line makes\nno sense; 4 if the user may not do it; 5 if this \
+            node lacks something; 6 if a file or a\nparameter is wrong.\n\
             .SH SEE ALSO\n.BR ocf_understudy_vport (7),\n.BR ocf_understudy_fcport (7),\n\
             .BR crm_mon (8)\n"
 }
@@ -123,7 +123,8 @@ pub const VPORT: &str = "\
 .PP
 Timeouts are suggestions; a stop has to drain every disk.
 .SH LOG
-A start, a stop and a reload log one line that says where the time went, in milliseconds:
+A start, a stop and a reload log one line that says how long each phase took, in
+milliseconds:
 .I look
 at this node,
 .I own
@@ -141,9 +142,9 @@ of the ports,
 .I remove
 the exports,
 .I disown
-the disks. What an action that fails did last is
+the disks. If an action fails, its last phase is called
 .IR failing .
-Where debugging is on (PCMK_debug), the same as a table, and every step.
+With debugging on (PCMK_debug) these times are also logged as a table, and so is every step.
 .SH FILES
 .TP
 .I /run/understudy/ports

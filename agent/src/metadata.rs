@@ -11,19 +11,19 @@ use crate::{fcport, manual, vport};
 
 /// An agent: what is said of it, and what carries out its actions.
 pub struct Agent {
-    /// Its OCF name.
+    /// The agent's OCF name.
     pub name: &'static str,
-    /// A few words on it.
+    /// What the agent does, in a few words.
     pub short: &'static str,
-    /// Its story.
+    /// What the agent does, in full.
     pub long: &'static str,
-    /// Its parameters.
+    /// The agent's parameters.
     pub params: &'static [Param],
-    /// Its actions.
+    /// The agent's actions.
     pub actions: &'static [Action],
-    /// The rest of its manual page, in roff.
+    /// The rest of the agent's manual page, in roff.
     pub manual: &'static str,
-    /// Carries out one of its actions; `None` where there is no such one.
+    /// Carries out an action. Returns `None` if the agent has no such action.
     pub act: fn(&str, &Environment) -> Option<Outcome>,
 }
 
@@ -76,30 +76,30 @@ const FCPORT: Agent = Agent {
 };
 
 const FCPORT_LONG: &str = "\
-Watches the physical Fibre Channel ports of a node and tells the cluster how many are \
-online: all of them in the node attribute fcport, those of each fabric in \
-fcport-FABRIC, where FABRIC is the fabric's name in 16 digits. A change is told when it \
-has lasted. Run it as a clone, and prefer nodes that have a port online with a location \
-rule whose score is higher than the groups' stickiness: then a lost link moves the groups \
-on it, where their partner has a port online and not otherwise. Set link_loss=degraded on \
-those groups. On QLogic HBAs it also logs ports out again that are not served here and that \
-a reset of the HBA has let in.";
+Watches the physical Fibre Channel ports of a node, and reports to the cluster how many \
+are online: all of them in the node attribute fcport, those of each fabric in \
+fcport-FABRIC, where FABRIC is the fabric's name in 16 digits. A change is reported \
+once it has lasted. Run this agent as a clone. Add a location rule that prefers nodes \
+with a port online, with a score higher than the groups' stickiness. A lost link then \
+moves the groups on it, but only if their partner has a port online. Set \
+link_loss=degraded on those groups. On QLogic HBAs a reset of the HBA may log ports in \
+that this node does not serve. This agent logs them out again.";
 
 const VPORT_LONG: &str = "\
 Serves a takeover group: the Fibre Channel port names (WWPN) under one node name (WWNN) \
-and the disks behind them. Started on a storage node, it takes ownership of the disks by \
-SCSI-3 persistent reservations, exports them through LIO and brings the port names up as \
-NPIV virtual ports on a physical port of that node. Initiators log in to the same ports \
-again and find the same LUNs. Fencing must be configured: a stop that cannot prove that \
-nothing is left fails, so that the node is fenced.";
+and the disks behind them. A start on a storage node takes ownership of the disks by \
+persistent reservations and exports them through LIO. Then it brings the port names up \
+as NPIV virtual ports on a physical port of that node. Initiators log in to the same \
+ports again and find the same LUNs. Fencing must be configured: a stop that cannot \
+prove that nothing is left fails, so that the node is fenced.";
 
 /// An action, with the timeout and the interval to suggest, in seconds.
 pub struct Action {
-    /// Its OCF name.
+    /// The action's OCF name.
     pub name: &'static str,
-    /// Seconds.
+    /// The timeout to suggest, in seconds.
     pub timeout: u32,
-    /// Seconds, and the check level, for a recurring one.
+    /// The interval in seconds and the check level, if the action recurs.
     pub recurring: Option<(u32, u32)>,
 }
 

@@ -56,7 +56,7 @@ const fn flag(name: &'static str, value: &'static str, what: &'static str) -> Fl
     Flag { name, value, what }
 }
 
-const FORCE: Flag = flag("--force", "", "go on where something speaks against it");
+const FORCE: Flag = flag("--force", "", "go on although something speaks against it");
 
 /// Every command.
 pub const COMMANDS: &[Command] = &[
@@ -70,13 +70,14 @@ pub const COMMANDS: &[Command] = &[
             flag("--watch", "", "again every two seconds"),
         ],
         short: "what this node serves, to whom, from which disks",
-        long: "Prints the physical ports of this node and the groups that it serves: their \
-               ports, the sessions of initiators, the LUNs and who owns their disks. The \
-               exit code is 0 where all of it is healthy and 1 where something is not. \
-               The cluster is asked only for --cluster, and for this node's name where it \
-               has not told that since the boot. With --cluster all is healthy where every \
-               group is served and has another node to go to, and every node that a group \
-               could miss is well. The fields of --json are in /usr/share/doc/understudy/status.md.",
+        long: "Prints the physical ports of this node and the groups that it serves: \
+               their ports, the sessions of initiators, the LUNs and who owns their \
+               disks. The exit code is 0 if all of that is healthy, and 1 if something \
+               is not. With --cluster it is 0 if every group is served and has another \
+               node to go to, and every node that matters to a group is well. The \
+               cluster is asked only for --cluster, and once after a boot for this \
+               node's name. The fields of --json are in \
+               /usr/share/doc/understudy/status.md.",
         root: true,
         run: status::status,
     },
@@ -85,10 +86,11 @@ pub const COMMANDS: &[Command] = &[
         words: &["GROUP"],
         options: &[flag("--json", "", "for programs")],
         short: "would a takeover succeed on this node, now?",
-        long: "Looks at everything that a takeover needs of this node: every disk, whether \
-               it can be read and reserved, and whose it is; a physical port in the right \
-               fabric with room; modules; times in the configuration; fencing. Nothing is \
-               changed. The exit code is 0 where a takeover would succeed.",
+        long: "Looks at everything that a takeover needs of this node: whether every \
+               disk can be read and reserved, and whose it is; whether a physical port \
+               in the right fabric has room; modules; times in the configuration; \
+               fencing. Nothing is changed. The exit code is 0 if a takeover would \
+               succeed.",
         root: true,
         run: check::check,
     },
@@ -97,10 +99,10 @@ pub const COMMANDS: &[Command] = &[
         words: &["GROUP", "start|stop"],
         options: &[],
         short: "the steps of a start or a stop on this node, now",
-        long: "Prints the steps of a start or a stop of the group on this node now, with \
-               their operations, and does none of them. What is there already is left out, \
-               as it is in a start; so are the echoes, the bar and the expedited grace \
-               periods that go with them.",
+        long: "Prints the steps of a start or a stop of the group on this node now, \
+               with their operations, and does none of them. Operations whose result \
+               is there already are left out, as in a start. Echoes, the bar and \
+               expedited grace periods are left out too.",
         root: true,
         run: plan::plan,
     },
@@ -109,15 +111,17 @@ pub const COMMANDS: &[Command] = &[
         words: &["GROUP"],
         options: &[flag("--node", "NODE", "to this node, and no other"), FORCE],
         short: "move a group to its partner, through Pacemaker",
-        long: "Commands Pacemaker to move a group to the other node and tells how it goes, \
-               and for how long the port was away. Of several nodes one is taken that can \
-               take the group and says most of it: that it has all that the group needs, or \
-               that it has ports online; the home first, then by name. The command says \
-               which and why. Refused, with the reason, where Pacemaker would not do it, \
-               where the node has no physical port online, or where it lacks a disk or \
-               anything else that the group needs: that is seen at once where the command \
-               is given on it, and else as its fcport says each minute. The rule that commands the move is taken away at the end, and ends \
-               by itself after ten minutes.",
+        long: "Commands Pacemaker to move a group to another node. Prints how the move \
+               goes, and for how long the port was away. If several nodes can take the \
+               group, one is chosen that reports most: that it has all that the group \
+               needs, or else that it has ports online. Of equal nodes the home comes \
+               first, then the first by name. The command prints which node it chose, \
+               and why. It is refused, with the reason, if Pacemaker would not do it, \
+               if the node has no physical port online, or if the node lacks a disk or \
+               anything else that the group needs. If the command runs on that node, \
+               it looks for these things itself. Otherwise it takes what the node's \
+               fcport reports each minute. The rule that commands the move is removed \
+               at the end, and by itself after ten minutes.",
         root: true,
         run: takeover::takeover,
     },
@@ -126,19 +130,21 @@ pub const COMMANDS: &[Command] = &[
         words: &["GROUP"],
         options: &[FORCE],
         short: "move a group to its home",
-        long: "The same as takeover, to the node that the group's parameter home names.",
+        long: "Does what takeover does, to the node that the group's parameter home \
+               names.",
         root: true,
         run: takeover::giveback,
     },
     Command {
         name: "accept",
         words: &["GROUP"],
-        options: &[flag("--yes", "", "take the new disks for right")],
+        options: &[flag("--yes", "", "accept the new disks")],
         short: "let LUN numbers have other disks than before",
-        long: "A group is not started where a LUN number has another disk than initiators \
-               know behind it: what they send there would be written to the wrong disk. This \
-               prints such numbers and, with --yes, has the cluster take the new disks for \
-               right and try the start again. See first that no initiator uses them.",
+        long: "A group is not started if a LUN number has another disk than initiators \
+               know behind it, because what they send would be written to the wrong \
+               disk. This command prints such numbers. With --yes it makes the cluster \
+               accept the new disks and try the start again. Make sure first that no \
+               initiator uses them.",
         root: true,
         run: accept::accept,
     },
@@ -148,9 +154,9 @@ pub const COMMANDS: &[Command] = &[
         options: &[flag("--format", "pcs|crm|xml", "for this tool; pcs by default")],
         short: "print the cluster's configuration for groups in a TOML file",
         long: "Prints the whole configuration of the groups that a short TOML file \
-               describes: resources with times that fit the number of LUNs, stickiness, \
-               locations, the watch over the physical ports and its rules. Nothing is \
-               changed. A FILE of - is standard input.",
+               describes: resources with times that fit the number of LUNs, \
+               stickiness, locations, the watch over the physical ports and its rules. \
+               Nothing is changed. If FILE is -, standard input is read.",
         root: false,
         run: configure::configure,
     },
@@ -159,9 +165,9 @@ pub const COMMANDS: &[Command] = &[
         words: &[],
         options: &[],
         short: "the status in Prometheus' text format",
-        long: "Prints what status prints as metrics, for the textfile collector of \
-               node_exporter; the package has a timer for it, understudy-metrics.timer, \
-               which is off by default.",
+        long: "Prints what status prints, as metrics for the textfile collector of \
+               node_exporter. The package has a timer for it, \
+               understudy-metrics.timer, which is off by default.",
         root: true,
         run: metrics::metrics,
     },
@@ -170,11 +176,12 @@ pub const COMMANDS: &[Command] = &[
         words: &["restore|clear"],
         options: &[],
         short: "targetctl, but never of what a group has",
-        long: "What targetcli's service runs in place of targetctl, by a file that the \
-               package puts beside its unit. While this node serves a group nothing is done: \
-               targetctl would clear the group's LUNs with everything else. Else targetctl is \
-               run, and told to restore what was saved without what was made for a group. \
-               neighbours.md in /usr/share/doc/understudy says more.",
+        long: "The package puts a file beside the unit of targetcli's service. By that \
+               file the service runs this command in place of targetctl. While this \
+               node serves a group, the command does nothing, because targetctl would \
+               clear the group's LUNs with everything else. Otherwise it runs \
+               targetctl, to restore what was saved, but nothing that was saved of a \
+               group. See neighbours.md in /usr/share/doc/understudy.",
         root: true,
         run: targetctl::targetctl,
     },

@@ -36,9 +36,9 @@ pub const VPORT: &[Param] = &[
         unique: true,
         reloadable: false,
         short: "node name (WWNN) of the virtual ports",
-        long: "The World Wide Node Name that the takeover group's virtual ports carry, \
-               wherever they run. Any common spelling: 20:00:00:25:b5:00:00:0a, \
-               0x20000025b500000a, naa.20000025b500000a.",
+        long: "The World Wide Node Name of the takeover group's virtual ports, on \
+               whichever node they are. It may be written in any common form: \
+               20:00:00:25:b5:00:00:0a, 0x20000025b500000a, naa.20000025b500000a.",
     },
     Param {
         name: "ports",
@@ -48,10 +48,10 @@ pub const VPORT: &[Param] = &[
         reloadable: false,
         short: "port names (WWPN) of the group",
         long: "The World Wide Port Names of the group's virtual ports, separated by \
-               spaces. WWPN@FABRIC-WWN names the fabric too: then only a physical port \
-               that is logged in to that fabric will do. Nodes behind different edge \
-               switches know one fabric by different names: WWPN@NAME|NAME is either. Give \
-               one port for each fabric.",
+               spaces. Give one port for each fabric. WWPN@FABRIC-WWN names the fabric \
+               too: the port is then made only on a physical port that is logged in to \
+               that fabric. Nodes behind different edge switches may know one fabric \
+               by two names: give both, as WWPN@NAME|NAME.",
     },
     Param {
         name: "disks",
@@ -60,14 +60,15 @@ pub const VPORT: &[Param] = &[
         unique: true,
         reloadable: true,
         short: "LUN=DEVICE, separated by spaces",
-        long: "The disks of the group and their LUN numbers, as LUN=DEVICE separated by \
-               spaces. DEVICE is a WWID (naa.6001405...) or a persistent path under /dev \
-               (/dev/disk/by-id/..., /dev/mapper/..., /dev/drbd/by-res/...). The LUN \
-               number is part of what an initiator remembers: it never changes by itself. \
-               Disks come and go while the group is served; of one that goes, let the \
-               initiators let go first. A number keeps its disk: one that is to have another \
-               disk goes first, and comes back with it in a second change; see \
-               understudy(8), accept.",
+        long: "The disks of the group and their LUN numbers, as LUN=DEVICE separated \
+               by spaces. DEVICE is a WWID (naa.6001405...) or a persistent path under \
+               /dev (/dev/disk/by-id/..., /dev/mapper/..., /dev/drbd/by-res/...). \
+               Initiators remember a disk by its LUN number, so a number never changes \
+               by itself. You can add and remove disks while the group is served. \
+               Before you remove one, have the initiators stop using it. A number \
+               keeps its disk. To put another disk behind it, remove the number in one \
+               change and add it with the new disk in a second one. A change of the \
+               disk in one step is refused: see accept in understudy(8).",
     },
     Param {
         name: "initiators",
@@ -77,9 +78,9 @@ pub const VPORT: &[Param] = &[
         reloadable: true,
         short: "initiator WWPNs that may log in",
         long: "The World Wide Port Names of the initiators that may use the group, \
-               separated by spaces. Any other initiator sees no LUN. Initiators come and go \
-               while the group is served; one that met the port before it was allowed \
-               has to log in again.",
+               separated by spaces. Any other initiator sees no LUN. You can add and \
+               remove initiators while the group is served. An initiator that met the \
+               port before it was allowed has to log in again.",
     },
     Param {
         name: "ownership",
@@ -88,10 +89,11 @@ pub const VPORT: &[Param] = &[
         unique: false,
         reloadable: false,
         short: "what guarantees that one node owns the disks",
-        long: "scsi3-pr: the node that serves holds a persistent reservation (Write \
-               Exclusive, Registrants Only) on every disk, all of them or none: a SCSI-3 \
-               one, or on an NVMe namespace one of NVMe. \
-               none: something else already guarantees one owner, such as DRBD.",
+        long: "What guarantees that only one node owns the disks. scsi3-pr: the node \
+               that serves holds a persistent reservation (Write Exclusive, \
+               Registrants Only) on every disk, all of them or none. On an NVMe \
+               namespace it is an NVMe reservation. none: something else already \
+               guarantees one owner, such as DRBD.",
     },
     Param {
         name: "state",
@@ -100,13 +102,13 @@ pub const VPORT: &[Param] = &[
         unique: true,
         reloadable: false,
         short: "small disk on which initiators' reservations are kept",
-        long: "A disk of the group's own, as a WWID or a persistent path under /dev, on \
-               which the persistent reservations that initiators make are kept: every \
-               node finds them there when it takes the group over. It needs 1 MiB and \
-               512 KiB for each LUN on which initiators register, and is owned as the \
-               other disks are. A disk with anything else on it is refused; a new one \
-               has only zeros. Not set, initiators lose their registrations when the \
-               group moves.",
+        long: "A small disk of the group's own, as a WWID or a persistent path under \
+               /dev. The persistent reservations that initiators make are kept on it, \
+               and the node that takes the group over finds them there. It needs 1 \
+               MiB, and 512 KiB more for each LUN on which initiators register. A node \
+               owns it like the group's other disks. A new one has only zeros; a disk \
+               with anything else on it is refused. Without it, initiators lose their \
+               registrations when the group moves.",
     },
     Param {
         name: "preserve_reservations",
@@ -115,10 +117,10 @@ pub const VPORT: &[Param] = &[
         unique: false,
         reloadable: false,
         short: "which reservations of initiators outlive a takeover",
-        long: "all: every registration and reservation, as an array keeps them while only \
-               one of its nodes fails. aptpl: those which an initiator has asked to \
-               survive a loss of power (Activate Persist Through Power Loss). none: none. \
-               Where state is not set, none are.",
+        long: "all: every registration and reservation, as an array keeps them while \
+               only one of its nodes fails. aptpl: those which an initiator has asked \
+               to survive a loss of power (Activate Persist Through Power Loss). none: \
+               none. Without state none are kept.",
     },
     Param {
         name: "home",
@@ -127,9 +129,9 @@ pub const VPORT: &[Param] = &[
         unique: false,
         reloadable: true,
         short: "node that the group belongs to",
-        long: "The name of the cluster node that the group belongs to. There it is \
-               native, elsewhere guest. Where it runs is decided by Pacemaker alone; \
-               prefer the home with a location constraint.",
+        long: "The name of the cluster node that the group belongs to. On it the group \
+               is native, on any other node a guest. Pacemaker alone decides where the \
+               group runs: prefer the home with a location constraint.",
     },
     Param {
         name: "link_loss",
@@ -139,12 +141,13 @@ pub const VPORT: &[Param] = &[
         reloadable: true,
         short: "what a monitor says of a port whose link is lost",
         long: "fail: a monitor fails when the physical port has lost its link for some \
-               seconds, so that the group is stopped and started where it can be. \
-               degraded: the group is reported as degraded and stays where it is; rules \
-               on the node attributes of ocf:understudy:fcport move it, and only to a \
-               node that has a port online. Of several ports, those whose fabric the node \
-               has lost hold up no start; once the fabric is back, the monitor misses \
-               them.",
+               seconds, so that Pacemaker stops the group and starts it where it can. \
+               degraded: the monitor reports the group as degraded, and the group \
+               stays where it is. Rules on the node attributes of \
+               ocf:understudy:fcport then move it, and only to a node that has a port \
+               online. If a group has several ports, a start does not wait for a port \
+               whose fabric its node has lost. Once that fabric is back, the monitor \
+               fails because the port is missing.",
     },
     Param {
         name: "expedite",
@@ -153,11 +156,11 @@ pub const VPORT: &[Param] = &[
         unique: false,
         reloadable: true,
         short: "expedite RCU grace periods while LUNs come and go",
-        long: "yes: while LUNs are made or removed, and no longer, the kernel's RCU grace \
-               periods are expedited (/sys/kernel/rcu_expedited). Each LUN costs one or two \
-               such periods. That interrupts every processor of the node for a moment; no \
-               leaves the kernel as it is, and a group with hundreds of LUNs takes many \
-               seconds longer.",
+        long: "yes: the kernel's RCU grace periods are expedited \
+               (/sys/kernel/rcu_expedited), but only while LUNs are made or removed. \
+               Each LUN costs one or two such periods. Expediting interrupts every \
+               processor of the node for a moment. no: the kernel is left as it is, \
+               and a group with hundreds of LUNs takes many seconds longer.",
     },
     Param {
         name: "driver",
@@ -183,10 +186,11 @@ pub const FCPORT: &[Param] = &[
         unique: false,
         reloadable: false,
         short: "how long a change must last, in seconds",
-        long: "How long the number of ports online must stay another one, in seconds, \
-               before the cluster is told. A link that comes back within that time moves \
-               nothing. Longer than the interval of the monitor. A fabric that no other \
-               node has a port online in is not told as lost: that moves nothing.",
+        long: "How many seconds a change of the number of ports online must last \
+               before it is reported to the cluster. A link that comes back within \
+               that time moves nothing. Set it longer than the interval of the \
+               monitor. The loss of a fabric in which no other node has a port online \
+               is not reported, so it moves nothing.",
     },
     Param {
         name: "giveback",
@@ -195,12 +199,13 @@ pub const FCPORT: &[Param] = &[
         unique: false,
         reloadable: false,
         short: "after how many seconds groups may come home by themselves",
-        long: "How long a node must have had all that a group of its own needs (disks \
-               that say who owns them, a physical port online in the right fabric), in \
-               seconds, before the cluster is told that the group may come home: by the value 1 of \
-               the node attribute ready-GROUP, for a location rule. Not set, it stays \
-               with 0 (all is there) or -1 (something is missing), of which a commanded \
-               takeover takes note.",
+        long: "For how many seconds a node must have had all that a group of its own \
+               needs, before fcport reports that the group may come home. A group \
+               needs all its disks, able to say who owns them, and a physical port \
+               online in the right fabric. The report is the value 1 of the node \
+               attribute ready-GROUP, for a location rule. Without this parameter the \
+               value is 0 (all is there) or -1 (something is missing), and a commanded \
+               takeover looks at it.",
     },
 ];
 
