@@ -43,7 +43,7 @@ pub enum Error {
     Timeout {
         /// What was waited for.
         what: String,
-        /// How long.
+        /// How long it was waited for.
         after: Duration,
     },
     /// Anything else, in words.

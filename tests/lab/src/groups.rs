@@ -222,7 +222,8 @@ impl Group {
     }
 
     /// Returns the agent's environment for this resource, as assignments for a shell.
-    /// `changes` replace parameters. If they name one twice, the first counts.
+    /// `changes` replace parameters. If `changes` has a parameter twice, the first one
+    /// counts.
     #[must_use]
     pub fn environment(&self, instance: &str, changes: &[(&str, &str)]) -> String {
         let mut text = format!("OCF_ROOT=/usr/lib/ocf OCF_RESOURCE_INSTANCE={instance}");

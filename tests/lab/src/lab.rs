@@ -26,7 +26,8 @@ const BOOT: Duration = Duration::from_secs(420);
 /// How long the cluster may take to form after the boot.
 const FORM: Duration = Duration::from_secs(180);
 
-/// The speed below which what the guests themselves wait for is stretched too.
+/// The speed below which the guests' own waiting times are stretched too, not only the
+/// lab's.
 const SLOW: f64 = 0.8;
 
 /// A running lab.

@@ -45,7 +45,7 @@ pub enum Ask {
     Press {
         /// The disks.
         disks: Vec<Disk>,
-        /// How hard.
+        /// How hard the load presses.
         pace: Pace,
         /// How many requests are in flight to each disk.
         depth: u32,
