@@ -422,7 +422,7 @@ fn a_disk_that_another_resource_makes_is_not_missed() {
     pool_on("array-a");
     assert!(finding(&check(), "disks").starts_with("BAD"), "{}", check());
     assert_eq!(ready(), "-n ready-g -U -1 -q");
-    // A disk that is reserved is not made.
+    // A disk that is owned by reservation does not count as one that a resource makes.
     pool_on("array-b");
     node.cib(&(pool.to_owned() + &group.replace("'none'", "'scsi3-pr'")), order);
     assert!(finding(&check(), "disks").starts_with("BAD"), "{}", check());

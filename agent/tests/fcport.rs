@@ -204,7 +204,7 @@ fn a_takeover_may_ask_even_where_no_group_comes_home_by_itself() {
     assert_eq!(node.act("start").0, 0);
     let lacks = ["-n ready-g -U -1 -q".to_owned()];
     assert_eq!(node.act("monitor").2, [told(1, 1), lacks.to_vec()].concat());
-    // Not with every monitor.
+    // The report does not come with every monitor.
     assert_eq!(node.act("monitor").2, told(1, 1));
 }
 

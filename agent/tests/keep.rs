@@ -103,7 +103,8 @@ fn what_was_written_is_on_the_device() {
     half.write_all(ONE.as_bytes()).unwrap();
     assert_eq!(keeper.kept(), [of("a", &long), of("b", "")]);
 
-    // Killed, it refuses; it has forgotten nothing.
+    // A keeper that was killed takes no write, and the device still has all that was
+    // written.
     keeper.process.kill().unwrap();
     keeper.process.wait().unwrap();
     keeper.write("a", ONE).unwrap_err();

@@ -110,7 +110,7 @@ fn a_number_keeps_its_disk_until_a_person_says_otherwise() {
     let node = Node::new();
     // Nothing is remembered: the start goes on, to what this node lacks.
     assert_eq!(node.start(WWID).0, 5);
-    // As a start that succeeds leaves it.
+    // The property is as a start that succeeds leaves it.
     node.write(LUNS, "20:00:00:25:b5:00:00:0a 7:00000001");
     node.configure(WWID);
     assert_eq!(node.call(&["accept", "g", "--yes"], "").0, 0);

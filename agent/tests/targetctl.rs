@@ -110,7 +110,7 @@ fn the_service_runs_it_and_not_targetctl() {
         let of = |key| file.lines().filter_map(move |line: &str| line.strip_prefix(key));
         for (key, verb) in [("ExecStart=", "restore"), ("ExecStop=", "clear")] {
             let said: Vec<_> = of(key).collect();
-            // An empty one forgets those of the unit itself.
+            // An empty line makes systemd forget the lines of the unit itself.
             assert_eq!(said.first(), Some(&""), "{file}");
             let own = format!("/usr/sbin/understudy targetctl {verb}");
             assert_eq!(said.last(), Some(&own.as_str()), "{file}");

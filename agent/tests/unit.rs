@@ -33,7 +33,7 @@ fn port(sys: &Path, number: u8, device: &str, driver: Option<&str>) {
         symlink(module, driver.join("module")).unwrap();
         symlink(driver, parent.join("driver")).unwrap();
     }
-    // What a mkdir makes in configfs.
+    // The attributes that a mkdir makes in configfs.
     let tpg = sys.join(TARGET).join(format!("21:00:00:00:00:00:00:0{number}/tpgt_1"));
     write(&tpg.join("attrib/generate_node_acls"), "1\n");
     write(&tpg.join("enable"), "0\n");

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     let setup = match options::parse(std::env::args_os().skip(1)) {
         Ok(Command::Run(setup)) => setup,
         Ok(Command::Help) => {
-            // A closed pipe needs no help.
+            // If the pipe is closed, nobody needs the help.
             let _ = io::stdout().write_all(HELP.as_bytes());
             return ExitCode::SUCCESS;
         }

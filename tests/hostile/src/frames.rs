@@ -31,7 +31,8 @@ pub fn frames(mut data: &[u8]) {
         while let Ok(Some(frame)) = inbox.next_frame() {
             let Some((link, second)) = turn.next() else { return };
             let now = Duration::from_secs(second);
-            // As it came, and with the CRC that a node's own card would have put there.
+            // The frame is given as it came, and again with the CRC that a node's own
+            // card would have put there.
             let right = with_crc(frame);
             fabric.receive(*link, frame, now, &mut out);
             if let Some(mut right) = right {

@@ -160,7 +160,7 @@ fn plain(path: &Path) -> bool {
 
 /// Checks that understudy may touch a path. Nothing that it reads may lead it elsewhere.
 fn allowed(path: &Path) {
-    // LIO says itself which of the last two it keeps its files below.
+    // LIO itself says below which of the last two it keeps its files.
     let roots = ["/sys", "/dev", "/run/understudy", "/var", "/etc"];
     let files =
         ["/proc", "/proc/uptime", "/proc/self/mounts", "/proc/sys/kernel/osrelease"];

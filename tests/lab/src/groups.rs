@@ -291,7 +291,8 @@ pub fn configure(node: &Guest, groups: &[Group]) -> Result<()> {
 pub fn configure_as(node: &Guest, group: &Group, fabrics: &str) -> Result<()> {
     let rules = format!("//rsc_location[@rsc='{}'][rule]", group.name);
     node.run(&format!("{FORGET}; forget \"{rules}\""), Duration::from_secs(60))?;
-    // The group weighs nothing in a split: the other node's fence is to wait, as ever.
+    // The group gets no priority. In a split the other node's fence then waits, as in
+    // every lab.
     let light = "sed -i '/name=\"priority\"/d' /run/groups.xml";
     apply(node, &format!("{}fabrics = {fabrics:?}\n", group.table()), light)
 }

@@ -112,9 +112,9 @@ impl Machine {
         // Addresses are not random: QEMU translates a program again at each new address, and
         // then one that starts and ends costs four times as much.
         let preempt = match self.spec.role {
-            // Where libfc may be interrupted between ending the commands to a port that has
-            // gone and blocking it, they use up their tries within milliseconds:
-            // docs/fabrics.md.
+            // libfc must not be interrupted between ending the commands to a port that
+            // has gone and blocking that port: they would use up their tries within
+            // milliseconds (docs/fabrics.md).
             Role::Host => "preempt=none ",
             Role::Array | Role::Vote | Role::Bench | Role::NvmeShelf => "",
         };

@@ -49,7 +49,7 @@ impl Fabric {
                 accept.put(&[0, 0, 0xff, 0xff]);
                 self.send_to_port(header.reply(R_CTL_BA_ACC), &accept, out);
             }
-            // Answers to the fabric's own RSCNs, for the most part.
+            // Most of these are answers to the fabric's own RSCNs.
             _ => {}
         }
     }
@@ -75,7 +75,8 @@ impl Fabric {
             }
             _ => Reject::UNSUPPORTED.encode(),
         };
-        // Not by way of the port: a LOGO over FCoE has just removed it.
+        // The answer does not go by way of the port, which a LOGO over FCoE has just
+        // removed.
         let header = header.reply(els::R_CTL_REPLY);
         let reply = Fcoe { sof: SOF_I3, header, payload: &answer, eof: EOF_T };
         out.frame(link, &reply.encode(mac, Mac::FCF));

@@ -132,7 +132,7 @@ impl Server {
         }
         for peer in &mut self.peers {
             peer.follow(&self.wires.journal);
-            // Who is gone does not wait for a last reply.
+            // A client that has gone does not wait for a last reply.
             let _ = peer.finish();
         }
         self.wires.sync().map_err(ServerError::Record)

@@ -70,7 +70,7 @@ fn a_watcher_sees_events_as_they_happen() {
 
     assert_eq!(program.client().events(1).unwrap(), [login]);
     assert_eq!(program.client().events(9).unwrap(), []);
-    // Who asks for what is to come is not told what was.
+    // A client that asks for events to come does not get earlier ones.
     let mut late = program.client().watch(None).unwrap();
     node.logo(fcid, A);
     assert_eq!(late.next().unwrap().unwrap().event, What::Logout);

@@ -167,7 +167,7 @@ type Ends = Vec<(&'static str, u64)>;
 
 /// Appends the ends of the agent's start and of the port's login, which every pause has.
 fn followed(mut ends: Ends, started: &Marks, login: f64) -> Ends {
-    // The agent waits for the login too; until it asked for it, the time is its own.
+    // The agent waits for the login too. Its own time ends where that wait begins.
     let waited = phase(&started.phases, "login").unwrap_or(0);
     ends.push(("agent start", started.result.saturating_sub(waited)));
     ends.push(("login", (login * 1000.0) as u64));
@@ -232,7 +232,7 @@ fn dummy(world: &World) -> Result<Pause> {
     node.run(create, COMMAND)?;
     let [a, b] = ARRAYS;
     let go = |to: &str| {
-        // Where it is already, a move is an error.
+        // A move to the node that the resource runs on would be an error.
         let script = format!(
             "crm_resource -r dummy --locate | grep -q '{to}' ||
                  crm_resource -r dummy --move -N {to}

@@ -33,7 +33,8 @@ pub fn in_a_start(world: &World, group: &Group) -> Result<Vec<Group>> {
     let trap = kill_when(world.node(group.partner)?, &format!("[ -e {entry} ]"), "start");
     world.order_move(group, group.partner)?;
     sprung(&trap)?;
-    // Not there, so at home again; which the rule of the move must not forbid.
+    // The group does not start on the partner, so it starts at home again. The rule of
+    // the move must not forbid that.
     world.forget_move(group)?;
     world.wait_served(mark, group, group.home)?;
     world.load.wait_flow()?;
@@ -49,7 +50,7 @@ pub fn in_a_stop(world: &World, group: &Group) -> Result<Vec<Group>> {
     let mark = world.mark()?;
     let home = world.node(group.home)?;
     let boots = home.boots();
-    // Once the LUNs are in transition.
+    // The agent is killed once the LUNs are in transition.
     let state = "/sys/kernel/config/target/core/*/lun_0/alua/default_tg_pt_gp/\
                  alua_access_state";
     let turned = format!("read -r s < $(echo {state}) && [ $s = 15 ]");

@@ -20,7 +20,7 @@ const TIME: Duration = Duration::from_secs(300);
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     let stranger = Stranger::new();
-    // Not on the node that the scenario beside this one has more to do with.
+    // The scenario that is played beside this one mostly uses the other node.
     let node = world.node(group.partner)?;
     for action in ["start", "stop"] {
         let step =

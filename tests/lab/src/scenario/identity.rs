@@ -77,7 +77,7 @@ fn differences(before: &Look, after: &Look) -> Vec<String> {
             found.push(format!("LUN {lun}, {what}: status {was:02x?}, then {is:02x?}"));
             continue;
         }
-        // Behind the status.
+        // The bytes come after the status.
         let bytes = |all: &[u8], at| all.get(at + 1).copied();
         for at in 0..was.len().max(is.len()) - 1 {
             let (was, is) = (bytes(was, at), bytes(is, at));

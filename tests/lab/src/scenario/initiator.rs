@@ -27,7 +27,8 @@ pub fn run(world: &World) -> Result<Seen> {
         })?;
         progress::during("allowed, it logs in anew and reads every LUN", || {
             world.set_parameter(group, "initiators", &format!("{allowed} {GUEST}"))?;
-            // Allowed alone is not enough: it has been refused, and no longer asks.
+            // To allow the initiator is not enough: it was refused before, and does not
+            // ask again.
             let found = host.run(&leave(), COMMAND)?;
             expect(found.trim().is_empty(), "it found", &found)?;
             let found = host.run(&arrive(group, luns), COMMAND)?;
@@ -44,7 +45,7 @@ pub fn run(world: &World) -> Result<Seen> {
             world.node(group.home)?.must_be_silent(&left, COMMAND)
         })?;
         world.load.wait_flow()?;
-        // The host's own way to the LUNs is the only one again.
+        // The host sees the LUNs by its own port only, as before.
         groups::luns_of(host, group, luns, COMMAND)?;
         expect(world.serving(group)? == before, "the port did not stay", group.name)?;
         Ok(vec![group.clone()])

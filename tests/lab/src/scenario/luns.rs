@@ -16,7 +16,7 @@ pub fn run(world: &World) -> Result<Seen> {
     let (host, node) = (world.lab.host()?, world.node(group.home)?);
     let before = world.serving(group)?;
     let own = group.disks().len();
-    // Their numbers follow those of the group.
+    // The numbers of the new LUNs follow those of the group.
     let disks = |more: usize| {
         let all = group.disks().into_iter().chain(shelf::spares());
         groups::specs(all.take(own + more)).join(" ")

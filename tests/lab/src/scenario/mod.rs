@@ -132,7 +132,8 @@ pub const SCENARIOS: [Scenario; 42] = [
     second("survivor-cannot-read", survivor::run),
     second("cold-start", cold_start::run),
     second("three-nodes", three_nodes::run),
-    // Last: a kernel may hang in it, and that is read from a guest's console ever after.
+    // This one is last: a kernel may hang in it, and every later scenario would find that
+    // in the guest's console.
     first("fc-link-cut", fabric_link::run),
 ];
 
@@ -293,8 +294,8 @@ fn under_load_on(
     progress::during("load: requests complete on every LUN", || load.press(luns, pace))?;
     let boots = world.boots()?;
     let moved = act()?;
-    // What a node had in hand when it lost its power may come to a disk late: every block
-    // is read then, not those alone that this scenario has written.
+    // Writes that a node had in hand when it lost its power may reach a disk late. So
+    // every block is read then, and not only those that this scenario has written.
     let all = world.boots()? != boots;
     let what =
         if all { "load: every block read back" } else { "load: every write read back" };

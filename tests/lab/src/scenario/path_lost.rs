@@ -81,7 +81,8 @@ pub fn restored(world: &World) -> Result<Seen> {
             world.go_to(group, group.home)?;
             world.load.in_bursts(|| world.forget_move(group))?;
             second_path::cut(partner, group)?;
-            // A path of the partner that registered itself would be one more.
+            // A path of the partner that registered itself would make one registration
+            // more.
             comes_back(world, group, partner)
         })?;
         progress::during("away again, by both paths", || {

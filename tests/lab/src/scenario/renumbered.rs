@@ -69,7 +69,7 @@ fn consent(world: &World, node: &Guest, group: &Group) -> Result<()> {
     node.run(&refused(group), COMMAND)?;
     node.run(&format!("{accept} --yes && lab-idle"), COMMAND)?;
     served(world, node, group)?;
-    // The initiator has logged in again and found it.
+    // The initiator has logged in again and found the new disk.
     let (host, own) = (world.lab.host()?, group.disks().len());
     let mut new = groups::luns_of(host, group, own + 1, COMMAND)?;
     new.retain(|lun| usize::from(lun.number) >= own);

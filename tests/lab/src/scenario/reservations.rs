@@ -72,7 +72,7 @@ fn round(world: &World, group: &Group, turn: u32) -> Result<u32> {
         let mark = world.mark()?;
         let victim = world.node(&node)?;
         let boots = victim.boots();
-        // Another moment of the storm each time.
+        // Each turn cuts the power at another moment.
         thread::sleep(Duration::from_millis(u64::from(turn) * 37 % 500));
         victim.power_off();
         world.wait_fenced(&node, boots)?;

@@ -48,7 +48,7 @@ pub fn run() -> Result<ExitCode> {
                     over.store(true, Ordering::SeqCst);
                 }
                 if *what == "taken over" {
-                    // The table is worth more than a moment of the picture.
+                    // While the table is made the picture stands still, for a moment.
                     let table = owners(&world).unwrap_or_default();
                     table.lines().for_each(progress::note);
                 }
