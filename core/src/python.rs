@@ -18,7 +18,7 @@ use crate::action::step::Step;
 use crate::config::group::DeviceName;
 use crate::config::params::VPORT;
 use crate::disks::ownership::{self, Keys};
-use crate::fc::PhysicalPort;
+use crate::fc::{PhysicalPort, PortState, Seen, VportState};
 use crate::kernel::RealKernel;
 use crate::kernel::reservation::{Holder, Key, Reservation};
 use crate::run_files::registry::{Role, Took};
@@ -69,7 +69,7 @@ macro_rules! as_text {
     )*};
 }
 as_text!(spelled => Role, Service, Owner, Verdict, DeviceName);
-as_text!(Key::to_string => Key);
+as_text!(ToString::to_string => Key, PortState, Seen<PortState>, Seen<VportState>);
 
 /// A failure as an exception: its text is the agent's own, and what it is made of are its
 /// attributes.

@@ -4,6 +4,7 @@
 use std::fmt::{Display, Write as _};
 
 use understudy_core::action::budget::Budget;
+use understudy_core::fc::{PhysicalPort, PortState, VportState};
 use understudy_core::kernel::Kernel;
 use understudy_core::run_files::moves::{self, Move};
 use understudy_core::verbs::status as look;
@@ -44,9 +45,7 @@ fn metrics_of(status: &Status, moves: &[Move]) -> Vec<Metric> {
     let metric = |name, help, values| Metric { name, help, values };
     let groups = &status.groups;
     let ports = || status.physical_ports.iter().map(|physical| &physical.port);
-    let port = |port: &understudy_core::fc::PhysicalPort| {
-        label(&[("host", &port.host), ("wwpn", &port.wwpn)])
-    };
+    let port = |port: &PhysicalPort| label(&[("host", &port.host), ("wwpn", &port.wwpn)]);
     let counted = |is: fn(&Lun) -> bool| {
         let count = |group: &look::Served| {
             let luns = group.luns.iter().filter(|lun| is(lun)).count();
@@ -61,7 +60,7 @@ fn metrics_of(status: &Status, moves: &[Move]) -> Vec<Metric> {
         let name = &group.group;
         for port in &group.ports {
             let labels = label(&[("group", name), ("wwpn", &port.wwpn)]);
-            virtual_ports.push((labels, flag(port.state == "Active")));
+            virtual_ports.push((labels, flag(port.state.is(&VportState::Active))));
             for session in &port.sessions {
                 let initiator = &session.initiator;
                 let labels = label(&[
@@ -69,7 +68,7 @@ fn metrics_of(status: &Status, moves: &[Move]) -> Vec<Metric> {
                     ("wwpn", &port.wwpn),
                     ("initiator", initiator),
                 ]);
-                sessions.push((labels, flag(session.state == "Online")));
+                sessions.push((labels, flag(session.state.is(&PortState::Online))));
             }
         }
         for took in &group.took {
@@ -86,7 +85,7 @@ fn metrics_of(status: &Status, moves: &[Move]) -> Vec<Metric> {
         metric(
             "physical_port_online",
             "Whether a physical port is logged in to its fabric.",
-            ports().map(|p| (port(p), flag(p.state == "Online"))).collect(),
+            ports().map(|p| (port(p), flag(p.state == PortState::Online))).collect(),
         ),
         metric(
             "physical_port_vports",

@@ -116,7 +116,8 @@ class PhysicalPort:
     def wwpn(self) -> Wwn: ...
     @property
     def state(self) -> str:
-        """Online when it is logged in to a fabric."""
+        """Online when it is logged in to a fabric, Dark when it is turned off; otherwise
+        the kernel's word, such as Linkdown."""
     @property
     def fabric(self) -> Wwn | None: ...
     @property

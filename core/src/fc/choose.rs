@@ -1,6 +1,7 @@
 //! The choice of a physical port for a virtual one.
 
 use super::physical::{PhysicalPort, physical_ports};
+use super::states::PortState;
 use super::switch;
 use super::vport::VirtualPort;
 use crate::action::failure::{Failure, Kind, Missing};
@@ -84,7 +85,7 @@ pub fn is_lost(kernel: &dyn Kernel, port: &PortSpec) -> Result<bool, KernelError
     }
     let in_it = |p: &PhysicalPort| {
         let named = p.fabric.is_some_and(|fabric| port.goes_to(fabric));
-        p.state == "Online" && named || p.wwpn == port.wwpn
+        p.state == PortState::Online && named || p.wwpn == port.wwpn
     };
     Ok(!physical_ports(kernel)?.iter().any(in_it))
 }
@@ -100,7 +101,7 @@ fn why_unfit(
         let drivers: Vec<_> = drivers.iter().map(|driver| driver.name()).collect();
         return Some(format!("is driven by {name}, not for {}", drivers.join(" or ")));
     }
-    if physical.state != "Online" {
+    if physical.state != PortState::Online {
         return Some(format!("is {}", physical.state));
     }
     let Some(fabric) = physical.fabric else {

@@ -2,6 +2,7 @@
 //! frames pass through.
 
 use super::driver::host_driver;
+use super::states::PortState;
 use crate::kernel::{self, Kernel, KernelError, Op, paths};
 use crate::wwn::{Wwn, from_sysfs};
 use std::path::Path;
@@ -11,8 +12,8 @@ use std::path::Path;
 pub struct PortHost {
     /// The kernel's name: `host3`.
     pub host: String,
-    /// `Online` when it is logged in.
-    pub state: String,
+    /// The port's state: `Online` when it is logged in.
+    pub state: PortState,
     /// The port's address on the fabric: `0x010203`.
     pub fcid: String,
 }
@@ -25,7 +26,7 @@ pub fn host_of(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<PortHost>, Kerne
     for host in kernel.list(Path::new(paths::FC_HOSTS))? {
         let get = |name| kernel::attribute(kernel, &paths::fc_host(&host, name));
         if from_sysfs(&get("port_name")?) == Some(wwpn) {
-            let (state, fcid) = (get("port_state")?, get("port_id")?);
+            let (state, fcid) = (get("port_state")?.into(), get("port_id")?);
             return Ok(Some(PortHost { host, state, fcid }));
         }
     }

@@ -5,6 +5,7 @@ mod driver;
 mod link;
 mod physical;
 mod remote;
+mod states;
 mod switch;
 mod vport;
 
@@ -16,7 +17,6 @@ pub use link::{
 };
 pub use physical::{PhysicalPort, is_online, physical_ports, speed, wwnn};
 pub use remote::{RemotePort, echoes, logged_in_elsewhere, remote_ports};
-pub use switch::{DARK, can_come, is_dark};
-pub use vport::{
-    VirtualPort, create, delete, hopeless, log_in, log_out, state, virtual_ports,
-};
+pub use states::{PortState, Seen, VportState};
+pub use switch::{can_come, is_dark};
+pub use vport::{VirtualPort, create, delete, log_in, log_out, state, virtual_ports};

@@ -1,7 +1,8 @@
 //! Physical ports: an fc_host of the kernel that can carry virtual ones.
 
 use super::driver::host_driver;
-use super::switch::{DARK, is_dark};
+use super::states::PortState;
+use super::switch::is_dark;
 use crate::kernel::{self, Kernel, KernelError, paths};
 use crate::wwn::{Wwn, from_sysfs};
 use serde::Serialize;
@@ -15,8 +16,9 @@ pub struct PhysicalPort {
     pub host: String,
     /// The port name of the physical port.
     pub wwpn: Wwn,
-    /// `Online` when it is logged in to a fabric, `Dark` when it is turned off.
-    pub state: String,
+    /// The port's state: `Online` when it is logged in to a fabric, `Dark` when it is
+    /// turned off.
+    pub state: PortState,
     /// The fabric's name, when logged in to one that carries virtual ports.
     pub fabric: Option<Wwn>,
     /// Virtual ports that it carries.
@@ -31,7 +33,7 @@ impl PhysicalPort {
     /// Returns whether the port is in a state that passes by itself: dark, without its
     /// link, or on the way to its login (`fc_get_host_port_state`).
     pub fn may_come(&self) -> bool {
-        [DARK, "Linkdown", "Offline"].contains(&self.state.as_str())
+        matches!(self.state, PortState::Dark | PortState::Linkdown | PortState::Offline)
     }
 }
 
@@ -50,7 +52,7 @@ pub fn physical_ports(kernel: &dyn Kernel) -> Result<Vec<PhysicalPort>, KernelEr
         let count = |name| get(name).map(|text| text.parse::<u32>().unwrap_or(0));
         let Some(wwpn) = from_sysfs(&get("port_name")?) else { continue };
         let vports_in_use = count("npiv_vports_inuse")?;
-        let state = get("port_state")?;
+        let state = PortState::from(get("port_state")?);
         // In a loop a port can be in a fabric and still not carry virtual ports. Back to
         // back with another node it may show a fabric's name (`fc_port_type_names`,
         // drivers/scsi/scsi_transport_fc.c).
@@ -59,7 +61,7 @@ pub fn physical_ports(kernel: &dyn Kernel) -> Result<Vec<PhysicalPort>, KernelEr
         let switched = !other.iter().any(|other| port_type.starts_with(other));
         ports.push(PhysicalPort {
             wwpn,
-            state: if is_dark(kernel, &host)? { DARK.into() } else { state },
+            state: if is_dark(kernel, &host)? { PortState::Dark } else { state },
             fabric: from_sysfs(&get("fabric_name")?).filter(|_| switched),
             vports_in_use,
             vports_free: count("max_npiv_vports")?.saturating_sub(vports_in_use),
@@ -76,7 +78,7 @@ pub fn physical_ports(kernel: &dyn Kernel) -> Result<Vec<PhysicalPort>, KernelEr
 /// When its state cannot be read.
 pub fn is_online(kernel: &dyn Kernel, host: &str) -> Result<bool, KernelError> {
     let state = kernel::attribute(kernel, &paths::fc_host(host, "port_state"))?;
-    Ok(state == "Online")
+    Ok(PortState::from(state) == PortState::Online)
 }
 
 /// Returns the node name of a physical port.

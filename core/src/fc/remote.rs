@@ -1,6 +1,7 @@
 //! Remote ports: those elsewhere on the fabric that ours have met.
 
 use super::link::host_of;
+use super::states::PortState;
 use crate::kernel::{self, Kernel, KernelError, Op, paths};
 use crate::wwn::{Wwn, from_sysfs};
 use std::path::Path;
@@ -12,8 +13,8 @@ pub struct RemotePort {
     pub name: String,
     /// The port name of the remote port.
     pub wwpn: Wwn,
-    /// `Online` while the two are logged in with one another.
-    pub state: String,
+    /// The port's state: `Online` while the two are logged in with one another.
+    pub state: PortState,
 }
 
 /// Returns the ports that the port of a host has met.
@@ -31,7 +32,8 @@ pub fn remote_ports(
     let mut ports = Vec::new();
     for name in names.filter(|name| name.starts_with(&ours)) {
         let get = |attr: &str| kernel::attribute(kernel, &remote.join(&name).join(attr));
-        let (state, wwpn) = (get("port_state")?, from_sysfs(&get("port_name")?));
+        let state = PortState::from(get("port_state")?);
+        let wwpn = from_sysfs(&get("port_name")?);
         ports.extend(wwpn.map(|wwpn| RemotePort { name, wwpn, state }));
     }
     Ok(ports)
@@ -49,7 +51,8 @@ pub fn echoes(
 ) -> Result<Vec<Op>, KernelError> {
     let Some(port) = host_of(kernel, wwpn)? else { return Ok(Vec::new()) };
     let met = remote_ports(kernel, &port.host)?.into_iter();
-    let here = met.filter(|p| p.state == "Online" && initiators.contains(&p.wwpn));
+    let here =
+        met.filter(|p| p.state == PortState::Online && initiators.contains(&p.wwpn));
     Ok(here.map(|port| Op::Echo(Path::new(paths::BSG).join(port.name))).collect())
 }
 
@@ -66,7 +69,7 @@ pub fn logged_in_elsewhere(
     for port in kernel.list(remote)? {
         let get = |name| kernel::attribute(kernel, &remote.join(&port).join(name));
         let named = from_sysfs(&get("port_name")?) == Some(wwpn);
-        if named && get("port_state")? == "Online" {
+        if named && PortState::from(get("port_state")?) == PortState::Online {
             return Ok(Some(port));
         }
     }

@@ -7,12 +7,9 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use super::{PhysicalPort, VirtualPort};
+use super::{PhysicalPort, PortState, VirtualPort, VportState};
 use crate::kernel::{self, Chain, Kernel, KernelError, Op, paths};
 use crate::wwn::from_sysfs;
-
-/// The state of a port that is off, beside those that the kernel has.
-pub const DARK: &str = "Dark";
 
 /// Returns the switch of a physical port, where it has one: .../net/eth1/ctlr_0/host2.
 ///
@@ -103,9 +100,9 @@ pub fn own_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelError> {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn state(kernel: &dyn Kernel, host: &str) -> Result<String, KernelError> {
+pub fn state(kernel: &dyn Kernel, host: &str) -> Result<VportState, KernelError> {
     let state = kernel::attribute(kernel, &paths::fc_host(host, "port_state"))?;
-    Ok(if state == "Online" { "Active".into() } else { state })
+    Ok(PortState::from(state).into())
 }
 
 /// Returns whether a physical port is off and has a link: it could come online.
@@ -113,7 +110,7 @@ pub fn state(kernel: &dyn Kernel, host: &str) -> Result<String, KernelError> {
 /// # Errors
 /// When its link cannot be read.
 pub fn can_come(kernel: &dyn Kernel, port: &PhysicalPort) -> Result<bool, KernelError> {
-    Ok(port.state == DARK && has_link(kernel, &port.host)?)
+    Ok(port.state == PortState::Dark && has_link(kernel, &port.host)?)
 }
 
 /// Returns whether a physical port has a link, as far as that is a network interface's.

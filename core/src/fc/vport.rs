@@ -2,6 +2,7 @@
 //! out and go.
 
 use super::physical::PhysicalPort;
+use super::states::VportState;
 use super::switch;
 use crate::kernel::{self, Chain, Kernel, KernelError, Op, paths};
 use crate::wwn::{Wwn, from_sysfs};
@@ -18,9 +19,8 @@ pub struct VirtualPort {
     pub wwpn: Wwn,
     /// The node name.
     pub wwnn: Wwn,
-    /// `Active` when it is logged in; see `fc_vport_state_names` in
-    /// drivers/scsi/scsi_transport_fc.c for the others.
-    pub state: String,
+    /// The port's state: `Active` when it is logged in.
+    pub state: VportState,
 }
 
 impl VirtualPort {
@@ -31,29 +31,19 @@ impl VirtualPort {
 
     /// Returns whether the port is logged in to the fabric.
     pub fn is_linked(&self) -> bool {
-        self.state == "Active"
+        self.state == VportState::Active
     }
 
     /// Returns whether the port is logged in, or may be in a moment.
     pub fn may_be_logged_in(&self) -> bool {
-        self.is_linked() || self.state == "Initializing"
+        self.is_linked() || self.state == VportState::Initializing
     }
 
     /// Returns whether the port was told to stay out of the fabric.
     pub fn is_disabled(&self) -> bool {
-        self.state == "Disabled"
+        self.state == VportState::Disabled
     }
 }
-
-/// States that a virtual port does not leave by itself, where its physical port is online
-/// and some time has passed: in a moment of the link each of them shows.
-const HOPELESS: [(&str, &str); 5] = [
-    ("No Fabric Support", "Turn NPIV on at the switch port"),
-    ("No Fabric Resources", "The switch port's limit of NPIV logins is reached"),
-    ("Fabric Rejected WWN", "The fabric takes the name for a duplicate, or bars it"),
-    ("Fabric Logout", "The fabric logged the port out"),
-    ("VPort Failed", "See the kernel's log"),
-];
 
 /// Returns every virtual port of this node, and every physical one that is on and could
 /// be off.
@@ -65,7 +55,7 @@ pub fn virtual_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelErro
     for vport in kernel.list(Path::new(paths::FC_VPORTS))? {
         let get = |name| kernel::attribute(kernel, &paths::fc_vport(&vport, name));
         let names = (from_sysfs(&get("port_name")?), from_sysfs(&get("node_name")?));
-        let state = get("vport_state")?;
+        let state = get("vport_state")?.into();
         let host = vport.strip_prefix("vport-").and_then(|rest| rest.split(':').next());
         if let ((Some(wwpn), Some(wwnn)), Some(host)) = (names, host) {
             let parent = format!("host{host}");
@@ -80,11 +70,12 @@ pub fn virtual_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelErro
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn state(kernel: &dyn Kernel, port: &VirtualPort) -> Result<String, KernelError> {
+pub fn state(kernel: &dyn Kernel, port: &VirtualPort) -> Result<VportState, KernelError> {
     if port.is_own() {
         return switch::state(kernel, &port.parent);
     }
-    kernel::attribute(kernel, &paths::fc_vport(&port.vport, "vport_state"))
+    let state = kernel::attribute(kernel, &paths::fc_vport(&port.vport, "vport_state"))?;
+    Ok(state.into())
 }
 
 /// Returns the operation that makes a port appear on the fabric: it creates the virtual
@@ -138,10 +129,4 @@ fn set_disabled(port: &VirtualPort, disabled: &str) -> Op {
 /// (`store_fc_host_vport_create`).
 fn names(wwpn: Wwn, wwnn: Wwn) -> String {
     format!("{}:{}", wwpn.hex(), wwnn.hex())
-}
-
-/// Returns what an operator can do about a virtual port in this state, if waiting is no
-/// use.
-pub fn hopeless(state: &str) -> Option<&'static str> {
-    HOPELESS.iter().find(|(name, _)| *name == state).map(|(_, advice)| *advice)
 }

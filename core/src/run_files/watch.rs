@@ -243,7 +243,7 @@ fn count(kernel: &dyn Kernel, watch: &mut Watch) -> Result<(Online, u32), Failur
     let mut online: Online = watch.fabrics.keys().map(|fabric| (*fabric, 0)).collect();
     let mut dark = 0;
     for port in fc::physical_ports(kernel).map_err(failed)? {
-        let now = port.fabric.filter(|_| port.state == "Online");
+        let now = port.fabric.filter(|_| port.state == fc::PortState::Online);
         if let Some(fabric) = now {
             watch.ports.insert(port.wwpn, fabric);
         }

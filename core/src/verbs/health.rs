@@ -11,7 +11,7 @@ use crate::config::group::{
 };
 use crate::disks::disk::{self, Disk};
 use crate::disks::ownership::{self, Checked, Keys};
-use crate::fc::{self, VirtualPort};
+use crate::fc::{self, PortState, VirtualPort, VportState};
 use crate::kernel::{Chain, Kernel, KernelError, Op};
 use crate::lio::numbers;
 use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
@@ -179,8 +179,8 @@ fn ports(
             faults.push(format!("port {wwpn} has node name {}", vport.wwnn));
         }
         // A flap of the link is no failure: the port logs in again by itself.
-        let mut state = vport.state.clone();
-        while let Some(fault) = not_served(kernel, port, vport, &state) {
+        let mut state = Some(vport.state.clone());
+        while let Some(fault) = not_served(kernel, port, vport, state.as_ref()) {
             match fc::is_online(kernel, &vport.parent) {
                 Ok(false) if group.link_loss == LinkLoss::Degraded => {
                     lost.push(fault);
@@ -193,32 +193,34 @@ fn ports(
                 }
             }
             // What qla2xxx shows while a link comes and goes.
-            let passes = state == "VPort Failed" && found.is_bound(wwpn);
-            let hopeless = fc::hopeless(&state).is_some() && !passes;
-            if kernel.now() >= patience || hopeless {
+            let passes = state == Some(VportState::Failed) && found.is_bound(wwpn);
+            let hopeless = state.as_ref().and_then(VportState::hopeless).is_some();
+            if kernel.now() >= patience || hopeless && !passes {
                 faults.push(fault);
                 break;
             }
             kernel.sleep(LOOK_AGAIN);
-            state = fc::state(kernel, vport).unwrap_or_else(|_| "gone".into());
+            state = fc::state(kernel, vport).ok();
         }
     }
     (faults, lost)
 }
 
-/// Returns why a virtual port is not logged in to its fabric, if it is not.
+/// Returns why a virtual port is not logged in to its fabric, if it is not. A port without a
+/// state is one that has gone since it was found.
 fn not_served(
     kernel: &dyn Kernel,
     port: &PortSpec,
     vport: &VirtualPort,
-    state: &str,
+    state: Option<&VportState>,
 ) -> Option<String> {
     let wwpn = port.wwpn;
-    if state != "Active" {
+    if state != Some(&VportState::Active) {
+        let state = state.map_or("gone", VportState::word);
         return Some(format!("port {wwpn} is {state} ({})", vport.vport));
     }
     match fc::host_of(kernel, wwpn) {
-        Ok(Some(host)) if host.state == "Online" => None,
+        Ok(Some(host)) if host.state == PortState::Online => None,
         Ok(Some(host)) => Some(format!("port {wwpn} is Active and {}", host.state)),
         Ok(None) => Some(format!("port {wwpn} has no fc_host")),
         Err(error) => Some(format!("port {wwpn}: {error}")),

@@ -4,7 +4,7 @@
 use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind};
 use crate::config::group::PortSpec;
-use crate::fc::{self, PhysicalPort, VirtualPort};
+use crate::fc::{self, PhysicalPort, PortState, VirtualPort, VportState};
 use crate::kernel::Kernel;
 use crate::wwn::Wwn;
 use std::time::Duration;
@@ -66,20 +66,24 @@ pub(super) fn active(
     loop {
         let ports = fc::virtual_ports(kernel).map_err(|e| Failure::kernel(step, &[e]))?;
         let vport = ports.into_iter().find(|vport| vport.wwpn == port.wwpn);
-        let state = vport.as_ref().map_or("gone", |vport| &vport.state);
+        let state = vport.as_ref().map(|vport| &vport.state);
         let host = fc::host_of(kernel, port.wwpn)
             .map_err(|error| Failure::kernel(step, &[error]))?;
-        let online = host.as_ref().filter(|host| host.state == "Online");
-        if let ("Active", Some(host), Some(vport)) = (state, online, &vport) {
+        let online = host.as_ref().filter(|host| host.state == PortState::Online);
+        if let (Some(VportState::Active), Some(host), Some(vport)) =
+            (state, online, &vport)
+        {
             log::info!("{} is Active on {} as {}", port.wwpn, vport.parent, host.fcid);
             return Ok(());
         }
         let wwpn = port.wwpn;
         let online =
             |vport: &VirtualPort| fc::is_online(kernel, &vport.parent).unwrap_or(false);
-        let hopeless = fc::hopeless(state).filter(|_| vport.as_ref().is_some_and(online));
+        let hopeless = state.and_then(VportState::hopeless);
+        let hopeless = hopeless.filter(|_| vport.as_ref().is_some_and(online));
         let since = hopeless.map(|_| *hopeless_since.get_or_insert(kernel.now()));
         hopeless_since = since;
+        let state = state.map_or("gone", VportState::word);
         let lasts = since.is_some_and(|since| kernel.now() >= since + BELIEVED);
         if let Some(advice) = hopeless.filter(|_| lasts) {
             let cause = format!("{wwpn} is in state '{state}'");

@@ -9,7 +9,7 @@ use crate::action::budget::Budget;
 use crate::action::failure::Failure;
 use crate::config::group::{DeviceName, Ownership};
 use crate::disks::ownership::{self, Keys};
-use crate::fc::{self, PhysicalPort};
+use crate::fc::{self, PhysicalPort, PortState, Seen, VportState};
 use crate::kernel::reservation::{Key, Reservation};
 use crate::kernel::{self, Kernel, KernelError, paths};
 use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
@@ -71,8 +71,8 @@ pub struct Served {
 pub struct Port {
     /// The port name.
     pub wwpn: Wwn,
-    /// `Active` when it is logged in; `absent` when the kernel has none.
-    pub state: String,
+    /// The port's state: `Active` when it is logged in; `absent` when the kernel has none.
+    pub state: Seen<VportState>,
     /// The physical port that carries it: `host2`.
     pub host: String,
     /// The port's address on the fabric: `0x010203`.
@@ -87,8 +87,9 @@ pub struct Port {
 pub struct Session {
     /// The initiator's port name.
     pub initiator: Wwn,
-    /// `Online` while it is logged in; `absent` when the port has never met it.
-    pub state: String,
+    /// The initiator's state: `Online` while it is logged in; `absent` when the port has
+    /// never met it.
+    pub state: Seen<PortState>,
 }
 
 /// A LUN.
@@ -150,8 +151,10 @@ impl Status {
     /// Returns whether every physical port is online or dark, and every group served as a
     /// whole.
     pub fn is_healthy(&self) -> bool {
-        let well = |state: &str| state == "Online" || state == fc::DARK;
-        self.physical_ports.iter().all(|physical| well(&physical.port.state))
+        let well = |physical: &Physical| {
+            matches!(physical.port.state, PortState::Online | PortState::Dark)
+        };
+        self.physical_ports.iter().all(well)
             && self.groups.iter().all(|group| group.faults.is_empty())
     }
 }
@@ -218,12 +221,11 @@ fn port(kernel: &dyn Kernel, entry: &Entry, found: &Found) -> Result<Port, Kerne
     let acls = found.export.tree(entry.wwpn).map_or([].as_slice(), |tree| &tree.acls);
     let session = |initiator: Wwn| {
         let remote = met.iter().find(|remote| remote.wwpn == initiator);
-        let state = remote.map_or("absent".into(), |remote| remote.state.clone());
-        Session { initiator, state }
+        Session { initiator, state: remote.map(|remote| remote.state.clone()).into() }
     };
     Ok(Port {
         wwpn: entry.wwpn,
-        state: vport.map_or("absent".into(), |vport| vport.state.clone()),
+        state: vport.map(|vport| vport.state.clone()).into(),
         host: vport.map_or(&entry.host, |vport| &vport.parent).clone(),
         fcid: host.map(|host| host.fcid),
         sessions: acls.iter().filter_map(lio::Acl::initiator).map(session).collect(),
@@ -288,7 +290,7 @@ pub(super) fn owner(
 }
 
 fn faults(ports: &[Port], luns: &[Lun]) -> Vec<String> {
-    let ports = ports.iter().filter(|port| port.state != "Active");
+    let ports = ports.iter().filter(|port| !port.state.is(&VportState::Active));
     let ports = ports.map(|port| format!("port {} is {}", port.wwpn, port.state));
     let luns = luns.iter().flat_map(|Lun { lun, service, owner, .. }| {
         let service = match service {

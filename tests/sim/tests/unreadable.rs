@@ -14,7 +14,7 @@ use common::{Node, Setup, pair};
 use nix::errno::Errno;
 use understudy_core::action::failure::Kind;
 use understudy_core::disks::identity::Identity;
-use understudy_core::fc::{self, VirtualPort};
+use understudy_core::fc::{self, VirtualPort, VportState};
 use understudy_core::kernel::Kernel;
 use understudy_core::run_files::watch;
 use understudy_core::verbs::check::{self, Verdict};
@@ -171,7 +171,7 @@ fn a_physical_port_that_cannot_log_out_is_not_turned_off() {
     let (a, _) = pair(&own());
     let wwpn = a.setup.ports.first().unwrap().parse().unwrap();
     let host = || "host2".to_owned();
-    let state = "Active".to_owned();
+    let state = VportState::Active;
     let port = VirtualPort { vport: host(), parent: host(), wwpn, wwnn: wwpn, state };
     assert_eq!(fc::delete(&a.kernel, &port).unwrap().len(), 2);
     for end in ["host2/port_id", "host2/device"] {

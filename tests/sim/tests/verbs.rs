@@ -56,7 +56,10 @@ fn status_says_what_is_served_and_what_is_wrong() {
     assert_eq!((group.ports.len(), group.luns.len()), (2, 3));
     assert_eq!(group.role, registry::Role::Native);
     let online = group.ports.iter().flat_map(|port| &port.sessions);
-    assert_eq!(online.filter(|session| session.state == "Online").count(), 4);
+    assert_eq!(
+        online.filter(|session| session.state.is(&fc::PortState::Online)).count(),
+        4
+    );
     let phases: Vec<_> = group.took.iter().map(|took| took.phase.as_str()).collect();
     assert_eq!(phases, ["look", "own", "export", "login"]);
     assert!(group.luns.iter().all(|lun| lun.owner == Owner::ThisNode));

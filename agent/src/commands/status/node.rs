@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use understudy_core::fc::PhysicalPort;
+use understudy_core::fc::{PhysicalPort, PortState};
 use understudy_core::run_files::registry::Role;
 use understudy_core::verbs::status::{
     Lun, Owner, Physical, Served, Service, Session, Status,
@@ -19,9 +19,11 @@ pub fn table(status: &Status, wall: u64, paint: bool, all: bool) -> String {
         let PhysicalPort { wwpn, fabric, state, vports_in_use, vports_free, .. } = port;
         let fabric = fabric.map_or("-".into(), |fabric| fabric.to_string());
         let vports = format!("{vports_in_use} of {}", vports_in_use + vports_free);
-        let cells = [&wwpn.to_string(), &fabric, state, speed, &vports];
-        let row = line(&cells.map(String::as_str), &PHYSICAL);
-        text += &painted(&row, if state == "Online" { None } else { Some(RED) }, paint);
+        let wwpn = wwpn.to_string();
+        let cells = [wwpn.as_str(), &fabric, state.word(), speed, &vports];
+        let row = line(&cells, &PHYSICAL);
+        let colour = if *state == PortState::Online { None } else { Some(RED) };
+        text += &painted(&row, colour, paint);
     }
     if status.groups.is_empty() {
         text += "\nno group is served here\n";
@@ -57,7 +59,7 @@ fn group_table(group: &Served, wall: u64, paint: bool, all: bool) -> String {
             "  port {}  {} on {} as {fcid}",
             port.wwpn, port.state, port.host
         );
-        let is_online = |session: &&Session| session.state == "Online";
+        let is_online = |session: &&Session| session.state.is(&PortState::Online);
         let (online, other): (Vec<_>, Vec<_>) = port.sessions.iter().partition(is_online);
         let (told, listed) = if all || port.sessions.len() <= MANY {
             (0, online.into_iter().chain(other).collect())
@@ -164,6 +166,7 @@ fn span(seconds: u64) -> String {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use understudy_core::fc::{Seen, VportState};
     use understudy_core::verbs::status::Port;
 
     pub fn node() -> Status {
@@ -185,7 +188,7 @@ pub mod tests {
                     host: "host2".into(),
                     wwpn: name("20:00:52:54:00:75:01:01"),
                     fabric: Some(name("10:00:00:00:00:00:00:01")),
-                    state: "Online".into(),
+                    state: PortState::Online,
                     vports_in_use: 2,
                     vports_free: 252,
                     driver: "fcoe".into(),
@@ -199,12 +202,12 @@ pub mod tests {
                 wwnn: name("20:00:75:64:00:00:00:0a"),
                 ports: vec![Port {
                     wwpn: name("20:01:75:64:00:00:00:0a"),
-                    state: "Active".into(),
+                    state: Seen::In(VportState::Active),
                     host: "host2".into(),
                     fcid: Some("0x010203".into()),
                     sessions: vec![Session {
                         initiator: name("20:00:52:54:00:75:03:01"),
-                        state: "Online".into(),
+                        state: Seen::In(PortState::Online),
                     }],
                 }],
                 luns: vec![
