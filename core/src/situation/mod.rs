@@ -2,5 +2,6 @@
 //! what other programs may do to it.
 
 pub mod claims;
+pub mod found;
 pub mod neighbours;
 pub mod scope;

@@ -10,10 +10,11 @@ use crate::disks::disk;
 use crate::fc::{self, VirtualPort};
 use crate::kernel::{Kernel, KernelError, paths};
 use crate::lio::numbers::Numbers;
-use crate::lio::{self, Export, Tree};
+use crate::lio::{self, Export};
 use crate::run_files::registry::{self, Entry};
-use crate::saved_reservations::{self, Keeper};
+use crate::saved_reservations;
 use crate::situation::claims::Claims;
+use crate::situation::found::Found;
 use crate::wwn::Wwn;
 
 /// Names and disks to look for.
@@ -37,77 +38,6 @@ pub struct Scope {
     pub wwnns: Vec<Wwn>,
     /// The port names that may be the group's.
     pub wwpns: Vec<Wwn>,
-}
-
-/// What was found.
-#[derive(Debug, Clone)]
-pub struct Found {
-    /// The group's virtual ports.
-    pub vports: Vec<VirtualPort>,
-    /// What LIO holds of the group.
-    pub export: Export,
-    /// The keepers of what initiators have reserved.
-    pub keepers: Vec<Keeper>,
-}
-
-impl Found {
-    /// Returns whether the kernel holds nothing of the group but what a release leaves
-    /// ([`lio::Driver::binds`]).
-    pub fn is_empty(&self) -> bool {
-        let kept = self.keepers.iter().any(|keeper| keeper.device.is_some());
-        !kept
-            && self.export.hbas.is_empty()
-            && self.export.trees.iter().all(|tree| self.is_aside(tree.wwpn))
-            && self.vports.iter().all(|vport| self.is_aside(vport.wwpn))
-    }
-
-    /// Returns whether the group has left nothing here, not even a keeper's links. Such a
-    /// link is on this node's own disk: it stays where the node has lost its power, and
-    /// nothing runs behind it.
-    pub fn is_gone(&self) -> bool {
-        self.is_empty() && self.keepers.is_empty()
-    }
-
-    /// Returns a virtual port of the group.
-    pub fn vport(&self, wwpn: Wwn) -> Option<&VirtualPort> {
-        self.vports.iter().find(|vport| vport.wwpn == wwpn)
-    }
-
-    /// Returns whether a port has LUNs to serve.
-    pub fn serves(&self, wwpn: Wwn) -> bool {
-        self.export.tree(wwpn).is_some_and(|tree| !tree.is_bare())
-    }
-
-    /// Returns whether a port's target stays with it, so that the two are there until a
-    /// boot.
-    pub fn is_bound(&self, wwpn: Wwn) -> bool {
-        self.export.tree(wwpn).is_some_and(|tree| tree.driver.binds())
-    }
-
-    /// Returns whether a port is out of the fabric and its target empty, as a release
-    /// leaves them.
-    pub fn is_aside(&self, wwpn: Wwn) -> bool {
-        let out = self.vport(wwpn).is_none_or(|vport| !vport.may_be_logged_in());
-        out && self.is_bound(wwpn) && self.export.tree(wwpn).is_some_and(Tree::is_bare)
-    }
-
-    /// Returns whether a release has logged this port out and kept it, for a takeover to
-    /// use again ([`lio::Driver::binds`]). The port is normally `Disabled`. After a reset
-    /// of the HBA it may be logged in, with its target enabled and empty. A takeover
-    /// fills the target, then lets the port log in.
-    pub fn is_kept(&self, wwpn: Wwn) -> bool {
-        let disabled = self.vport(wwpn).is_some_and(VirtualPort::is_disabled);
-        let tree = self.export.tree(wwpn).filter(|tree| tree.driver.binds());
-        tree.is_some_and(|tree| disabled || tree.enabled && tree.is_bare())
-    }
-
-    /// Returns the virtual ports that a release has to log out. Of ports that stay, only
-    /// `Disabled` says that the driver has logged one out: a link event shows one that is
-    /// logged in as `VPort Failed` for a moment (`qla2x00_async_event`).
-    pub fn live(&self) -> impl Iterator<Item = &VirtualPort> {
-        let out = |vport: &VirtualPort| self.is_bound(vport.wwpn) && vport.is_disabled();
-        self.vports.iter().filter(move |vport| !out(vport))
-    }
 }
 
 impl Scope {

@@ -11,7 +11,8 @@ use crate::config::group::PortSpec;
 use crate::fc::{self, PhysicalPort};
 use crate::kernel::account::Commands;
 use crate::kernel::{Kernel, Op};
-use crate::situation::scope::{Found, Scope};
+use crate::situation::found::Found;
+use crate::situation::scope::Scope;
 use crate::wwn::Wwn;
 
 use super::nftables::Nftables;

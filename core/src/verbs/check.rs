@@ -12,8 +12,9 @@ use crate::fc::{self, PhysicalPort};
 use crate::kernel::{self, Chain, Kernel, Op, paths};
 use crate::lio::{self, Driver};
 use crate::saved_reservations;
+use crate::situation::found::Found;
 use crate::situation::neighbours::{self, Saved};
-use crate::situation::scope::{Found, Scope};
+use crate::situation::scope::Scope;
 
 use super::here::{left_out, misconfigured, target_is_here, widowed};
 use super::multipath;

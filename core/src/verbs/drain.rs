@@ -13,7 +13,7 @@ use crate::fc::VirtualPort;
 use crate::kernel::account::Commands;
 use crate::kernel::{Instant, Kernel, paths};
 use crate::lio::{self, Backstore};
-use crate::situation::scope::Found;
+use crate::situation::found::Found;
 
 use super::account::Accounts;
 use super::listen::listen;

@@ -16,7 +16,8 @@ use crate::kernel::{Chain, Kernel, KernelError, Op};
 use crate::lio::numbers;
 use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
 use crate::run_files::registry::EntryDisk;
-use crate::situation::scope::{Found, Scope};
+use crate::situation::found::Found;
+use crate::situation::scope::Scope;
 
 use super::here::{find_disks, left_out};
 use super::late::{self, Asking};

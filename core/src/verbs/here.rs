@@ -14,7 +14,8 @@ use crate::fc::{self, PhysicalPort, VirtualPort};
 use crate::kernel::reservation::Reservation;
 use crate::kernel::{Kernel, paths};
 use crate::lio::{self, Driver, Export, TCM_FC, numbers};
-use crate::situation::scope::{Found, Scope};
+use crate::situation::found::Found;
+use crate::situation::scope::Scope;
 
 /// How much of the time may be waited for a physical port that another group turns on, and
 /// for disks after a boot.

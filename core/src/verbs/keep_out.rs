@@ -10,7 +10,7 @@ use crate::fc;
 use crate::kernel::{Kernel, KernelError, paths};
 use crate::lio::{self, DRIVERS};
 use crate::run_files::registry;
-use crate::situation::scope::Found;
+use crate::situation::found::Found;
 use crate::wwn::Wwn;
 
 /// Logs out the ports that should not be in the fabric, and returns their names. A port

@@ -18,7 +18,7 @@ use crate::disks::disk::Disk;
 use crate::fc::{self, VirtualPort};
 use crate::kernel::{Chain, Instant, Kernel, Op, paths};
 use crate::lio;
-use crate::situation::scope::Found;
+use crate::situation::found::Found;
 
 use super::drain::{BARRED, PERCENT_TO_DRAIN, in_flight, undrained, wait_until};
 use super::nftables::Nftables;

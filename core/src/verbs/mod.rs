@@ -22,7 +22,8 @@ mod takeover;
 
 use crate::action::failure::Failure;
 use crate::kernel::{Kernel, KernelError};
-use crate::situation::scope::{Found, Scope};
+use crate::situation::found::Found;
+use crate::situation::scope::Scope;
 
 pub use guests::guests_of;
 pub use health::{Health, Level, health};

@@ -14,7 +14,8 @@ use crate::action::step::Step;
 use crate::fc::{self, VirtualPort};
 use crate::kernel::account::Account;
 use crate::kernel::{Chain, Done, Kernel, KernelError, Op};
-use crate::situation::scope::{Found, Scope};
+use crate::situation::found::Found;
+use crate::situation::scope::Scope;
 use crate::wwn::Wwn;
 
 use super::told;

@@ -19,7 +19,8 @@ use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op};
 use crate::lio;
 use crate::run_files::registry;
 use crate::saved_reservations;
-use crate::situation::scope::{Found, Scope};
+use crate::situation::found::Found;
+use crate::situation::scope::Scope;
 
 use super::account::Accounts;
 use super::drain::{drain, wait_until};

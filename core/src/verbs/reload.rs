@@ -19,7 +19,8 @@ use crate::kernel::{Chain, Kernel};
 use crate::lio::numbers;
 use crate::lio::{self, Obsolete};
 use crate::run_files::registry::{self, Entry};
-use crate::situation::scope::{Found, Scope};
+use crate::situation::found::Found;
+use crate::situation::scope::Scope;
 
 use super::drain::{PERCENT_TO_DRAIN, in_flight, still_in_flight, wait_until};
 use super::expedited::expedited;

@@ -14,7 +14,8 @@ use crate::kernel::reservation::{Key, Reservation};
 use crate::kernel::{self, Kernel, KernelError, paths};
 use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
 use crate::run_files::registry::{self, Entry, Role, Took};
-use crate::situation::scope::{Found, Scope};
+use crate::situation::found::Found;
+use crate::situation::scope::Scope;
 use crate::wwn::Wwn;
 
 use super::health::departed;
