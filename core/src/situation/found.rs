@@ -16,15 +16,75 @@ pub struct Found {
     pub keepers: Vec<Keeper>,
 }
 
+/// The situation of one port of a group on this node, by two facts: the virtual port, and
+/// its target in LIO. A target is empty if it has neither LUNs nor initiators. It is bound
+/// if its driver keeps it with its port until a boot ([`crate::lio::Driver::binds`]).
+///
+/// | situation | the port | its target | what a takeover does | what a release does |
+/// | --- | --- | --- | --- | --- |
+/// | `Absent` | none | none | makes both | nothing |
+/// | `Serving` | any; where bound, not `Disabled` | not empty | leaves it | logs the port out, then removes LUNs and initiators |
+/// | `Parked` | `Disabled` | bound | fills the target, lets the port log in | empties the target |
+/// | `Stray` | any other | bound, empty, enabled | logs the port out, then as for `Parked` | logs the port out |
+/// | `Orphaned` | none | bound | refuses: only a boot helps | empties the target |
+/// | `Partial` | anything else: a start or a stop was cut short | | goes on | takes it down |
+///
+/// A `Parked` port is what a release leaves where targets are bound. It becomes a `Stray`
+/// one when the HBA is reset, which lets every port log in. Of ports that are bound only
+/// `Disabled` says that the driver has logged one out: a link event shows a port that is
+/// logged in as `VPort Failed` for a moment (`qla2x00_async_event`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Situation {
+    /// Nothing of the port is here.
+    Absent,
+    /// Initiators have LUNs behind the port.
+    Serving,
+    /// The port was told to stay out of the fabric, and waits for a takeover.
+    Parked,
+    /// The port was let into the fabric with nothing behind it.
+    Stray,
+    /// Somebody has deleted the port. No other port can take its target.
+    Orphaned,
+    /// The port is without its target, or the target without its LUNs or its port.
+    Partial,
+}
+
+impl Situation {
+    fn of(port: Option<&VirtualPort>, target: Option<&Tree>) -> Self {
+        let Some(target) = target else {
+            return if port.is_none() { Self::Absent } else { Self::Partial };
+        };
+        let is_bound = target.driver.binds();
+        match port {
+            None if is_bound => Self::Orphaned,
+            None => Self::Partial,
+            Some(port) if is_bound && port.is_disabled() => Self::Parked,
+            Some(_) if !target.is_bare() => Self::Serving,
+            Some(_) if is_bound && target.enabled => Self::Stray,
+            Some(_) => Self::Partial,
+        }
+    }
+
+    /// Returns whether a takeover uses the port again: it was made earlier, and its target
+    /// is ready to be filled.
+    pub fn is_reusable(self) -> bool {
+        matches!(self, Self::Parked | Self::Stray)
+    }
+}
+
 impl Found {
-    /// Returns whether the kernel holds nothing of the group but what a release leaves
-    /// ([`crate::lio::Driver::binds`]).
+    /// Returns the situation of a port.
+    pub fn situation(&self, wwpn: Wwn) -> Situation {
+        Situation::of(self.vport(wwpn), self.export.tree(wwpn))
+    }
+
+    /// Returns whether the kernel holds nothing of the group but idle ports.
     pub fn is_empty(&self) -> bool {
         let kept = self.keepers.iter().any(|keeper| keeper.device.is_some());
         !kept
             && self.export.hbas.is_empty()
-            && self.export.trees.iter().all(|tree| self.is_aside(tree.wwpn))
-            && self.vports.iter().all(|vport| self.is_aside(vport.wwpn))
+            && self.export.trees.iter().all(|tree| self.is_idle(tree.wwpn))
+            && self.vports.iter().all(|vport| self.is_idle(vport.wwpn))
     }
 
     /// Returns whether the group has left nothing here, not even a keeper's links. Such a
@@ -39,40 +99,24 @@ impl Found {
         self.vports.iter().find(|vport| vport.wwpn == wwpn)
     }
 
-    /// Returns whether a port has LUNs to serve.
-    pub fn serves(&self, wwpn: Wwn) -> bool {
-        self.export.tree(wwpn).is_some_and(|tree| !tree.is_bare())
-    }
-
-    /// Returns whether a port's target stays with it, so that the two are there until a
-    /// boot.
+    /// Returns whether a port's target is bound to it: the two stay until a boot, so a
+    /// release logs the port out and does not delete it.
     pub fn is_bound(&self, wwpn: Wwn) -> bool {
         self.export.tree(wwpn).is_some_and(|tree| tree.driver.binds())
     }
 
-    /// Returns whether a port is out of the fabric and its target empty, as a release
-    /// leaves them.
-    pub fn is_aside(&self, wwpn: Wwn) -> bool {
+    /// Returns whether a port is idle, and no sign of a group that runs: what is here of it
+    /// stays until a boot, is out of the fabric, and has nothing to serve.
+    pub fn is_idle(&self, wwpn: Wwn) -> bool {
         let out = self.vport(wwpn).is_none_or(|vport| !vport.may_be_logged_in());
         out && self.is_bound(wwpn) && self.export.tree(wwpn).is_some_and(Tree::is_bare)
     }
 
-    /// Returns whether a release has logged this port out and kept it, for a takeover to
-    /// use again ([`crate::lio::Driver::binds`]). The port is normally `Disabled`. After a reset
-    /// of the HBA it may be logged in, with its target enabled and empty. A takeover
-    /// fills the target, then lets the port log in.
-    pub fn is_kept(&self, wwpn: Wwn) -> bool {
-        let disabled = self.vport(wwpn).is_some_and(VirtualPort::is_disabled);
-        let tree = self.export.tree(wwpn).filter(|tree| tree.driver.binds());
-        tree.is_some_and(|tree| disabled || tree.enabled && tree.is_bare())
-    }
-
-    /// Returns the virtual ports that a release has to log out. Of ports that stay, only
-    /// `Disabled` says that the driver has logged one out: a link event shows one that is
-    /// logged in as `VPort Failed` for a moment (`qla2x00_async_event`).
+    /// Returns the virtual ports that a release has to log out: all but those that are
+    /// parked.
     pub fn live(&self) -> impl Iterator<Item = &VirtualPort> {
-        let out = |vport: &VirtualPort| self.is_bound(vport.wwpn) && vport.is_disabled();
-        self.vports.iter().filter(move |vport| !out(vport))
+        let live = |port: &&VirtualPort| self.situation(port.wwpn) != Situation::Parked;
+        self.vports.iter().filter(live)
     }
 }
 
@@ -82,36 +126,37 @@ mod tests {
     use crate::fc::VportState;
     use crate::lio::{Acl, Lun, QLA2XXX, TCM_FC};
 
-    /// Every port, in every state, with every target, and what is answered of the two.
+    /// Every port, in every state, with every target: its situation, and what else is answered
+    /// of the two.
     const TABLE: &str = "
-        no port,  no target:         empty gone
-        no port,  unbound empty:
-        no port,  unbound full:      serves
-        no port,  bound off empty:   empty gone bound aside
-        no port,  bound on empty:    empty gone bound aside kept
-        no port,  bound off full:    serves bound
-        no port,  bound on full:     serves bound
-        linked,   no target:         live
-        linked,   unbound empty:     live
-        linked,   unbound full:      serves live
-        linked,   bound off empty:   bound live
-        linked,   bound on empty:    bound kept live
-        linked,   bound off full:    serves bound live
-        linked,   bound on full:     serves bound live
-        Disabled, no target:         live
-        Disabled, unbound empty:     live
-        Disabled, unbound full:      serves live
-        Disabled, bound off empty:   empty gone bound aside kept
-        Disabled, bound on empty:    empty gone bound aside kept
-        Disabled, bound off full:    serves bound kept
-        Disabled, bound on full:     serves bound kept
-        other,    no target:         live
-        other,    unbound empty:     live
-        other,    unbound full:      serves live
-        other,    bound off empty:   empty gone bound aside live
-        other,    bound on empty:    empty gone bound aside kept live
-        other,    bound off full:    serves bound live
-        other,    bound on full:     serves bound live";
+        no port,  no target:         Absent empty gone
+        no port,  unbound empty:     Partial
+        no port,  unbound full:      Partial
+        no port,  bound off empty:   Orphaned empty gone bound idle
+        no port,  bound on empty:    Orphaned empty gone bound idle
+        no port,  bound off full:    Orphaned bound
+        no port,  bound on full:     Orphaned bound
+        linked,   no target:         Partial live
+        linked,   unbound empty:     Partial live
+        linked,   unbound full:      Serving live
+        linked,   bound off empty:   Partial bound live
+        linked,   bound on empty:    Stray bound reusable live
+        linked,   bound off full:    Serving bound live
+        linked,   bound on full:     Serving bound live
+        Disabled, no target:         Partial live
+        Disabled, unbound empty:     Partial live
+        Disabled, unbound full:      Serving live
+        Disabled, bound off empty:   Parked empty gone bound idle reusable
+        Disabled, bound on empty:    Parked empty gone bound idle reusable
+        Disabled, bound off full:    Parked bound reusable
+        Disabled, bound on full:     Parked bound reusable
+        other,    no target:         Partial live
+        other,    unbound empty:     Partial live
+        other,    unbound full:      Serving live
+        other,    bound off empty:   Partial empty gone bound idle live
+        other,    bound on empty:    Stray empty gone bound idle reusable live
+        other,    bound off full:    Serving bound live
+        other,    bound on full:     Serving bound live";
 
     fn wwpn() -> Wwn {
         Wwn::new(0x2001_0025_0000_000a).unwrap()
@@ -173,14 +218,14 @@ mod tests {
         let answers = [
             (found.is_empty(), "empty"),
             (found.is_gone(), "gone"),
-            (found.serves(wwpn()), "serves"),
             (found.is_bound(wwpn()), "bound"),
-            (found.is_aside(wwpn()), "aside"),
-            (found.is_kept(wwpn()), "kept"),
+            (found.is_idle(wwpn()), "idle"),
+            (found.situation(wwpn()).is_reusable(), "reusable"),
             (found.live().next().is_some(), "live"),
         ];
         let words = answers.into_iter().filter_map(|(is, word)| is.then_some(word));
-        words.collect::<Vec<_>>().join(" ")
+        let situation = format!("{:?}", found.situation(wwpn()));
+        [situation.as_str()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
     }
 
     #[test]

@@ -12,11 +12,11 @@ use crate::fc::{self, PhysicalPort};
 use crate::kernel::{self, Chain, Kernel, Op, paths};
 use crate::lio::{self, Driver};
 use crate::saved_reservations;
-use crate::situation::found::Found;
+use crate::situation::found::{Found, Situation};
 use crate::situation::neighbours::{self, Saved};
 use crate::situation::scope::Scope;
 
-use super::here::{left_out, misconfigured, target_is_here, widowed};
+use super::here::{left_out, misconfigured, orphaned, target_is_here};
 use super::multipath;
 use super::nftables;
 use super::status::{Owner, owner};
@@ -193,14 +193,16 @@ fn physical_ports(
     let is_lost = |port: &PortSpec| left_out(kernel, group, port).unwrap_or(false);
     let all_lost = group.ports.iter().all(is_lost);
     let one = |port: &PortSpec| {
-        let wwpn = port.wwpn;
-        let there = found.vport(wwpn);
-        if let Some(vport) = there.filter(|_| !found.is_kept(wwpn)) {
-            let told = format!("{wwpn} is {} here, on {}", vport.state, vport.parent);
-            return vec![Finding::good(what, told)];
-        }
-        if there.is_none() && found.is_bound(wwpn) {
-            return Finding::of::<()>(what, Err(widowed(&found, port)), "");
+        let (wwpn, there) = (port.wwpn, found.vport(port.wwpn));
+        match (found.situation(wwpn), there) {
+            (Situation::Serving | Situation::Partial, Some(vport)) => {
+                let told = format!("{wwpn} is {} here, on {}", vport.state, vport.parent);
+                return vec![Finding::good(what, told)];
+            }
+            (Situation::Orphaned, _) => {
+                return Finding::of::<()>(what, Err(orphaned(&found, port)), "");
+            }
+            _ => {}
         }
         let chosen = fc::choose(kernel, port, drivers, there);
         let well = chosen.as_ref().map_or_else(

@@ -14,7 +14,7 @@ use crate::fc::{self, PhysicalPort, VirtualPort};
 use crate::kernel::reservation::Reservation;
 use crate::kernel::{Kernel, paths};
 use crate::lio::{self, Driver, Export, TCM_FC, numbers};
-use crate::situation::found::Found;
+use crate::situation::found::{Found, Situation};
 use crate::situation::scope::Scope;
 
 /// How much of the time may be waited for a physical port that another group turns on, and
@@ -41,7 +41,7 @@ pub(super) struct Here {
     pub reservations: Vec<Reservation>,
     pub found: Found,
     /// The ports that have to appear, with the physical port for each: to be made, or made
-    /// before and kept ([`Found::is_kept`]).
+    /// before ([`Situation::is_reusable`]).
     pub absent: Vec<(PortSpec, PhysicalPort)>,
     /// The ports that cannot be made here; see [`left_out`].
     pub lost: Vec<PortSpec>,
@@ -142,20 +142,20 @@ fn observe_with(
     let (mut absent, mut lost) = (Vec::new(), Vec::new());
     for port in &group.ports {
         let vport = found.vport(port.wwpn);
-        match vport {
-            Some(vport) if vport.wwnn != group.wwnn => {
-                let VirtualPort { vport, wwnn, .. } = vport;
-                let cause = format!("{vport} has this port name, and node name {wwnn}");
-                return Err(Failure::new(Kind::Failed, "look at this node", cause)
-                    .advise("Delete it, or correct wwnn"));
-            }
-            Some(vport) if vport.is_own() && !found.serves(port.wwpn) => {
-                let physical = fc::choose(kernel, port, &drivers, Some(vport))?;
-                absent.push((port.clone(), physical));
-            }
-            Some(_) if !found.is_kept(port.wwpn) => {}
-            None if found.is_bound(port.wwpn) => return Err(widowed(&found, port)),
-            None if left_out(kernel, group, port)? => lost.push(port.clone()),
+        if let Some(VirtualPort { vport, wwnn, .. }) =
+            vport.filter(|vport| vport.wwnn != group.wwnn)
+        {
+            let cause = format!("{vport} has this port name, and node name {wwnn}");
+            return Err(Failure::new(Kind::Failed, "look at this node", cause)
+                .advise("Delete it, or correct wwnn"));
+        }
+        match (found.situation(port.wwpn), vport) {
+            (Situation::Serving, _) => {}
+            // A virtual port that was begun is gone on with. A physical one is turned off
+            // first, and comes with the group.
+            (Situation::Partial, Some(vport)) if !vport.is_own() => {}
+            (Situation::Orphaned, _) => return Err(orphaned(&found, port)),
+            (_, None) if left_out(kernel, group, port)? => lost.push(port.clone()),
             _ => {
                 let physical = fc::choose(kernel, port, &drivers, vport)?;
                 absent.push((port.clone(), physical));
@@ -236,7 +236,7 @@ fn apart(found: Vec<Disk>) -> (Vec<Disk>, Option<Disk>) {
 
 /// Returns the failure of a target whose port was deleted by somebody else. It takes no
 /// other port, and while it is there no other target can have its name.
-pub(super) fn widowed(found: &Found, port: &PortSpec) -> Failure {
+pub(super) fn orphaned(found: &Found, port: &PortSpec) -> Failure {
     let path = found.export.tree(port.wwpn).map(|tree| tree.path.clone());
     let cause = format!("the target {} has lost its port", port.wwpn);
     let failure = Failure::new(Kind::Node, "look at this node", cause)

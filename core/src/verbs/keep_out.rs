@@ -10,7 +10,7 @@ use crate::fc;
 use crate::kernel::{Kernel, KernelError, paths};
 use crate::lio::{self, DRIVERS};
 use crate::run_files::registry;
-use crate::situation::found::Found;
+use crate::situation::found::{Found, Situation};
 use crate::wwn::Wwn;
 
 /// Logs out the ports that should not be in the fabric, and returns their names. A port
@@ -38,9 +38,10 @@ pub fn keep_out(
     // After the look: a takeover that has begun since is in the database.
     let known = registry::entries(kernel);
     let stray = |port: &&fc::VirtualPort| {
-        found.is_kept(port.wwpn) && known.iter().all(|entry| entry.wwpn != port.wwpn)
+        found.situation(port.wwpn) == Situation::Stray
+            && known.iter().all(|entry| entry.wwpn != port.wwpn)
     };
-    let stray: Vec<_> = found.live().filter(stray).collect();
+    let stray: Vec<_> = found.vports.iter().filter(stray).collect();
     let out = stray.iter().map(|port| vec![fc::log_out(port)]).collect();
     Step::new("keep the virtual port out", out).apply(kernel, budget)?;
     Ok(stray.into_iter().map(|port| port.wwpn).collect())

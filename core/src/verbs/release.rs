@@ -116,7 +116,7 @@ pub fn release(
     phases.end(kernel, "disown");
 
     if left.is_empty() && !still.is_gone() {
-        let stays = |wwpn| !still.is_aside(wwpn);
+        let stays = |wwpn| !still.is_idle(wwpn);
         let vports = still.vports.iter().filter(|port| stays(port.wwpn));
         let names = vports.map(|port| port.vport.clone());
         let trees = still.export.trees.iter().filter(|tree| stays(tree.wwpn));

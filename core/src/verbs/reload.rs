@@ -132,7 +132,8 @@ fn entries(
 ) -> Result<Vec<Entry>, Failure> {
     let physical = fc::physical_ports(kernel).map_err(unseen)?;
     let entry = |port: &crate::config::group::PortSpec| {
-        let vport = found.vport(port.wwpn).filter(|_| !found.is_kept(port.wwpn));
+        let is_reusable = found.situation(port.wwpn).is_reusable();
+        let vport = found.vport(port.wwpn).filter(|_| !is_reusable);
         let carrier = vport.and_then(|v| physical.iter().find(|p| p.host == v.parent));
         let carrier = carrier.ok_or_else(|| {
             let cause = format!("port {} is not served here", port.wwpn);

@@ -23,6 +23,7 @@ use crate::lio::{self, Driver, Export};
 use crate::run_files::registry::{self, Entry};
 use crate::saved_reservations;
 use crate::situation::claims::Claims;
+use crate::situation::found::Situation;
 use crate::situation::scope::Scope;
 
 /// How much of the time a takeover may use before it gives up; the rest is for undoing.
@@ -205,7 +206,8 @@ fn bind(
     steps: &[Step],
     budget: Budget,
 ) -> Result<(), Failure> {
-    for port in group.ports.iter().filter(|p| !here.found.is_kept(p.wwpn)) {
+    let is_new = |port: &&PortSpec| !here.found.situation(port.wwpn).is_reusable();
+    for port in group.ports.iter().filter(is_new) {
         active(kernel, port, budget)?;
     }
     expedited(kernel, scope, budget, || {
@@ -242,11 +244,11 @@ pub(super) fn steps(
     let dark: Result<_, _> = lit.map(|port| fc::delete(kernel, port)).collect();
     let dark = Step::new("turn the physical port off", dark.map_err(unseen)?);
     let create = here.absent.iter().map(|(port, physical)| {
-        Ok(match here.found.vport(port.wwpn).filter(|vport| !vport.is_own()) {
-            None => vec![fc::create(kernel, physical, port.wwpn, group.wwnn)?],
-            Some(vport) if vport.is_disabled() => Chain::new(),
+        Ok(match (here.found.situation(port.wwpn), here.found.vport(port.wwpn)) {
+            (Situation::Parked, _) => Chain::new(),
             // Initiators have met it empty: it logs out, and in again when it serves.
-            Some(vport) => vec![fc::log_out(vport)],
+            (Situation::Stray, Some(vport)) => vec![fc::log_out(vport)],
+            _ => vec![fc::create(kernel, physical, port.wwpn, group.wwnn)?],
         })
     });
     let create: Result<_, _> = create.collect();
@@ -264,8 +266,8 @@ pub(super) fn steps(
 fn serve(here: &Here, port: &PortSpec) -> Chain {
     let wwpn = port.wwpn;
     let enabled = here.found.export.tree(wwpn).is_some_and(|tree| tree.enabled);
-    let kept = here.found.vport(wwpn).filter(|_| here.found.is_kept(wwpn));
-    match kept {
+    let vport = here.found.vport(wwpn);
+    match vport.filter(|_| here.found.situation(wwpn).is_reusable()) {
         _ if !enabled => vec![lio::enable(here.driver, wwpn)],
         Some(vport) => vec![fc::log_in(vport)],
         None => Chain::new(),
