@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use understudy_core::action::failure::{Failure, Kind};
-use understudy_core::config::group::Group;
+use understudy_core::config::group::{Group, Slot};
 use understudy_core::disks::disk;
 use understudy_core::kernel::Kernel;
 use understudy_core::lio::numbers::{KEEP, Numbers};
@@ -70,7 +70,7 @@ fn changes(kernel: &dyn Kernel, node: &str, line: &Line) -> Result<String, Failu
 }
 
 fn row(group: &Group, lun: u16) -> String {
-    let disk = group.disks.iter().find(|disk| disk.lun == lun);
+    let disk = group.disks.iter().find(|disk| disk.slot == Slot::Lun(lun));
     let device = disk.map_or_else(String::new, |disk| disk.device.to_string());
     format!("LUN {lun:<5} gets another disk: {device}\n")
 }

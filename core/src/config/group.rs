@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use super::device_name::DeviceName;
+pub use super::slot::Slot;
 
 use crate::wwn::Wwn;
 
@@ -35,9 +36,9 @@ impl PortSpec {
 /// A disk of a group, as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskSpec {
-    /// The LUN number, 0 to 16383: what fits beside an address method (SAM-5 4.7). LIO
-    /// sends the number without an address method (`int_to_scsilun`).
-    pub lun: u16,
+    /// The disk's place in the group.
+    #[serde(rename = "lun")]
+    pub slot: Slot,
     /// How the configuration names the disk.
     pub device: DeviceName,
 }
@@ -94,7 +95,7 @@ pub struct Group {
     pub wwnn: Wwn,
     /// At least one.
     pub ports: Vec<PortSpec>,
-    /// At least one; each LUN number once.
+    /// The LUNs' disks: at least one, each LUN number once.
     pub disks: Vec<DiskSpec>,
     /// At least one.
     pub initiators: Vec<Wwn>,
@@ -134,14 +135,6 @@ impl fmt::Display for GroupError {
 /// LUN numbers above this need an addressing method that LIO does not decode.
 pub(super) const LUN_MAX: u16 = 16383;
 
-/// The number by which the state device goes among disks: that of no LUN.
-pub const STATE: u16 = u16::MAX;
-
-/// Returns what people call a disk: `LUN 3`, or `the state device`.
-pub fn title(lun: u16) -> String {
-    if lun == STATE { "the state device".into() } else { format!("LUN {lun}") }
-}
-
 /// Returns whether two names are of one node: Pacemaker compares them without regard to case
 /// (`pcmk__str_casei`).
 pub fn is_same_node(one: &str, other: &str) -> bool {
@@ -151,8 +144,14 @@ pub fn is_same_node(one: &str, other: &str) -> bool {
 impl Group {
     /// Returns every disk that is owned: the LUNs', then the state device.
     pub fn all_disks(&self) -> Vec<DiskSpec> {
-        let state = self.state.clone().map(|device| DiskSpec { lun: STATE, device });
+        let slot = Slot::Reservations;
+        let state = self.state.clone().map(|device| DiskSpec { slot, device });
         self.disks.iter().cloned().chain(state).collect()
+    }
+
+    /// Returns the LUN numbers.
+    pub fn luns(&self) -> impl Iterator<Item = u16> {
+        self.disks.iter().filter_map(|disk| disk.slot.lun())
     }
 
     /// Returns whether the group is at home on this node.

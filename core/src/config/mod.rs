@@ -4,3 +4,4 @@ mod device_name;
 pub mod group;
 pub mod params;
 mod parse;
+mod slot;

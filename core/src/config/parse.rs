@@ -3,7 +3,7 @@
 
 use super::group::{
     DiskSpec, DriverChoice, Group, GroupError, LUN_MAX, LinkLoss, Ownership, PortSpec,
-    Preserve,
+    Preserve, Slot,
 };
 use crate::config::params::{self, VPORT};
 use crate::text::quoted;
@@ -76,13 +76,13 @@ impl Group {
             faults.push("wwnn: more than one name given".into());
         }
         once("ports", "WWPN", ports.iter().map(|p| p.wwpn), &mut faults);
-        once("disks", "LUN", disks.iter().map(|d| d.lun), &mut faults);
+        once("disks", "LUN", disks.iter().filter_map(|d| d.slot.lun()), &mut faults);
         once("disks", "device", disks.iter().map(|d| &d.device), &mut faults);
         if state.len() > 1 {
             faults.push("state: more than one device given".into());
         }
         for disk in disks.iter().filter(|disk| state.contains(&disk.device)) {
-            faults.push(format!("state: {} is LUN {} already", disk.device, disk.lun));
+            faults.push(format!("state: {} is {} already", disk.device, disk.slot));
         }
         once("initiators", "WWPN", initiators.iter().copied(), &mut faults);
         for port in &ports {
@@ -196,7 +196,7 @@ fn parse_disk(word: &str) -> Result<DiskSpec, Fault> {
         let (lun, word) = (quoted(lun), quoted(word));
         format!("{lun} in {word} is not a LUN number from 0 to {LUN_MAX}")
     })?;
-    Ok(DiskSpec { lun, device: device.parse()? })
+    Ok(DiskSpec { slot: Slot::Lun(lun), device: device.parse()? })
 }
 
 #[cfg(test)]
@@ -224,7 +224,7 @@ mod tests {
         let group = Group::parse("g", good).unwrap();
         assert_eq!(group.ports.len(), 1);
         assert_eq!(group.ports[0].fabrics.len(), 1);
-        assert_eq!(group.disks.iter().map(|d| d.lun).collect::<Vec<_>>(), [0, 7]);
+        assert_eq!(group.luns().collect::<Vec<_>>(), [0, 7]);
         assert_eq!(group.initiators.len(), 2);
         assert_eq!(group.ownership, Ownership::Scsi3Pr);
         assert_eq!(group.driver, DriverChoice::Auto);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind};
-use crate::config::group::{DeviceName, title};
+use crate::config::group::{DeviceName, Slot};
 use crate::digest::fnv128;
 use crate::kernel::nexus::{self, DiskPath, Look};
 use crate::kernel::{self, Chain, Done, Kernel, KernelError, Op, paths};
@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A disk of the group, found here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
-    /// The disk's LUN number.
-    pub lun: u16,
+    /// The disk's place in the group.
+    pub slot: Slot,
     /// How the configuration names the disk.
     pub device: DeviceName,
     /// The device node, such as `/dev/sdb`. After a reboot it may be another one.
@@ -104,8 +104,8 @@ pub fn whole(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
         }
     };
     let named = |disk: &Disk| {
-        let (lun, name) = (title(disk.lun), &disk.name);
-        Some(format!("{lun}: {} ({name}) {}", disk.device, why(disk)?))
+        let (slot, name) = (disk.slot, &disk.name);
+        Some(format!("{slot}: {} ({name}) {}", disk.device, why(disk)?))
     };
     let causes: Vec<_> = disks.iter().filter_map(named).collect();
     if causes.is_empty() {
@@ -152,8 +152,8 @@ fn ask(
         let is_other = result.done.is_empty();
         match result.into_last() {
             Err(error) if is_other && !error.is_late() => {
-                let (lun, name) = (title(disk.lun), &disk.name);
-                causes.push(format!("{lun} ({name}): {}", error.cause));
+                let (slot, name) = (disk.slot, &disk.name);
+                causes.push(format!("{slot} ({name}): {}", error.cause));
             }
             answer => grown(disk, answer),
         }
@@ -182,13 +182,13 @@ pub fn rescan(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) {
 
 /// Logs what came of the question how large a disk is.
 fn grown(disk: &Disk, answer: Result<Done, KernelError>) {
-    let disk = title(disk.lun);
+    let slot = disk.slot;
     match answer {
         Ok(Done::Changed) => {
-            log::info!("{disk} has grown; initiators see it when they rescan");
+            log::info!("{slot} has grown; initiators see it when they rescan");
         }
         Ok(_) => {}
-        Err(error) => log::warn!("{disk}: {error}"),
+        Err(error) => log::warn!("{slot}: {error}"),
     }
 }
 

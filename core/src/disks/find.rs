@@ -2,7 +2,7 @@
 
 use super::disk::{Disk, holders};
 use crate::action::failure::{Failure, Kind, Missing};
-use crate::config::group::{DeviceName, DiskSpec, title};
+use crate::config::group::{DeviceName, DiskSpec};
 use crate::disks::wwid::canonical;
 use crate::kernel::nexus::{self};
 use crate::kernel::{self, Kernel, KernelError, paths};
@@ -29,15 +29,15 @@ pub fn find_all(
         match disk {
             Ok(disk) => found.push(disk),
             Err(why) => {
-                missing.push(format!("{}: {}: {why}", title(spec.lun), spec.device));
+                missing.push(format!("{}: {}: {why}", spec.slot, spec.device));
             }
         }
     }
     let mut seen = BTreeMap::new();
     for disk in &found {
-        if let Some(before) = seen.insert(&disk.node, disk.lun) {
-            let (before, this) = (title(before), title(disk.lun));
-            missing.push(format!("{before} and {this} are the same disk, {}", disk.name));
+        if let Some(before) = seen.insert(&disk.node, disk.slot) {
+            let (this, name) = (disk.slot, &disk.name);
+            missing.push(format!("{before} and {this} are the same disk, {name}"));
         }
     }
     if missing.is_empty() {
@@ -106,7 +106,7 @@ fn look_for(
         let device = spec.device.clone();
         let is_multipath = is_map(identity.as_ref());
         let wwid = identity.map(|its| its.wwid);
-        Ok(Disk { lun: spec.lun, device, node, name, wwid, is_multipath })
+        Ok(Disk { slot: spec.slot, device, node, name, wwid, is_multipath })
     };
     specs.iter().map(look).collect()
 }

@@ -5,7 +5,6 @@
 use std::path::Path;
 
 use crate::action::failure::{Failure, Kind};
-use crate::config::group::title;
 use crate::disks::disk::{self, Disk};
 use crate::kernel::{Kernel, attribute, attribute_or_empty, paths};
 
@@ -25,7 +24,7 @@ pub fn none(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
     let cause = |disk: &Disk| {
         let parts = all.iter().filter(|name| is_part(name, &disk.name));
         let who: Vec<_> = parts.flat_map(|part| of(kernel, &mounts, part)).collect();
-        let named = || format!("{} ({}) is in use here", title(disk.lun), disk.device);
+        let named = || format!("{} ({}) is in use here", disk.slot, disk.device);
         (!who.is_empty()).then(|| format!("{}: {}", named(), who.join(", ")))
     };
     let causes: Vec<_> = disks.iter().filter_map(cause).collect();

@@ -56,8 +56,9 @@ impl Identity {
     /// here.
     pub fn of(kernel: &dyn Kernel, group: &Group) -> Self {
         let disks = disk::find_any(kernel, &group.disks);
-        let lun = |disk: Disk| (disk.lun, Lun::of(kernel, &disk, group.wwnn));
-        Self(disks.into_iter().map(lun).collect())
+        let lun =
+            |disk: Disk| Some((disk.slot.lun()?, Lun::of(kernel, &disk, group.wwnn)));
+        Self(disks.into_iter().filter_map(lun).collect())
     }
 
     /// Returns how another node's LUNs differ from these.

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::group::{DiskSpec, Group, PortSpec};
+use crate::config::group::{Group, PortSpec};
 use crate::disks::disk::Disk;
 use crate::kernel::{Chain, Op, paths};
 use crate::wwn::Wwn;
@@ -20,6 +20,11 @@ pub(super) const ENABLE: &str = "enable";
 /// Returns the path of the backstore of a LUN.
 pub fn backstore_path(wwnn: Wwn, lun: u16) -> PathBuf {
     hba(wwnn).join(format!("lun_{lun}"))
+}
+
+/// Returns the directory of a disk's backstore; `None` for the state device, which has none.
+pub fn backstore_of(wwnn: Wwn, disk: &Disk) -> Option<PathBuf> {
+    Some(backstore_path(wwnn, disk.slot.lun()?))
 }
 
 /// Returns the operations that make the directory below which the backstores are built.
@@ -71,7 +76,7 @@ fn set_port_id(tpg: &Path, number: u16) -> Op {
 pub fn build(group: &Group, disks: &[Disk], export: &Export) -> Vec<Chain> {
     let linked = export.linked();
     let missing = disks.iter().map(|disk| {
-        let path = backstore_path(group.wwnn, disk.lun);
+        let Some(path) = backstore_of(group.wwnn, disk) else { return Chain::new() };
         let there = export.backstore(&path);
         // A backstore that no LUN links to may be half built, and LIO does not say how
         // far. A registration written twice would be registered twice. So the backstore
@@ -119,16 +124,16 @@ fn make(group: &Group, disk: &Disk, path: &Path) -> Chain {
 /// Returns the operations that make the LUNs of each port: a chain for each disk, so that
 /// its ports come in their order.
 pub fn luns(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain> {
-    let of = |disk: &DiskSpec| {
-        let to = backstore_path(group.wwnn, disk.lun);
+    let of = |number: u16| {
+        let to = backstore_path(group.wwnn, number);
         let ports = group.ports.iter().filter_map(|port| {
             let dir = tpg(&paths::lio_port(driver.fabric(), port.wwpn)).join("lun");
             let known = export.tree(port.wwpn).map_or([].as_slice(), |tree| &tree.luns);
-            lun(&dir, disk.lun, to.clone(), known)
+            lun(&dir, number, to.clone(), known)
         });
         ports.flatten().collect()
     };
-    group.disks.iter().map(of).collect()
+    group.luns().map(of).collect()
 }
 
 /// Returns the operations that map the LUNs to each initiator, under the same numbers.
@@ -144,9 +149,9 @@ pub fn mapped_luns(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<C
                 .tree(port.wwpn)
                 .and_then(|tree| tree.acls.iter().find(|acl| acl.path == dir));
             let known = acl.map_or([].as_slice(), |acl| &acl.mapped);
-            let missing = group.disks.iter().filter_map(|disk| {
-                let to = tpg.join("lun").join(format!("lun_{}", disk.lun));
-                lun(&dir, disk.lun, to, known)
+            let missing = group.luns().filter_map(|number| {
+                let to = tpg.join("lun").join(format!("lun_{number}"));
+                lun(&dir, number, to, known)
             });
             chains.push(missing.flatten().collect());
         }

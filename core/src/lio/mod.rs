@@ -18,7 +18,8 @@ use crate::kernel::{Kernel, paths};
 use crate::wwn::Wwn;
 
 pub use build::{
-    LINK, backstore_path, build, enable, frame, luns, mapped_luns, set_alua, targets,
+    LINK, backstore_of, backstore_path, build, enable, frame, luns, mapped_luns,
+    set_alua, targets,
 };
 pub use observe::{Acl, Backstore, Export, Lun, Tree, alua, glance, observe, survey};
 pub use obsolete::Obsolete;

@@ -59,7 +59,10 @@ impl Numbers {
             let sectors = attribute(kernel, &paths::block(&disk.name, "size")).ok();
             Known { serial, sectors: sectors.and_then(|text| text.parse().ok()) }
         };
-        let luns = disks.iter().map(|disk| (disk.lun, known(disk))).collect();
+        let luns = disks
+            .iter()
+            .filter_map(|disk| Some((disk.slot.lun()?, known(disk))))
+            .collect();
         Self { wwnn: group.wwnn, luns }
     }
 
@@ -168,12 +171,12 @@ impl FromStr for Numbers {
 /// Returns, in words, each LUN that is exported here and is configured to be another disk.
 pub fn misplaced(group: &Group, disks: &[Disk], export: &Export) -> Vec<String> {
     let words = |disk: &Disk| {
-        let path = lio::backstore_path(group.wwnn, disk.lun);
+        let path = lio::backstore_of(group.wwnn, disk)?;
         let there = export.backstore(&path).filter(|there| there.enabled)?;
         let moved = there.serial != disk.unit_serial(group.wwnn);
         moved.then(|| {
-            let (lun, its) = (disk.lun, there.device.display());
-            format!("LUN {lun} is {its}, and configured as {}", disk.device)
+            let (slot, its) = (disk.slot, there.device.display());
+            format!("{slot} is {its}, and configured as {}", disk.device)
         })
     };
     disks.iter().filter_map(words).collect()

@@ -27,10 +27,10 @@ impl Obsolete {
     /// Compares what LIO exports with the group. A LUN whose number leads to another disk
     /// now goes as well: it has to be made again.
     pub fn of(group: &Group, disks: &[Disk], export: &Export) -> Self {
-        let wanted: BTreeSet<u16> = group.disks.iter().map(|disk| disk.lun).collect();
+        let wanted: BTreeSet<u16> = group.luns().collect();
         let kept: BTreeMap<_, _> = disks
             .iter()
-            .map(|disk| (super::backstore_path(group.wwnn, disk.lun), disk))
+            .filter_map(|disk| Some((super::backstore_of(group.wwnn, disk)?, disk)))
             .collect();
         let stays = |b: &&Backstore| {
             kept.get(&b.path).is_some_and(|disk| b.holds(group.wwnn, disk))

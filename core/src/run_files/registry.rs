@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::action::failure::{Failure, Kind};
 use crate::action::phases::Phases;
-use crate::config::group::{DeviceName, DiskSpec, Group, Ownership, PortSpec, STATE};
+use crate::config::group::{DeviceName, DiskSpec, Group, Ownership, PortSpec, Slot};
 use crate::disks::disk::{self, Disk};
 use crate::fc::{self, PhysicalPort};
 use crate::kernel::{Kernel, KernelError, paths};
@@ -126,11 +126,11 @@ impl Entry {
         physical: &PhysicalPort,
     ) -> Self {
         let disk = |d: &Disk| EntryDisk {
-            spec: DiskSpec { lun: d.lun, device: d.device.clone() },
+            spec: DiskSpec { slot: d.slot, device: d.device.clone() },
             node: d.node.clone(),
         };
         let (state, disks): (Vec<_>, Vec<_>) =
-            disks.iter().map(disk).partition(|disk| disk.spec.lun == STATE);
+            disks.iter().map(disk).partition(|disk| disk.spec.slot == Slot::Reservations);
         Self {
             group: group.name.clone(),
             wwnn: group.wwnn,
@@ -266,6 +266,38 @@ mod tests {
         assert_eq!(entries.len(), 1);
         assert_eq!(entries[0].disks[0].node, Path::new("/dev/sda"));
         assert_eq!(left, [format!("{NAME}.json")]);
+    }
+
+    /// A version before or after this one may read the database, as in the middle of an
+    /// update.
+    #[test]
+    fn an_entry_is_written_as_it_was_read() {
+        let text = r#"{
+  "group": "g",
+  "wwnn": "20:00:00:00:25:b5:00:0a",
+  "wwpn": "20:01:00:00:25:00:00:0a",
+  "physical_port": "20:00:52:54:00:00:00:01",
+  "host": "host2",
+  "role": "native",
+  "since": 1,
+  "ownership": "scsi3-pr",
+  "disks": [
+    {
+      "lun": 16383,
+      "device": "/dev/disk/by-id/a",
+      "node": "/dev/sda"
+    }
+  ],
+  "state": {
+    "lun": 65535,
+    "device": "/dev/disk/by-id/b",
+    "node": "/dev/sdb"
+  }
+}"#;
+        let entry: Entry = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string_pretty(&entry).unwrap(), text);
+        assert_eq!(entry.disks[0].spec.slot, Slot::Lun(16383));
+        assert_eq!(entry.state.unwrap().spec.slot, Slot::Reservations);
     }
 
     #[test]

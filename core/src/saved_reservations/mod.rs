@@ -90,15 +90,14 @@ pub fn end(keeper: &Keeper) -> Chain {
 /// Returns the operations that make LIO save a new LUN's registrations where the keeper
 /// takes them. By itself LIO saves only those made with APTPL; with [`Preserve::All`] it
 /// saves at every change.
-pub fn lead(root: &Path, group: &Group, disk: &Disk) -> Chain {
+pub fn lead(root: &Path, group: &Group, disk: &Disk, backstore: &Path) -> Chain {
     let serial = disk.unit_serial(group.wwnn);
     let file = paths::aptpl(root, &serial);
     let to = paths::kept_files(group.wwnn).join(paths::aptpl_name(&serial));
     // A file that LIO has written there by itself is out of date.
     let mut chain = vec![Op::Unlink(file.clone()), Op::Link { at: file, to }];
     if group.preserve == Preserve::All {
-        let path =
-            lio::backstore_path(group.wwnn, disk.lun).join("attrib/force_pr_aptpl");
+        let path = backstore.join("attrib/force_pr_aptpl");
         chain.push(Op::Write { path, text: "1".into() });
     }
     chain
@@ -137,12 +136,13 @@ pub fn give_back(
     let late = linked.is_empty().then_some(Op::EndKeeper(at));
     let mut chains = vec![late.into_iter().chain([keep]).collect()];
     for disk in disks {
-        let path = lio::backstore_path(group.wwnn, disk.lun);
+        let Some(lun) = disk.slot.lun() else { continue };
+        let path = lio::backstore_path(group.wwnn, lun);
         let Some(text) = known.get(disk.unit_serial(group.wwnn).as_str()) else {
             continue;
         };
         if !linked.contains(path.as_path()) {
-            chains.push(told(group, disk, &path, text));
+            chains.push(told(group, lun, &path, text));
         }
     }
     Ok(Step::new(GIVE_BACK, chains))
@@ -167,17 +167,17 @@ pub fn load(
 
 /// Returns the operations that write a LUN's saved registrations into LIO. Those that do
 /// not belong to the group any longer are left out.
-fn told(group: &Group, disk: &Disk, backstore: &Path, text: &str) -> Chain {
+fn told(group: &Group, lun: u16, backstore: &Path, text: &str) -> Chain {
     let registrations = aptpl::registrations(text);
     let write = |registration: &aptpl::Registration| {
         let path = backstore.join("pr/res_aptpl_metadata");
-        Op::Write { path, text: registration.metadata(disk.lun) }
+        Op::Write { path, text: registration.metadata(lun) }
     };
     let (ours, gone): (Vec<_>, Vec<_>) =
         registrations.iter().partition(|registration| registration.is_of(group));
     for registration in gone {
         let who = registration.get("initiator_node");
-        log::info!("LUN {}: {who} is no initiator of the group any more", disk.lun);
+        log::info!("LUN {lun}: {who} is no initiator of the group any more");
     }
     ours.into_iter().map(write).collect()
 }

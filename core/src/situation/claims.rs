@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::action::failure::{Failure, Kind};
-use crate::config::group::{DiskSpec, Group, Ownership, title};
+use crate::config::group::{DiskSpec, Group, Ownership};
 use crate::disks::disk::{self, Disk};
 use crate::kernel::{Kernel, paths};
 use crate::run_files::registry::{self, Entry};
@@ -78,8 +78,8 @@ impl Claims {
         let held = disks.peek().map(|_| self.disks(kernel)).unwrap_or_default();
         let disks = disks.filter_map(|disk| {
             let other = held.group(kernel, &disk.node, reserved)?;
-            let (title, name) = (title(disk.lun), &disk.device);
-            Some(format!("{title} ({name}) is a disk of {other}'s here"))
+            let (slot, name) = (disk.slot, &disk.device);
+            Some(format!("{slot} ({name}) is a disk of {other}'s here"))
         });
         let causes: Vec<_> = ports.chain(wwnn).chain(disks).collect();
         if causes.is_empty() {
@@ -111,7 +111,7 @@ pub fn shared(kernel: &dyn Kernel, one: &Group, other: &Group) -> Vec<String> {
             || here.iter().any(|disk| held.group(kernel, &disk.node, reserved).is_some())
     };
     let disks = one.all_disks().into_iter().filter(same);
-    let disks = disks.map(|spec| format!("{} ({})", title(spec.lun), spec.device));
+    let disks = disks.map(|spec| format!("{} ({})", spec.slot, spec.device));
     ports.chain(wwnn).chain(disks).collect()
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::config::group::{Group, title};
+use crate::config::group::Group;
 use crate::disks::disk::Disk;
 use crate::kernel::{Kernel, KernelError, paths};
 use crate::lio::{self, DRIVERS, Tree};
@@ -107,7 +107,7 @@ impl Saved {
                 let node = is_plain.then(|| kernel.resolve(device).ok()).flatten()?;
                 let disk = disks.iter().find(|disk| disk.node == node)?;
                 let (plugin, name) = (text(backstore, "plugin"), text(backstore, "name"));
-                Some(format!("{} as {plugin}/{name}", title(disk.lun)))
+                Some(format!("{} as {plugin}/{name}", disk.slot))
             });
         targets.chain(backstores).collect()
     }

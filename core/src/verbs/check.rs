@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::action::budget::Budget;
 use crate::action::failure::Failure;
-use crate::config::group::{DiskSpec, Group, Ownership, PortSpec, STATE, title};
+use crate::config::group::{DiskSpec, Group, Ownership, PortSpec, Slot};
 use crate::disks::disk::{self, Disk};
 use crate::disks::holders;
 use crate::disks::ownership::{self, Keys};
@@ -286,13 +286,13 @@ fn carriers(
 fn numbers(group: &Group) -> Vec<Finding> {
     let what = "LUN numbers";
     let mut findings = Vec::new();
-    if let Some(high) = group.disks.iter().map(|disk| disk.lun).find(|lun| *lun > 255) {
+    if let Some(high) = group.luns().find(|lun| *lun > 255) {
         let found = format!("LUN {high} is above 255");
         let advice = "LIO gives such a number no address method (SAM-5 4.7), which Linux \
                       reads and others, such as ESXi, may not: use numbers up to 255";
         findings.push(Finding::doubtful(what, found, advice));
     }
-    if group.disks.iter().all(|disk| disk.lun != 0) {
+    if group.luns().all(|lun| lun != 0) {
         let advice = "Some initiators ask LUN 0 alone which LUNs there are, and want a disk \
                       behind it: give one the number 0";
         findings.push(Finding::doubtful(what, "there is no LUN 0", advice));
@@ -303,8 +303,7 @@ fn numbers(group: &Group) -> Vec<Finding> {
 /// Returns a finding for each disk whose name may be another disk's on the partner.
 fn doubtful_names(specs: &[DiskSpec]) -> Vec<Finding> {
     let doubt = |spec: &DiskSpec| {
-        let found =
-            format!("{} ({}): {}", title(spec.lun), spec.device, spec.device.doubt()?);
+        let found = format!("{} ({}): {}", spec.slot, spec.device, spec.device.doubt()?);
         let advice =
             "Use the disk's own name: its WWID, or its path under /dev/disk/by-id";
         Some(Finding::doubtful("names", found, advice))
@@ -333,7 +332,7 @@ fn state(
         let found = "reservations that they make end when the group moves";
         return Some(Finding::good(what, found));
     }
-    let disk = disks.iter().find(|disk| disk.lun == STATE)?;
+    let disk = disks.iter().find(|disk| disk.slot == Slot::Reservations)?;
     let advice = "The state device has to be a disk of the group's own";
     Some(match saved_reservations::load(kernel, &disk.node, budget) {
         Ok(records) => {
@@ -350,7 +349,7 @@ fn readable(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> Vec<Finding>
         disks.iter().map(|disk| vec![Op::ReadDisk(disk.node.clone())]).collect();
     let results = kernel.run(&chains, budget.end);
     let failed = disks.iter().zip(results).filter_map(|(disk, result)| {
-        let found = format!("{}: {}", title(disk.lun), result.failed?);
+        let found = format!("{}: {}", disk.slot, result.failed?);
         Some(Finding::bad(what, found, "See the kernel's log; check the disk's paths"))
     });
     let failed: Vec<_> = failed.collect();
@@ -377,7 +376,7 @@ fn reservations(
     let [here, elsewhere, nobodys] = &mut counts;
     for (disk, now) in disks.iter().zip(ownership::read(kernel, &nodes, budget)) {
         if let Err(error) = &now {
-            let found = format!("{} ({}): {error}", title(disk.lun), disk.device);
+            let found = format!("{} ({}): {error}", disk.slot, disk.device);
             findings.push(Finding::bad(what, found, ownership::advice([error])));
         }
         let others =

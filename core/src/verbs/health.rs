@@ -6,9 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::action::budget::Budget;
-use crate::config::group::{
-    DeviceName, DiskSpec, Group, LinkLoss, Ownership, PortSpec, STATE, title,
-};
+use crate::config::group::{DeviceName, Group, LinkLoss, Ownership, PortSpec, Slot};
 use crate::disks::disk::{self, Disk};
 use crate::disks::ownership::{self, Checked, Keys};
 use crate::fc::{self, PortState, VirtualPort, VportState};
@@ -130,11 +128,11 @@ fn in_force<'a>(
     group: &'a Group,
     found: &Found,
 ) -> Result<(Cow<'a, Group>, Vec<String>), KernelError> {
-    let configured: BTreeMap<u16, &DeviceName> =
-        group.disks.iter().map(|disk| (disk.lun, &disk.device)).collect();
+    let configured: BTreeMap<Slot, &DeviceName> =
+        group.disks.iter().map(|disk| (disk.slot, &disk.device)).collect();
     let mut known = scope.entries.iter().flat_map(|entry| &entry.disks);
     let is_renamed = |its: &EntryDisk| {
-        configured.get(&its.spec.lun).is_some_and(|device| **device != its.spec.device)
+        configured.get(&its.spec.slot).is_some_and(|device| **device != its.spec.device)
     };
     if !known.any(is_renamed) {
         return Ok((Cow::Borrowed(group), Vec::new()));
@@ -232,8 +230,7 @@ fn not_served(
 /// changed configuration is put into force by Pacemaker, not by a monitor.
 fn exports(group: &Group, found: &Found) -> Vec<String> {
     let mut faults = Vec::new();
-    for spec in &group.disks {
-        let lun = spec.lun;
+    for lun in group.luns() {
         let path = lio::backstore_path(group.wwnn, lun);
         for port in &group.ports {
             let Some(tree) = found.export.tree(port.wwpn) else { continue };
@@ -272,26 +269,25 @@ fn exports(group: &Group, found: &Found) -> Vec<String> {
 /// go while it is: so its ALUA state is all that is asked of it.
 fn turned_away(kernel: &dyn Kernel, group: &Group, level: Level) -> Vec<String> {
     let asked = if level == Level::Port { 1 } else { group.disks.len() };
-    let fault = |spec: &DiskSpec| {
-        let lun = spec.lun;
-        match lio::alua(kernel, &lio::backstore_path(group.wwnn, lun)) {
-            Ok(state) if state == ALUA_ACTIVE_OPTIMIZED => None,
-            Ok(state) if state.is_empty() => Some(format!("LUN {lun} has no backstore")),
-            Ok(state) => Some(format!("LUN {lun} is in ALUA state {state}")),
-            Err(error) => Some(format!("LUN {lun}: {error}")),
-        }
+    let fault = |lun: u16| match lio::alua(kernel, &lio::backstore_path(group.wwnn, lun))
+    {
+        Ok(state) if state == ALUA_ACTIVE_OPTIMIZED => None,
+        Ok(state) if state.is_empty() => Some(format!("LUN {lun} has no backstore")),
+        Ok(state) => Some(format!("LUN {lun} is in ALUA state {state}")),
+        Err(error) => Some(format!("LUN {lun}: {error}")),
     };
-    group.disks.iter().take(asked).filter_map(fault).collect()
+    group.luns().take(asked).filter_map(fault).collect()
 }
 
 /// Returns which disks have left this node since they were opened, by the database's word on
 /// what they were called: LIO goes on serving them, and each command ends with an error.
 pub(super) fn departed(kernel: &dyn Kernel, scope: &Scope) -> Vec<String> {
     let disks = scope.entries.iter().flat_map(|e| e.disks.iter().chain(&e.state));
-    let disks: BTreeMap<u16, &PathBuf> = disks.map(|d| (d.spec.lun, &d.node)).collect();
+    let disks: BTreeMap<Slot, &PathBuf> =
+        disks.map(|disk| (disk.spec.slot, &disk.node)).collect();
     let gone = disks.into_iter().filter(|(_, node)| disk::has_left(kernel, node));
-    let words = |(lun, node): (u16, &PathBuf)| {
-        format!("{} is {}, which has left this node", title(lun), node.display())
+    let words = |(slot, node): (Slot, &PathBuf)| {
+        format!("{slot} is {}, which has left this node", node.display())
     };
     gone.map(words).collect()
 }
@@ -310,15 +306,15 @@ fn misled(
         Err(error) => return vec![error.to_string()],
     };
     let opened = |disk: &Disk| {
-        if disk.lun == STATE {
+        let Some(path) = lio::backstore_of(group.wwnn, disk) else {
             return found.keepers.iter().find_map(|keeper| keeper.device.clone());
-        }
-        let store = found.export.backstore(&lio::backstore_path(group.wwnn, disk.lun))?;
+        };
+        let store = found.export.backstore(&path)?;
         store.enabled.then(|| store.device.clone())
     };
     let other = |disk: &Disk| {
         let open = opened(disk).filter(|open| !disk.is_at(kernel, open))?;
-        let (name, open, now) = (title(disk.lun), open.display(), disk.node.display());
+        let (name, open, now) = (disk.slot, open.display(), disk.node.display());
         Some(format!("{name} is open as {open}, and its disk is {now}"))
     };
     disks.iter().filter_map(other).collect()
@@ -369,9 +365,9 @@ fn deeper(
             match answer.failed {
                 // A deadline of ours is no proof: slow is not failed.
                 Some(error) if error.is_late() => {
-                    log::warn!("{}: {error}", title(disk.lun));
+                    log::warn!("{}: {error}", disk.slot);
                 }
-                Some(error) => faults.push(format!("{}: {error}", title(disk.lun))),
+                Some(error) => faults.push(format!("{}: {error}", disk.slot)),
                 None => {}
             }
         }

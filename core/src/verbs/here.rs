@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{late, look, unseen};
 use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind, Missing};
-use crate::config::group::{Group, LinkLoss, Ownership, PortSpec, STATE};
+use crate::config::group::{Group, LinkLoss, Ownership, PortSpec, Slot};
 use crate::disks::disk::{self, Disk};
 use crate::disks::holders;
 use crate::disks::ownership::{self, Keys, Whose};
@@ -230,7 +230,7 @@ pub(super) fn find_disks(
 /// Separates the disks of LUNs from the state device.
 fn apart(found: Vec<Disk>) -> (Vec<Disk>, Option<Disk>) {
     let (state, disks): (Vec<_>, Vec<_>) =
-        found.into_iter().partition(|disk| disk.lun == STATE);
+        found.into_iter().partition(|disk| disk.slot == Slot::Reservations);
     (disks, state.into_iter().next())
 }
 
@@ -318,12 +318,13 @@ pub(super) fn target_is_here(
 /// be served under a wrong identity.
 fn same_disks(group: &Group, disks: &[Disk], export: &Export) -> Result<(), Failure> {
     for disk in disks {
-        let path = lio::backstore_path(group.wwnn, disk.lun);
-        let Some(there) = export.backstore(&path) else { continue };
+        let path = lio::backstore_of(group.wwnn, disk);
+        let there = path.and_then(|path| export.backstore(&path));
+        let Some(there) = there else { continue };
         if !there.holds(group.wwnn, disk) {
             let cause = format!(
-                "LUN {} is exported from {} and should be {} ({})",
-                disk.lun,
+                "{} is exported from {} and should be {} ({})",
+                disk.slot,
                 there.device.display(),
                 disk.device,
                 disk.name
@@ -352,12 +353,13 @@ fn same_state(state: Option<&Disk>, found: &Found) -> Result<(), Failure> {
 /// our key on it again, both could write.
 pub(super) fn not_lost(group: &Group, here: &Here, keys: &Keys) -> Result<(), Failure> {
     let lost = here.disks.iter().zip(&here.reservations).find(|(disk, now)| {
-        let path = lio::backstore_path(group.wwnn, disk.lun);
-        let exported = here.found.export.backstore(&path).is_some_and(|b| b.enabled);
+        let path = lio::backstore_of(group.wwnn, disk);
+        let there = path.and_then(|path| here.found.export.backstore(&path));
+        let exported = there.is_some_and(|b| b.enabled);
         exported && now.keys.iter().any(|other| keys.whose(*other) == Whose::Partners)
     });
     let Some((disk, _)) = lost else { return Ok(()) };
-    let cause = format!("LUN {} is exported, and {} is another's", disk.lun, disk.name);
+    let cause = format!("{} is exported, and {} is another's", disk.slot, disk.name);
     Err(Failure::new(Kind::Failed, "look at this node", cause)
         .advise("Stop the group here first"))
 }

@@ -1,7 +1,6 @@
 //! What `check` says of disks with several paths.
 
 use crate::action::budget::Budget;
-use crate::config::group::title;
 use crate::disks::disk::{self, Disk};
 use crate::disks::ownership;
 use crate::kernel::{Kernel, Op};
@@ -12,8 +11,8 @@ use super::check::Finding;
 /// until the group has stopped: then multipathd makes a device of all of them.
 pub(super) fn by_one_path(kernel: &dyn Kernel, disks: &[Disk]) -> Vec<String> {
     let words = |(disk, count): (&Disk, usize)| {
-        let (lun, device, name) = (title(disk.lun), &disk.device, &disk.name);
-        format!("{lun} ({device}): one of {count} paths is used, {name}")
+        let (slot, device, name) = (disk.slot, &disk.device, &disk.name);
+        format!("{slot} ({device}): one of {count} paths is used, {name}")
     };
     disk::one_of_several(kernel, disks).into_iter().map(words).collect()
 }
@@ -41,10 +40,10 @@ pub(super) fn findings(
         let down = down.map(|path| format!("{} is {}", path.node.display(), path.state));
         let down: Vec<_> = down.collect();
         if !down.is_empty() || paths.len() < 2 {
-            let (lun, all, down) = (title(disk.lun), paths.len(), down.join(", "));
+            let (slot, all, down) = (disk.slot, paths.len(), down.join(", "));
             let found = match down.as_str() {
-                "" => format!("{lun} ({}) has {all} path", disk.device),
-                _ => format!("{lun} ({}): of {all} paths {down}", disk.device),
+                "" => format!("{slot} ({}) has {all} path", disk.device),
+                _ => format!("{slot} ({}): of {all} paths {down}", disk.device),
             };
             let advice = "The group is served by the others; see why";
             findings.push(Finding::doubtful(what, found, advice));

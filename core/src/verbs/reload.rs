@@ -116,8 +116,8 @@ fn numbers_kept(group: &Group, disks: &[Disk], found: &Found) -> Result<(), Fail
 
 /// Returns whether a disk is exported already, under the number that it is to have.
 fn serves(found: &Found, group: &Group, disk: &Disk) -> bool {
-    let path = lio::backstore_path(group.wwnn, disk.lun);
-    let there = found.export.backstore(&path).filter(|b| b.enabled);
+    let path = lio::backstore_of(group.wwnn, disk);
+    let there = path.and_then(|path| found.export.backstore(&path)).filter(|b| b.enabled);
     there.is_some_and(|b| b.holds(group.wwnn, disk))
 }
 

@@ -247,17 +247,18 @@ fn luns(
         false => vec![None; nodes.len()],
     };
     let lun = |(disk, now): (&registry::EntryDisk, Option<_>)| {
+        let number = disk.spec.slot.lun()?;
         let (owner, key) = owner(now, keys);
         let name = disk.node.file_name().unwrap_or_default().to_string_lossy();
         let sectors = kernel::attribute(kernel, &paths::block(&name, "size")).ok();
-        let path = lio::backstore_path(entry.wwnn, disk.spec.lun);
+        let path = lio::backstore_path(entry.wwnn, number);
         let service = match found.export.backstore(&path) {
             Some(b) if b.enabled && b.alua == ALUA_ACTIVE_OPTIMIZED => Service::Serving,
             Some(b) if b.enabled => Service::Quiesced,
             _ => Service::Absent,
         };
-        Lun {
-            lun: disk.spec.lun,
+        Some(Lun {
+            lun: number,
             device: disk.spec.device.clone(),
             node: disk.node.clone(),
             // The kernel counts in 512 bytes, whatever the disk's blocks are.
@@ -267,9 +268,9 @@ fn luns(
             service,
             owner,
             key: key.map(|key| key.to_string()),
-        }
+        })
     };
-    entry.disks.iter().zip(reservations).map(lun).collect()
+    entry.disks.iter().zip(reservations).filter_map(lun).collect()
 }
 
 /// Returns who owns a disk that answered so, or was not asked, and the key that holds it.

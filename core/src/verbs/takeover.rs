@@ -329,9 +329,9 @@ fn export_steps(
     if let (Some(root), Some(_)) = (root, &group.state) {
         let linked = now.linked();
         for (disk, chain) in disks.iter().zip(&mut backstores) {
-            let path = lio::backstore_path(group.wwnn, disk.lun);
-            if !linked.contains(path.as_path()) {
-                chain.extend(saved_reservations::lead(&root, group, disk));
+            let path = lio::backstore_of(group.wwnn, disk);
+            if let Some(path) = path.filter(|path| !linked.contains(path.as_path())) {
+                chain.extend(saved_reservations::lead(&root, group, disk, &path));
             }
         }
     }

@@ -27,7 +27,7 @@ pub fn names(data: &[u8]) {
         _ => None,
     });
     match group {
-        Ok(group) => assert!(group.disks.iter().all(|disk| disk.lun < 1 << 14)),
+        Ok(group) => assert!(group.luns().all(|lun| lun < 1 << 14)),
         Err(error) => {
             let line = error.to_string();
             assert!(line.len() < 4096 && !line.contains(char::is_control), "{line}");

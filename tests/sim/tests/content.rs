@@ -7,14 +7,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use common::{Node, Setup, pair};
-use understudy_core::config::group::DiskSpec;
+use understudy_core::config::group::{DiskSpec, Slot};
 use understudy_core::disks::content::keep_apart;
 use understudy_core::kernel::{Kernel, paths};
 
 /// Returns the disks of a group, with LUN numbers from 0.
 fn disks(names: &[&str]) -> Option<Vec<DiskSpec>> {
-    let spec =
-        |(lun, name): (u16, &&str)| DiskSpec { lun, device: name.parse().unwrap() };
+    let spec = |(lun, name): (u16, &&str)| DiskSpec {
+        slot: Slot::Lun(lun),
+        device: name.parse().unwrap(),
+    };
     Some((0..).zip(names).map(spec).collect())
 }
 

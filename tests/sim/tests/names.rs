@@ -9,7 +9,7 @@ mod common;
 
 use common::{Node, Setup, pair};
 use understudy_core::action::failure::Kind;
-use understudy_core::config::group::DiskSpec;
+use understudy_core::config::group::{DiskSpec, Slot};
 use understudy_core::disks::disk;
 use understudy_core::kernel::{Kernel, Op};
 use understudy_core::run_files::registry::EntryDisk;
@@ -18,14 +18,14 @@ use understudy_sim::Deed;
 
 /// Returns the kernel's name of the disk that is found under a name, or why none is.
 fn found(node: &Node, name: &str) -> Result<String, String> {
-    let spec = DiskSpec { lun: 0, device: name.parse().unwrap() };
+    let spec = DiskSpec { slot: Slot::Lun(0), device: name.parse().unwrap() };
     let found = disk::find_all(&node.kernel, &[spec], &[]);
     found.map(|mut disks| disks.remove(0).name).map_err(|failure| failure.to_string())
 }
 
 /// Returns the serial number under which initiators know a disk as a LUN.
 fn serial(node: &Node, name: &str) -> String {
-    let spec = DiskSpec { lun: 0, device: name.parse().unwrap() };
+    let spec = DiskSpec { slot: Slot::Lun(0), device: name.parse().unwrap() };
     let found = disk::find_all(&node.kernel, &[spec], &[]).unwrap();
     found[0].unit_serial(node.setup.wwnn.parse().unwrap())
 }
@@ -110,7 +110,7 @@ fn a_name_that_each_node_deals_out_is_a_doubt() {
 fn a_letter_in_the_database_is_a_hint() {
     let (a, _) = pair(&Setup::new(3, 1));
     let entry = |name: &str, node: &str| EntryDisk {
-        spec: DiskSpec { lun: 0, device: name.parse().unwrap() },
+        spec: DiskSpec { slot: Slot::Lun(0), device: name.parse().unwrap() },
         node: node.into(),
     };
     let by_wwid = entry("naa.6001405sdb", "/dev/sdb");

@@ -438,7 +438,8 @@ fn luns_and_initiators_change_under_a_live_port() {
     assert!(below("21:00:00:24:ff:00:00:03") && !below("21:00:00:24:ff:00:00:01"));
     let entries = registry::of_group(&a.kernel, "group-a");
     assert_eq!(entries[0].since, since[0].since);
-    let luns: Vec<_> = entries[0].disks.iter().map(|disk| disk.spec.lun).collect();
+    let luns: Vec<_> =
+        entries[0].disks.iter().filter_map(|disk| disk.spec.slot.lun()).collect();
     assert_eq!(luns, after.disks.iter().map(|(lun, _)| *lun).collect::<Vec<_>>());
     // With nothing to change in the kernel, nothing changes there.
     let tree = a.kernel.below("/sys");

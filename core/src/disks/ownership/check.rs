@@ -4,7 +4,6 @@ use super::keys::{Keys, Whose};
 use super::read::{read, unregistered, words};
 use super::{carry_out, named, nodes};
 use crate::action::budget::Budget;
-use crate::config::group::title;
 use crate::disks::disk::Disk;
 use crate::kernel::reservation::{Key, Reservation};
 use crate::kernel::{Chain, ChainResult, Done, Kernel, KernelError, Op};
@@ -76,7 +75,7 @@ pub fn check(
             Ok(now) if keys.own(&now) => {}
             // Slow is not failed.
             Err(error) if error.is_late() => {
-                log::warn!("{}: {error}", title(disk.lun));
+                log::warn!("{}: {error}", disk.slot);
             }
             Err(error) => checked.faults.push(format!("{named} is not ours: {error}")),
             Ok(now) => {
@@ -99,7 +98,7 @@ fn mended(kernel: &dyn Kernel, disk: &Disk, now: &Reservation, keys: &Keys) -> C
     let Some(holder) = now.holder.filter(|_| keys.hold(now)) else { return Chain::new() };
     let mut chain = Chain::new();
     if let Some(paths) = unregistered(kernel, disk, now, keys) {
-        log::info!("{} ({}): {paths}: registering all", title(disk.lun), disk.device);
+        log::info!("{} ({}): {paths}: registering all", disk.slot, disk.device);
         let (disk, key) = (disk.node.clone(), holder.key);
         // It fails where the disk was taken from this node meanwhile: nothing is registered
         // there then. A reservation would fail, too, where the path that holds it is dead.
@@ -112,8 +111,8 @@ fn mended(kernel: &dyn Kernel, disk: &Disk, now: &Reservation, keys: &Keys) -> C
     others.sort_unstable();
     others.dedup();
     for other in others {
-        let (named, whose) = (title(disk.lun), keys.whose(other).words());
-        log::warn!("{named} ({}): the key {other}, {whose}, is removed", disk.device);
+        let (slot, whose) = (disk.slot, keys.whose(other).words());
+        log::warn!("{slot} ({}): the key {other}, {whose}, is removed", disk.device);
         let (disk, key) = (disk.node.clone(), holder.key);
         chain.push(Op::PreemptAndAbort { disk, key, other });
     }

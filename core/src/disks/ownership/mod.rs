@@ -12,7 +12,6 @@ mod take;
 use std::path::PathBuf;
 
 use crate::action::budget::Budget;
-use crate::config::group::title;
 use crate::disks::disk::Disk;
 use crate::kernel::{Chain, ChainResult, Kernel};
 
@@ -24,7 +23,7 @@ pub use take::{KEEP_PATHS, nobody_elses, own, take};
 
 /// Returns a disk's number and name, for a sentence.
 fn named(disk: &Disk) -> String {
-    format!("{} ({})", title(disk.lun), disk.device)
+    format!("{} ({})", disk.slot, disk.device)
 }
 
 fn nodes(disks: &[Disk]) -> Vec<PathBuf> {

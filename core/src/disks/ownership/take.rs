@@ -6,7 +6,6 @@ use super::{carry_out, named, nodes};
 use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind, Why};
 use crate::action::step::Step;
-use crate::config::group::title;
 use crate::disks::disk::Disk;
 use crate::kernel::reservation::{
     ALL_REGISTRANTS, Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY,
@@ -246,7 +245,7 @@ fn acquired(
         let why = match (now, &answer.failed) {
             (Ok(now), _) if keys.own(now) => {
                 if let Some(paths) = unregistered(kernel, disk, now, keys) {
-                    log::warn!("{} ({}): {paths}", title(disk.lun), disk.device);
+                    log::warn!("{} ({}): {paths}", disk.slot, disk.device);
                 }
                 continue;
             }
