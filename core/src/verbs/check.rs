@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::action::budget::Budget;
 use crate::action::failure::Failure;
-use crate::config::group::{DiskSpec, Group, Ownership, PortSpec, Slot};
+use crate::config::group::{DiskSpec, Group, Ownership, PortSpec};
 use crate::disks::disk::{self, Disk};
 use crate::disks::holders;
 use crate::disks::ownership::{self, Keys};
@@ -16,7 +16,7 @@ use crate::situation::found::{Found, Situation};
 use crate::situation::neighbours::{self, Saved};
 use crate::situation::scope::Scope;
 
-use super::here::{left_out, misconfigured, orphaned, target_is_here};
+use super::here::{left_out, misconfigured, orphaned, state_device, target_is_here};
 use super::multipath;
 use super::nftables;
 use super::status::{Owner, owner};
@@ -332,7 +332,7 @@ fn state(
         let found = "reservations that they make end when the group moves";
         return Some(Finding::good(what, found));
     }
-    let disk = disks.iter().find(|disk| disk.slot == Slot::Reservations)?;
+    let disk = state_device(disks)?;
     let advice = "The state device has to be a disk of the group's own";
     Some(match saved_reservations::load(kernel, &disk.node, budget) {
         Ok(records) => {
@@ -367,14 +367,13 @@ fn reservations(
     budget: Budget,
 ) -> Vec<Finding> {
     let what = "reservations";
-    let nodes: Vec<_> = disks.iter().map(|disk| disk.node.clone()).collect();
     let keys = match Keys::of(kernel, node).map_err(unseen) {
         Ok(keys) => keys,
         failed => return Finding::of(what, failed, ""),
     };
     let (mut findings, mut counts) = (Vec::new(), [0; 3]);
     let [here, elsewhere, nobodys] = &mut counts;
-    for (disk, now) in disks.iter().zip(ownership::read(kernel, &nodes, budget)) {
+    for (disk, now) in ownership::each(kernel, disks, budget) {
         if let Err(error) = &now {
             let found = format!("{} ({}): {error}", disk.slot, disk.device);
             findings.push(Finding::bad(what, found, ownership::advice([error])));

@@ -93,8 +93,7 @@ pub fn health(
     if faults.is_empty() && level >= Level::Owner {
         faults.extend(unheard(kernel, &found, budget));
         match find_disks(kernel, scope, group) {
-            Ok((disks, state)) => {
-                let disks: Vec<_> = disks.into_iter().chain(state).collect();
+            Ok(disks) => {
                 faults.extend(misled(kernel, scope, group, &disks));
                 lost.extend(multipath::by_one_path(kernel, &disks));
                 match late::asking(kernel, &group.name) {

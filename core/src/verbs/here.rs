@@ -9,9 +9,8 @@ use crate::action::failure::{Failure, Kind, Missing};
 use crate::config::group::{Group, LinkLoss, Ownership, PortSpec, Slot};
 use crate::disks::disk::{self, Disk};
 use crate::disks::holders;
-use crate::disks::ownership::{self, Keys, Whose};
+use crate::disks::ownership::{self, Held, Keys, Whose};
 use crate::fc::{self, PhysicalPort, VirtualPort};
-use crate::kernel::reservation::Reservation;
 use crate::kernel::{Kernel, paths};
 use crate::lio::{self, Driver, Export, TCM_FC, numbers};
 use crate::situation::found::{Found, Situation};
@@ -33,12 +32,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// A takeover's observations: what this node has for the group.
 pub(super) struct Here {
     pub driver: &'static dyn Driver,
-    /// The LUNs' disks.
-    pub disks: Vec<Disk>,
-    /// The state device, where the group has one.
-    pub state: Option<Disk>,
-    /// The reservations as the disks report them; empty where they were not asked for.
-    pub reservations: Vec<Reservation>,
+    /// Every disk that has an owner: the LUNs' disks, then the state device.
+    pub disks: Vec<Held>,
     pub found: Found,
     /// The ports that have to appear, with the physical port for each: to be made, or made
     /// before ([`Situation::is_reusable`]).
@@ -98,13 +93,13 @@ pub fn check_node(
     late::answers(kernel, &group.name)?;
     let here = match scope.maker {
         Some(_) => {
-            let disks = apart(disk::find_any(kernel, &group.all_disks()));
+            let disks = disk::find_any(kernel, &group.all_disks());
             observe_with(kernel, scope, group, || Ok(disks))?
         }
         None => observe(kernel, scope, group)?,
     };
     if let Some(known) = &scope.known {
-        numbers::not_smaller(kernel, group, &here.disks, known)?;
+        numbers::not_smaller(kernel, group, &here.owned(), known)?;
     }
     here.with_owners(kernel, group, budget).map(drop)
 }
@@ -123,22 +118,22 @@ pub(super) fn observe(
 }
 
 /// Looks at everything that a takeover needs but the disks' owners. `find` finds the
-/// disks: the LUNs', and the state device.
+/// disks.
 fn observe_with(
     kernel: &dyn Kernel,
     scope: &Scope,
     group: &Group,
-    find: impl FnOnce() -> Result<(Vec<Disk>, Option<Disk>), Failure>,
+    find: impl FnOnce() -> Result<Vec<Disk>, Failure>,
 ) -> Result<Here, Failure> {
     // The names alone first: that is said even where a disk is missing.
     scope.claims.allow(kernel, group, [])?;
     let drivers = lio::candidates(group.driver);
     target_is_here(kernel, &drivers)?;
-    let (disks, state) = find()?;
-    scope.claims.allow(kernel, group, disks.iter().chain(&state))?;
+    let disks = find()?;
+    scope.claims.allow(kernel, group, &disks)?;
     let found = look(kernel, scope)?;
     same_disks(group, &disks, &found.export)?;
-    same_state(state.as_ref(), &found)?;
+    same_state(&disks, &found)?;
     let (mut absent, mut lost) = (Vec::new(), Vec::new());
     for port in &group.ports {
         let vport = found.vport(port.wwpn);
@@ -173,7 +168,8 @@ fn observe_with(
     if let Some(port) = lost.first().filter(|_| all) {
         fc::choose(kernel, port, &drivers, None)?;
     }
-    Ok(Here { driver, disks, state, reservations: Vec::new(), found, absent, lost })
+    let disks = disks.into_iter().map(Held::from).collect();
+    Ok(Here { driver, disks, found, absent, lost })
 }
 
 /// Checks that a group with a physical port's name has its node name as well.
@@ -210,7 +206,7 @@ pub(super) fn left_out(
     }
 }
 
-/// Returns the disks of a group's LUNs, and its state device.
+/// Returns the disks of a group's LUNs, then its state device.
 ///
 /// # Errors
 /// See [`disk::find_all`], [`disk::whole`] and [`holders::none`].
@@ -218,20 +214,23 @@ pub(super) fn find_disks(
     kernel: &dyn Kernel,
     scope: &Scope,
     group: &Group,
-) -> Result<(Vec<Disk>, Option<Disk>), Failure> {
+) -> Result<Vec<Disk>, Failure> {
     let found = disk::find_all(kernel, &group.all_disks(), &scope.in_use())?;
     if group.ownership == Ownership::Scsi3Pr {
         disk::whole(kernel, &found)?;
     }
     holders::none(kernel, &found)?;
-    Ok(apart(found))
+    Ok(found)
 }
 
-/// Separates the disks of LUNs from the state device.
-fn apart(found: Vec<Disk>) -> (Vec<Disk>, Option<Disk>) {
-    let (state, disks): (Vec<_>, Vec<_>) =
-        found.into_iter().partition(|disk| disk.slot == Slot::Reservations);
-    (disks, state.into_iter().next())
+/// Returns the disks of LUNs, of all that a group has.
+pub(super) fn luns(disks: &[Disk]) -> Vec<Disk> {
+    disks.iter().filter(|disk| disk.slot != Slot::Reservations).cloned().collect()
+}
+
+/// Returns the state device, of all disks that a group has.
+pub(super) fn state_device(disks: &[Disk]) -> Option<&Disk> {
+    disks.iter().find(|disk| disk.slot == Slot::Reservations)
 }
 
 /// Returns the failure of a target whose port was deleted by somebody else. It takes no
@@ -247,7 +246,7 @@ pub(super) fn orphaned(found: &Found, port: &PortSpec) -> Failure {
 impl Here {
     /// Returns every disk that has an owner: the LUNs' disks, then the state device.
     pub(super) fn owned(&self) -> Vec<Disk> {
-        self.disks.iter().chain(&self.state).cloned().collect()
+        self.disks.iter().map(|held| held.disk.clone()).collect()
     }
 
     /// Returns these observations with the disks' owners, where reservations are ours to
@@ -258,11 +257,11 @@ impl Here {
         group: &Group,
         budget: Budget,
     ) -> Result<Self, Failure> {
-        let reservations = match group.ownership {
+        let disks = match group.ownership {
             Ownership::Scsi3Pr => ownership::observe(kernel, &self.owned(), budget)?,
-            Ownership::None => Vec::new(),
+            Ownership::None => return Ok(self),
         };
-        Ok(Self { reservations, ..self })
+        Ok(Self { disks, ..self })
     }
 }
 
@@ -338,7 +337,8 @@ fn same_disks(group: &Group, disks: &[Disk], export: &Export) -> Result<(), Fail
 
 /// Checks that no keeper keeps on another device: it would be believed to be this
 /// group's.
-fn same_state(state: Option<&Disk>, found: &Found) -> Result<(), Failure> {
+fn same_state(disks: &[Disk], found: &Found) -> Result<(), Failure> {
+    let state = state_device(disks);
     for device in found.keepers.iter().filter_map(|keeper| keeper.device.as_ref()) {
         if state.is_none_or(|state| state.node != *device) {
             let cause = format!("reservations are kept on {} here", device.display());
@@ -352,7 +352,7 @@ fn same_state(state: Option<&Disk>, found: &Found) -> Result<(), Failure> {
 /// Refuses to take back a disk that another node has taken while it is exported here: with
 /// our key on it again, both could write.
 pub(super) fn not_lost(group: &Group, here: &Here, keys: &Keys) -> Result<(), Failure> {
-    let lost = here.disks.iter().zip(&here.reservations).find(|(disk, now)| {
+    let lost = here.disks.iter().filter_map(Held::answered).find(|(disk, now)| {
         let path = lio::backstore_of(group.wwnn, disk);
         let there = path.and_then(|path| here.found.export.backstore(&path));
         let exported = there.is_some_and(|b| b.enabled);

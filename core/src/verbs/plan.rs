@@ -6,14 +6,14 @@
 use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind};
 use crate::action::step::Step;
-use crate::disks::ownership::{self, Keys};
+use crate::disks::ownership::{self, Held, Keys};
 use crate::kernel::Kernel;
 use crate::lio;
 use crate::saved_reservations;
 use crate::situation::scope::Scope;
 use crate::text::quoted;
 
-use super::here::{misconfigured, observe};
+use super::here::{misconfigured, observe, state_device};
 use super::release::{CLOSE, closing, logouts};
 use super::takeover::{self, Steps};
 use super::{look, unseen};
@@ -49,14 +49,14 @@ pub fn takeover_steps(
     let group = scope.group.as_ref().map_err(misconfigured)?;
     let here = observe(kernel, scope, group)?.with_owners(kernel, group, budget)?;
     let keys = Keys::of(kernel, node).map_err(unseen)?;
-    ownership::nobody_elses(here.owned().iter().zip(&here.reservations), &keys)?;
+    ownership::nobody_elses(here.disks.iter().filter_map(Held::answered), &keys)?;
     let Steps { dark, disks, export, create, bound } =
         takeover::steps(kernel, group, &here, &keys)?;
     let mut disks: Vec<_> = std::iter::once(dark).chain(disks).collect();
-    if let Some(state) = &here.state {
-        let (luns, now) = (&here.disks, &here.found.export);
+    let (owned, now) = (here.owned(), &here.found.export);
+    if let Some(state) = state_device(&owned) {
         disks.push(saved_reservations::give_back(
-            kernel, group, state, luns, now, budget,
+            kernel, group, state, &owned, now, budget,
         )?);
     }
     let title = "wait until the name is nowhere else, create the virtual port";

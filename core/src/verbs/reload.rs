@@ -24,7 +24,7 @@ use crate::situation::scope::Scope;
 
 use super::drain::{PERCENT_TO_DRAIN, in_flight, still_in_flight, wait_until};
 use super::expedited::expedited;
-use super::here::{driver, find_disks, misconfigured};
+use super::here::{driver, find_disks, luns, misconfigured};
 use super::takeover::export;
 use super::{late, listen, look, unseen};
 
@@ -44,8 +44,8 @@ pub fn reload(
 ) -> Result<(), Failure> {
     let group = scope.group.as_ref().map_err(misconfigured)?;
     late::settled(kernel, &group.name, budget)?;
-    let (disks, state) = find_disks(kernel, scope, group)?;
-    let all: Vec<Disk> = disks.iter().chain(&state).cloned().collect();
+    let all = find_disks(kernel, scope, group)?;
+    let disks = luns(&all);
     scope.claims.allow(kernel, group, &all)?;
     let found = look(kernel, scope)?;
     numbers_kept(group, &disks, &found)?;
@@ -97,8 +97,7 @@ pub fn reload(
     listen::counted(kernel, &disks, budget);
     let now = look(kernel, scope)?.export;
     expedited(kernel, scope, budget, || {
-        let here = (disks.as_slice(), state.as_ref());
-        export(kernel, group, driver, here, &now, budget)
+        export(kernel, group, driver, &all, &now, budget)
     })?;
     phases.end(kernel, "export");
     entries.iter().try_for_each(|entry| registry::record(kernel, entry))

@@ -6,7 +6,9 @@ use nix::errno::Errno;
 
 use super::account;
 use super::expedited::expedited;
-use super::here::{Here, misconfigured, not_lost, with_all_that_comes};
+use super::here::{
+    Here, luns, misconfigured, not_lost, state_device, with_all_that_comes,
+};
 use super::logins::{active, elsewhere, not_elsewhere};
 use super::{late, listen, release, unseen};
 use crate::action::budget::Budget;
@@ -15,7 +17,7 @@ use crate::action::phases::Phases;
 use crate::action::step::Step;
 use crate::config::group::{Group, Ownership, PortSpec};
 use crate::disks::disk::{self, Disk};
-use crate::disks::ownership::{self, Keys};
+use crate::disks::ownership::{self, Held, Keys};
 use crate::fc::{self, PhysicalPort};
 use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op};
 use crate::lio::numbers;
@@ -77,16 +79,16 @@ pub fn takeover(
         here = with_all_that_comes(kernel, scope, group, budget)?;
     }
     let keys = Keys::of(kernel, node).map_err(unseen)?;
-    disk::asked(kernel, &here.owned(), budget)?;
+    let owned = here.owned();
+    disk::asked(kernel, &owned, budget)?;
     if let Some(known) = &scope.known {
-        numbers::not_smaller(kernel, group, &here.disks, known)?;
+        numbers::not_smaller(kernel, group, &owned, known)?;
     }
     let exported = here.found.export.backstores.iter().any(|b| b.enabled);
-    let owned = here.owned();
     if exported || !ownership::seem_free(kernel, &owned, budget) {
         here = here.with_owners(kernel, group, budget)?;
         not_lost(group, &here, &keys)?;
-        ownership::nobody_elses(owned.iter().zip(&here.reservations), &keys)?;
+        ownership::nobody_elses(here.disks.iter().filter_map(Held::answered), &keys)?;
     }
     let entry = |(port, physical): &(PortSpec, PhysicalPort)| {
         Entry::new(kernel, node, group, &owned, port, physical)
@@ -156,21 +158,20 @@ fn build(
         steps(kernel, group, here, keys)?;
     apply(kernel, &dark, budget)?;
     account::begin(kernel, &here.absent, budget);
-    listen::counted(kernel, &here.disks, budget);
+    let owned = here.owned();
+    listen::counted(kernel, &luns(&owned), budget);
     expedited(kernel, scope, budget, || {
         apply(kernel, &frame, budget)?;
         let results = match group.ownership {
-            Ownership::Scsi3Pr => {
-                ownership::own(kernel, &here.owned(), &own, keys, budget)?
-            }
+            Ownership::Scsi3Pr => ownership::own(kernel, &owned, &own, keys, budget)?,
             Ownership::None => own.run(kernel, budget),
         };
         done(own.title, results)?;
         phases.end(kernel, "own");
-        if let Some(state) = &here.state {
-            let (disks, export) = (&here.disks, &here.found.export);
+        if let Some(state) = state_device(&owned) {
+            let export = &here.found.export;
             let give_back = saved_reservations::give_back(
-                kernel, group, state, disks, export, budget,
+                kernel, group, state, &owned, export, budget,
             )?;
             apply(kernel, &give_back, budget)?;
             phases.end(kernel, "give back");
@@ -224,15 +225,13 @@ pub(super) fn steps(
 ) -> Result<Steps, Failure> {
     let now = &here.found.export;
     let [frame, open, target @ ..] =
-        export_steps(kernel, group, here.driver, &here.disks, now);
-    let open = open.chains.into_iter().chain(here.state.iter().map(|_| Chain::new()));
-    let owned = here.owned();
-    let own = owned.iter().zip(open).enumerate().map(|(at, (disk, open))| {
+        export_steps(kernel, group, here.driver, &here.owned(), now);
+    let own = here.disks.iter().zip(open.chains).map(|(held, open)| {
         let take = match group.ownership {
             // A disk whose reservation is not known is planned as if it were free.
             Ownership::Scsi3Pr => {
-                let now = here.reservations.get(at).cloned().unwrap_or_default();
-                ownership::take(&disk.node, keys, &now)
+                let now = held.reservation.clone().unwrap_or_default();
+                ownership::take(&held.disk.node, keys, &now)
             }
             Ownership::None => Chain::new(),
         };
@@ -274,20 +273,20 @@ fn serve(here: &Here, port: &PortSpec) -> Chain {
     }
 }
 
-/// Exports what is not exported yet, disks first. With a state device, initiators get
-/// their reservations back before there are LUNs.
+/// Exports what is not exported yet of a group with these disks, disks first. With a state
+/// device among them, initiators get their reservations back before there are LUNs.
 pub(super) fn export(
     kernel: &dyn Kernel,
     group: &Group,
     driver: &dyn Driver,
-    (disks, state): (&[Disk], Option<&Disk>),
+    disks: &[Disk],
     now: &Export,
     budget: Budget,
 ) -> Result<(), Failure> {
-    let [frame, open, rest @ ..] = export_steps(kernel, group, driver, disks, now);
+    let [frame, open, rest @ ..] = export_steps(kernel, group, driver, &luns(disks), now);
     apply(kernel, &frame, budget)?;
     apply(kernel, &open, budget)?;
-    if let Some(state) = state {
+    if let Some(state) = state_device(disks) {
         apply(
             kernel,
             &saved_reservations::give_back(kernel, group, state, disks, now, budget)?,

@@ -4,6 +4,7 @@
 //! single owner to take a disk from (All Registrants).
 
 mod check;
+mod held;
 mod keys;
 mod leave;
 mod read;
@@ -16,9 +17,10 @@ use crate::disks::disk::Disk;
 use crate::kernel::{Chain, ChainResult, Kernel};
 
 pub use check::{Checked, check, owned};
+pub use held::Held;
 pub use keys::{Keys, Whose, knows_cluster, remember_cluster};
 pub use leave::{Left, give_up, given_up, leave};
-pub use read::{advice, observe, read, seem_free};
+pub use read::{advice, each, observe, read, seem_free};
 pub use take::{KEEP_PATHS, nobody_elses, own, take};
 
 /// Returns a disk's number and name, for a sentence.

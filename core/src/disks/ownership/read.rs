@@ -1,7 +1,7 @@
 //! Reading the registrations and the reservation of many disks at once.
 
 use super::keys::{Keys, Whose};
-use super::{named, nodes};
+use super::{Held, named, nodes};
 use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind, Why};
 use crate::disks::disk::{self, Disk};
@@ -54,6 +54,15 @@ pub fn seem_free(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> bool {
     now.all(|now| now.is_ok_and(|now| now.keys.is_empty()))
 }
 
+/// Reads the reservation of each disk, side by side, and returns the disks with their answers.
+pub fn each<'a>(
+    kernel: &dyn Kernel,
+    disks: &'a [Disk],
+    budget: Budget,
+) -> impl Iterator<Item = (&'a Disk, Result<Reservation, KernelError>)> {
+    disks.iter().zip(read(kernel, &nodes(disks), budget))
+}
+
 /// Reads the reservation of every disk, before anything is done to any of them.
 ///
 /// # Errors
@@ -62,11 +71,11 @@ pub fn observe(
     kernel: &dyn Kernel,
     disks: &[Disk],
     budget: Budget,
-) -> Result<Vec<Reservation>, Failure> {
+) -> Result<Vec<Held>, Failure> {
     let (mut causes, mut found, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-    for (disk, now) in disks.iter().zip(read(kernel, &nodes(disks), budget)) {
+    for (disk, now) in each(kernel, disks, budget) {
         match now {
-            Ok(now) => found.push(now),
+            Ok(now) => found.push(Held { disk: disk.clone(), reservation: Some(now) }),
             Err(error) => {
                 errors.push(error.clone());
                 causes.push(Why::About(named(disk), error));

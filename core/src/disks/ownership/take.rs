@@ -245,7 +245,7 @@ fn acquired(
         let why = match (now, &answer.failed) {
             (Ok(now), _) if keys.own(now) => {
                 if let Some(paths) = unregistered(kernel, disk, now, keys) {
-                    log::warn!("{} ({}): {paths}", disk.slot, disk.device);
+                    log::warn!("{}: {paths}", named(disk));
                 }
                 continue;
             }
