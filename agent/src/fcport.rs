@@ -8,14 +8,14 @@ use std::time::Duration;
 use understudy_core::action::budget::Budget;
 use understudy_core::action::failure::{Failure, Kind};
 use understudy_core::config::group::is_same_node;
-use understudy_core::config::params::{self, FCPORT};
+use understudy_core::config::params::FCPORT;
+use understudy_core::config::reader::Reader;
 use understudy_core::disks::content;
 use understudy_core::kernel::Kernel;
 use understudy_core::kernel::late::Purpose;
 use understudy_core::run_files::tries;
 use understudy_core::run_files::watch::{self, Seen};
 use understudy_core::situation::scope::Scope;
-use understudy_core::text::quoted;
 use understudy_core::verbs::{Health, Level, check_node, health, keep_out};
 
 use crate::cluster::{self, COULD, Configuration, Configured, LACKS, MAY_COME};
@@ -221,16 +221,12 @@ fn dampen(environment: &Environment) -> Result<Duration, Failure> {
     Ok(Duration::from_secs(seconds.into()))
 }
 
-/// Returns a parameter in seconds, with or without an `s` behind the number. Returns
-/// nothing where it is not set.
+/// Returns a parameter in seconds. Returns nothing where it is not set.
 fn seconds(environment: &Environment, name: &str) -> Result<Option<u32>, Failure> {
-    let spec = FCPORT.iter().find(|spec| spec.name == name);
-    let given = spec.and_then(|spec| params::value(spec, environment.param(name)));
-    let Some(text) = given.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let digits = text.strip_suffix('s').unwrap_or(&text);
-    digits.parse().map(Some).map_err(|_| {
-        let cause = format!("{name}: {} is not a number of seconds", quoted(&text));
-        Failure::new(Kind::Configuration, "read the parameters", cause)
+    let mut read = Reader::new(FCPORT, |name: &str| environment.param(name));
+    let seconds = read.number(name);
+    read.finish(Some(seconds)).map_err(|faults| {
+        Failure::new(Kind::Configuration, "read the parameters", faults.join("; "))
     })
 }
 

@@ -80,12 +80,12 @@ fn of_agent(agent: &Agent) -> String {
         plain(agent.long)
     );
     for param in agent.params {
-        let kind = match (param.default, param.choices) {
+        let kind = match (param.default, param.kind.words()) {
             (None, _) => "required".to_owned(),
             (Some(""), _) => "optional".to_owned(),
             (Some(default), []) => format!("default: {default}"),
-            (Some(default), choices) => {
-                format!("{}; default: {default}", choices.join(" | "))
+            (Some(default), words) => {
+                format!("{}; default: {default}", words.join(" | "))
             }
         };
         page += &format!(

@@ -3,6 +3,7 @@
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
+use understudy_core::config::kind::Kind;
 use understudy_core::config::params::{self, Param};
 
 use crate::environment::Environment;
@@ -181,25 +182,36 @@ fn param(xml: &mut Xml, param: &Param) -> std::io::Result<()> {
     element.with_attribute(("required", required)).write_inner_content(|xml| {
         text(xml, "longdesc", Some("en"), param.long)?;
         text(xml, "shortdesc", Some("en"), param.short)?;
-        let kind = if param.choices.is_empty() { "string" } else { "select" };
-        let mut content = xml.create_element("content").with_attribute(("type", kind));
+        let (content_type, words) = (content_type(param.kind), param.kind.words());
+        let mut content =
+            xml.create_element("content").with_attribute(("type", content_type));
         // An empty default says no more than none.
         if let Some(default) = param.default.filter(|default| !default.is_empty()) {
             content = content.with_attribute(("default", default));
         }
-        if param.choices.is_empty() {
+        if words.is_empty() {
             content.write_empty()?;
             return Ok(());
         }
         content.write_inner_content(|xml| {
-            param.choices.iter().try_for_each(|choice| {
+            words.iter().try_for_each(|word| {
                 let option = xml.create_element("option");
-                option.with_attribute(("value", *choice)).write_empty().map(|_| ())
+                option.with_attribute(("value", *word)).write_empty().map(|_| ())
             })
         })?;
         Ok(())
     })?;
     Ok(())
+}
+
+/// Returns the OCF content type of a kind. OCF 1.1 has `string`, `integer`, `boolean` and
+/// `select`, and no type for a time (Pacemaker's xml/api/ocf-ra-1.1.rng).
+fn content_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text | Kind::Words => "string",
+        Kind::Choice(_) | Kind::Flag => "select",
+        Kind::Number { .. } | Kind::Seconds => "integer",
+    }
 }
 
 fn action(xml: &mut Xml, action: &Action) -> std::io::Result<()> {
@@ -242,5 +254,20 @@ mod tests {
         }
         let want: Vec<_> = params::VPORT.iter().map(|p| p.name.to_owned()).collect();
         assert_eq!((names, reloadable), (want, 5));
+    }
+
+    #[test]
+    fn a_kind_has_its_content_type() {
+        let (vport, fcport) = (document(&VPORT), document(&FCPORT));
+        let count =
+            |text: &str, what: &str| text.matches(&format!("type=\"{what}\"")).count();
+        let types = ["string", "select", "integer"];
+        assert_eq!(types.map(|what| count(&vport, what)), [6, 5, 0]);
+        assert_eq!(types.map(|what| count(&fcport, what)), [0, 0, 2]);
+        assert!(
+            fcport.contains("<content type=\"integer\" default=\"10\"/>"),
+            "{fcport}"
+        );
+        assert!(vport.contains("<option value=\"no\"/>"), "{vport}");
     }
 }

@@ -1,90 +1,16 @@
 //! A takeover group: the unit that moves from node to node.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
+pub use super::choices::{DriverChoice, LinkLoss, Ownership, Preserve};
 pub use super::device_name::DeviceName;
 pub use super::slot::Slot;
+pub use super::spec::{DiskSpec, PortSpec};
 
+use super::params::VPORT;
+use super::reader::Reader;
 use crate::wwn::Wwn;
-
-/// A virtual port of a group, as configured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PortSpec {
-    /// The port name that initiators know.
-    pub wwpn: Wwn,
-    /// The fabric that the port must appear in, by any of its names; empty for any
-    /// fabric. A fabric may have several names, because a port knows it by the switch
-    /// next to it.
-    pub fabrics: Vec<Wwn>,
-}
-
-impl PortSpec {
-    /// Returns whether the port may appear in a fabric.
-    pub fn goes_to(&self, fabric: Wwn) -> bool {
-        self.fabrics.is_empty() || self.fabrics.contains(&fabric)
-    }
-
-    /// Returns the names of the port's fabric, for people: `A or B`.
-    pub fn fabrics_in_words(&self) -> String {
-        let names: Vec<_> = self.fabrics.iter().map(Wwn::to_string).collect();
-        names.join(" or ")
-    }
-}
-
-/// A disk of a group, as configured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DiskSpec {
-    /// The disk's place in the group.
-    #[serde(rename = "lun")]
-    pub slot: Slot,
-    /// How the configuration names the disk.
-    pub device: DeviceName,
-}
-
-/// What guarantees that one node owns a group's disks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ownership {
-    /// SCSI-3 persistent reservations, ours.
-    Scsi3Pr,
-    /// Something outside (DRBD, say).
-    None,
-}
-
-/// The LIO driver that serves a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DriverChoice {
-    /// The LIO driver that belongs to the physical port's driver.
-    Auto,
-    /// `fc`, for libfc ports.
-    TcmFc,
-    /// `qla2xxx`.
-    Qla2xxx,
-}
-
-/// Which of the reservations that initiators make through the group's ports outlive a
-/// takeover.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Preserve {
-    /// All of them.
-    All,
-    /// Only those made with APTPL, by which an initiator asks for this (SPC-4 5.13.5).
-    Aptpl,
-    /// None.
-    None,
-}
-
-/// What the loss of a physical port's link means to the groups on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinkLoss {
-    /// A failure.
-    Fail,
-    /// No failure: the cluster has rules for it.
-    Degraded,
-}
 
 /// A takeover group as configured: one WWNN, its ports, disks and initiators.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,9 +58,6 @@ impl fmt::Display for GroupError {
     }
 }
 
-/// LUN numbers above this need an addressing method that LIO does not decode.
-pub(super) const LUN_MAX: u16 = 16383;
-
 /// Returns whether two names are of one node: Pacemaker compares them without regard to case
 /// (`pcmk__str_casei`).
 pub fn is_same_node(one: &str, other: &str) -> bool {
@@ -142,6 +65,52 @@ pub fn is_same_node(one: &str, other: &str) -> bool {
 }
 
 impl Group {
+    /// Reads a group from its parameters.
+    ///
+    /// `param` returns the value of a parameter of [`VPORT`], `None` where it is not
+    /// set. Nothing outside the parameters is looked at, so that the answer is the same
+    /// on every node.
+    ///
+    /// # Errors
+    /// Every fault found, each with the parameter and the value.
+    pub fn parse(
+        name: &str,
+        param: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, GroupError> {
+        let mut read = Reader::new(VPORT, param);
+        let wwnn = read.one("wwnn", "name");
+        let ports = read.words("ports");
+        let disks = read.words("disks");
+        let initiators = read.words("initiators");
+        let ownership = read.choice("ownership");
+        let home = read.text("home");
+        let driver = read.choice("driver");
+        let link_loss = read.choice("link_loss");
+        let expedite = read.choice("expedite");
+        let preserve = read.choice("preserve_reservations");
+        let state = read.one("state", "device");
+        read.add(contradictions(&ports, &disks, &initiators, state.as_ref()));
+
+        // What is missing here has left a fault.
+        let whole = || {
+            Some(Self {
+                name: name.to_owned(),
+                wwnn: wwnn?,
+                ports,
+                disks,
+                initiators,
+                ownership: ownership?,
+                home,
+                driver: driver?,
+                link_loss: link_loss?,
+                expedite: expedite?,
+                state: state.filter(|_| preserve != Some(Preserve::None)),
+                preserve: preserve?,
+            })
+        };
+        read.finish(whole()).map_err(GroupError)
+    }
+
     /// Returns every disk that is owned: the LUNs', then the state device.
     pub fn all_disks(&self) -> Vec<DiskSpec> {
         let slot = Slot::Reservations;
@@ -157,5 +126,172 @@ impl Group {
     /// Returns whether the group is at home on this node.
     pub fn is_native(&self, node: &str) -> bool {
         self.home.as_deref().is_some_and(|home| is_same_node(home, node))
+    }
+}
+
+/// Returns what contradicts itself in a group.
+fn contradictions(
+    ports: &[PortSpec],
+    disks: &[DiskSpec],
+    initiators: &[Wwn],
+    state: Option<&DeviceName>,
+) -> Vec<String> {
+    let mut faults = twice("ports", "WWPN", ports.iter().map(|p| p.wwpn));
+    faults.extend(twice("disks", "LUN", disks.iter().filter_map(|d| d.slot.lun())));
+    faults.extend(twice("disks", "device", disks.iter().map(|d| &d.device)));
+    for disk in disks.iter().filter(|disk| state == Some(&disk.device)) {
+        faults.push(format!("state: {} is {} already", disk.device, disk.slot));
+    }
+    faults.extend(twice("initiators", "WWPN", initiators.iter().copied()));
+    for port in ports.iter().filter(|port| initiators.contains(&port.wwpn)) {
+        faults.push(format!("{} is both a port and an initiator", port.wwpn));
+    }
+    faults
+}
+
+/// Returns a fault for each value that is there more than once.
+fn twice<T: Ord + fmt::Display>(
+    param: &str,
+    what: &str,
+    values: impl Iterator<Item = T>,
+) -> Vec<String> {
+    let mut times = BTreeMap::new();
+    for value in values {
+        *times.entry(value).or_insert(0) += 1;
+    }
+    let several = times.iter().filter(|(_, times)| **times > 1);
+    several.map(|(value, _)| format!("{param}: {what} {value} is given twice")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn good(name: &str) -> Option<String> {
+        let value = match name {
+            "wwnn" => "20:00:00:25:b5:00:00:0a",
+            "ports" => "20:01:00:25:b5:00:00:0a@10:00:00:00:00:00:00:01",
+            "disks" => "0=/dev/disk/by-id/wwn-0x60014051 7=naa.60014050000000002",
+            "initiators" => "21:00:00:24:ff:00:00:01 0x21000024ff000002",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    }
+
+    fn with(name: &'static str, value: &'static str) -> Result<Group, GroupError> {
+        Group::parse("g", |p| if p == name { Some(value.into()) } else { good(p) })
+    }
+
+    #[test]
+    fn a_whole_group_is_read() {
+        let group = Group::parse("g", good).unwrap();
+        assert_eq!(group.ports.len(), 1);
+        assert_eq!(group.ports[0].fabrics.len(), 1);
+        assert_eq!(group.luns().collect::<Vec<_>>(), [0, 7]);
+        assert_eq!(group.initiators.len(), 2);
+        assert_eq!(group.ownership, Ownership::Scsi3Pr);
+        assert_eq!(group.driver, DriverChoice::Auto);
+        assert_eq!(group.home, None);
+        assert!(!group.is_native("a"));
+        let group = Group { home: Some("Array-A".into()), ..group };
+        assert!(group.is_native("array-a") && !group.is_native("array-b"));
+    }
+
+    #[test]
+    fn each_fault_is_named() {
+        for (param, value, want) in [
+            ("wwnn", "20:00", "wwnn: '20:00' is not a WWN"),
+            ("wwnn", "", "wwnn is not set"),
+            ("ports", "xyz", "ports: 'xyz' is not a WWN"),
+            ("ports", "2001002500000001 2001002500000001", "given twice"),
+            ("ports", "2001002500000001@x", "'x' is not a WWN"),
+            ("ports", "21:00:00:24:ff:00:00:01", "both a port and an initiator"),
+            ("disks", "0=/dev/disk/by-id/a 0=/dev/disk/by-id/b", "LUN 0 is given twice"),
+            ("disks", "0=/dev/disk/by-id/a 1=/dev/disk/by-id/a", "given twice"),
+            ("disks", "x=/dev/disk/by-id/a", "'x' in"),
+            ("disks", "16384=/dev/disk/by-id/a", "from 0 to 16383"),
+            ("disks", "/dev/disk/by-id/a", "not LUN=DEVICE"),
+            ("disks", "0=/dev/sda", "after a reboot"),
+            ("disks", "0=/dev/zd16", "after a reboot"),
+            ("disks", "0=/dev/emcpowera", "after a reboot"),
+            ("disks", "0=/dev/xvdb", "after a reboot"),
+            ("disks", "0=/dev/md127", "after a reboot"),
+            ("disks", "0=/dev/rbd0", "after a reboot"),
+            ("disks", "0=/dev/nbd0", "after a reboot"),
+            ("disks", "0=/dev/loop0", "after a reboot"),
+            ("disks", "0=/dev/block/8:16", "after a reboot"),
+            ("disks", "0=/dev/disk/by-diskseq/9", "after a reboot"),
+            ("disks", "0=/dev/disk/by-uuid/0a-1b", "after a reboot"),
+            ("disks", "0=/dev/../etc/passwd", "not a plain path"),
+            ("disks", "0=/dev/a,readonly=1", "not a plain path"),
+            ("disks", "0=/dev/a\u{1b}[2J", "'/dev/a\u{fffd}[2J' is not a plain path"),
+            ("disks", "0=/etc/passwd", "neither a path under /dev nor a WWID"),
+            ("ownership", "mine", "neither scsi3-pr nor none"),
+            ("driver", "lpfc", "none of auto, tcm_fc, qla2xxx"),
+            ("link_loss", "ignore", "neither fail nor degraded"),
+            ("expedite", "1", "'1' is neither yes nor no"),
+            ("expedite", "yes no", "'yes no' is neither yes nor no"),
+            ("preserve_reservations", "some", "none of all, aptpl, none"),
+            ("state", "/dev/sdc", "after a reboot"),
+            ("state", "/dev/mapper/x /dev/mapper/y", "more than one device"),
+            ("state", "/dev/disk/by-id/wwn-0x60014051", "is LUN 0 already"),
+        ] {
+            let error = with(param, value).unwrap_err().to_string();
+            assert!(error.contains(want), "{param}={value}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once() {
+        let error = Group::parse("g", |_| None).unwrap_err();
+        assert_eq!(error.0.len(), 4, "{error}");
+    }
+
+    #[test]
+    fn every_parameter_is_read() {
+        let asked = RefCell::new(BTreeSet::new());
+        let note = |name: &str| {
+            asked.borrow_mut().insert(name.to_owned());
+            good(name)
+        };
+        Group::parse("g", note).unwrap();
+        let declared: BTreeSet<_> = VPORT.iter().map(|p| p.name.to_owned()).collect();
+        assert_eq!(asked.into_inner(), declared);
+    }
+
+    #[test]
+    fn every_word_that_is_declared_means_something() {
+        for (param, word) in
+            VPORT.iter().flat_map(|p| p.kind.words().iter().map(move |w| (p.name, w)))
+        {
+            let given = |name: &str| {
+                if name == param { Some((*word).into()) } else { good(name) }
+            };
+            Group::parse("g", given).unwrap();
+        }
+    }
+
+    /// An exit reason is a line that people read.
+    #[test]
+    fn many_faults_and_long_words_make_no_page() {
+        let words = ["x".repeat(9000), "y ".repeat(9000)].join(" ");
+        let error = Group::parse("g", |_| Some(words.clone())).unwrap_err();
+        let line = error.to_string();
+        assert!(line.len() < 2000 && line.ends_with("; and 45002 more"), "{line}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(which in 0..VPORT.len(), text in ".*") {
+            let name = VPORT[which].name;
+            let _ = Group::parse("g", |p| {
+                if p == name { Some(text.clone()) } else { good(p) }
+            });
+        }
     }
 }

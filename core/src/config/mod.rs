@@ -1,7 +1,10 @@
 //! The configuration: the parameters that a resource has, and a group as they describe it.
 
+mod choices;
 mod device_name;
 pub mod group;
+pub mod kind;
 pub mod params;
-mod parse;
+pub mod reader;
 mod slot;
+mod spec;

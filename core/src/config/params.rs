@@ -1,13 +1,17 @@
-//! The resources' parameters: a table for each agent, from which meta-data is printed, the
-//! manual page is made and the configuration is read.
+//! The resources' parameters: a table for each agent. From it the meta-data is printed, the
+//! manual page is made, and the configuration is read and judged.
+
+use super::choices::{DriverChoice, LinkLoss, Ownership, Preserve};
+use super::kind::{Choice, Kind};
+use crate::text::quoted;
 
 /// A parameter of a resource.
 #[derive(Debug, Clone, Copy)]
 pub struct Param {
     /// The parameter's name in the CIB.
     pub name: &'static str,
-    /// OCF content type: `string`, or `select` with `choices`.
-    pub choices: &'static [&'static str],
+    /// What the value may be.
+    pub kind: Kind,
     /// What holds when it is not set; `None` where it must be set.
     pub default: Option<&'static str>,
     /// Whether two resources may not share a value.
@@ -25,13 +29,34 @@ impl Param {
     pub fn required(&self) -> bool {
         self.default.is_none()
     }
+
+    /// Returns the value: what is given, or else the default. The value of an optional
+    /// parameter that is not given is empty.
+    ///
+    /// # Errors
+    /// What is wrong, in words: the parameter must be set, or what is given is not of its
+    /// kind.
+    pub fn value(&self, given: Option<String>) -> Result<String, String> {
+        let given = given.map(|text| text.trim().to_owned());
+        let given = given.filter(|text| !text.is_empty());
+        let value = given.or(self.default.map(String::from));
+        let Some(value) = value else {
+            return Err(format!("{} is not set ({})", self.name, self.short));
+        };
+        match self.kind.fault(&value) {
+            Some(fault) if !value.is_empty() => {
+                Err(format!("{}: {} {fault}", self.name, quoted(&value)))
+            }
+            _ => Ok(value),
+        }
+    }
 }
 
 /// The parameters of `ocf:understudy:vport`, in the order in which people should meet them.
 pub const VPORT: &[Param] = &[
     Param {
         name: "wwnn",
-        choices: &[],
+        kind: Kind::Text,
         default: None,
         unique: true,
         reloadable: false,
@@ -42,7 +67,7 @@ pub const VPORT: &[Param] = &[
     },
     Param {
         name: "ports",
-        choices: &[],
+        kind: Kind::Words,
         default: None,
         unique: true,
         reloadable: false,
@@ -55,7 +80,7 @@ pub const VPORT: &[Param] = &[
     },
     Param {
         name: "disks",
-        choices: &[],
+        kind: Kind::Words,
         default: None,
         unique: true,
         reloadable: true,
@@ -72,7 +97,7 @@ pub const VPORT: &[Param] = &[
     },
     Param {
         name: "initiators",
-        choices: &[],
+        kind: Kind::Words,
         default: None,
         unique: false,
         reloadable: true,
@@ -84,7 +109,7 @@ pub const VPORT: &[Param] = &[
     },
     Param {
         name: "ownership",
-        choices: &["scsi3-pr", "none"],
+        kind: Kind::Choice(Ownership::WORDS),
         default: Some("scsi3-pr"),
         unique: false,
         reloadable: false,
@@ -97,7 +122,7 @@ pub const VPORT: &[Param] = &[
     },
     Param {
         name: "state",
-        choices: &[],
+        kind: Kind::Text,
         default: Some(""),
         unique: true,
         reloadable: false,
@@ -112,7 +137,7 @@ pub const VPORT: &[Param] = &[
     },
     Param {
         name: "preserve_reservations",
-        choices: &["all", "aptpl", "none"],
+        kind: Kind::Choice(Preserve::WORDS),
         default: Some("all"),
         unique: false,
         reloadable: false,
@@ -124,7 +149,7 @@ pub const VPORT: &[Param] = &[
     },
     Param {
         name: "home",
-        choices: &[],
+        kind: Kind::Text,
         default: Some(""),
         unique: false,
         reloadable: true,
@@ -135,7 +160,7 @@ pub const VPORT: &[Param] = &[
     },
     Param {
         name: "link_loss",
-        choices: &["fail", "degraded"],
+        kind: Kind::Choice(LinkLoss::WORDS),
         default: Some("fail"),
         unique: false,
         reloadable: true,
@@ -151,7 +176,7 @@ pub const VPORT: &[Param] = &[
     },
     Param {
         name: "expedite",
-        choices: &["yes", "no"],
+        kind: Kind::Flag,
         default: Some("yes"),
         unique: false,
         reloadable: true,
@@ -164,7 +189,7 @@ pub const VPORT: &[Param] = &[
     },
     Param {
         name: "driver",
-        choices: &["auto", "tcm_fc", "qla2xxx"],
+        kind: Kind::Choice(DriverChoice::WORDS),
         default: Some("auto"),
         unique: false,
         reloadable: false,
@@ -181,7 +206,7 @@ pub const VPORT: &[Param] = &[
 pub const FCPORT: &[Param] = &[
     Param {
         name: "dampen",
-        choices: &[],
+        kind: Kind::Seconds,
         default: Some("10"),
         unique: false,
         reloadable: false,
@@ -194,7 +219,7 @@ pub const FCPORT: &[Param] = &[
     },
     Param {
         name: "giveback",
-        choices: &[],
+        kind: Kind::Seconds,
         default: Some(""),
         unique: false,
         reloadable: false,
@@ -208,10 +233,3 @@ pub const FCPORT: &[Param] = &[
                takeover looks at it.",
     },
 ];
-
-/// A parameter's value, or what holds when it is not set; `None` where it must be set and
-/// is not.
-pub fn value(spec: &Param, given: Option<String>) -> Option<String> {
-    let given = given.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-    given.or(spec.default.map(String::from))
-}

@@ -1,0 +1,80 @@
+//! The ports and disks of a group: what a word of the configuration means.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::device_name::DeviceName;
+use super::slot::Slot;
+use crate::text::quoted;
+use crate::wwn::{Wwn, WwnError};
+
+/// A virtual port of a group, as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortSpec {
+    /// The port name that initiators know.
+    pub wwpn: Wwn,
+    /// The fabric that the port must appear in, by any of its names; empty for any
+    /// fabric. A fabric may have several names, because a port knows it by the switch
+    /// next to it.
+    pub fabrics: Vec<Wwn>,
+}
+
+impl PortSpec {
+    /// Returns whether the port may appear in a fabric.
+    pub fn goes_to(&self, fabric: Wwn) -> bool {
+        self.fabrics.is_empty() || self.fabrics.contains(&fabric)
+    }
+
+    /// Returns the names of the port's fabric, for people: `A or B`.
+    pub fn fabrics_in_words(&self) -> String {
+        let names: Vec<_> = self.fabrics.iter().map(Wwn::to_string).collect();
+        names.join(" or ")
+    }
+}
+
+/// Reads a port: `WWPN`, or `WWPN@FABRIC|FABRIC`.
+impl FromStr for PortSpec {
+    type Err = WwnError;
+
+    fn from_str(word: &str) -> Result<Self, WwnError> {
+        let (wwpn, fabrics) = match word.split_once('@') {
+            Some((wwpn, fabrics)) => {
+                (wwpn, fabrics.split('|').map(str::parse).collect::<Result<_, _>>()?)
+            }
+            None => (word, Vec::new()),
+        };
+        Ok(Self { wwpn: wwpn.parse()?, fabrics })
+    }
+}
+
+/// A disk of a group, as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskSpec {
+    /// The disk's place in the group.
+    #[serde(rename = "lun")]
+    pub slot: Slot,
+    /// How the configuration names the disk.
+    pub device: DeviceName,
+}
+
+/// LUN numbers above this need an addressing method that LIO does not decode.
+const LUN_MAX: u16 = 16383;
+
+/// Reads a disk: `LUN=DEVICE`.
+impl FromStr for DiskSpec {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let (lun, device) = word.split_once('=').ok_or_else(|| {
+            let word = quoted(word);
+            format!("{word} is not LUN=DEVICE, for instance 0=/dev/disk/by-id/wwn-0x6001")
+        })?;
+        let lun =
+            lun.parse::<u16>().ok().filter(|lun| *lun <= LUN_MAX).ok_or_else(|| {
+                let (lun, word) = (quoted(lun), quoted(word));
+                format!("{lun} in {word} is not a LUN number from 0 to {LUN_MAX}")
+            })?;
+        Ok(Self { slot: Slot::Lun(lun), device: device.parse()? })
+    }
+}
