@@ -16,23 +16,9 @@ pub enum Ownership {
 
 words!(Ownership { "scsi3-pr" => Self::Scsi3Pr, "none" => Self::None });
 
-/// The LIO driver that serves a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DriverChoice {
-    /// The LIO driver that belongs to the physical port's driver.
-    Auto,
-    /// `fc`, for libfc ports.
-    TcmFc,
-    /// `qla2xxx`.
-    Qla2xxx,
-}
-
-words!(DriverChoice {
-    "auto" => Self::Auto,
-    "tcm_fc" => Self::TcmFc,
-    "qla2xxx" => Self::Qla2xxx,
-});
+/// The word of the parameter `driver` for the LIO driver that belongs to the physical
+/// port's driver. The parameter's other words are the names of LIO drivers.
+pub const AUTO: &str = "auto";
 
 /// Which of the reservations that initiators make through the group's ports outlive a
 /// takeover.

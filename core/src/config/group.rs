@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub use super::choices::{DriverChoice, LinkLoss, Ownership, Preserve};
+pub use super::choices::{AUTO, LinkLoss, Ownership, Preserve};
 pub use super::device_name::DeviceName;
 pub use super::slot::Slot;
 pub use super::spec::{DiskSpec, PortSpec};
@@ -29,8 +29,8 @@ pub struct Group {
     pub ownership: Ownership,
     /// The node that the group belongs to, if the configuration says.
     pub home: Option<String>,
-    /// See [`DriverChoice`].
-    pub driver: DriverChoice,
+    /// The name of the LIO driver that serves the ports, or [`AUTO`].
+    pub driver: &'static str,
     /// What a monitor says of a port whose link is lost.
     pub link_loss: LinkLoss,
     /// Whether grace periods are expedited while LUNs come and go.
@@ -84,7 +84,7 @@ impl Group {
         let initiators = read.words("initiators");
         let ownership = read.choice("ownership");
         let home = read.text("home");
-        let driver = read.choice("driver");
+        let driver = read.word("driver");
         let link_loss = read.choice("link_loss");
         let expedite = read.choice("expedite");
         let preserve = read.choice("preserve_reservations");
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(group.luns().collect::<Vec<_>>(), [0, 7]);
         assert_eq!(group.initiators.len(), 2);
         assert_eq!(group.ownership, Ownership::Scsi3Pr);
-        assert_eq!(group.driver, DriverChoice::Auto);
+        assert_eq!(group.driver, AUTO);
         assert_eq!(group.home, None);
         assert!(!group.is_native("a"));
         let group = Group { home: Some("Array-A".into()), ..group };

@@ -1,7 +1,7 @@
 //! The resources' parameters: a table for each agent. From it the meta-data is printed, the
 //! manual page is made, and the configuration is read and judged.
 
-use super::choices::{DriverChoice, LinkLoss, Ownership, Preserve};
+use super::choices::{AUTO, LinkLoss, Ownership, Preserve};
 use super::kind::{Choice, Kind};
 use crate::text::quoted;
 
@@ -189,7 +189,7 @@ pub const VPORT: &[Param] = &[
     },
     Param {
         name: "driver",
-        kind: Kind::Choice(DriverChoice::WORDS),
+        kind: Kind::Choice(&[AUTO, "tcm_fc", "qla2xxx"]),
         default: Some("auto"),
         unique: false,
         reloadable: false,

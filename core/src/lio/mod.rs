@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::action::failure::Failure;
-use crate::config::group::DriverChoice;
+use crate::config::group::AUTO;
 use crate::digest::fnv128;
 use crate::kernel::{Kernel, paths};
 use crate::wwn::Wwn;
@@ -70,13 +70,10 @@ impl Eq for dyn Driver {}
 /// Every driver that there is.
 pub const DRIVERS: [&dyn Driver; 2] = [&TCM_FC, &QLA2XXX];
 
-/// Returns the drivers that a group may be served by.
-pub fn candidates(choice: DriverChoice) -> Vec<&'static dyn Driver> {
-    let may = |driver: &&dyn Driver| match choice {
-        DriverChoice::Auto => true,
-        DriverChoice::TcmFc => driver.name() == TCM_FC.name(),
-        DriverChoice::Qla2xxx => driver.name() == QLA2XXX.name(),
-    };
+/// Returns the drivers that a group may be served by: the one of this name, or all of them
+/// where the name is [`AUTO`].
+pub fn candidates(name: &str) -> Vec<&'static dyn Driver> {
+    let may = |driver: &&dyn Driver| name == AUTO || name == driver.name();
     DRIVERS.into_iter().filter(may).collect()
 }
 
@@ -95,4 +92,22 @@ pub fn hba(wwnn: Wwn) -> PathBuf {
     // The kernel reads the number as 32 bits.
     let number = fnv128(&["hba", &wwnn.hex()]) as u32 & 0x7fff_ffff;
     paths::lio_core().join(format!("iblock_{number}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::params::VPORT;
+
+    #[test]
+    fn the_parameter_names_every_driver_and_no_other() {
+        let driver = VPORT.iter().find(|param| param.name == "driver").unwrap();
+        let names = DRIVERS.iter().map(|driver| driver.name());
+        let words: Vec<_> = [AUTO].into_iter().chain(names).collect();
+        assert_eq!(driver.kind.words(), words);
+        let of =
+            |word: &str| candidates(word).iter().map(|d| d.name()).collect::<Vec<_>>();
+        assert_eq!(of(AUTO), words[1..]);
+        words[1..].iter().for_each(|name| assert_eq!(of(name), [*name]));
+    }
 }
