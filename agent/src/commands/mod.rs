@@ -156,7 +156,8 @@ pub const COMMANDS: &[Command] = &[
         long: "Prints the whole configuration of the groups that a short TOML file \
                describes: resources with times that fit the number of LUNs, \
                stickiness, locations, the watch over the physical ports and its rules. \
-               Nothing is changed. If FILE is -, standard input is read.",
+               A group may have every parameter of ocf_understudy_vport(7). Nothing is \
+               changed. If FILE is -, standard input is read.",
         root: false,
         run: configure::configure,
     },

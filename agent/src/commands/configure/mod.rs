@@ -1,6 +1,7 @@
 //! `understudy configure`: the cluster's whole configuration for a pair of groups, printed
 //! for `pcs`, for `crm`, or as XML for `cibadmin`. Nothing is changed.
 
+mod file;
 mod pair;
 mod shell;
 mod xml;

@@ -1,58 +1,13 @@
-//! A pair of groups as a person writes it, and the configuration of the cluster that it
-//! makes.
+//! The configuration of the cluster for a pair of groups.
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use understudy_core::config::group::Group;
 use understudy_core::config::params::VPORT;
 use understudy_core::text::quoted;
 
+use super::file::{Fabrics, File, Item};
 use crate::cluster;
-
-/// The file that a person writes.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    /// Initiators of the groups that name none.
-    #[serde(default)]
-    initiators: Vec<String>,
-    /// Seconds after which groups come home by themselves; not set, never.
-    giveback: Option<u32>,
-    /// The groups.
-    group: Vec<Item>,
-}
-
-/// A group in the file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Item {
-    name: String,
-    home: String,
-    wwnn: String,
-    ports: Vec<String>,
-    disks: Vec<String>,
-    initiators: Option<Vec<String>>,
-    state: Option<String>,
-    preserve_reservations: Option<String>,
-    /// Which of the group's fabrics count.
-    #[serde(default)]
-    fabrics: Fabrics,
-    ownership: Option<String>,
-    driver: Option<String>,
-    expedite: Option<String>,
-}
-
-/// Which of a group's fabrics count, where a node has lost one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Fabrics {
-    /// Each: the group goes where more of them are online.
-    #[default]
-    Each,
-    /// Any: the group stays as long as one is online.
-    Any,
-}
 
 /// The configuration to give to the cluster.
 #[derive(Debug)]
@@ -129,7 +84,7 @@ pub const WATCH: Operation =
 /// # Errors
 /// Everything that is wrong with the file, each fault in words.
 pub fn read(text: &str) -> Result<Plan, Vec<String>> {
-    let file: File = toml::from_str(text).map_err(|error| vec![told(&error)])?;
+    let file = File::read(text).map_err(|fault| vec![fault])?;
     let mut faults = Vec::new();
     let mut groups = Vec::new();
     let mut seen = BTreeSet::new();
@@ -161,11 +116,6 @@ pub fn read(text: &str) -> Result<Plan, Vec<String>> {
     if faults.is_empty() { Ok(plan) } else { Err(faults) }
 }
 
-/// Returns an error on one line, with its place in the file.
-fn told(error: &toml::de::Error) -> String {
-    error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
-}
-
 fn primitive(item: &Item, initiators: &[String]) -> Result<(Group, Primitive), String> {
     let name = &item.name;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -174,26 +124,17 @@ fn primitive(item: &Item, initiators: &[String]) -> Result<(Group, Primitive), S
     if !begins || !name.chars().all(plain) {
         return Err(format!("{} is no name for a resource", quoted(name)));
     }
-    if item.home.is_empty() || !item.home.chars().all(plain) {
-        return Err(format!("{name}: {} is no node's name", quoted(&item.home)));
+    let (values, mut faults) = item.values(initiators);
+    let home = values.get("home").cloned().unwrap_or_default();
+    if home.is_empty() || !home.chars().all(plain) {
+        faults.push(format!("{} is no node's name", quoted(&home)));
     }
-    let initiators = item.initiators.as_deref().unwrap_or(initiators);
-    let value = |param: &str| match param {
-        "wwnn" => Some(item.wwnn.clone()),
-        "ports" => Some(item.ports.join(" ")),
-        "disks" => Some(item.disks.join(" ")),
-        "initiators" => Some(initiators.join(" ")),
-        "home" => Some(item.home.clone()),
-        "link_loss" => Some("degraded".into()),
-        "state" => item.state.clone(),
-        "preserve_reservations" => item.preserve_reservations.clone(),
-        "ownership" => item.ownership.clone(),
-        "driver" => item.driver.clone(),
-        "expedite" => item.expedite.clone(),
-        _ => None,
+    let group = Group::parse(name, |param| values.get(param).cloned());
+    let group = group.map_err(|error| faults.push(error.to_string())).ok();
+    let Some(group) = group.filter(|_| faults.is_empty()) else {
+        return Err(format!("{name}: {}", faults.join("; ")));
     };
-    let group = Group::parse(name, value).map_err(|error| format!("{name}: {error}"))?;
-    let parameters = VPORT.iter().filter_map(|p| Some((p.name, value(p.name)?)));
+    let parameters = VPORT.iter().filter_map(|p| Some((p.name, values.get(p.name)?)));
     // Each port's fabric is a set of names: any of them means that fabric.
     let named =
         group.ports.iter().map(|port| &port.fabrics).filter(|its| !its.is_empty());
@@ -209,10 +150,10 @@ fn primitive(item: &Item, initiators: &[String]) -> Result<(Group, Primitive), S
     }
     let primitive = Primitive {
         id: name.clone(),
-        parameters: parameters.collect(),
+        parameters: parameters.map(|(name, value)| (name, value.clone())).collect(),
         operations: operations(group.disks.len()),
         priority: PRIORITY,
-        home: item.home.clone(),
+        home,
         online,
     };
     Ok((group, primitive))
@@ -318,7 +259,11 @@ pub mod tests {
         let state = "home = \"array-b\"\nstate = \"/dev/disk/by-id/a'b\"";
         assert!(faults("home = \"array-b\"", state).contains("another has the disk"));
         assert!(faults("0=naa", "naa").contains("group-a: disks:"));
-        assert!(faults("home", "hom").contains("unknown field `hom`"));
+        assert!(faults("home", "hom").contains("there is no parameter 'hom'"));
+        assert!(faults("[\"0=naa", "[7, \"0=naa").contains("expected a list of texts"));
+        assert!(
+            faults("\"array-b\"", "7").contains("home: found integer, expected a text")
+        );
         assert_eq!(faults("[[group]]", "[[grou]]").lines().count(), 1);
     }
 
