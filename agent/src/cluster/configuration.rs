@@ -9,7 +9,7 @@ use understudy_core::situation::scope::Scope;
 use super::configured::Configured;
 use super::numbers::numbers_in;
 use super::rules::Rule;
-use super::{GROUP, View, ask, earlier, resolved};
+use super::{GROUP, View, ask, earlier, resolved, resources};
 
 /// The cluster's configuration.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Configuration {
     /// See [`ask`].
     pub fn read(node: &str) -> Result<Self, Failure> {
         let text = ask(STEP, "cibadmin", &["--query", "--scope", "configuration"])?;
-        let resources = Configured::parse(&text);
+        let resources = resources::parse(&text);
         let mut resources =
             resources.map_err(|error| Failure::new(Kind::Failed, STEP, error))?;
         resolve(&mut resources, node);

@@ -153,6 +153,7 @@ fn is_constraint(name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::resources;
     use super::*;
 
     fn found(constraints: &str) -> String {
@@ -164,7 +165,7 @@ mod tests {
              <primitive id='g'/><primitive id='after'/></group></resources>\
              <constraints>{constraints}</constraints></configuration>"
         );
-        let all = Configured::parse(&text).unwrap();
+        let all = resources::parse(&text).unwrap();
         let g = all.iter().find(|its| its.id == "g").unwrap();
         before(&text, &all, g).unwrap().join(" ")
     }

@@ -5,6 +5,7 @@ mod configured;
 mod earlier;
 mod numbers;
 mod resolved;
+mod resources;
 mod rules;
 pub mod standing;
 mod times;
