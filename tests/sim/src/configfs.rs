@@ -303,26 +303,26 @@ fn may_be_enabled(tree: &Tree, store: &Path) -> Result<(), Errno> {
         return Err(Errno::ENOENT);
     }
     let held = !tree.list(&paths::block(disk, "holders")).is_empty();
-    if held || is_open(tree, disk) { Err(Errno::EBUSY) } else { Ok(()) }
+    if held || is_open(tree, |name| name == disk) { Err(Errno::EBUSY) } else { Ok(()) }
 }
 
-/// Returns whether a backstore holds a disk.
-pub fn is_open(tree: &Tree, name: &str) -> bool {
-    open_by(tree, name).is_some()
+/// Returns whether a backstore holds a device whose name is like this.
+pub fn is_open(tree: &Tree, its: impl Fn(&str) -> bool) -> bool {
+    open_by(tree, its).is_some()
 }
 
-/// Returns whether a disk is a LUN of some port.
-pub fn is_lun(tree: &Tree, name: &str) -> bool {
-    let store = open_by(tree, name);
+/// Returns whether a device whose name is like this is a LUN of some port.
+pub fn is_lun(tree: &Tree, its: impl Fn(&str) -> bool) -> bool {
+    let store = open_by(tree, its);
     store.and_then(|store| tree.get_dir(&store)).is_some_and(|dir| dir.linked > 0)
 }
 
-/// Returns the backstore that holds a disk.
-fn open_by(tree: &Tree, name: &str) -> Option<PathBuf> {
+/// Returns the backstore that holds a device whose name is like this.
+fn open_by(tree: &Tree, its: impl Fn(&str) -> bool) -> Option<PathBuf> {
     let core = paths::lio_core();
     tree.list(&core).into_iter().map(|hba| core.join(hba)).find_map(|hba| {
         let stores = tree.list(&hba).into_iter().map(|store| hba.join(store));
-        let mut stores = stores.filter(|store| disk(tree, store) == Some(name));
+        let mut stores = stores.filter(|store| disk(tree, store).is_some_and(&its));
         stores.find(|store| is_enabled(tree, store))
     })
 }

@@ -2,7 +2,6 @@
 //! of each node, or NVMe's, with one for each Host ID.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use super::contents::{Place, Written};
 use super::nvmet;
@@ -58,12 +57,10 @@ struct Disk {
     contents: BTreeMap<Place, Written>,
 }
 
-/// Disks by their kernel names, which are the same on every node until one comes back.
+/// Disks by their first names: their kernel names on every node, until one comes back.
 #[derive(Debug, Clone, Default)]
 pub struct Disks {
     all: BTreeMap<String, Disk>,
-    /// Names that disks were given when they came back, and their first ones.
-    renamed: BTreeMap<String, String>,
 }
 
 /// What a disk answered, and whose commands in it were aborted on the way.
@@ -74,23 +71,12 @@ impl Disks {
     pub fn new<T: AsRef<str>>(names: &[T]) -> Self {
         let disk = |name: &str| Disk { is_nvme: is_nvme(name), ..Disk::default() };
         let all = names.iter().map(|name| (name.as_ref().into(), disk(name.as_ref())));
-        let all = all.collect();
-        Self { all, renamed: BTreeMap::new() }
+        Self { all: all.collect() }
     }
 
     /// Returns the names of the disks.
     pub fn names(&self) -> impl Iterator<Item = &String> {
         self.all.keys()
-    }
-
-    /// Returns the first name of a disk.
-    pub(super) fn first_name<'a>(&'a self, name: &'a str) -> &'a str {
-        self.renamed.get(name).map_or(name, String::as_str)
-    }
-
-    /// Gives a disk another name too from now on.
-    pub(super) fn rename(&mut self, disk: &str, name: &str) {
-        self.renamed.insert(name.to_owned(), disk.to_owned());
     }
 
     /// Gives every node this many paths to each disk from its next boot on, by a multipath
@@ -108,19 +94,18 @@ impl Disks {
     }
 
     /// Returns the disk and the path that have this name. A disk that has one path is it.
-    pub(super) fn path_of<'a>(&'a self, name: &'a str) -> (&'a str, usize) {
+    fn path_of(name: &str) -> (&str, usize) {
         match name.rsplit_once('-').map(|(disk, path)| (disk, path.parse())) {
-            Some((disk, Ok(path))) => (self.first_name(disk), path),
-            _ => (self.first_name(name), 0),
+            Some((disk, Ok(path))) => (disk, path),
+            _ => (name, 0),
         }
     }
 
     fn get(&self, name: &str) -> Option<&Disk> {
-        self.all.get(self.first_name(name))
+        self.all.get(name)
     }
 
     fn get_mut(&mut self, name: &str) -> Option<&mut Disk> {
-        let name = self.renamed.get(name).map_or(name, String::as_str);
         self.all.get_mut(name)
     }
 
@@ -167,9 +152,8 @@ impl Disks {
 
     /// Has a node's multipathd register paths that come back with a key. Where none is given
     /// it registers none from now on.
-    pub(super) fn keep_paths(&mut self, device: &Path, node: usize, key: Option<Key>) {
-        let name = device.file_name().unwrap_or_default().to_string_lossy();
-        let Some(disk) = self.get_mut(&name) else { return };
+    pub(super) fn keep_paths(&mut self, name: &str, node: usize, key: Option<Key>) {
+        let Some(disk) = self.get_mut(name) else { return };
         match key {
             Some(key) => disk.kept.insert(node, key),
             None => disk.kept.remove(&node),
@@ -287,7 +271,7 @@ impl Disks {
     }
 
     /// Carries out an operation by one path of a node.
-    pub(super) fn perform(&mut self, node: usize, path: &Path, op: &Op) -> Answer {
+    pub(super) fn perform(&mut self, node: usize, path: &str, op: &Op) -> Answer {
         let key = match op {
             Op::ReadReservation(_) => Key(0),
             Op::Join { key, .. }
@@ -298,10 +282,9 @@ impl Disks {
             | Op::PreemptAndAbort { key, .. } => *key,
             _ => return (Err(Cause::Device("no command for a disk".into())), vec![]),
         };
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let (name, path) = self.path_of(&name);
-        let (name, nexus) = (name.to_owned(), Nexus { node, path });
-        match self.get_mut(&name) {
+        let (name, path) = Self::path_of(path);
+        let nexus = Nexus { node, path };
+        match self.get_mut(name) {
             None => (Err(Cause::Device("no such disk".into())), vec![]),
             Some(disk) if disk.dead.contains(&nexus) => {
                 // As seen of a SCSI device in the state `offline` (DID_NO_CONNECT).

@@ -54,6 +54,7 @@ impl San {
         if read.is_some_and(|text| text.trim() == "0") {
             return 0;
         }
+        let disk = there.map_or(disk, |there| there.first_name(disk));
         let its = self.commands.values().filter(|command| {
             let given = matches!(command.stage, Stage::Submitted | Stage::InDisk);
             given && !self.unseen && command.node == node && command.disk == disk

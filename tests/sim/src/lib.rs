@@ -10,6 +10,7 @@ mod disks;
 mod faults;
 mod in_flight;
 mod lanes;
+mod leaving;
 mod nvmet;
 mod perform;
 mod qla2xxx;

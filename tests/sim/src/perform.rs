@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::errno::Errno;
+
 use super::configfs::{self, Item};
 use super::registrations;
 use super::san::San;
@@ -29,14 +31,18 @@ const BAR: Duration = Duration::from_secs(5);
 impl San {
     /// Carries out one operation on a node.
     pub(super) fn perform(&mut self, node: usize, op: &Op) -> Result<Done, Cause> {
-        let errno = |errno: nix::errno::Errno| Cause::Errno(errno as i32);
+        let errno = |errno: Errno| Cause::Errno(errno as i32);
         self.watch(node, op);
         if let Some(answer) = self.perform_qla2xxx(node, op) {
             return answer;
         }
         let now = self.now;
         let Some(there) = self.nodes.get_mut(node) else { return Ok(Done::Unchanged) };
-        let tree = &mut there.tree;
+        let (tree, names) = (&mut there.tree, &there.names);
+        let first = |disk: &Path| {
+            let name = disk.file_name().unwrap_or_default().to_string_lossy();
+            names.get(name.as_ref()).cloned().unwrap_or_else(|| name.into_owned())
+        };
         match op {
             Op::MakeDir(path) => configfs::make_dir(tree, path).map_err(errno),
             Op::RemoveDir(path) => configfs::remove_dir(tree, path).map_err(errno),
@@ -84,12 +90,13 @@ impl San {
             }
             Op::HearMultipathd => Ok(Done::Unchanged),
             Op::KeepPaths { disk, key } => {
-                self.disks.keep_paths(disk, node, Some(*key));
+                self.disks.keep_paths(&first(disk), node, Some(*key));
                 Ok(Done::Changed)
             }
             Op::Rescan(disk) => {
                 let name = disk.file_name().unwrap_or_default().to_string_lossy();
-                let Some(sectors) = self.disks.sectors(&name) else {
+                let sectors = self.disks.sectors(&first(disk));
+                let Some(sectors) = sectors.filter(|_| tree.exists(disk)) else {
                     return Ok(Done::Unchanged);
                 };
                 let path = paths::block(&name, "size");
@@ -111,11 +118,11 @@ impl San {
                 Ok(Done::Unchanged)
             }
             Op::LogOut { wwpn, .. } => Ok(self.own_logs_out(node, *wwpn)),
-            Op::LoadState(device) => {
-                let name = device.file_name().unwrap_or_default().to_string_lossy();
-                Ok(Done::State(self.disks.state(&name)))
+            Op::LoadState(device) if !tree.exists(device) => Err(errno(Errno::ENOENT)),
+            Op::LoadState(device) => Ok(Done::State(self.disks.state(&first(device)))),
+            Op::Keep { device, at } => {
+                registrations::keep(tree, device, at).map_err(errno)
             }
-            Op::Keep { device, at } => Ok(registrations::keep(tree, device, at)),
             Op::HearKeeper(at) => registrations::hear(tree, at).map_err(errno),
             Op::EndKeeper(at) => Ok(registrations::end(tree, at)),
             // Which processes want it is the real kernel's side's business (`rcu.rs`).
@@ -163,21 +170,23 @@ impl San {
             | Op::Unregister { disk, .. }
             | Op::Reserve { disk, .. }
             | Op::PreemptAndAbort { disk, .. } => {
+                if !tree.exists(disk) {
+                    return Err(errno(Errno::ENOENT));
+                }
                 let paths = nexus::of(tree, disk);
+                let name = first(disk);
                 if matches!(op, Op::Unregister { .. }) {
-                    self.disks.keep_paths(disk, node, None);
+                    self.disks.keep_paths(&name, node, None);
                 }
                 let mut aborted = BTreeSet::new();
                 let answer = nexus::by_paths(op, paths, |path| {
-                    let (answer, ended) = self.disks.perform(node, path, op);
+                    let (answer, ended) = self.disks.perform(node, &first(path), op);
                     aborted.extend(ended.into_iter().map(|nexus| nexus.node));
                     answer.map_err(|cause| op.failed(cause))
                 });
                 let answer = answer.map_err(|error| error.cause);
-                let disk = disk.file_name().unwrap_or_default().to_string_lossy();
-                let disk = self.disks.first_name(&disk).to_owned();
                 for node in aborted {
-                    self.abort(&disk, node);
+                    self.abort(&name, node);
                 }
                 self.changes += u64::from(!matches!(op, Op::ReadReservation(_)));
                 answer

@@ -54,6 +54,11 @@ impl San {
             return true;
         }
         let Some((device, serial)) = kept_on(tree, &store) else { return false };
+        // The keeper's write fails, and LIO keeps what it could not write.
+        if !node.has_device(&device) {
+            return false;
+        }
+        let device = node.first_name(&device).to_owned();
         self.disks.put(&device, Record { serial, text: written(&known) });
         true
     }
@@ -136,16 +141,19 @@ pub fn mapped(tree: &mut Tree, store: &Path, port: Wwn, initiator: Wwn) {
 }
 
 /// Starts a keeper: its directory is mounted.
-pub fn keep(tree: &mut Tree, device: &Path, at: &Path) -> Done {
+pub fn keep(tree: &mut Tree, device: &Path, at: &Path) -> Result<Done, Errno> {
     let mut mounts = lines(tree, Path::new(paths::MOUNTS));
     let mount = format!("{} {} fuse rw 0 0", device.display(), at.display());
     if mounts.contains(&mount) {
-        return Done::Unchanged;
+        return Ok(Done::Unchanged);
+    }
+    if !tree.exists(device) {
+        return Err(Errno::ENOENT);
     }
     mounts.push(mount);
     tree.file(paths::MOUNTS, mounts.join("\n"));
     tree.dir(at);
-    Done::Changed
+    Ok(Done::Changed)
 }
 
 /// Succeeds if a directory has a keeper.

@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::configfs;
 use super::disks::Disks;
 use super::qla2xxx;
 use super::rng::Rng;
 use super::traffic::{Command, Flow};
 use super::transport::Port;
 use super::tree::Tree;
-use understudy_core::kernel::disk::nvme::names::is_nvme;
+use super::{configfs, leaving};
 use understudy_core::kernel::{Cause, Instant, paths};
 use understudy_core::kernel::{Done, Op};
 use understudy_core::wwn::Wwn;
@@ -57,6 +56,8 @@ pub struct San {
     /// nobody owned at that moment: a stop gives the reservation up, and then nothing
     /// keeps such a node out.
     pub unguarded: u64,
+    /// How often initiators were told of an error, by a LUN whose disk had left the node.
+    pub errors: u64,
     /// LUNs and initiators that are out of use: these may go under a live port.
     pub unused: (BTreeSet<u16>, BTreeSet<Wwn>),
     /// Counts whatever may decide who can write to a disk.
@@ -141,6 +142,8 @@ pub(super) struct Node {
     pub removing_until: Instant,
     /// The ports whose commands nftables have counted since they appeared.
     pub accounted: BTreeSet<Wwn>,
+    /// Names that disks have here since they came back, and their first ones.
+    pub names: BTreeMap<String, String>,
     /// Links on a disk of the node's own: they outlive its power.
     pub lasting: Vec<(PathBuf, PathBuf)>,
 }
@@ -177,6 +180,7 @@ impl San {
             queues: Duration::from_secs(8),
             swapped: BTreeSet::new(),
             unguarded: 0,
+            errors: 0,
             unused: Default::default(),
             changes: 0,
             now: Duration::from_secs(100),
@@ -220,7 +224,8 @@ impl San {
     pub fn boot(&mut self, node: usize) {
         let mut tree = Tree::default();
         for name in self.disks.names() {
-            appears(&mut tree, name, name);
+            leaving::appears(&mut tree, name, name);
+            leaving::is_named(&mut tree, name, name);
             let paths = self.disks.paths(name);
             if !paths.is_empty() {
                 is_multipath(&mut tree, name, &paths);
@@ -313,26 +318,6 @@ impl San {
         }
     }
 
-    /// Takes a disk away from a node: what is under its names there goes, and who has it
-    /// open keeps a device that answers with errors (`del_gendisk`).
-    pub fn leaves(&mut self, node: usize, disk: &str) {
-        let Some(node) = self.nodes.get_mut(node) else { return };
-        let block = Path::new(paths::BLOCK).join(disk);
-        let (device, (_, _, link)) = (format!("/dev/{disk}"), names(disk));
-        for path in [block.as_path(), Path::new(&device), Path::new(&link)] {
-            node.tree.remove(path);
-        }
-    }
-
-    /// Brings a disk back to a node, under another name: its old one is in use as long as
-    /// somebody has it open.
-    pub fn returns(&mut self, node: usize, disk: &str, name: &str) {
-        self.disks.rename(disk, name);
-        if let Some(node) = self.nodes.get_mut(node) {
-            appears(&mut node.tree, disk, name);
-        }
-    }
-
     /// Takes a node's power away, and all that it held in memory. What it had registered
     /// on a disk stays; what the disk has taken in may still be carried out.
     pub fn crash(&mut self, node: usize) {
@@ -422,7 +407,7 @@ impl San {
     /// accepted by it.
     pub fn writers(&self, disk: &str) -> Vec<usize> {
         let nodes = self.nodes.iter().enumerate();
-        let lun = nodes.filter(|(_, node)| configfs::is_lun(&node.tree, disk));
+        let lun = nodes.filter(|(_, node)| node.has_lun(disk));
         lun.map(|(n, _)| n).filter(|n| self.disks.accepts(disk, *n)).collect()
     }
 
@@ -444,7 +429,7 @@ impl San {
     pub fn serves(&self, node: usize, port: Wwn, initiator: Wwn, lun: u16) -> bool {
         let Some(node) = self.nodes.get(node) else { return false };
         let found = configfs::served(&node.tree, port, initiator, lun);
-        found.is_some_and(|found| !found.transitioning)
+        found.is_some_and(|found| !found.transitioning && node.has_device(found.device))
             && node.port(port).is_some_and(|port| port.active && port.is_target)
     }
 
@@ -456,39 +441,8 @@ impl San {
 }
 
 impl Node {
-    fn exports(&self, disk: &str) -> bool {
-        configfs::is_open(&self.tree, disk)
-    }
-
     fn active_port(&self, wwpn: Wwn) -> bool {
         self.ports.iter().any(|port| port.active && port.wwpn == wwpn)
-    }
-}
-
-/// Puts a disk into a node's tree, under a name.
-fn appears(tree: &mut Tree, disk: &str, name: &str) {
-    let (attribute, wwid, link) = names(disk);
-    tree.file(format!("/dev/{name}"), "");
-    tree.link(link, format!("/dev/{name}"));
-    let block = Path::new(paths::BLOCK).join(name);
-    tree.file(block.join("inflight"), "");
-    tree.file(block.join(attribute), format!("{wwid}\n"));
-}
-
-/// Returns the attribute that has a disk's WWID, the WWID, and udev's link.
-fn names(disk: &str) -> (&'static str, String, String) {
-    let links = "/dev/disk/by-id";
-    match is_nvme(disk) {
-        true => {
-            let wwid = format!("eui.0025385b{disk}");
-            let link = format!("{links}/nvme-{wwid}");
-            ("wwid", wwid, link)
-        }
-        false => {
-            let (wwid, link) =
-                (format!("naa.6001405{disk}"), format!("{links}/wwn-{disk}"));
-            ("device/wwid", wwid, link)
-        }
     }
 }
 

@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::configfs::served;
 use super::contents::Written;
 use super::san::{Event, San};
-use understudy_core::kernel::paths;
 use understudy_core::wwn::Wwn;
 
 /// An initiator's commands to one LUN, one at a time: writes, which are numbered and go to
@@ -43,6 +42,8 @@ pub(super) struct Command {
     /// Whether the disk had no owner when it took the command in, from a node that should
     /// have been fenced.
     unguarded: bool,
+    /// Whether its disk has left the node, which it was or is given to.
+    pub is_cut_off: bool,
     pub stage: Stage,
 }
 
@@ -83,6 +84,8 @@ pub(super) enum Answer {
     Conflict,
     /// A conflict that comes of a node that should have been fenced.
     Excused,
+    /// NOT READY, 08/00: the disk has left the node.
+    Error,
 }
 
 /// How long a Linux initiator waits when it is told to try again.
@@ -176,6 +179,7 @@ impl San {
             port,
             disk: String::new(),
             unguarded: false,
+            is_cut_off: false,
             stage: Stage::OnTheWire,
         };
         self.next_id += 1;
@@ -229,6 +233,9 @@ impl San {
 
     /// Hands a command to the block device.
     pub(super) fn is_submitted(&mut self, id: usize) {
+        if self.commands.get(&id).is_some_and(|command| command.is_cut_off) {
+            return self.is_answered(id, Answer::Error);
+        }
         let most = self.queues.as_millis() as u64;
         self.moves_on(id, Stage::Submitted, 1, most);
     }
@@ -282,16 +289,11 @@ impl San {
         if found.transitioning {
             return self.is_answered(id, Answer::Transitioning);
         }
-        let inflight = paths::block(found.device, "inflight");
-        if !node.is_some_and(|node| node.tree.exists(&inflight)) {
-            panic!(
-                "{} sends to {}, which has left the node",
-                flow.initiator, found.device
-            );
-        }
-        let device = self.disks.first_name(found.device).to_owned();
+        let is_here = node.is_some_and(|node| node.has_device(found.device));
+        let disk = node.map_or("", |node| node.first_name(found.device)).to_owned();
         if let Some(command) = self.commands.get_mut(&id) {
-            command.disk = device;
+            command.disk = disk;
+            command.is_cut_off = !is_here;
         }
         match command.asks {
             Asks::Write(_) => {
@@ -303,14 +305,21 @@ impl San {
         }
     }
 
+    /// Has the disk carry a command out, and answer.
+    pub(super) fn is_carried_out(&mut self, id: usize, command: &Command) {
+        if let Some(answer) = self.carry_out(command) {
+            self.is_answered(id, answer);
+        }
+    }
+
     /// Has the disk carry a command out.
     #[expect(clippy::panic, reason = "data would be lost, or be another's")]
-    pub(super) fn is_carried_out(&mut self, id: usize, command: &Command) {
-        let Some(flow) = self.flows.get(command.flow) else { return };
+    pub(super) fn carry_out(&mut self, command: &Command) -> Option<Answer> {
+        let flow = self.flows.get(command.flow)?;
         let (Command { node, disk, .. }, acked) = (command, flow.acked);
         let Asks::Write(number) = command.asks else {
             let found = self.disks.written(disk, flow.place());
-            return self.is_answered(id, Answer::Data(found));
+            return Some(Answer::Data(found));
         };
         if *disk != flow.disk {
             let Flow { lun, port, disk: its, .. } = flow;
@@ -320,7 +329,7 @@ impl San {
         }
         if command.unguarded && number < acked {
             self.unguarded += 1;
-            return self.is_answered(id, Answer::Excused);
+            return Some(Answer::Excused);
         }
         if number < acked {
             panic!(
@@ -329,7 +338,7 @@ impl San {
         }
         let written = Written { flow: command.flow, number };
         self.disks.write(disk, flow.place(), written);
-        self.is_answered(id, Answer::Good);
+        Some(Answer::Good)
     }
 
     /// Answers a command that its disk refuses, because another node has it.
@@ -367,6 +376,12 @@ impl San {
             (Answer::Data(found), _) => {
                 flow.looks = false;
                 found
+            }
+            (Answer::Error, _) => {
+                // The write was done or not: it looks.
+                flow.looks = true;
+                self.errors += 1;
+                return self.sends_after(TRY_AGAIN, command);
             }
             _ => return self.sends_after(TRY_AGAIN, command),
         };

@@ -270,6 +270,35 @@ fn a_disk_that_is_taken_from_under_an_export_is_caught() {
     a.kernel.sleep(Duration::from_secs(2));
 }
 
+/// Who has a disk open that leaves keeps its name from others, and gets errors.
+#[test]
+fn a_disk_that_has_left_answers_nothing() {
+    let node = two_luns();
+    let port = PORT.rsplit('/').next().unwrap().parse().unwrap();
+    node.san.borrow_mut().write_from(initiators()[0], port, 1, "sdb");
+    serve(&node);
+    let disk = PathBuf::from("/dev/sda");
+    let ask = || run(&node, Op::ReadReservation(disk.clone()));
+    ask().unwrap();
+    let written = || node.san.borrow().acknowledged().collect::<Vec<_>>();
+    node.san.borrow_mut().leaves(0, "sda");
+    refused(ask(), Errno::ENOENT);
+    refused(run(&node, Op::LoadState(disk.clone())), Errno::ENOENT);
+    refused(run(&node, Op::ReadDisk(disk.clone())), Errno::ENOENT);
+    let at = PathBuf::from("/run/understudy/kept/x");
+    refused(run(&node, Op::Keep { device: disk.clone(), at }), Errno::ENOENT);
+    let before = written();
+    node.kernel.sleep(Duration::from_secs(30));
+    let since = written();
+    assert!(node.san.borrow().errors > 1);
+    assert!(since[0] == before[0] && since[1] > before[1], "{before:?}, {since:?}");
+    let mut san = node.san.borrow_mut();
+    assert!(san.clings(0, "sda") && !san.clings(0, "sdb"));
+    assert_eq!(san.comes_back_as(0, "sda").unwrap(), "sdz0");
+    assert_eq!(san.name_of(0, "sda").unwrap(), "sdz0");
+    assert!(san.exports(0, "sda") && !san.writers("sda").contains(&0));
+}
+
 /// Times measured for 256 LUNs on a stock kernel, side by side: 1.0 s to build, 10.4 s to
 /// take down, and 1.0 s for both where grace periods are expedited. The cost is that
 /// grace periods wait for one another.
