@@ -1,10 +1,10 @@
 //! A disk of a group as it was found on this node: its paths, its size, whether it is still
 //! there and still itself.
 
-use super::find::wwid_of;
 pub use super::find::{
     FIND, find_all, find_any, is_same_name, node_of, one_of_several, wwid_in,
 };
+use super::find::{is_there, wwid_of};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -78,6 +78,26 @@ pub fn paths_of(kernel: &dyn Kernel, node: &Path) -> Vec<DiskPath> {
 pub fn has_left(kernel: &dyn Kernel, node: &Path) -> bool {
     let name = node.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| !kernel.exists(&Path::new(paths::BLOCK).join(name)))
+}
+
+/// Checks that each disk has still the node where it was found: it may have left, and another
+/// have come under its name. Once a disk is open its name is nobody else's.
+///
+/// # Errors
+/// [`Kind::Node`]: another node may see them.
+pub fn still_there(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
+    let gone = disks.iter().filter(|disk| !is_there(kernel, disk));
+    let words = |disk: &Disk| {
+        let (slot, node) = (disk.slot, disk.node.display());
+        format!("{slot}: {} is no longer {node}", disk.device)
+    };
+    let causes: Vec<_> = gone.map(words).collect();
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let advice = "The disk has left this node meanwhile; see why: its cable, its path, the \
+                  kernel's log";
+    Err(Failure::of(Kind::Node, FIND, causes).advise(advice))
 }
 
 /// Checks that each disk is a whole one. A reservation is the whole disk's: of a partition or

@@ -111,6 +111,22 @@ fn look_for(
     specs.iter().map(look).collect()
 }
 
+/// Returns whether a disk is where it was found.
+pub(super) fn is_there(kernel: &dyn Kernel, disk: &Disk) -> bool {
+    let leads_to = |path: &Path| match disk.is_multipath {
+        true => at_path(kernel, path).is_ok_and(|(name, _)| name == disk.name),
+        false => {
+            let node = kernel.resolve(path);
+            node.is_ok_and(|node| node.file_name() == disk.node.file_name())
+        }
+    };
+    let by_name = match &disk.device {
+        DeviceName::Wwid(_) => true,
+        DeviceName::Path(path) => leads_to(path),
+    };
+    by_name && wwid_of(kernel, &disk.name) == disk.wwid
+}
+
 type Found = Result<(String, Option<Identity>), String>;
 
 fn at_path(kernel: &dyn Kernel, path: &Path) -> Found {

@@ -162,11 +162,14 @@ fn build(
     listen::counted(kernel, &luns(&owned), budget);
     expedited(kernel, scope, budget, || {
         apply(kernel, &frame, budget)?;
+        disk::still_there(kernel, &owned)?;
         let results = match group.ownership {
             Ownership::Scsi3Pr => ownership::own(kernel, &owned, &own, keys, budget)?,
             Ownership::None => own.run(kernel, budget),
         };
         done(own.title, results)?;
+        // What was opened under the name of a disk may be another one.
+        disk::still_there(kernel, &owned)?;
         phases.end(kernel, "own");
         if let Some(state) = state_device(&owned) {
             let export = &here.found.export;
@@ -174,6 +177,7 @@ fn build(
                 kernel, group, state, &owned, export, budget,
             )?;
             apply(kernel, &give_back, budget)?;
+            disk::still_there(kernel, std::slice::from_ref(state))?;
             phases.end(kernel, "give back");
         }
         export.iter().try_for_each(|step| apply(kernel, step, budget))
@@ -286,6 +290,7 @@ pub(super) fn export(
     let [frame, open, rest @ ..] = export_steps(kernel, group, driver, &luns(disks), now);
     apply(kernel, &frame, budget)?;
     apply(kernel, &open, budget)?;
+    disk::still_there(kernel, &luns(disks))?;
     if let Some(state) = state_device(disks) {
         apply(
             kernel,

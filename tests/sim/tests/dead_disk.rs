@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use common::{Node, Setup, pair};
@@ -83,6 +84,43 @@ fn a_disk_that_comes_back_under_another_name_is_no_health() {
         a.san.borrow_mut().leaves(0, &again);
         a.san.borrow_mut().returns(0, &disk, &disk);
     }
+}
+
+/// A disk leaves while a start is under way, and another disk has its name when LIO opens it.
+/// Wherever that is: what a LUN is served from is its disk, or nothing is served.
+#[test]
+fn a_disk_that_has_anothers_name_by_now_is_not_served() {
+    let mut served = [0; 2];
+    for disk in ["sda", "sdb", "sdz"] {
+        for at in 0..300 {
+            let (a, _) = pair(&Setup::new(2, 1).keeping());
+            let left = Cell::new(at);
+            let pause = |time: Duration| {
+                let mut san = a.san.borrow_mut();
+                let now = san.now();
+                if left.get() == 0 && !san.exports(0, disk) {
+                    san.leaves(0, "sdx");
+                    san.leaves(0, disk);
+                    if san.clings(0, disk) {
+                        san.returns(0, "sdx", "sdx");
+                    } else {
+                        san.returns(0, "sdx", disk);
+                        san.returns(0, disk, "sdx");
+                    }
+                }
+                left.set(left.get() - 1);
+                san.advance(now + time);
+            };
+            let kernel = SimKernel::enter(&a.san, 0).paused_by(&pause);
+            let scope = a.scope_with(&[]);
+            let start = takeover(&kernel, a.name, &scope, a.budget(), &mut a.phases());
+            assert!(!a.san.borrow().exports(0, "sdx"), "{disk} at {at}: {start:?}");
+            served[usize::from(start.is_ok())] += 1;
+            a.stop().unwrap();
+        }
+    }
+    let [failed, done] = served;
+    assert!(failed > 3 && done > 3, "{served:?}");
 }
 
 /// After a power cut of a whole site, nodes are up before their array.
