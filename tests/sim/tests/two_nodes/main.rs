@@ -4,7 +4,9 @@
 //! go on one operation at a time, each held up as the seed decides; some of the
 //! operations fail or hang. In a quarter of the schedules each SCSI disk has two paths from
 //! each node, and one of the two may fail and come back; in another quarter the nodes do not
-//! see each other's ports. On an idle node something else may have a disk for a while.
+//! see each other's ports. On an idle node something else may have a disk for a while. A disk
+//! may leave a node and come back under another name: its initiators meet errors until the
+//! group is started anew, and no monitor says meanwhile that all is well.
 //!
 //! After every step: no disk can be written to by both nodes; no WWPN is logged in twice,
 //! unless one of the two should have been fenced and was not; a stop that succeeded left
@@ -103,6 +105,13 @@ fn schedules(hba: Hba, shelf: Shelf, usual: u64) {
         (tally.calm, 20),
         (tally.zoned, 10),
         (tally.held, 100),
+        (tally.disks_alone, 40),
+        (tally.unspoilt, 1),
+        (tally.disks_left, 8),
+        (tally.left_in_service, 20),
+        (tally.left_in_action, 100),
+        (tally.renamed, 20),
+        (tally.errors, 10),
         (tally.starts[1], 100),
         (tally.stops[1], 100),
         (tally.monitors[1], 10),

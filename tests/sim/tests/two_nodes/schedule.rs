@@ -1,6 +1,7 @@
 //! A schedule: two nodes, their cluster, and everything that a seed makes happen to them.
 
 mod checks;
+mod disks;
 mod registrations;
 mod trouble;
 
@@ -40,9 +41,9 @@ pub struct Schedule {
     agenda: BinaryHeap<Reverse<(Instant, u64, Event)>>,
     next_id: u64,
     calm_at: Instant,
-    /// Whether nothing goes wrong: groups are moved, and that is all.
-    is_calm: bool,
-    /// Whether anything has gone wrong so far, so that an answer may be a failure.
+    course: Course,
+    /// Whether anything has gone wrong so far, so that an answer may be a failure and a node
+    /// fenced. A disk that leaves is no reason for that.
     is_spoilt: bool,
     /// Whether fencing may say that a node is off that is still running.
     may_lie: bool,
@@ -55,6 +56,9 @@ pub struct Schedule {
     /// The paths that are dead now, of the disks' two: one of each disk and node at most. None
     /// where disks have one path.
     dead: Option<BTreeSet<(usize, String)>>,
+    /// The disks that are not on a node, or that udev does not link to yet; each with the id
+    /// of that absence.
+    away: BTreeMap<(usize, String), u64>,
     /// For each node and group, whether something else on the node has a disk of the group.
     held: [[bool; GROUPS]; NODES],
     /// Whether no counter of a disk shows what is with it.
@@ -67,6 +71,17 @@ pub struct Schedule {
 /// A registered key and the port it was registered through, or no registration.
 type Registered = Option<(Wwn, u64)>;
 
+/// What may happen in a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    /// Groups are moved, and nothing goes wrong.
+    Moves,
+    /// Disks leave and come back, too.
+    Disks,
+    /// Anything.
+    All,
+}
+
 /// An agent at work, and what was seen of its group meanwhile.
 struct Acting {
     id: u64,
@@ -77,6 +92,10 @@ struct Acting {
     doomed: bool,
     /// Whether something was wrong that may have it fail.
     disturbed: bool,
+    /// Whether a disk of the group was not on the node at some moment.
+    lacks: bool,
+    /// Whether a disk of the group had left the node before and was still open.
+    clings: bool,
     /// Whether a node ran meanwhile that should have been fenced.
     beside_undead: bool,
     /// Whether every port of the group was logged in at some moment, none was, and not every
@@ -133,6 +152,23 @@ enum Event {
         disk: String,
         path: usize,
     },
+    /// A disk of a group leaves a node.
+    Leaves {
+        node: usize,
+        group: usize,
+    },
+    /// A disk that has left a node comes back.
+    ComesBack {
+        node: usize,
+        disk: String,
+        id: u64,
+    },
+    /// udev links to a disk that has come back.
+    IsNamed {
+        node: usize,
+        disk: String,
+        id: u64,
+    },
     /// Something else on a node lets a disk of a group go.
     LetsGo {
         node: usize,
@@ -156,9 +192,14 @@ impl Schedule {
         // qla2xxx waits for what it has given to LIO, and needs no account of it.
         let unseen = hba == Hba::Libfc && rng.one_in(4);
         san.unseen = unseen;
-        let (is_calm, may_lie) = (rng.one_in(8), rng.one_in(3));
+        let may_lie = rng.one_in(3);
+        let course = match rng.below(16) {
+            0 | 1 => Course::Moves,
+            2 if dead.is_none() => Course::Disks,
+            _ => Course::All,
+        };
         // A stop may wait in vain for a command that is with a disk for so long.
-        let is_slow = !is_calm && rng.one_in(2);
+        let is_slow = course == Course::All && rng.one_in(2);
         if !is_slow {
             san.queues = Duration::from_secs(2);
         }
@@ -195,20 +236,21 @@ impl Schedule {
             agenda: BinaryHeap::new(),
             next_id: 1,
             calm_at,
-            is_calm,
+            course,
             is_spoilt: is_slow,
             may_lie,
             doomed: [false; NODES],
             stalled: false,
             stalled_until: [Instant::ZERO; NODES],
             dead,
+            away: BTreeMap::new(),
             held: Default::default(),
             unseen,
             checked: 0,
             aloud,
             tally: Tally {
                 schedules: 1,
-                calm: u64::from(is_calm),
+                calm: u64::from(course == Course::Moves),
                 zoned,
                 ..Tally::default()
             },
@@ -218,6 +260,9 @@ impl Schedule {
         for _ in 0..1 + schedule.rng.below(troubles) {
             let time = Duration::from_millis(schedule.rng.below(16_000));
             schedule.after(time, Event::Trouble);
+        }
+        if course == Course::Disks {
+            schedule.disks_alone();
         }
         if schedule.setups.iter().any(|setup| setup.state.is_some()) {
             schedule.after(Duration::from_secs(1), Event::Registers);
@@ -243,6 +288,7 @@ impl Schedule {
         let san = self.san.borrow();
         self.tally.writes = san.acknowledged().sum();
         self.tally.unguarded = san.unguarded;
+        self.tally.errors = san.errors;
         drop(san);
         self.tally
     }
@@ -252,7 +298,11 @@ impl Schedule {
     }
 
     fn is_settled(&self) -> bool {
-        self.now() > self.calm_at && self.sides.len() == 1 && self.sides[0].is_settled()
+        // Of a disk that has left in the meantime a monitor has still to say so.
+        self.now() > self.calm_at
+            && self.sides.len() == 1
+            && self.sides[0].is_settled()
+            && !(0..NODES).any(|node| (0..GROUPS).any(|group| self.clings(node, group)))
     }
 
     fn after(&mut self, time: Duration, event: Event) {
@@ -287,6 +337,9 @@ impl Schedule {
             Event::Boots { node } => self.boots(node),
             Event::Registers => self.registers(),
             Event::Returns { node, disk, path } => self.path_returns(node, disk, path),
+            Event::Leaves { node, group } => self.disk_leaves(node, group),
+            Event::ComesBack { node, disk, id } => self.disk_comes_back(node, disk, id),
+            Event::IsNamed { node, disk, id } => self.disk_is_named(node, disk, id),
             Event::LetsGo { node, group, disk } => self.lets_go(node, group, &disk),
             Event::Trouble => self.trouble(),
         }
@@ -300,6 +353,11 @@ impl Schedule {
             for want in self.sides[at].wants(now, &mut self.rng) {
                 match want {
                     Want::Fence(node) => {
+                        assert!(
+                            self.is_spoilt,
+                            "{} is fenced for no reason",
+                            NAMES[node]
+                        );
                         let lies =
                             self.may_lie && now < self.calm_at && self.rng.one_in(2);
                         let side = self.sides[at].id;
@@ -328,7 +386,9 @@ impl Schedule {
 
     /// Whether a message gets through.
     fn is_heard(&mut self) -> bool {
-        let lost = !self.is_calm && self.now() < self.calm_at && self.rng.one_in(50);
+        let lost = self.course == Course::All
+            && self.now() < self.calm_at
+            && self.rng.one_in(50);
         self.is_spoilt |= lost;
         self.tally.messages_lost += u64::from(lost);
         !lost
@@ -357,6 +417,7 @@ impl Schedule {
         let held = action == Action::Start && self.held[node][group];
         let disturbed = fault.is_some() || held || self.is_disturbed(node);
         let beside_undead = !self.san.borrow().unfenced.is_empty();
+        let (lacks, clings) = (self.lacks(node, group), self.clings(node, group));
         let doomed = std::mem::take(&mut self.doomed[node]);
         self.is_spoilt |= doomed;
         let agent = Agent::new(&self.san, node, &self.setups[group], action, fault);
@@ -366,6 +427,8 @@ impl Schedule {
             hangs,
             doomed,
             disturbed,
+            lacks,
+            clings,
             beside_undead,
             seen_serving: false,
             seen_idle: false,
@@ -376,6 +439,7 @@ impl Schedule {
         let time = if doomed { self.takes(0, 8000) } else { TIMEOUT };
         self.after(time, Event::Kill { node, group, id });
         self.after(Duration::ZERO, Event::Goes { node, group, id });
+        self.disk_may_leave(node, group);
     }
 
     fn goes(&mut self, node: usize, group: usize, id: u64) {

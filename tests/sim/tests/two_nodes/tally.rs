@@ -27,6 +27,19 @@ pub struct Tally {
     pub power_cuts: u64,
     /// Paths to disks that failed for a while, one of two.
     pub paths_lost: u64,
+    /// Disks that have left a node for a while: all, those that a node served, those of a
+    /// group that an action was under way for, and those that came back under another name.
+    pub disks_left: u64,
+    pub left_in_service: u64,
+    pub left_in_action: u64,
+    pub renamed: u64,
+    /// Errors that initiators met, of LUNs whose disks had left.
+    pub errors: u64,
+    /// Schedules in which disks leave and nothing else goes wrong.
+    pub disks_alone: u64,
+    /// Answers that were given while nothing had gone wrong but disks that left: nobody was
+    /// fenced until then, and nothing had failed for another reason.
+    pub unspoilt: u64,
     /// Disks that something else on an idle node had for a while.
     pub held: u64,
     pub partitions: u64,
@@ -57,6 +70,13 @@ impl AddAssign for Tally {
         self.messages_lost += other.messages_lost;
         self.power_cuts += other.power_cuts;
         self.paths_lost += other.paths_lost;
+        self.disks_left += other.disks_left;
+        self.left_in_service += other.left_in_service;
+        self.left_in_action += other.left_in_action;
+        self.renamed += other.renamed;
+        self.errors += other.errors;
+        self.disks_alone += other.disks_alone;
+        self.unspoilt += other.unspoilt;
         self.held += other.held;
         self.partitions += other.partitions;
         self.fenced += other.fenced;

@@ -44,6 +44,7 @@ impl Schedule {
             Action::Monitor(_) => &mut self.tally.monitors,
         };
         count[usize::from(!well)] += 1;
+        self.tally.unspoilt += u64::from(!self.is_spoilt);
         match (action, answer) {
             (Action::Start, Answer::Done) => {
                 assert!(
@@ -61,6 +62,10 @@ impl Schedule {
                 assert!(
                     acting.seen_serving,
                     "{name} is not Active on {node}, but running"
+                );
+                assert!(
+                    !acting.clings || !self.clings(node, group),
+                    "{name} is running on {node}, from a disk that has left"
                 );
                 if level >= Level::Owner {
                     self.is_owned(node, group, acting);
@@ -99,7 +104,7 @@ impl Schedule {
             let left = san.disks.reservation(disk).keys;
             let ours = left.iter().any(|key| keys(node).are(*key));
             // A stop does not fail because a disk does not say whose it is.
-            let excused = acting.hangs || self.stalled;
+            let excused = acting.hangs || acting.lacks || self.stalled;
             assert!(!ours || excused, "{name}: a key on {disk}");
             self.tally.keys_left += u64::from(ours);
             assert!(!san.exports(node, disk), "{name}: {disk} is open on {node}");
@@ -121,6 +126,8 @@ impl Schedule {
             || disks().any(|disk| san.exports(node, disk));
         let owns = |disk| keys(node).own(&san.disks.reservation(disk));
         let needed = match action {
+            Action::Start if acting.lacks => true,
+            Action::Monitor(_) if acting.lacks || self.clings(node, group) => true,
             _ if !self.is_spoilt => false,
             _ if acting.disturbed => true,
             Action::Start => false,

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use understudy_core::kernel::Cause;
 use understudy_sim::{Fault, Nexus};
 
-use super::{Event, Schedule};
+use super::{Course, Event, Schedule};
 use crate::agent::{Action, NAMES};
 use crate::cluster::{GROUPS, NODES, Node, Side};
 
@@ -18,7 +18,7 @@ impl Schedule {
     /// Returns what goes wrong in one of an agent's operations, if anything does.
     pub(super) fn fault(&mut self) -> Option<(usize, Fault)> {
         // Without an account, a command that no counter shows hangs a logout.
-        if self.is_calm
+        if self.course != Course::All
             || self.unseen
             || self.now() > self.calm_at
             || !self.rng.one_in(12)
@@ -126,6 +126,7 @@ impl Schedule {
     pub(super) fn boots(&mut self, node: usize) {
         self.say(|| format!("{} boots", NAMES[node]));
         self.san.borrow_mut().boot(node);
+        self.finds_all(node);
     }
 
     /// Joins nodes that can hear each other into one side.
@@ -186,8 +187,11 @@ impl Schedule {
         let node = self.rng.below(NODES as u64) as usize;
         let group = self.rng.below(GROUPS as u64) as usize;
         let alive = self.san.borrow().is_alive(node);
-        match self.rng.below(10) {
-            _ if self.is_calm => self.moves(group),
+        let by_one_path = self.dead.is_none();
+        match self.rng.below(11) {
+            _ if self.course == Course::Moves => self.moves(group),
+            2.. if self.course == Course::Disks => self.disk_leaves(node, group),
+            _ if self.course == Course::Disks => self.moves(group),
             0..=4 if self.dead.is_some() && self.rng.one_in(2) => {
                 self.path_dies(node, group);
             }
@@ -207,6 +211,7 @@ impl Schedule {
                 self.disturb(node);
             }
             7 if alive => self.is_held(node, group),
+            8 if alive && by_one_path => self.disk_leaves(node, group),
             _ => self.moves(group),
         }
     }
@@ -218,10 +223,11 @@ impl Schedule {
         let disk = luns[self.rng.below(luns.len() as u64) as usize].1.clone();
         let san = self.san.borrow();
         let is_open = self.setups[group].all_disks().any(|disk| san.exports(node, disk));
+        let name = san.name_of(node, &disk);
         drop(san);
-        if is_open || self.held[node][group] {
+        let Some(disk) = name.filter(|_| !is_open && !self.held[node][group]) else {
             return;
-        }
+        };
         self.say(|| format!("{}: something takes {disk}", NAMES[node]));
         self.san.borrow_mut().is_held(node, &disk, HOLDER);
         self.held[node][group] = true;
