@@ -39,6 +39,7 @@ impl San {
         let now = self.now;
         let Some(there) = self.nodes.get_mut(node) else { return Ok(Done::Unchanged) };
         let (tree, names) = (&mut there.tree, &there.names);
+        let keepers = &mut there.keepers;
         let first = |disk: &Path| {
             let name = disk.file_name().unwrap_or_default().to_string_lossy();
             names.get(name.as_ref()).cloned().unwrap_or_else(|| name.into_owned())
@@ -121,10 +122,11 @@ impl San {
             Op::LoadState(device) if !tree.exists(device) => Err(errno(Errno::ENOENT)),
             Op::LoadState(device) => Ok(Done::State(self.disks.state(&first(device)))),
             Op::Keep { device, at } => {
-                registrations::keep(tree, device, at).map_err(errno)
+                let known = self.disks.state(&first(device));
+                registrations::keep(tree, keepers, (device, known), at).map_err(errno)
             }
-            Op::HearKeeper(at) => registrations::hear(tree, at).map_err(errno),
-            Op::EndKeeper(at) => Ok(registrations::end(tree, at)),
+            Op::HearKeeper(at) => registrations::hear(tree, keepers, at).map_err(errno),
+            Op::EndKeeper(at) => Ok(registrations::end(tree, keepers, at)),
             // Which processes want it is the real kernel's side's business (`rcu.rs`).
             Op::Expedite => {
                 tree.file(paths::RCU_EXPEDITED, "1\n");

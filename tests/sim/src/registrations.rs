@@ -2,6 +2,7 @@
 //! change to where its file leads, and takes it in again
 //! (drivers/target/target_core_pr.c).
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -19,7 +20,55 @@ const TOLD: &str = "pr/told";
 /// takes them in.
 const KNOWN: &str = "pr/known";
 
+/// A keeper that runs on a node, or has died there and left its mount.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Keeper {
+    is_dead: bool,
+    /// What it has read from the state device, or written there: it writes over nothing else.
+    known: Vec<Record>,
+}
+
+/// The keepers of a node, by their directories.
+pub(super) type Keepers = BTreeMap<PathBuf, Keeper>;
+
 impl San {
+    /// Ends the process of the keeper that a node has for a state device, and leaves its mount.
+    /// Returns whether there was one.
+    pub fn keeper_dies(&mut self, node: usize, disk: &str) -> bool {
+        let at = self.keeper_of(node, disk).map(|(at, _)| at.clone());
+        let keepers = self.nodes.get_mut(node).map(|node| &mut node.keepers);
+        let keeper = keepers.zip(at).and_then(|(all, at)| all.get_mut(&at));
+        let alive = keeper.filter(|keeper| !keeper.is_dead);
+        alive.map(|keeper| keeper.is_dead = true).is_some()
+    }
+
+    /// Returns whether a node has a keeper for a state device that has died.
+    pub fn has_dead_keeper(&self, node: usize, disk: &str) -> bool {
+        self.keeper_of(node, disk).is_some_and(|(_, keeper)| keeper.is_dead)
+    }
+
+    /// Returns whether a node has a keeper for a state device.
+    pub fn has_keeper(&self, node: usize, disk: &str) -> bool {
+        self.keeper_of(node, disk).is_some()
+    }
+
+    /// Returns whether the keeper that a node has for a state device knows what is there.
+    pub fn keeper_knows(&self, node: usize, disk: &str) -> bool {
+        let keeper = self.keeper_of(node, disk);
+        keeper.is_some_and(|(_, keeper)| keeper.known == self.disks.state(disk))
+    }
+
+    fn keeper_of(&self, node: usize, disk: &str) -> Option<(&PathBuf, &Keeper)> {
+        let there = self.nodes.get(node)?;
+        let mounts = there.tree.read(Path::new(paths::MOUNTS)).ok()?;
+        let its = |at: &Path| {
+            let on = |line: &&str| line.split(' ').nth(1) == at.to_str();
+            let line = mounts.lines().find(on)?;
+            Some(there.first_name(line.split(' ').next()?.strip_prefix("/dev/")?))
+        };
+        there.keepers.iter().find(|(at, _)| its(at) == Some(disk))
+    }
+
     /// Registers a key by an initiator through a port, and reserves if a type is given.
     /// Returns whether that was answered with success.
     pub fn register(
@@ -53,13 +102,21 @@ impl San {
         if !forced {
             return true;
         }
-        let Some((device, serial)) = kept_on(tree, &store) else { return false };
+        let Some((device, at, serial)) = kept_on(tree, &store) else { return false };
         // The keeper's write fails, and LIO keeps what it could not write.
         if !node.has_device(&device) {
             return false;
         }
         let device = node.first_name(&device).to_owned();
+        let state = self.disks.state(&device);
+        let keeper = node.keepers.get_mut(&at);
+        if keeper.as_ref().is_some_and(|its| its.is_dead || its.known != state) {
+            return false;
+        }
         self.disks.put(&device, Record { serial, text: written(&known) });
+        if let Some(keeper) = keeper {
+            keeper.known = self.disks.state(&device);
+        }
         true
     }
 
@@ -95,9 +152,9 @@ fn written(known: &[String]) -> String {
     each.collect()
 }
 
-/// Returns the device of the keeper that LIO's file of a backstore leads to, and the
-/// serial.
-fn kept_on(tree: &Tree, store: &Path) -> Option<(String, String)> {
+/// Returns the device of the keeper that LIO's file of a backstore leads to, the keeper's
+/// directory, and the serial.
+fn kept_on(tree: &Tree, store: &Path) -> Option<(String, PathBuf, String)> {
     let serial = tree.read(&store.join("wwn/vpd_unit_serial")).ok()?;
     let serial = serial.trim().rsplit(": ").next()?.to_owned();
     let root = PathBuf::from(tree.read(&paths::lio_dbroot()).ok()?.trim());
@@ -108,7 +165,8 @@ fn kept_on(tree: &Tree, store: &Path) -> Option<(String, String)> {
     // Only the keeper itself has the directory of its files.
     let dir = to.parent().filter(|dir| dir.ends_with(paths::KEPT_FILES))?.parent()?;
     let mount = mounts.lines().find(|line| line.split(' ').nth(1) == dir.to_str())?;
-    Some((mount.split(' ').next()?.strip_prefix("/dev/")?.to_owned(), serial))
+    let device = mount.split(' ').next()?.strip_prefix("/dev/")?;
+    Some((device.to_owned(), dir.to_owned(), serial))
 }
 
 /// Writes a registration into LIO, which looks at it when the LUN is mapped.
@@ -140,8 +198,16 @@ pub fn mapped(tree: &mut Tree, store: &Path, port: Wwn, initiator: Wwn) {
     tree.file(store.join(KNOWN), known.join("\n"));
 }
 
-/// Starts a keeper: its directory is mounted.
-pub fn keep(tree: &mut Tree, device: &Path, at: &Path) -> Result<Done, Errno> {
+/// Starts a keeper, unless one runs and answers: its directory is mounted.
+pub fn keep(
+    tree: &mut Tree,
+    keepers: &mut Keepers,
+    (device, known): (&Path, Vec<Record>),
+    at: &Path,
+) -> Result<Done, Errno> {
+    if keepers.get(at).is_some_and(|keeper| keeper.is_dead) {
+        end(tree, keepers, at);
+    }
     let mut mounts = lines(tree, Path::new(paths::MOUNTS));
     let mount = format!("{} {} fuse rw 0 0", device.display(), at.display());
     if mounts.contains(&mount) {
@@ -151,20 +217,25 @@ pub fn keep(tree: &mut Tree, device: &Path, at: &Path) -> Result<Done, Errno> {
         return Err(Errno::ENOENT);
     }
     mounts.push(mount);
+    keepers.insert(at.to_owned(), Keeper { is_dead: false, known });
     tree.file(paths::MOUNTS, mounts.join("\n"));
     tree.dir(at);
     Ok(Done::Changed)
 }
 
 /// Succeeds if a directory has a keeper.
-pub fn hear(tree: &Tree, at: &Path) -> Result<Done, Errno> {
+pub fn hear(tree: &Tree, keepers: &Keepers, at: &Path) -> Result<Done, Errno> {
+    if keepers.get(at).is_some_and(|keeper| keeper.is_dead) {
+        return Err(Errno::ENOTCONN);
+    }
     let mounts = lines(tree, Path::new(paths::MOUNTS));
     let there = mounts.iter().any(|line| line.split(' ').nth(1) == at.to_str());
     if there { Ok(Done::Unchanged) } else { Err(Errno::ENOTCONN) }
 }
 
 /// Ends a keeper: its directory is unmounted and removed.
-pub fn end(tree: &mut Tree, at: &Path) -> Done {
+pub fn end(tree: &mut Tree, keepers: &mut Keepers, at: &Path) -> Done {
+    keepers.remove(at);
     let mut mounts = lines(tree, Path::new(paths::MOUNTS));
     mounts.retain(|line| line.split(' ').nth(1) != at.to_str());
     tree.file(paths::MOUNTS, mounts.join("\n"));

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 
 use super::disks::Disks;
 use super::qla2xxx;
+use super::registrations::Keepers;
 use super::rng::Rng;
 use super::traffic::{Command, Flow};
 use super::transport::Port;
@@ -142,6 +143,7 @@ pub(super) struct Node {
     pub removing_until: Instant,
     /// The ports whose commands nftables have counted since they appeared.
     pub accounted: BTreeSet<Wwn>,
+    pub keepers: Keepers,
     /// Names that disks have here since they came back, and their first ones.
     pub names: BTreeMap<String, String>,
     /// Links on a disk of the node's own: they outlive its power.

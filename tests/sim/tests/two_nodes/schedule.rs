@@ -2,6 +2,7 @@
 
 mod checks;
 mod disks;
+mod keepers;
 mod registrations;
 mod trouble;
 
@@ -43,7 +44,7 @@ pub struct Schedule {
     calm_at: Instant,
     course: Course,
     /// Whether anything has gone wrong so far, so that an answer may be a failure and a node
-    /// fenced. A disk that leaves is no reason for that.
+    /// fenced. A disk that leaves is no reason for that, nor is a keeper that dies.
     is_spoilt: bool,
     /// Whether fencing may say that a node is off that is still running.
     may_lie: bool,
@@ -96,6 +97,9 @@ struct Acting {
     lacks: bool,
     /// Whether a disk of the group had left the node before and was still open.
     clings: bool,
+    /// Whether the group's keeper had died at some moment, and before.
+    unkept: bool,
+    was_unkept: bool,
     /// Whether a node ran meanwhile that should have been fenced.
     beside_undead: bool,
     /// Whether every port of the group was logged in at some moment, none was, and not every
@@ -298,11 +302,14 @@ impl Schedule {
     }
 
     fn is_settled(&self) -> bool {
-        // Of a disk that has left in the meantime a monitor has still to say so.
+        // Of a disk or a keeper that has gone in the meantime a monitor has still to say so.
         self.now() > self.calm_at
             && self.sides.len() == 1
             && self.sides[0].is_settled()
-            && !(0..NODES).any(|node| (0..GROUPS).any(|group| self.clings(node, group)))
+            && !(0..NODES).any(|node| {
+                (0..GROUPS)
+                    .any(|group| self.clings(node, group) || self.is_unkept(node, group))
+            })
     }
 
     fn after(&mut self, time: Duration, event: Event) {
@@ -418,6 +425,7 @@ impl Schedule {
         let disturbed = fault.is_some() || held || self.is_disturbed(node);
         let beside_undead = !self.san.borrow().unfenced.is_empty();
         let (lacks, clings) = (self.lacks(node, group), self.clings(node, group));
+        let was_unkept = self.is_unkept(node, group);
         let doomed = std::mem::take(&mut self.doomed[node]);
         self.is_spoilt |= doomed;
         let agent = Agent::new(&self.san, node, &self.setups[group], action, fault);
@@ -429,6 +437,8 @@ impl Schedule {
             disturbed,
             lacks,
             clings,
+            unkept: was_unkept,
+            was_unkept,
             beside_undead,
             seen_serving: false,
             seen_idle: false,

@@ -35,11 +35,13 @@ pub struct Tally {
     pub renamed: u64,
     /// Errors that initiators met, of LUNs whose disks had left.
     pub errors: u64,
-    /// Schedules in which disks leave and nothing else goes wrong.
+    /// Schedules in which disks leave, or keepers die, and nothing else goes wrong.
     pub disks_alone: u64,
-    /// Answers that were given while nothing had gone wrong but disks that left: nobody was
+    /// Answers that were given while nothing had gone wrong but disks and keepers: nobody was
     /// fenced until then, and nothing had failed for another reason.
     pub unspoilt: u64,
+    /// Keepers of initiators' registrations that have died.
+    pub keepers_died: u64,
     /// Disks that something else on an idle node had for a while.
     pub held: u64,
     pub partitions: u64,
@@ -77,6 +79,7 @@ impl AddAssign for Tally {
         self.errors += other.errors;
         self.disks_alone += other.disks_alone;
         self.unspoilt += other.unspoilt;
+        self.keepers_died += other.keepers_died;
         self.held += other.held;
         self.partitions += other.partitions;
         self.fenced += other.fenced;

@@ -55,6 +55,7 @@ impl Schedule {
                 // A node that should have been fenced may have answered an initiator.
                 if self.tally.lies == 0 {
                     self.knows_what_was_registered(group);
+                    self.is_kept(node, group);
                 }
             }
             (Action::Stop, Answer::Done) => self.is_left(node, group, acting),
@@ -68,6 +69,10 @@ impl Schedule {
                     "{name} is running on {node}, from a disk that has left"
                 );
                 if level >= Level::Owner {
+                    assert!(
+                        !acting.was_unkept || !self.is_unkept(node, group),
+                        "{name} is running on {node}, and its keeper has died"
+                    );
                     self.is_owned(node, group, acting);
                 }
             }
@@ -100,6 +105,9 @@ impl Schedule {
         let (name, san) = (&self.setups[group].name, self.san.borrow());
         let left = self.wwpns[group].iter().find(|wwpn| san.has_port(node, **wwpn));
         assert_eq!(left, None, "{name} was stopped on {node}");
+        let keeper = self.setups[group].state.as_ref();
+        let keeper = keeper.is_some_and(|disk| san.has_keeper(node, disk));
+        assert!(!keeper, "{name}: a keeper on {node}");
         for disk in self.setups[group].all_disks() {
             let left = san.disks.reservation(disk).keys;
             let ours = left.iter().any(|key| keys(node).are(*key));
@@ -128,6 +136,7 @@ impl Schedule {
         let needed = match action {
             Action::Start if acting.lacks => true,
             Action::Monitor(_) if acting.lacks || self.clings(node, group) => true,
+            Action::Monitor(_) if acting.unkept => true,
             _ if !self.is_spoilt => false,
             _ if acting.disturbed => true,
             Action::Start => false,
