@@ -14,9 +14,8 @@ use std::time::Duration;
 use crate::action::budget::Budget;
 use crate::action::failure::Failure;
 use crate::action::step::Step;
-use crate::disks::disk::Disk;
 use crate::fc::{self, VirtualPort};
-use crate::kernel::{Chain, Instant, Kernel, Op, paths};
+use crate::kernel::{Instant, Kernel};
 use crate::lio;
 use crate::situation::found::Found;
 
@@ -31,24 +30,6 @@ const SETTLED: Duration = Duration::from_millis(250);
 /// How long all must be quiet where an initiator gave no echo: a WRITE whose data it
 /// still has to send is in no counter either.
 const SETTLED_UNHEARD: Duration = Duration::from_millis(1500);
-
-/// Has the kernel count what is with each disk, where somebody has turned that off: tuned and
-/// udev rules for flash do (`queue/iostats`). A command that is not counted looks like none.
-pub(super) fn counted(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) {
-    let switch = |disk: &Disk| paths::block(&disk.name, "queue/iostats");
-    let off = disks
-        .iter()
-        .map(switch)
-        .filter(|switch| kernel.read(switch).is_ok_and(|text| text.trim() == "0"));
-    let on: Vec<Chain> =
-        off.map(|path| vec![Op::WriteIfAny { path, text: "1".into() }]).collect();
-    for result in kernel.run(&on, budget.end) {
-        match result.failed {
-            Some(error) => log::warn!("{error}; a stop may not see all commands"),
-            None => log::info!("requests to a disk are counted from now on (iostats)"),
-        }
-    }
-}
 
 /// Waits for a moment in which nothing is in flight, and nothing is said.
 pub(super) fn listen(

@@ -15,6 +15,7 @@ mod logins;
 mod multipath;
 mod nftables;
 pub mod plan;
+mod queues;
 mod release;
 mod reload;
 pub mod status;

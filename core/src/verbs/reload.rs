@@ -26,7 +26,7 @@ use super::drain::{PERCENT_TO_DRAIN, in_flight, still_in_flight, wait_until};
 use super::expedited::expedited;
 use super::here::{driver, find_disks, luns, misconfigured};
 use super::takeover::export;
-use super::{late, listen, look, unseen};
+use super::{late, look, queues, unseen};
 
 /// Changes a group that is served here to what its configuration says now, without its
 /// ports being touched. Where nothing has changed it does nothing.
@@ -94,7 +94,7 @@ pub fn reload(
         phases.end(kernel, "disown");
     }
     disk::rescan(kernel, &disks, budget);
-    listen::counted(kernel, &disks, budget);
+    queues::set(kernel, &disks, budget);
     let now = look(kernel, scope)?.export;
     expedited(kernel, scope, budget, || {
         export(kernel, group, driver, &all, &now, budget)

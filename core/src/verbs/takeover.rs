@@ -10,7 +10,7 @@ use super::here::{
     Here, luns, misconfigured, not_lost, state_device, with_all_that_comes,
 };
 use super::logins::{active, elsewhere, not_elsewhere};
-use super::{late, listen, release, unseen};
+use super::{late, queues, release, unseen};
 use crate::action::budget::Budget;
 use crate::action::failure::Failure;
 use crate::action::phases::Phases;
@@ -159,7 +159,7 @@ fn build(
     apply(kernel, &dark, budget)?;
     account::begin(kernel, &here.absent, budget);
     let owned = here.owned();
-    listen::counted(kernel, &luns(&owned), budget);
+    queues::set(kernel, &luns(&owned), budget);
     expedited(kernel, scope, budget, || {
         apply(kernel, &frame, budget)?;
         disk::still_there(kernel, &owned)?;

@@ -169,21 +169,33 @@ fn a_stop_counts_on_disks_whose_counters_were_off() {
     assert!(a.kernel.now() - before >= Duration::from_secs(3));
 }
 
-/// A disk that comes by a reload is counted too.
+/// The queues of disks that are served, and of those that come by a reload, are as a target
+/// needs them: each request is counted, and no write is held back for reads.
 #[test]
-fn a_reload_counts_on_disks_that_come() {
+fn queues_are_set_as_a_target_needs_them() {
+    const SET: [(&str, &str, &str); 2] =
+        [("queue/iostats", "0", "1"), ("queue/wbt_lat_usec", "75000", "0")];
     let (mut a, _) = pair();
-    for disk in common::SPARE {
-        a.san.borrow_mut().shows(0, disk, "queue/iostats", "0");
+    let own: Vec<_> = a.setup.disks.iter().map(|(_, disk)| disk.clone()).collect();
+    let all = own.iter().map(String::as_str).chain(common::SPARE);
+    for disk in all.clone() {
+        for (attribute, before, _) in SET {
+            a.san.borrow_mut().shows(0, disk, attribute, before);
+        }
     }
+    let check = |node: &Node, disk: &str| {
+        for (attribute, _, after) in SET {
+            let path = format!("/sys/class/block/{disk}/{attribute}");
+            let now = node.kernel.read(path.as_ref()).unwrap();
+            assert_eq!(now.trim(), after, "{path}");
+        }
+    };
     a.start().unwrap();
+    own.iter().for_each(|disk| check(&a, disk));
     let mut more = a.setup.clone();
     more.disks.extend((60..).zip(common::SPARE.map(str::to_owned)));
     a.reload(&more).unwrap();
-    for disk in common::SPARE {
-        let switch = format!("/sys/class/block/{disk}/queue/iostats");
-        assert_eq!(a.kernel.read(switch.as_ref()).unwrap().trim(), "1", "{disk}");
-    }
+    all.for_each(|disk| check(&a, disk));
 }
 
 /// A command that was accepted before the LUNs turned commands away may reach a disk at
