@@ -75,7 +75,7 @@ pub fn on_network(
     Ok(software_link(kernel, &port.host).zip(address(&port.fcid)))
 }
 
-/// The driver of software FCoE, as [`PhysicalPort::driver`] has it.
+/// The driver of software FCoE, as [`super::PhysicalPort::driver`] has it.
 pub const SOFTWARE: &str = "fcoe";
 
 /// Returns the interface by which the frames of software FCoE leave that come by this one:
