@@ -6,14 +6,11 @@
 //! does that loses its power there. Where neither is set, this door is not there.
 
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use understudy_core::kernel::{
-    Chain, ChainResult, Instant, Kernel, KernelError, Recorded,
-};
+use understudy_core::kernel::{Around, Chain, ChainResult, Instant, Kernel, Recorded};
 
 use crate::environment::variable;
 
@@ -53,8 +50,12 @@ impl<K> Watched<K> {
     }
 }
 
-impl<K: Kernel> Kernel for Watched<K> {
-    fn run(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult> {
+impl<K: Kernel> Around for Watched<K> {
+    fn inner(&self) -> &dyn Kernel {
+        &self.kernel
+    }
+
+    fn run_around(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult> {
         if let Some(last) = self.last(chains) {
             self.kernel.run(&last, until);
             let _ = kill(Pid::this(), Signal::SIGKILL);
@@ -67,59 +68,13 @@ impl<K: Kernel> Kernel for Watched<K> {
         }
         results
     }
-
-    fn read(&self, path: &Path) -> Result<String, KernelError> {
-        self.kernel.read(path)
-    }
-
-    fn list(&self, dir: &Path) -> Result<Vec<String>, KernelError> {
-        self.kernel.list(dir)
-    }
-
-    fn links(&self, dir: &Path) -> Result<Vec<(PathBuf, PathBuf)>, KernelError> {
-        self.kernel.links(dir)
-    }
-
-    fn leads(&self, link: &Path) -> Result<Option<PathBuf>, KernelError> {
-        self.kernel.leads(link)
-    }
-
-    fn resolve(&self, path: &Path) -> Result<PathBuf, KernelError> {
-        self.kernel.resolve(path)
-    }
-
-    fn exists(&self, path: &Path) -> bool {
-        self.kernel.exists(path)
-    }
-
-    fn load(&self, path: &Path) -> Result<String, KernelError> {
-        self.kernel.load(path)
-    }
-
-    fn store(&self, path: &Path, text: &str) -> Result<(), KernelError> {
-        self.kernel.store(path, text)
-    }
-
-    fn discard(&self, path: &Path) -> Result<(), KernelError> {
-        self.kernel.discard(path)
-    }
-
-    fn now(&self) -> Instant {
-        self.kernel.now()
-    }
-
-    fn wall(&self) -> u64 {
-        self.kernel.wall()
-    }
-
-    fn sleep(&self, time: Duration) {
-        self.kernel.sleep(time);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
+    use std::time::Duration;
 
     use understudy_core::kernel::{Op, RealKernel};
 

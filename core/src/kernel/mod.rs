@@ -5,6 +5,7 @@
 //! values ([`Op`]), does what can be done side by side, and always comes back in time.
 
 pub mod account;
+mod around;
 pub mod disk;
 mod error;
 pub mod keeper;
@@ -20,6 +21,7 @@ pub mod state;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use around::Around;
 pub use error::{Cause, KernelError};
 pub use op::{Chain, ChainResult, Done, Op, UNREGISTER};
 pub use real::RealKernel;

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use understudy_core::kernel::reservation::Reservation;
 use understudy_core::kernel::{
-    Cause, Chain, ChainResult, Done, Instant, Kernel, KernelError, Op, Recorded,
+    Around, Cause, Chain, ChainResult, Done, Instant, Kernel, Op, Recorded,
 };
 use understudy_core::verbs::{release, takeover};
 use understudy_core::wwn::Wwn;
@@ -169,43 +169,17 @@ struct Noted<'a> {
     calls: RefCell<Vec<Recorded>>,
 }
 
-impl Kernel for Noted<'_> {
-    fn read(&self, path: &Path) -> Result<String, KernelError> {
-        self.kernel.read(path)
+impl Around for Noted<'_> {
+    fn inner(&self) -> &dyn Kernel {
+        self.kernel
     }
-    fn list(&self, dir: &Path) -> Result<Vec<String>, KernelError> {
-        self.kernel.list(dir)
-    }
-    fn links(&self, dir: &Path) -> Result<Vec<(PathBuf, PathBuf)>, KernelError> {
-        self.kernel.links(dir)
-    }
-    fn resolve(&self, path: &Path) -> Result<PathBuf, KernelError> {
-        self.kernel.resolve(path)
-    }
-    fn exists(&self, path: &Path) -> bool {
-        self.kernel.exists(path)
-    }
-    fn store(&self, path: &Path, text: &str) -> Result<(), KernelError> {
-        self.kernel.store(path, text)
-    }
-    fn discard(&self, path: &Path) -> Result<(), KernelError> {
-        self.kernel.discard(path)
-    }
-    fn run(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult> {
+
+    fn run_around(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult> {
         let (begun, chains) = (self.now(), chains.to_vec());
         let results = self.kernel.run(&chains, until);
         let call = Recorded { begun, chains, results: results.clone() };
         self.calls.borrow_mut().push(call);
         results
-    }
-    fn now(&self) -> Instant {
-        self.kernel.now()
-    }
-    fn wall(&self) -> u64 {
-        self.kernel.wall()
-    }
-    fn sleep(&self, time: Duration) {
-        self.kernel.sleep(time);
     }
 }
 
