@@ -128,6 +128,11 @@ impl<'a> SimKernel<'a> {
         self.with_tree(|tree| tree.file(path, text));
     }
 
+    /// Makes a symbolic link.
+    pub fn set_link(&self, at: &str, to: &str) {
+        self.with_tree(|tree| tree.link(at, to));
+    }
+
     /// Makes a directory, and every one above it.
     pub fn set_dir(&self, path: &Path) {
         self.with_tree(|tree| tree.dir(path));

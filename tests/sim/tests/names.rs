@@ -173,9 +173,9 @@ fn a_part_of_a_disk_is_not_owned() {
         san.shows(0, name, attribute, text);
         san.shows(0, name, "inflight", "");
         drop(san);
-        for dir in ["/dev", "/dev/disk/by-id"] {
-            a.kernel.set(&format!("{dir}/{name}"), "");
-        }
+        let node = format!("/dev/{name}");
+        a.kernel.set(&node, "");
+        a.kernel.set_link(&format!("/dev/disk/by-id/{name}"), &node);
         let disk = format!("0=/dev/disk/by-id/{name}");
         let failure = a.start_with(&[("disks", &disk)]).unwrap_err();
         assert_eq!(failure.kind, Kind::Configuration, "{failure}");
