@@ -85,7 +85,7 @@ impl Configured {
         Ok(Scope::gather(kernel, &self.id, |name| parameters.get(name).cloned()))
     }
 
-    /// Returns a resource, or a template, of which only the start tag has been read.
+    /// Returns a resource or a template by its start tag. What is inside it comes later.
     pub(super) fn new(tag: &BytesStart, is_template: bool) -> Self {
         let part = |name| value(tag, name).unwrap_or_default();
         let template = value(tag, "template");

@@ -27,7 +27,7 @@ pub enum Missing {
     Port,
 }
 
-/// One thing that went wrong.
+/// A cause of a failure: what went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
     /// The kernel refused something.

@@ -23,7 +23,7 @@ pub struct Found {
 /// | situation | the port | its target | what a takeover does | what a release does |
 /// | --- | --- | --- | --- | --- |
 /// | `Absent` | none | none | makes both | nothing |
-/// | `Serving` | any; where bound, not `Disabled` | not empty | leaves it | logs the port out, then removes LUNs and initiators |
+/// | `Serving` | any; if bound, not `Disabled` | not empty | leaves it | logs the port out, takes the LUNs away |
 /// | `Parked` | `Disabled` | bound | fills the target, lets the port log in | empties the target |
 /// | `Stray` | any other | bound, empty, enabled | logs the port out, then as for `Parked` | logs the port out |
 /// | `Orphaned` | none | bound | refuses: only a boot helps | empties the target |

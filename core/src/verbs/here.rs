@@ -80,7 +80,8 @@ pub(super) fn with_all_that_comes(
 }
 
 /// Checks that this node has what the group needs: modules, disks and ports, and no disk
-/// smaller than initiators know it ([`Scope::known`]). Disks that are still to be made ([`Scope::maker`]) are not missed.
+/// smaller than initiators know it ([`Scope::known`]). Disks that are still to be made
+/// ([`Scope::maker`]) are not missed.
 ///
 /// # Errors
 /// The first thing that is missing.

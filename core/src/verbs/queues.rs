@@ -28,12 +28,15 @@ const SETTINGS: [Setting; 2] = [
         changed: "requests to a disk are counted from now on (iostats)",
         danger: "a stop may not see all commands",
     },
+    // tcm_fc carries out all commands of a port in one thread: one that is held back holds
+    // up every LUN. A Linux initiator takes a command that it has heard nothing of for lost
+    // after some three seconds, and sends it again. The data of the first one never comes,
+    // and a stop finds it in flight for good. A capture of the lab's fabric showed this
+    // while a path died; the thread stood still at a flush.
+    //
     // Writeback throttling (block/blk-wbt.c) takes LIO's writes and flushes for a page
-    // cache's: it holds them back while reads are slow, as they are when a path has died.
-    // tcm_fc carries out all commands of a port in one thread, so a single write that is
-    // held back holds up every LUN. After some three seconds a Linux initiator takes a
-    // command that it has heard nothing of for lost and sends it again; the data of the
-    // first one never comes, and a stop finds it in flight for good.
+    // cache's and makes them wait while reads are slow. That it was what held the thread is
+    // inferred from its source; no stack was seen.
     Setting {
         attribute: "queue/wbt_lat_usec",
         is_wrong: |value| value != "0",

@@ -6,7 +6,7 @@
 //! each node, and one of the two may fail and come back; in another quarter the nodes do not
 //! see each other's ports. On an idle node something else may have a disk for a while. A disk
 //! may leave a node and come back under another name: its initiators meet errors until the
-//! group is started anew, and no monitor says meanwhile that all is well. The keeper of what
+//! group is started again, and no monitor says meanwhile that all is well. The keeper of what
 //! initiators register may die, which a monitor of level 10 or 20 has to say.
 //!
 //! After every step: no disk can be written to by both nodes; no WWPN is logged in twice,
