@@ -1,10 +1,12 @@
 //! The names that people write down for a disk.
 
-use crate::text::quoted;
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::quoted;
 
 /// How a disk is named in the configuration: the same on every node.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,13 +1,13 @@
 //! A disk of a group as it was found on this node: its paths, its size, whether it is still
 //! there and still itself.
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 pub use super::find::{
     FIND, find_all, find_any, is_same_name, node_of, one_of_several, wwid_in,
 };
 use super::find::{is_there, wwid_of};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
 use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind};
 use crate::config::group::{DeviceName, Slot};

@@ -1,13 +1,14 @@
 //! Finding a group's disks on this node, by path or by WWID.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use super::disk::{Disk, holders};
 use crate::action::failure::{Failure, Kind, Missing};
 use crate::config::group::{DeviceName, DiskSpec};
 use crate::disks::wwid::canonical;
-use crate::kernel::nexus::{self};
+use crate::kernel::nexus;
 use crate::kernel::{self, Kernel, KernelError, paths};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 /// The step that finds a group's disks.
 pub const FIND: &str = "find the disks";
@@ -115,10 +116,7 @@ fn look_for(
 pub(super) fn is_there(kernel: &dyn Kernel, disk: &Disk) -> bool {
     let leads_to = |path: &Path| match disk.is_multipath {
         true => at_path(kernel, path).is_ok_and(|(name, _)| name == disk.name),
-        false => {
-            let node = kernel.resolve(path);
-            node.is_ok_and(|node| node.file_name() == disk.node.file_name())
-        }
+        false => kernel.resolve(path).is_ok_and(|node| node == disk.node),
     };
     let by_name = match &disk.device {
         DeviceName::Wwid(_) => true,

@@ -1,11 +1,12 @@
 //! The host that a port is to the rest of the kernel, and the network interface that its
 //! frames pass through.
 
+use std::path::Path;
+
 use super::driver::host_driver;
 use super::states::PortState;
 use crate::kernel::{self, Kernel, KernelError, Op, paths};
 use crate::wwn::{Wwn, from_sysfs};
-use std::path::Path;
 
 /// A virtual port as the rest of the kernel has it: a host of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,14 @@
 //! Physical ports: an fc_host of the kernel that can carry virtual ones.
 
+use std::path::Path;
+
+use serde::Serialize;
+
 use super::driver::host_driver;
 use super::states::PortState;
 use super::switch::is_dark;
 use crate::kernel::{self, Kernel, KernelError, paths};
 use crate::wwn::{Wwn, from_sysfs};
-use serde::Serialize;
-use std::path::Path;
 
 /// A physical port: an fc_host that can carry virtual ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,10 +1,11 @@
 //! Remote ports: those elsewhere on the fabric that ours have met.
 
+use std::path::Path;
+
 use super::link::host_of;
 use super::states::PortState;
 use crate::kernel::{self, Kernel, KernelError, Op, paths};
 use crate::wwn::{Wwn, from_sysfs};
-use std::path::Path;
 
 /// A port elsewhere on the fabric, as one of our ports knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,13 @@
 //! Virtual ports, and physical ones where a group has their names: how they come, log in, log
 //! out and go.
 
+use std::path::Path;
+
 use super::physical::PhysicalPort;
 use super::states::VportState;
 use super::switch;
 use crate::kernel::{self, Chain, Kernel, KernelError, Op, paths};
 use crate::wwn::{Wwn, from_sysfs};
-use std::path::Path;
 
 /// A virtual port; or a physical one, where a group has its names.
 #[derive(Debug, Clone, PartialEq, Eq)]

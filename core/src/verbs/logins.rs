@@ -1,13 +1,14 @@
 //! Logins that a takeover waits for: that another node's under its names have ended, and that
 //! its own ports' are done.
 
+use std::time::Duration;
+
 use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind};
 use crate::config::group::PortSpec;
 use crate::fc::{self, PhysicalPort, PortState, VirtualPort, VportState};
 use crate::kernel::Kernel;
 use crate::wwn::Wwn;
-use std::time::Duration;
 
 /// The step that looks for another node that serves.
 const LOOK: &str = "look for the port";

@@ -1,5 +1,7 @@
 //! Checking that disks are still owned, and mending what a path that came back lacks.
 
+use std::path::PathBuf;
+
 use super::keys::{Keys, Whose};
 use super::read::{read, unregistered, words};
 use super::{carry_out, named, nodes};
@@ -7,7 +9,6 @@ use crate::action::budget::Budget;
 use crate::disks::disk::Disk;
 use crate::kernel::reservation::{Key, Reservation};
 use crate::kernel::{Chain, ChainResult, Done, Kernel, KernelError, Op};
-use std::path::PathBuf;
 
 /// Returns those disks that carry a key of ours, and an error for each that cannot be
 /// asked.

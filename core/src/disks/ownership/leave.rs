@@ -1,11 +1,12 @@
 //! Giving disks up: this node's keys are removed, and read back.
 
+use std::path::{Path, PathBuf};
+
 use super::read::read_back;
 use super::{Keys, carry_out};
 use crate::action::budget::Budget;
 use crate::kernel::reservation::Key;
 use crate::kernel::{Cause, Chain, ChainResult, Kernel, KernelError, Op, UNREGISTER};
-use std::path::{Path, PathBuf};
 
 /// Returns the operations that give a disk up, and read that back. A reservation ends
 /// with its holder's registration (SPC-4 5.13; LIO's answers are in

@@ -1,5 +1,7 @@
 //! Reading the registrations and the reservation of many disks at once.
 
+use std::path::PathBuf;
+
 use super::keys::{Keys, Whose};
 use super::{Held, named, nodes};
 use crate::action::budget::Budget;
@@ -7,7 +9,6 @@ use crate::action::failure::{Failure, Kind, Why};
 use crate::disks::disk::{self, Disk};
 use crate::kernel::reservation::{Key, Reservation};
 use crate::kernel::{Cause, Chain, ChainResult, Done, Kernel, KernelError, Op};
-use std::path::PathBuf;
 
 /// Reads the reservation of each disk, side by side.
 pub fn read(

@@ -1,5 +1,8 @@
 //! Taking disks: all of them or none.
 
+use std::path::Path;
+use std::time::Duration;
+
 use super::keys::{Keys, Whose};
 use super::read::{read_back, unanswered, unregistered, words};
 use super::{carry_out, named, nodes};
@@ -11,8 +14,6 @@ use crate::kernel::reservation::{
     ALL_REGISTRANTS, Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY,
 };
 use crate::kernel::{Chain, ChainResult, Done, Kernel, Op};
-use std::path::Path;
-use std::time::Duration;
 
 /// Returns the operations that make a disk ours, no matter who has it, and read that
 /// back. This is a plan: nothing is done here.

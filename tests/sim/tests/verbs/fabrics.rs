@@ -1,8 +1,7 @@
 //! Groups with ports in one fabric or two, and physical ports in none.
 
-use crate::common::{Node, Setup};
-use crate::{pair, set_link};
 use std::time::Duration;
+
 use understudy_core::action::failure::Kind;
 use understudy_core::fc;
 use understudy_core::kernel::{Kernel, Op};
@@ -10,6 +9,9 @@ use understudy_core::run_files::watch;
 use understudy_core::verbs::check::{self, Verdict};
 use understudy_core::verbs::{Health, Level, health, takeover};
 use understudy_sim::SimKernel;
+
+use crate::common::{Node, Setup};
+use crate::{pair, set_link};
 
 #[test]
 fn a_fabric_without_npiv_is_named_and_undone() {

@@ -1,11 +1,13 @@
 //! Health: what a monitor says.
 
-use crate::common::key_of;
-use crate::{pair, set_link};
 use std::time::Duration;
+
 use understudy_core::kernel::{Kernel, Op};
 use understudy_core::verbs::{Health, Level, health};
 use understudy_sim::SimKernel;
+
+use crate::common::key_of;
+use crate::{pair, set_link};
 
 #[test]
 fn a_node_that_lost_its_disks_says_so() {

@@ -1,11 +1,13 @@
 //! Plan: a start or a stop, told and not done.
 
-use crate::pair;
 use std::time::Duration;
+
 use understudy_core::action::step::Step;
 use understudy_core::kernel::Kernel;
 use understudy_core::verbs::plan;
 use understudy_core::verbs::{Health, Level};
+
+use crate::pair;
 
 /// A plan of a start, carried out, is a start; a plan of a stop is a stop.
 #[test]

@@ -1,12 +1,14 @@
 //! Release: what a stop takes down, and from what it knows it.
 
-use crate::common::{Node, Setup};
-use crate::pair;
 use std::path::Path;
 use std::time::Duration;
+
 use understudy_core::kernel::{Kernel, Op};
 use understudy_core::verbs::{Health, Level, health};
 use understudy_sim::{Deed, Fault};
+
+use crate::common::{Node, Setup};
+use crate::pair;
 
 #[test]
 fn keys_are_given_up_by_who_owns_no_disks_by_now() {

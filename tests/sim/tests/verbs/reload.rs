@@ -1,12 +1,14 @@
 //! Reload: LUNs and initiators that come and go under a live port.
 
-use crate::common::{Node, Setup};
-use crate::pair;
 use std::time::Duration;
+
 use understudy_core::kernel::Kernel;
 use understudy_core::lio::numbers;
 use understudy_core::run_files::registry;
 use understudy_core::verbs::{Health, Level, status};
+
+use crate::common::{Node, Setup};
+use crate::pair;
 
 /// Has initiators let go of all LUNs, before a reload takes some away; see
 /// [`Setup::changed`].

@@ -1,13 +1,15 @@
 //! Status.
 
-use crate::common::{Node, key_of};
-use crate::pair;
 use std::time::Duration;
+
 use understudy_core::fc;
 use understudy_core::kernel::{Kernel, Op};
 use understudy_core::run_files::registry;
 use understudy_core::verbs::status;
 use understudy_core::verbs::status::{Owner, Service};
+
+use crate::common::{Node, key_of};
+use crate::pair;
 
 #[test]
 fn status_says_what_is_served_and_what_is_wrong() {

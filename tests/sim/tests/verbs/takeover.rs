@@ -1,9 +1,8 @@
 //! Takeover: what a start builds, takes and refuses.
 
-use crate::common::{INITIATORS, Node, Setup, key_of};
-use crate::pair;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
 use understudy_core::action::failure::Kind;
 use understudy_core::disks::ownership::{give_up, read};
 use understudy_core::kernel::{Cause, Kernel, Op};
@@ -11,6 +10,9 @@ use understudy_core::run_files::registry;
 use understudy_core::verbs::plan;
 use understudy_core::verbs::{Health, Level, takeover};
 use understudy_sim::{Deed, Fault, SimKernel};
+
+use crate::common::{INITIATORS, Node, Setup, key_of};
+use crate::pair;
 
 #[test]
 fn a_group_comes_up_wholly_and_leaves_nothing() {

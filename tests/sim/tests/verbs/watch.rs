@@ -1,11 +1,13 @@
 //! The watch over physical ports, and over the groups that a node could serve.
 
-use crate::pair;
 use std::cell::Cell;
 use std::time::Duration;
+
 use understudy_core::action::failure::Kind;
 use understudy_core::kernel::Kernel;
 use understudy_core::run_files::watch;
+
+use crate::pair;
 
 #[test]
 fn the_watch_counts_ports_and_remembers_fabrics() {

@@ -1,8 +1,9 @@
 //! The clocks: this machine's, and how far a guest's is ahead.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use crate::error::{Error, Result};
 use crate::guest::Guest;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Returns the wall clock, in milliseconds since 1970.
 #[must_use]

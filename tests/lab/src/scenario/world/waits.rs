@@ -1,5 +1,8 @@
 //! What a scenario waits for: logins, attributes, nodes that are back.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use super::{COME_BACK, COMMAND, Mark, TAKEOVER, World, client, fabric, runs_on};
 use crate::cluster;
 use crate::error::{Error, Result};
@@ -7,8 +10,6 @@ use crate::groups::Group;
 use crate::lab::Lab;
 use crate::plan::{ARRAYS, Side};
 use crate::speed;
-use std::thread;
-use std::time::{Duration, Instant};
 use understudy_fabric::control::{Event, What};
 use understudy_fabric::wwn::Wwn;
 
