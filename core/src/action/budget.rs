@@ -1,27 +1,28 @@
-//! The time that an action has, handed out to its phases.
+//! The time that an action has, and how it is divided among the action's phases.
 
 use std::time::Duration;
 
 use crate::kernel::{Instant, Kernel};
 
-/// From a start to an end on the kernel door's clock.
+/// The time that an action, or a part of one, may take: from a start to an end, on the
+/// kernel door's clock ([`Kernel::now`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// When the action began.
+    /// When the time began.
     pub start: Instant,
-    /// When it must have answered.
+    /// When the work must be over.
     pub end: Instant,
 }
 
 impl Budget {
-    /// Returns a budget of this length, from now.
+    /// Returns a budget that begins now and lasts for `length`.
     pub fn new(kernel: &dyn Kernel, length: Duration) -> Self {
         let start = kernel.now();
         Self { start, end: start + length }
     }
 
-    /// Returns the first part of the budget, in percent; the rest stays for what must
-    /// follow.
+    /// Returns a budget that ends earlier: after this many percent of the length. The
+    /// caller keeps the rest for work that has to follow.
     #[must_use]
     pub fn first(self, percent: u32) -> Self {
         Self {
@@ -30,7 +31,8 @@ impl Budget {
         }
     }
 
-    /// Returns a part of what is left, for the first of so many that share it.
+    /// Returns a budget for the next of `among` pieces of work that share the remaining
+    /// time equally.
     #[must_use]
     pub fn share(self, kernel: &dyn Kernel, among: usize) -> Self {
         let start = kernel.now();
@@ -38,17 +40,17 @@ impl Budget {
         Self { start, end: start + self.end.saturating_sub(start) / among }
     }
 
-    /// Returns how long the budget is as a whole.
+    /// Returns the time from the start to the end, no matter how much of it has passed.
     pub fn length(self) -> Duration {
         self.end.saturating_sub(self.start)
     }
 
-    /// Returns how much of the budget has passed.
+    /// Returns the time that has passed since the start.
     pub fn spent(self, kernel: &dyn Kernel) -> Duration {
         kernel.now().saturating_sub(self.start)
     }
 
-    /// Returns whether the budget is over.
+    /// Returns whether the end has come.
     pub fn is_over(self, kernel: &dyn Kernel) -> bool {
         kernel.now() >= self.end
     }

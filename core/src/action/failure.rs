@@ -1,45 +1,47 @@
-//! Why a verb failed, in a shape from which a caller can choose what to do.
+//! Failures of verbs: what went wrong, and what the caller and the operator can do about
+//! it.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::kernel::KernelError;
 
-/// What a failure says about trying again.
+/// The kind of a failure, from which a caller sees whether to try again, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The configuration is wrong, and equally wrong on every node.
     Configuration,
     /// This node lacks something: a disk, a port, a module. Another node may have it.
     Node,
-    /// The step went wrong this time.
+    /// Something went wrong this time. Another attempt, or another node, may succeed.
     Failed,
-    /// A change was refused before anything was done: what there was goes on.
+    /// A change was refused before anything was done. What ran before goes on.
     Refused,
 }
 
-/// Something that may come by itself, so that a caller can wait for it.
+/// Something that is missing now, and may come by itself. A caller can wait for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
-    /// A disk of the group is not here.
+    /// A disk of the group is not on this node.
     Disk,
-    /// No physical port here can carry a port of the group.
+    /// No physical port of this node can carry one of the group's ports.
     Port,
 }
 
-/// A cause of a failure: what went wrong.
+/// A cause of a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
     /// The kernel refused something.
     Kernel(KernelError),
-    /// The kernel refused something about a disk or a port, which is named first.
+    /// The kernel refused something about a disk or a port. The text names the disk or
+    /// port.
     About(String, KernelError),
-    /// Anything else, in words.
+    /// Any other cause, as a text for people.
     Words(String),
 }
 
 impl Why {
-    /// Returns the kernel's error, where it is one.
+    /// Returns the kernel's error; `None` for a cause that is only a text.
     pub fn error(&self) -> Option<&KernelError> {
         match self {
             Self::Kernel(error) | Self::About(_, error) => Some(error),
@@ -70,21 +72,21 @@ impl From<String> for Why {
     }
 }
 
-/// A failure of a verb: the step, everything that went wrong in it, and what the operator
-/// can do. It prints as one line.
+/// A failure of a verb: the step that failed, everything that went wrong in it, and
+/// advice for the operator. It prints as one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// See [`Kind`].
+    /// Whether another attempt, or another node, may succeed.
     pub kind: Kind,
-    /// What was being done, as a short phrase for people.
+    /// The step that failed, as a short phrase for people.
     pub step: &'static str,
-    /// At least one cause, the first being what an operator should read first.
+    /// The causes: at least one, the most important one first.
     pub causes: Vec<Why>,
-    /// What may still come, where that is all that is wrong.
+    /// What is missing, if that is all that is wrong. A caller may wait for it.
     pub missing: Option<Missing>,
-    /// The file, directory or device of the first cause, where it has one.
+    /// The file, directory or device that the first cause is about, if it is about one.
     pub path: Option<PathBuf>,
-    /// What the operator can do; empty where the causes say it.
+    /// What the operator can do; empty if the causes make that clear.
     pub advice: String,
 }
 
@@ -104,7 +106,8 @@ impl Failure {
         Self { kind, step, causes, missing: None, path: None, advice: String::new() }
     }
 
-    /// Returns the failure of a step in which the kernel refused something.
+    /// Returns a failure of kind [`Kind::Failed`] whose causes are these errors of the
+    /// kernel.
     pub fn kernel(step: &'static str, errors: &[KernelError]) -> Self {
         let path = errors.first().map(|error| error.path.clone());
         Self { path, ..Self::of(Kind::Failed, step, errors.to_vec()) }
@@ -124,7 +127,7 @@ impl Failure {
         self
     }
 
-    /// Returns this failure as one that may end by itself.
+    /// Returns this failure, marked as one that ends once the missing thing has come.
     #[must_use]
     pub fn misses(mut self, missing: Missing) -> Self {
         self.missing = Some(missing);
@@ -139,7 +142,7 @@ impl std::error::Error for Failure {
     }
 }
 
-/// How many causes are spelled out: an exit reason is a line that people read.
+/// How many causes a printed failure has: people read it as one line.
 const TOLD: usize = 3;
 
 impl fmt::Display for Failure {

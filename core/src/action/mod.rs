@@ -1,5 +1,5 @@
-//! An action: its steps, its time and where that went, and the form of what it says when it
-//! fails.
+//! Actions: their steps, the time that they have and where it went, and how they report a
+//! failure.
 
 pub mod budget;
 pub mod failure;

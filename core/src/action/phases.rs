@@ -1,12 +1,12 @@
-//! Where the time of an action went.
+//! How long each phase of an action took.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::kernel::{Instant, Kernel};
 
-/// A stopwatch, read at the end of each phase. Phases follow one another without a gap:
-/// they add up to the whole.
+/// A stopwatch that is read at the end of each phase of an action. A phase begins where
+/// the one before it ends, so together the phases are the whole action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phases {
     begun: Instant,
@@ -14,17 +14,17 @@ pub struct Phases {
 }
 
 impl Phases {
-    /// Returns phases whose first one began at `begun`.
+    /// Returns a stopwatch that was started at `begun`, and has no phase yet.
     pub fn since(begun: Instant) -> Self {
         Self { begun, ends: Vec::new() }
     }
 
-    /// Ends a phase; the next one begins.
+    /// Ends the current phase, under this name. The next phase begins.
     pub fn end(&mut self, kernel: &dyn Kernel, name: &'static str) {
         self.ends.push((name, kernel.now()));
     }
 
-    /// Returns each phase and how long it took, in order.
+    /// Returns the name and the length of each phase, in order.
     pub fn each(&self) -> impl Iterator<Item = (&'static str, Duration)> + '_ {
         let begins = std::iter::once(self.begun).chain(self.ends.iter().map(|e| e.1));
         let phase =
@@ -32,7 +32,7 @@ impl Phases {
         self.ends.iter().zip(begins).map(phase)
     }
 
-    /// Returns how long the phases took together.
+    /// Returns the length of all phases together.
     pub fn total(&self) -> Duration {
         self.each().map(|(_, took)| took).sum()
     }
@@ -50,7 +50,7 @@ impl Phases {
     }
 }
 
-/// `589 ms: look 40, own 12, ...`
+/// Prints the phases on one line: `589 ms: look 40, own 12, ...`
 impl fmt::Display for Phases {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ms", self.total().as_millis())?;

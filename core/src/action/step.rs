@@ -1,24 +1,26 @@
-//! A step of a plan: a plain value that can be printed, and is carried out as a whole.
+//! Steps of a plan. A step is a plain value: it can be printed, and it is carried out as
+//! a whole.
 
 use crate::action::budget::Budget;
 use crate::kernel::{Chain, ChainResult, Done, Kernel, KernelError};
 
-/// Chains that are worked on side by side, under a name that people know.
+/// Chains of operations that run side by side, under a title for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// What the step does, as a short phrase.
+    /// What the step does, as a short phrase for people.
     pub title: &'static str,
-    /// See [`Kernel::run`].
+    /// The chains, as [`Kernel::run`] takes them.
     pub chains: Vec<Chain>,
 }
 
 impl Step {
-    /// Returns a step.
+    /// Returns a step with this title and these chains.
     pub fn new(title: &'static str, chains: Vec<Chain>) -> Self {
         Self { title, chains }
     }
 
-    /// Carries out the whole step: a chain that fails stops no other.
+    /// Carries out the step and returns one result for each chain. A chain that fails
+    /// does not stop the others.
     pub fn run(&self, kernel: &dyn Kernel, budget: Budget) -> Vec<ChainResult> {
         let begun = kernel.now();
         let results = kernel.run(&self.chains, budget.end);
@@ -29,10 +31,7 @@ impl Step {
         results
     }
 
-    /// Carries out the whole step, and returns only its failures.
-    ///
-    /// # Errors
-    /// Every operation that failed.
+    /// Carries out the step, and only checks that no operation failed.
     pub fn apply(
         &self,
         kernel: &dyn Kernel,
