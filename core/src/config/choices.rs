@@ -1,4 +1,4 @@
-//! Parameters that are chosen from a few words, and the words.
+//! Parameters whose value is one of a few words, each with its type.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,9 +8,9 @@ use super::kind::words;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ownership {
-    /// SCSI-3 persistent reservations, ours.
+    /// SCSI-3 (or NVMe) persistent reservations that understudy makes itself.
     Scsi3Pr,
-    /// Something outside (DRBD, say).
+    /// Something outside understudy, such as DRBD.
     None,
 }
 
@@ -20,15 +20,15 @@ words!(Ownership { "scsi3-pr" => Self::Scsi3Pr, "none" => Self::None });
 /// port's driver. The parameter's other words are the names of LIO drivers.
 pub const AUTO: &str = "auto";
 
-/// Which of the reservations that initiators make through the group's ports outlive a
-/// takeover.
+/// Which reservations of initiators the node that takes the group over restores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preserve {
-    /// All of them.
+    /// Every registration and reservation.
     All,
-    /// Only those made with APTPL, by which an initiator asks for this (SPC-4 5.13.5).
+    /// Only those made with APTPL, the bit by which an initiator asks for this (SPC-4
+    /// 5.13.5).
     Aptpl,
-    /// None.
+    /// No registration or reservation.
     None,
 }
 
@@ -38,12 +38,13 @@ words!(Preserve {
     "none" => Self::None,
 });
 
-/// What the loss of a physical port's link means to the groups on it.
+/// How a monitor judges a group whose physical port has lost its link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkLoss {
-    /// A failure.
+    /// The monitor fails, so Pacemaker starts the group again where it can.
     Fail,
-    /// No failure: the cluster has rules for it.
+    /// The monitor reports the group as degraded. Rules in the cluster decide whether it
+    /// moves.
     Degraded,
 }
 

@@ -1,4 +1,4 @@
-//! The names that people write down for a disk.
+//! Names of disks, as people write them in the configuration.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::quoted;
 
-/// How a disk is named in the configuration: the same on every node.
+/// The name of a disk in the configuration. All nodes share the configuration, so the
+/// name has to work on each of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DeviceName {
@@ -33,7 +34,8 @@ impl FromStr for DeviceName {
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(inside) = text.strip_prefix("/dev/") {
             let steps_out = inside.split('/').any(|part| matches!(part, "" | "." | ".."));
-            // The backing path is written into LIO's `control`, where a comma ends it.
+            // The path will be written into LIO's `control` file, where a comma ends a
+            // value.
             let ends = |c: char| matches!(c, ',' | '\\') || c.is_control();
             if steps_out || text.len() > 255 || text.contains(ends) {
                 return Err(format!("{} is not a plain path under /dev", quoted(text)));
@@ -68,9 +70,10 @@ impl From<DeviceName> for String {
     }
 }
 
-/// Returns whether a name under /dev is given out by the kernel, or by a program of one node
-/// alone, in the order of discovery: after a boot, or on the partner, it may be another
-/// disk. Names that are made of what initiators wrote are no better.
+/// Returns whether a name under /dev may belong to another disk after a reboot or on the
+/// partner. Such names are numbered in the order of discovery, by the kernel or by a
+/// program of one node. Names made from labels and UUIDs on the disk are no better,
+/// because initiators write those.
 fn volatile(name: &str) -> bool {
     const NUMBERED: [&str; 11] = [
         "nvme", "dm-", "md", "zd", "rbd", "nbd", "loop", "ram", "zram", "mmcblk", "pmem",
@@ -88,8 +91,8 @@ fn volatile(name: &str) -> bool {
 }
 
 impl DeviceName {
-    /// Returns why another disk may have this name on another node, or at another time.
-    /// Nothing is returned for a name that only its disk can have.
+    /// Returns the reason why another disk may have this name on another node, or at
+    /// another time; `None` for a name that only one disk can have.
     #[must_use]
     pub fn doubt(&self) -> Option<&'static str> {
         let Self::Path(path) = self else { return None };

@@ -1,4 +1,4 @@
-//! A takeover group: the unit that moves from node to node.
+//! Takeover groups as the configuration describes them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,42 +12,44 @@ use super::params::VPORT;
 use super::reader::Reader;
 use crate::wwn::Wwn;
 
-/// A takeover group as configured: one WWNN, its ports, disks and initiators.
+/// A takeover group as configured: one node name, with its ports, disks and initiators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// The Pacemaker resource's name.
     pub name: String,
-    /// Node name of every port.
+    /// The node name (WWNN) of every port of the group.
     pub wwnn: Wwn,
-    /// At least one.
+    /// The group's ports, at least one.
     pub ports: Vec<PortSpec>,
-    /// The LUNs' disks: at least one, each LUN number once.
+    /// The disks behind LUN numbers: at least one, no number twice. The state disk is not
+    /// here.
     pub disks: Vec<DiskSpec>,
-    /// At least one.
+    /// The port names of the initiators that may use the group, at least one.
     pub initiators: Vec<Wwn>,
-    /// See [`Ownership`].
+    /// What guarantees that one node owns the group's disks.
     pub ownership: Ownership,
-    /// The node that the group belongs to, if the configuration says.
+    /// The node that the group belongs to, if the configuration names one.
     pub home: Option<String>,
     /// The name of the LIO driver that serves the ports, or [`AUTO`].
     pub driver: &'static str,
-    /// What a monitor says of a port whose link is lost.
+    /// How a monitor judges a port whose link is lost.
     pub link_loss: LinkLoss,
-    /// Whether grace periods are expedited while LUNs come and go.
+    /// Whether RCU grace periods are expedited while LUNs are made and removed.
     pub expedite: bool,
-    /// The device on which initiators' reservations are kept; `None` where none are.
+    /// The state disk, on which initiators' reservations are saved; `None` if none are
+    /// saved.
     pub state: Option<DeviceName>,
-    /// Which of the initiators' reservations are kept.
+    /// Which of the initiators' reservations are saved.
     pub preserve: Preserve,
 }
 
-/// Everything that is wrong with a configuration, not only the first thing.
+/// Everything that is wrong with a group's configuration, one sentence for each fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct GroupError(pub Vec<String>);
 
 impl fmt::Display for GroupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// Of more people read none.
+        /// How many faults are printed: people do not read a longer list.
         const TOLD: usize = 8;
         let told: Vec<&str> = self.0.iter().take(TOLD).map(String::as_str).collect();
         f.write_str(&told.join("; "))?;
@@ -58,18 +60,17 @@ impl fmt::Display for GroupError {
     }
 }
 
-/// Returns whether two names are of one node: Pacemaker compares them without regard to case
-/// (`pcmk__str_casei`).
+/// Returns whether two names are names of one node. Pacemaker ignores case when it
+/// compares them (`pcmk__str_casei`).
 pub fn is_same_node(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
 impl Group {
-    /// Reads a group from its parameters.
+    /// Reads a group from the parameters of its resource.
     ///
-    /// `param` returns the value of a parameter of [`VPORT`], `None` where it is not
-    /// set. Nothing outside the parameters is looked at, so that the answer is the same
-    /// on every node.
+    /// `param` returns the value of a parameter of [`VPORT`], or `None` if it is not set.
+    /// Nothing else is looked at, so every node comes to the same answer.
     ///
     /// # Errors
     /// Every fault found, each with the parameter and the value.
@@ -91,7 +92,7 @@ impl Group {
         let state = read.one("state", "device");
         read.add(contradictions(&ports, &disks, &initiators, state.as_ref()));
 
-        // What is missing here has left a fault.
+        // A `None` among these has left a fault in `read`, which `finish` then returns.
         let whole = || {
             Some(Self {
                 name: name.to_owned(),
@@ -118,18 +119,19 @@ impl Group {
         self.disks.iter().cloned().chain(state).collect()
     }
 
-    /// Returns the LUN numbers.
+    /// Returns the LUN numbers of the group.
     pub fn luns(&self) -> impl Iterator<Item = u16> {
         self.disks.iter().filter_map(|disk| disk.slot.lun())
     }
 
-    /// Returns whether the group is at home on this node.
+    /// Returns whether this node is the group's home.
     pub fn is_native(&self, node: &str) -> bool {
         self.home.as_deref().is_some_and(|home| is_same_node(home, node))
     }
 }
 
-/// Returns what contradicts itself in a group.
+/// Returns a fault for each value that is given twice, or in two roles that exclude each
+/// other.
 fn contradictions(
     ports: &[PortSpec],
     disks: &[DiskSpec],
@@ -149,7 +151,7 @@ fn contradictions(
     faults
 }
 
-/// Returns a fault for each value that is there more than once.
+/// Returns a fault for each value that a parameter has more than once.
 fn twice<T: Ord + fmt::Display>(
     param: &str,
     what: &str,

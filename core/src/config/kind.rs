@@ -1,14 +1,13 @@
-//! Kinds of parameters: what a value may be, and what is wrong with one that is something
-//! else.
+//! Kinds of parameters: which values a parameter may have, and what to say of any other.
 
-/// What a parameter's value may be.
+/// The kind of a parameter: which values it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A name, for instance a node's or a disk's.
+    /// Any text, for instance the name of a node or a disk.
     Text,
-    /// Names, separated by spaces.
+    /// Any words, separated by spaces.
     Words,
-    /// A word of this list.
+    /// A word from this list.
     Choice(&'static [&'static str]),
     /// `yes` or `no`.
     Flag,
@@ -19,13 +18,13 @@ pub enum Kind {
         /// The largest number that is allowed.
         most: u32,
     },
-    /// A number of seconds, with or without an `s` behind it.
+    /// A number of seconds: `10` or `10s`.
     Seconds,
 }
 
 impl Kind {
-    /// Returns the list from which the value is chosen. The list is empty where the value
-    /// is not chosen from one.
+    /// Returns the words from which the value is chosen; empty for kinds that have no
+    /// such list.
     #[must_use]
     pub fn words(self) -> &'static [&'static str] {
         match self {
@@ -35,8 +34,8 @@ impl Kind {
         }
     }
 
-    /// Returns the number that a value means. Nothing is returned for a value that is not
-    /// a number of this kind.
+    /// Returns the number that a value stands for; `None` if the kind is not a number, or
+    /// the value does not fit.
     #[must_use]
     pub fn number(self, value: &str) -> Option<u32> {
         match self {
@@ -48,8 +47,8 @@ impl Kind {
         }
     }
 
-    /// Returns what a value is, if it is not of this kind: the end of a sentence that
-    /// begins with the value.
+    /// Returns what is wrong with a value, as the end of a sentence that begins with the
+    /// value (`is not a number of seconds`); `None` for a good value.
     pub(super) fn fault(self, value: &str) -> Option<String> {
         let (is_good, fault) = match self {
             Self::Text | Self::Words => return None,
@@ -73,16 +72,17 @@ impl Kind {
     }
 }
 
-/// A type whose values have words in the configuration.
+/// A type that is written as one of a few words in the configuration.
 pub trait Choice: Sized {
-    /// The words, in the order in which people should meet them.
+    /// The words, in the order in which they are listed for people.
     const WORDS: &'static [&'static str];
 
-    /// Returns the value that a word means.
+    /// Returns the value that a word stands for; `None` if it is not one of
+    /// [`Self::WORDS`].
     fn of(word: &str) -> Option<Self>;
 }
 
-/// Gives a type its words in the configuration, from one table.
+/// Implements [`Choice`] for a type from one table of words and values.
 macro_rules! words {
     ($of:ty { $($word:literal => $value:expr),+ $(,)? }) => {
         impl $crate::config::kind::Choice for $of {

@@ -1,4 +1,4 @@
-//! The configuration: the parameters that a resource has, and a group as they describe it.
+//! The configuration: which parameters a resource has, and the group that they describe.
 
 mod choices;
 mod device_name;

@@ -1,41 +1,41 @@
-//! The resources' parameters: a table for each agent. From it the meta-data is printed, the
-//! manual page is made, and the configuration is read and judged.
+//! The parameters of both resource agents, one table for each. The meta-data, the manual
+//! pages and the reading of the configuration all follow these tables.
 
 use super::choices::{AUTO, LinkLoss, Ownership, Preserve};
 use super::kind::{Choice, Kind};
 use crate::text::quoted;
 
-/// A parameter of a resource.
+/// The declaration of a resource's parameter.
 #[derive(Debug, Clone, Copy)]
 pub struct Param {
-    /// The parameter's name in the CIB.
+    /// The parameter's name, as in the CIB.
     pub name: &'static str,
-    /// What the value may be.
+    /// Which values it may have.
     pub kind: Kind,
-    /// What holds when it is not set; `None` where it must be set.
+    /// The value if none is given; `None` for a parameter that must be given.
     pub default: Option<&'static str>,
-    /// Whether two resources may not share a value.
+    /// Whether no two resources may have the same value (`unique` in the meta-data).
     pub unique: bool,
-    /// Whether it changes under a live port.
+    /// Whether it may change while the group is served, by a reload.
     pub reloadable: bool,
-    /// A few words.
+    /// The description in a few words.
     pub short: &'static str,
-    /// The whole story.
+    /// The full description, for the meta-data and the manual page.
     pub long: &'static str,
 }
 
 impl Param {
-    /// Whether the resource cannot do without it.
+    /// Returns whether the parameter must be given.
     pub fn required(&self) -> bool {
         self.default.is_none()
     }
 
-    /// Returns the value: what is given, or else the default. The value of an optional
-    /// parameter that is not given is empty.
+    /// Returns the parameter's value: the given one, or else the default. The result is
+    /// empty for an optional parameter that is not given.
     ///
     /// # Errors
-    /// What is wrong, in words: the parameter must be set, or what is given is not of its
-    /// kind.
+    /// A sentence that says what is wrong: the parameter is required and not given, or
+    /// the value does not fit its kind.
     pub fn value(&self, given: Option<String>) -> Result<String, String> {
         let given = given.map(|text| text.trim().to_owned());
         let given = given.filter(|text| !text.is_empty());
@@ -52,7 +52,8 @@ impl Param {
     }
 }
 
-/// The parameters of `ocf:understudy:vport`, in the order in which people should meet them.
+/// The parameters of `ocf:understudy:vport`, in the order in which they are listed for
+/// people.
 pub const VPORT: &[Param] = &[
     Param {
         name: "wwnn",

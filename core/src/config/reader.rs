@@ -1,5 +1,5 @@
-//! Reading a resource's parameters by their declarations. What is wrong is collected, so that
-//! all of it can be said at once.
+//! Reads the parameters of a resource as they are declared. Faults are collected, so that
+//! all of them can be reported at once.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use super::kind::Choice;
 use super::params::Param;
 use crate::text::quoted;
 
-/// Reads the parameters of a resource, and collects what is wrong with them.
+/// A reader of a resource's parameters, with the faults that it has found so far.
 #[derive(Debug)]
 pub struct Reader<F> {
     declared: &'static [Param],
@@ -17,13 +17,14 @@ pub struct Reader<F> {
 }
 
 impl<F: Fn(&str) -> Option<String>> Reader<F> {
-    /// Returns a reader of the parameters that an agent declares. `given` returns what the
-    /// configuration says of a parameter: nothing, where it is not set.
+    /// Returns a reader of the parameters that an agent declares. `given` returns the
+    /// configured value of a parameter, or `None` if it is not set.
     pub fn new(declared: &'static [Param], given: F) -> Self {
         Self { declared, given, faults: Vec::new() }
     }
 
-    /// Returns a parameter's value with its declaration. Nothing is returned after a fault.
+    /// Returns the declaration and the value of a parameter; `None` if there was a fault,
+    /// which is noted.
     fn value(&mut self, name: &str) -> Option<(&'static Param, String)> {
         let declared = self.declared.iter().find(|param| param.name == name);
         let value = match declared {
@@ -33,17 +34,17 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         value.map_err(|fault| self.faults.push(fault)).ok()
     }
 
-    /// Returns a parameter's text. Nothing is returned where it is not set.
+    /// Returns a parameter's text; `None` if it is not set.
     pub fn text(&mut self, name: &str) -> Option<String> {
         self.value(name).map(|(_, value)| value).filter(|value| !value.is_empty())
     }
 
-    /// Returns a parameter's number. Nothing is returned where it is not set.
+    /// Returns a parameter's number; `None` if it is not set.
     pub fn number(&mut self, name: &str) -> Option<u32> {
         self.value(name).and_then(|(param, value)| param.kind.number(&value))
     }
 
-    /// Returns the word that was chosen of a parameter's words.
+    /// Returns a parameter's value as one of the words that it is declared with.
     pub fn word(&mut self, name: &str) -> Option<&'static str> {
         let (param, value) = self.value(name)?;
         let word = param.kind.words().iter().copied().find(|word| *word == value);
@@ -54,7 +55,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         word
     }
 
-    /// Returns what the word means that was chosen of a parameter's words.
+    /// Returns a parameter's value as the type whose words it is declared with.
     pub fn choice<T: Choice>(&mut self, name: &str) -> Option<T> {
         let word = self.word(name)?;
         let choice = T::of(word);
@@ -64,7 +65,8 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         choice
     }
 
-    /// Returns what a parameter's words mean, without those that mean nothing.
+    /// Returns the parsed words of a parameter. Words that cannot be parsed are left out
+    /// and noted as faults.
     pub(super) fn words<T>(&mut self, name: &str) -> Vec<T>
     where
         T: FromStr<Err: Display>,
@@ -80,7 +82,8 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         found
     }
 
-    /// Returns what a parameter's only word means; `what` is what the word names.
+    /// Returns the parsed value of a parameter that takes one word. `what` names such a
+    /// word in the fault for more than one.
     pub(super) fn one<T>(&mut self, name: &str, what: &str) -> Option<T>
     where
         T: FromStr<Err: Display>,
@@ -92,15 +95,12 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         found.into_iter().next()
     }
 
-    /// Adds faults to those that were found.
+    /// Adds faults that the caller has found.
     pub(super) fn add(&mut self, faults: Vec<String>) {
         self.faults.extend(faults);
     }
 
-    /// Returns what was made of the parameters, if all of them were right.
-    ///
-    /// # Errors
-    /// Every fault found, each with the parameter and the value.
+    /// Returns what the caller has made of the parameters, if no fault was found.
     pub fn finish<T>(self, made: Option<T>) -> Result<T, Vec<String>> {
         made.filter(|_| self.faults.is_empty()).ok_or(self.faults)
     }

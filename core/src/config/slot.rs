@@ -1,25 +1,25 @@
-//! A slot: the place that a disk has in its group.
+//! Slots: the places that disks have in a group.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The place that a disk has in its group: behind a LUN number, or as the device on which
-/// initiators' reservations are kept. JSON has a number for both.
+/// The place that a disk has in its group: behind a LUN number, or as the state disk. In
+/// JSON a slot is a number.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(from = "u16", into = "u16")]
 pub enum Slot {
-    /// A LUN of this number, 0 to 16383: what fits beside an address method (SAM-5 4.7).
-    /// LIO sends the number without an address method (`int_to_scsilun`).
+    /// The disk of a LUN with this number, 0 to 16383. A larger number would need an
+    /// address method (SAM-5 4.7), and LIO sends numbers without one (`int_to_scsilun`).
     Lun(u16),
-    /// The state device (`state`), which initiators do not see.
+    /// The state disk (parameter `state`), which initiators do not see.
     Reservations,
 }
 
 impl Slot {
-    /// Returns the LUN number; `None` for the state device.
+    /// Returns the LUN number; `None` for the state disk.
     pub fn lun(self) -> Option<u16> {
         match self {
             Self::Lun(number) => Some(number),
@@ -28,8 +28,7 @@ impl Slot {
     }
 }
 
-/// The number that stands for the state device in the virtual port database: no LUN can
-/// have it.
+/// The number that stands for the state disk in JSON. No LUN can have it.
 const RESERVATIONS: u16 = u16::MAX;
 
 impl From<u16> for Slot {
@@ -44,7 +43,7 @@ impl From<Slot> for u16 {
     }
 }
 
-/// What people call the disk: `LUN 3`, or `the state device`.
+/// Prints the slot for people: `LUN 3`, or `the state device`.
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! The ports and disks of a group: what a word of the configuration means.
+//! The ports and disks of a group, each parsed from one word of the configuration.
 
 use std::str::FromStr;
 
@@ -12,16 +12,16 @@ use crate::wwn::{Wwn, WwnError};
 /// A virtual port of a group, as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortSpec {
-    /// The port name that initiators know.
+    /// The port name (WWPN), by which initiators know the port.
     pub wwpn: Wwn,
-    /// The fabric that the port must appear in, by any of its names; empty for any
-    /// fabric. A fabric may have several names, because a port knows it by the switch
-    /// next to it.
+    /// The names of the fabric that the port must appear in; empty if any fabric will do.
+    /// One fabric may have several names, because a port calls it by the switch next to
+    /// the port.
     pub fabrics: Vec<Wwn>,
 }
 
 impl PortSpec {
-    /// Returns whether the port may appear in a fabric.
+    /// Returns whether the port may appear in the fabric with this name.
     pub fn goes_to(&self, fabric: Wwn) -> bool {
         self.fabrics.is_empty() || self.fabrics.contains(&fabric)
     }
@@ -33,7 +33,7 @@ impl PortSpec {
     }
 }
 
-/// Reads a port: `WWPN`, or `WWPN@FABRIC|FABRIC`.
+/// Parses a port: `WWPN`, or `WWPN@FABRIC|FABRIC`.
 impl FromStr for PortSpec {
     type Err = WwnError;
 
@@ -58,10 +58,11 @@ pub struct DiskSpec {
     pub device: DeviceName,
 }
 
-/// LUN numbers above this need an addressing method that LIO does not decode.
+/// The largest LUN number. Larger ones need an addressing method that LIO does not
+/// decode.
 const LUN_MAX: u16 = 16383;
 
-/// Reads a disk: `LUN=DEVICE`.
+/// Parses a disk: `LUN=DEVICE`.
 impl FromStr for DiskSpec {
     type Err = String;
 
