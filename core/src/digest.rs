@@ -1,7 +1,8 @@
-//! FNV-1a, for names that must come out the same on every node and in every release
-//! (the standard library's hasher promises neither). Not for secrets.
+//! The hash FNV-1a, for names that must be the same on every node and in every release.
+//! The standard library's hasher promises neither. This is no hash for secrets.
 
-/// Returns 128 bits of FNV-1a over the parts, each ended so that their borders count.
+/// Returns the 128 bits of FNV-1a over the parts. A zero byte follows each part, so that
+/// `ab` and `c` differ from `a` and `bc`.
 pub fn fnv128(parts: &[&str]) -> u128 {
     fnv1a(parts.iter().flat_map(|part| part.bytes().chain([0])))
 }

@@ -1,5 +1,6 @@
-//! The Python module `understudy`: what the operator's commands see, as objects. Nothing in
-//! it changes a node. The stubs in core/python/understudy are its documentation.
+//! The Python module `understudy`: what the commands for operators show, as objects.
+//! Nothing in this module changes a node. Its documentation for users is in the stubs,
+//! core/python/understudy.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -44,7 +45,7 @@ fn spelled(value: &impl Serialize) -> String {
     }
 }
 
-/// What Python gets as text, and how that is made.
+/// Converts types to Python's `str`, by the given function.
 macro_rules! as_text {
     ($text:expr => $($type:ty),*) => {$(
         impl<'py> IntoPyObject<'py> for &$type {
@@ -128,13 +129,13 @@ impl Status {
 
 #[pymethods]
 impl Reservation {
-    /// Returns whether a node, and no other, owns the disk.
+    /// Returns whether a node owns the disk and no other key is registered on it.
     fn owned_by_node(&self, node: &str) -> PyResult<bool> {
         Ok(keys_of(node)?.own(self))
     }
 }
 
-/// Returns the keys of a node of this node's cluster.
+/// Returns the reservation keys of a node in this node's cluster.
 fn keys_of(node: &str) -> PyResult<Keys> {
     let failed = |error| raised(&Failure::kernel("look at this node", &[error]));
     Keys::of(&RealKernel::of_environment(), node).map_err(failed)
@@ -147,7 +148,7 @@ struct Group {
     parameters: BTreeMap<String, String>,
 }
 
-/// A parameter: a text, or its words.
+/// The value of a parameter, as Python gives it: one text, or a list of words.
 #[derive(FromPyObject)]
 enum Words {
     One(String),

@@ -1,7 +1,7 @@
-//! Text of others, in messages of ours.
+//! Text from outside, made fit for a message.
 
-/// A text of the user's, as a message repeats it: in quotes, on one line, and never a
-/// page of it.
+/// Returns a text from outside in quotes, for a message: on one line, and cut after 48
+/// characters.
 pub fn quoted(text: &str) -> String {
     const SHOWN: usize = 48;
     let shown = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });

@@ -9,9 +9,9 @@ use crate::text::quoted;
 
 /// A node name (WWNN), port name (WWPN) or fabric name.
 ///
-/// It is read in any common spelling and printed in one: lower-case hex bytes with
-/// colons, which is also what LIO's `fc` fabric demands of a directory name
-/// (`ft_parse_wwn` with `strict`, drivers/target/tcm_fc/tfc_conf.c).
+/// It is read in any common spelling, and always printed as lower-case hex bytes with
+/// colons. LIO's `fc` fabric takes no other spelling in a directory name (`ft_parse_wwn`
+/// with `strict`, drivers/target/tcm_fc/tfc_conf.c).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(
@@ -32,20 +32,20 @@ pub struct WwnError {
 }
 
 impl Wwn {
-    /// Returns the name with this value; `None` for zero, which no port may carry, and
-    /// for 2^64 - 1, which the kernel says where there is no name
+    /// Returns the name with this value. `None` for zero, which no port may have, and for
+    /// 2^64 - 1, which the kernel shows where there is no name
     /// (`qla2x00_get_host_fabric_name`).
     pub fn new(value: u64) -> Option<Self> {
         (value != 0 && value != u64::MAX).then_some(Self(value))
     }
 
-    /// Returns the name as a number, most significant byte first on the wire.
+    /// Returns the name as a number. Its most significant byte is the first on the wire.
     pub fn value(self) -> u64 {
         self.0
     }
 
-    /// Returns the name as 16 lower-case hex digits without separators, as `vport_create`
-    /// reads them (`fc_parse_wwn`, drivers/scsi/scsi_transport_fc.c).
+    /// Returns the name as 16 lower-case hex digits without separators, the form that
+    /// `vport_create` takes (`fc_parse_wwn`, drivers/scsi/scsi_transport_fc.c).
     pub fn hex(self) -> String {
         format!("{:016x}", self.0)
     }
@@ -103,8 +103,8 @@ impl fmt::Debug for Wwn {
     }
 }
 
-/// Parses the name in a sysfs attribute, `0x%llx` and not padded (`fc_host_port_name`,
-/// drivers/scsi/scsi_transport_fc.c).
+/// Parses a name from a sysfs attribute, which has it as `0x%llx`, without leading zeros
+/// (`fc_host_port_name`, drivers/scsi/scsi_transport_fc.c).
 pub fn from_sysfs(text: &str) -> Option<Wwn> {
     let hex = text.trim().strip_prefix("0x")?;
     u64::from_str_radix(hex, 16).ok().and_then(Wwn::new)
