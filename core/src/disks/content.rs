@@ -1,7 +1,7 @@
-//! Disks whose content is initiators'. What they write there may be a volume group, an array
-//! or a file system to this node's own programs, which would take the disk. The names of such
-//! disks are kept on each node, where a rule of udev's looks before it says what is on a disk
-//! (packaging/udev).
+//! The list of disks whose content belongs to initiators. What initiators write may look
+//! like a volume group, an array or a file system to this node's own programs, which
+//! would then take the disk. So each node has a list of the names of such disks, and a
+//! udev rule looks there before udev identifies what is on a disk (packaging/udev).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,11 +10,12 @@ use crate::config::group::DiskSpec;
 use crate::disks::disk;
 use crate::kernel::{Kernel, KernelError, paths};
 
-/// Keeps the names of the disks of these groups, and forgets those of no group. A group whose
-/// disks nobody knows keeps what it had.
+/// Updates this node's list: adds the names of the disks of these groups, and removes
+/// names that belong to no group. A group with `None` has unknown disks, so its names
+/// stay.
 ///
 /// # Errors
-/// When a name cannot be kept or forgotten; the others are.
+/// The first name that could not be added or removed. The other names are still updated.
 pub fn keep_apart(
     kernel: &dyn Kernel,
     groups: &BTreeMap<String, Option<Vec<DiskSpec>>>,
@@ -43,8 +44,9 @@ pub fn keep_apart(
     errors.into_iter().next().map_or(Ok(()), Err)
 }
 
-/// Returns the names that a disk and its paths may have in sysfs: `device/wwid`, `wwid`,
-/// `dm/uuid`. A disk whose name in the configuration says nothing of them has to be there.
+/// Returns the names that a disk and its paths may have in sysfs, in the attributes
+/// `device/wwid`, `wwid` and `dm/uuid`. They follow from the configured name if it has a
+/// WWID in it; otherwise the disk has to be on this node.
 fn names(kernel: &dyn Kernel, spec: &DiskSpec) -> Vec<String> {
     let spelled = |wwid: String| {
         let (kind, hex) = wwid.split_at_checked(1)?;
@@ -55,7 +57,8 @@ fn names(kernel: &dyn Kernel, spec: &DiskSpec) -> Vec<String> {
         };
         Some(vec![format!("{prefix}{hex}"), format!("mpath-{wwid}")])
     };
-    // Vendors' names may begin with any digit.
+    // The names that vendors make up may begin with any digit, so only hex ones are
+    // spelled.
     let is_hex = |wwid: &String| wwid.bytes().all(|byte| byte.is_ascii_hexdigit());
     if let Some(names) = disk::wwid_in(&spec.device).filter(is_hex).and_then(spelled) {
         return names;
@@ -65,6 +68,7 @@ fn names(kernel: &dyn Kernel, spec: &DiskSpec) -> Vec<String> {
     let names = wwids.flat_map(|wwid| {
         spelled(wwid.clone()).unwrap_or_else(|| vec![format!("mpath-{wwid}"), wwid])
     });
-    // A vendor's name may have any character.
+    // The names that vendors make up may have any character, but a file needs a plain
+    // name.
     names.filter(|name| !name.contains('/') && !name.starts_with('.')).collect()
 }

@@ -1,5 +1,5 @@
-//! A disk of a group as it was found on this node: its paths, its size, whether it is still
-//! there and still itself.
+//! A disk of a group, as it was found on this node, and checks of it: is it still there,
+//! is it the right disk, is it whole, has it grown.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,37 +16,38 @@ use crate::kernel::nexus::{self, DiskPath, Look};
 use crate::kernel::{self, Chain, Done, Kernel, KernelError, Op, paths};
 use crate::wwn::Wwn;
 
-/// How long disks may take to say how large they are: nothing waits for it.
+/// How long disks may take to report who they are and how large. No step waits longer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A disk of the group, found here.
+/// A disk of a group that was found on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
     /// The disk's place in the group.
     pub slot: Slot,
     /// How the configuration names the disk.
     pub device: DeviceName,
-    /// The device node, such as `/dev/sdb`. After a reboot it may be another one.
+    /// The disk's device node, such as `/dev/sdb`. It may change with every boot.
     pub node: PathBuf,
     /// The kernel's name for the disk: `sdb`.
     pub name: String,
-    /// The world-wide identifier that the disk reports, if it does (a DRBD device does
-    /// not).
+    /// The world-wide identifier that the disk reports; `None` for one that reports none,
+    /// such as a DRBD device.
     pub wwid: Option<String>,
-    /// Whether it is a multipath device.
+    /// Whether the disk is a multipath device.
     pub is_multipath: bool,
 }
 
 impl Disk {
-    /// Returns whether a device node is this disk, under this name or another.
+    /// Returns whether a device node is a node of this disk: the one it was found at, or
+    /// one with the disk's WWID.
     pub fn is_at(&self, kernel: &dyn Kernel, node: &Path) -> bool {
         let wwid = || wwid_of(kernel, node.file_name()?.to_str()?);
         self.node == node || self.wwid.is_some() && wwid() == self.wwid
     }
 
-    /// Returns the unit serial number by which initiators know this disk as a LUN of this
-    /// group. It is the same from every node, and is not the disk's own. It has 32 hex
-    /// digits, and the kernel puts the first 25 into the NAA identifier.
+    /// Returns the unit serial number that initiators see for this disk as a LUN of this
+    /// group. Every node comes to the same number, and it is not the disk's own. It has
+    /// 32 hex digits. The kernel puts the first 25 into the NAA identifier.
     pub fn unit_serial(&self, wwnn: Wwn) -> String {
         let device = self.device.to_string();
         let disk = self.wwid.as_deref().unwrap_or(&device);
@@ -54,7 +55,7 @@ impl Disk {
     }
 }
 
-/// The kernel's files, as they are seen from here.
+/// Access to the kernel's files through the kernel door, for [`nexus`].
 struct Seen<'a>(&'a dyn Kernel);
 
 impl Look for Seen<'_> {
@@ -67,24 +68,25 @@ impl Look for Seen<'_> {
     }
 }
 
-/// Returns the paths of a disk.
+/// Returns the paths of a disk: those of a multipath device, or else the disk itself.
 pub fn paths_of(kernel: &dyn Kernel, node: &Path) -> Vec<DiskPath> {
     nexus::of(&Seen(kernel), node)
 }
 
-/// Returns whether a device that was opened has left this node. Its name is nobody else's as
-/// long as it is open, but the kernel shows it no longer, and answers all requests to it with
+/// Returns whether a device that is open has left this node. The kernel keeps its name
+/// for it as long as it is open, but no longer shows it, and answers every request with
 /// an error.
 pub fn has_left(kernel: &dyn Kernel, node: &Path) -> bool {
     let name = node.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| !kernel.exists(&Path::new(paths::BLOCK).join(name)))
 }
 
-/// Checks that each disk has still the node where it was found: it may have left, and another
-/// have come under its name. Once a disk is open its name is nobody else's.
+/// Checks that each disk still has the device node at which it was found. It may have
+/// left, and another disk may have come under that name. Once a disk is open, no other
+/// can get its name.
 ///
 /// # Errors
-/// [`Kind::Node`]: another node may see them.
+/// [`Kind::Node`], because another node may still see the disks.
 pub fn still_there(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
     let gone = disks.iter().filter(|disk| !is_there(kernel, disk));
     let words = |disk: &Disk| {
@@ -100,14 +102,16 @@ pub fn still_there(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
     Err(Failure::of(Kind::Node, FIND, causes).advise(advice))
 }
 
-/// Checks that each disk is a whole one. A reservation is the whole disk's: of a partition or
-/// a volume it would keep out the users of the rest, and be taken with theirs.
+/// Checks that each disk is a whole disk. A reservation is always one of the whole disk.
+/// Made for a partition or a volume, it would shut out the users of the rest of the disk,
+/// and their reservation would shut out this group.
 ///
 /// # Errors
-/// [`Kind::Configuration`]: it is so on every node.
+/// [`Kind::Configuration`], because a partition is one on every node.
 pub fn whole(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
     let why = |disk: &Disk| {
-        // The kernel's names of others have no number at their end.
+        // Only names that end in a digit can be a partition's or a device mapper's. That
+        // saves two reads for each `sdb`.
         let may_be = disk.name.ends_with(|last: char| last.is_ascii_digit());
         let read = |name| match may_be {
             true => kernel::attribute(kernel, &paths::block(&disk.name, name)),
@@ -136,11 +140,12 @@ pub fn whole(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
     Err(Failure::of(Kind::Configuration, FIND, causes).advise(advice))
 }
 
-/// Checks that each disk is what this node knows it as: an array may have put another disk in
-/// its place. A disk that does not answer is not judged.
+/// Checks that each disk still reports the identity that this node remembers. An array
+/// may have put another disk in its place. A disk that does not answer in time is not
+/// judged.
 ///
 /// # Errors
-/// [`Kind::Node`]: another node may know better.
+/// [`Kind::Node`], because another node may know the new disk already.
 pub fn identified(
     kernel: &dyn Kernel,
     disks: &[Disk],
@@ -149,11 +154,11 @@ pub fn identified(
     ask(kernel, disks, budget, |node| vec![Op::Identify(node)])
 }
 
-/// Asks each disk who it is, as [`identified`] does, and how large it is by now: this node may
-/// remember an old size.
+/// Asks each disk who it is, as [`identified`] does, and then how large it is, because
+/// this node may remember an old size.
 ///
 /// # Errors
-/// Those of [`identified`]. A size that the kernel does not take is only logged.
+/// Those of [`identified`]. If the kernel refuses a new size, that is only logged.
 pub fn asked(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> Result<(), Failure> {
     ask(kernel, disks, budget, |node| vec![Op::Identify(node.clone()), Op::Rescan(node)])
 }
@@ -186,11 +191,12 @@ fn ask(
     Err(Failure::of(Kind::Node, IDENTIFY, causes).advise(advice))
 }
 
-/// The step that asks disks who they are.
+/// The title of the step that asks disks who they are.
 pub const IDENTIFY: &str = "look who the disks are";
 
-/// Makes the kernel notice which disks have grown, and logs each. A new size that the
-/// kernel does not take is only logged: nobody needs it until initiators use the new end.
+/// Makes the kernel read the size of each disk again, and logs each that has grown. If
+/// the kernel refuses a new size, that is only logged too: initiators do not need it
+/// until they use the new space.
 pub fn rescan(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) {
     let chains: Vec<Chain> =
         disks.iter().map(|disk| vec![Op::Rescan(disk.node.clone())]).collect();
@@ -200,7 +206,7 @@ pub fn rescan(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) {
     }
 }
 
-/// Logs what came of the question how large a disk is.
+/// Logs the answer to the question for a disk's size.
 fn grown(disk: &Disk, answer: Result<Done, KernelError>) {
     let slot = disk.slot;
     match answer {
@@ -212,10 +218,11 @@ fn grown(disk: &Disk, answer: Result<Done, KernelError>) {
     }
 }
 
-/// Returns the names of the devices that have a block device open as a part of themselves.
+/// Returns the names of the block devices that are stacked on this one, such as a
+/// multipath device on its path.
 ///
 /// # Errors
-/// When there are some and they cannot be listed.
+/// When they cannot be listed. A device that has no such list has none.
 pub fn holders(kernel: &dyn Kernel, name: &str) -> Result<Vec<String>, KernelError> {
     match kernel.list(&paths::block(name, "holders")) {
         Err(error) if error.is_gone() => Ok(Vec::new()),

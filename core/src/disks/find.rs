@@ -10,15 +10,16 @@ use crate::disks::wwid::canonical;
 use crate::kernel::nexus;
 use crate::kernel::{self, Kernel, KernelError, paths};
 
-/// The step that finds a group's disks.
+/// The title of the step that finds a group's disks.
 pub const FIND: &str = "find the disks";
 
-/// Finds every disk of a group, or says of each that is missing what was looked for. Of
-/// several paths without a multipath device, one that is `in_use` by the group is the disk:
-/// multipathd cannot make a device of them any more.
+/// Returns every disk of a group, as found on this node. A disk that is on this node
+/// under several paths, without a multipath device, is found if one of the paths is
+/// `in_use` by the group. multipathd can then no longer make a device of them.
 ///
 /// # Errors
-/// [`Kind::Node`]: another node may see them.
+/// [`Kind::Node`], with the name of each disk that is missing or ambiguous. Another node
+/// may see them.
 pub fn find_all(
     kernel: &dyn Kernel,
     specs: &[DiskSpec],
@@ -49,13 +50,13 @@ pub fn find_all(
     ))
 }
 
-/// Returns the disks of a group that are on this node.
+/// Returns the disks of a group that this node has.
 pub fn find_any(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Vec<Disk> {
     look_for(kernel, specs, &[]).into_iter().flatten().collect()
 }
 
-/// Returns the node of a disk that was once found at `before`, or nothing where another disk
-/// has that node by now and this one is nowhere.
+/// Returns the device node of a disk that was once found at `before`. `None` if another
+/// disk has that node now, and the disk is nowhere on this node.
 pub fn node_of(
     kernel: &dyn Kernel,
     spec: &DiskSpec,
@@ -72,8 +73,8 @@ pub fn node_of(
     }
 }
 
-/// Returns how many devices here are a disk, each of them a path: of each disk that is used by
-/// one of several, without a multipath device.
+/// Returns the disks that are used by one path although this node sees several, because
+/// there is no multipath device. Each comes with its number of paths.
 pub fn one_of_several<'a>(
     kernel: &dyn Kernel,
     disks: &'a [Disk],
@@ -88,7 +89,8 @@ pub fn one_of_several<'a>(
     counted.filter(|(_, count)| *count > 1).collect()
 }
 
-/// Looks for each disk; the node's WWIDs are read once for all of them.
+/// Looks for each disk and returns what was found, or why not. The WWIDs of this node's
+/// block devices are read once for all of them.
 fn look_for(
     kernel: &dyn Kernel,
     specs: &[DiskSpec],
@@ -112,7 +114,7 @@ fn look_for(
     specs.iter().map(look).collect()
 }
 
-/// Returns whether a disk is where it was found.
+/// Returns whether a disk still is where it was found.
 pub(super) fn is_there(kernel: &dyn Kernel, disk: &Disk) -> bool {
     let leads_to = |path: &Path| match disk.is_multipath {
         true => at_path(kernel, path).is_ok_and(|(name, _)| name == disk.name),
@@ -134,7 +136,8 @@ fn at_path(kernel: &dyn Kernel, path: &Path) -> Found {
         node.starts_with(paths::DEV) && kernel.exists(&paths::block(name, "inflight"))
     });
     let name = name.ok_or("it is not a block device")?;
-    // A link may lead to a path that a multipath device has.
+    // The link may lead to a single path. If a multipath device has that path, it is the
+    // disk.
     let holders = holders(kernel, &name).map_err(|error| error.to_string())?;
     let identity = |name: String| Some((identity_of(kernel, &name), name));
     let map =
@@ -143,17 +146,20 @@ fn at_path(kernel: &dyn Kernel, path: &Path) -> Found {
     Ok((name, identity))
 }
 
-/// Returns whether two names are spellings of one disk's, as far as the names alone tell.
+/// Returns whether two configured names are spellings of one disk's name, as far as the
+/// names themselves show that.
 pub fn is_same_name(one: &DeviceName, other: &DeviceName) -> bool {
     let wwid = |name| Some(wwid_in(name)?.to_lowercase());
     one == other || wwid(one).is_some_and(|its| Some(its) == wwid(other))
 }
 
-/// Returns the WWID that a name may have in it, in its canonical form.
+/// Returns the WWID that a configured name has in it, in its canonical form; `None` if it
+/// has none.
 pub fn wwid_in(name: &DeviceName) -> Option<String> {
     match name {
         DeviceName::Wwid(wwid) => Some(canonical(wwid)),
-        // As udev makes them (60-persistent-storage.rules, multipath's dm rules).
+        // The links in by-id have the WWID in their names (60-persistent-storage.rules of
+        // udev, and the rules that multipath brings for dm).
         DeviceName::Path(path) => {
             let name = path.strip_prefix(paths::DISK_BY_ID).ok()?;
             Some(canonical(name.to_str()?))
@@ -161,7 +167,7 @@ pub fn wwid_in(name: &DeviceName) -> Option<String> {
     }
 }
 
-/// What a block device says that it is.
+/// The identity that a block device reports.
 struct Identity {
     wwid: String,
     is_multipath: bool,
@@ -172,7 +178,8 @@ fn is_map(identity: Option<&Identity>) -> bool {
 }
 
 fn identity_of(kernel: &dyn Kernel, name: &str) -> Option<Identity> {
-    // SCSI and NVMe devices, then what device mapper was told by multipathd.
+    // The first two are of SCSI and NVMe devices; multipathd sets the third for its
+    // devices.
     ["device/wwid", "wwid", "dm/uuid"].into_iter().find_map(|attribute| {
         let text = kernel.read(&paths::block(name, attribute)).ok()?;
         let is_multipath = attribute == "dm/uuid" && text.starts_with(nexus::MULTIPATH);
@@ -185,7 +192,8 @@ pub(super) fn wwid_of(kernel: &dyn Kernel, name: &str) -> Option<String> {
     identity_of(kernel, name).map(|identity| identity.wwid)
 }
 
-/// The block devices under each WWID: the name, and whether it is a multipath device.
+/// The block devices that have a WWID, by WWID. Each is its kernel name, and whether it
+/// is a multipath device.
 type ByWwid = BTreeMap<String, Vec<(String, bool)>>;
 
 fn all_wwids(kernel: &dyn Kernel) -> ByWwid {
@@ -207,7 +215,7 @@ fn with_wwid(
     let wwid = canonical(wwid);
     let all = known.get(&wwid).map_or([].as_slice(), Vec::as_slice);
     let devices = visible(kernel, all).map_err(|error| error.to_string())?;
-    // A multipath device stands above its paths; they may not be used beside it.
+    // A multipath device is the disk; its paths must not be used beside it.
     let best = devices.iter().find(|(_, is_multipath)| *is_multipath);
     let is_in_use = |(name, _): &&(String, bool)| {
         in_use.iter().any(|node| *node == Path::new(paths::DEV).join(name))
@@ -226,8 +234,9 @@ fn with_wwid(
     }
 }
 
-/// Returns those of some devices under one WWID that have a node: a path of a disk of NVMe
-/// that the kernel itself has put together has none, and shows the disk's WWID.
+/// Returns those of the devices under one WWID that have a device node. A single path of
+/// an NVMe disk that the kernel itself combines has no node, and still shows the disk's
+/// WWID.
 fn visible(
     kernel: &dyn Kernel,
     devices: &[(String, bool)],

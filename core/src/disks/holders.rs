@@ -1,6 +1,6 @@
-//! Who else on this node has a disk: a volume of LVM, an array of md, a mount. What
-//! initiators wrote on a LUN is a volume or a file system to this node too, and its own
-//! programs may have taken it; LIO could then not open the disk.
+//! Programs of this node that have a disk in use: LVM, md, a mount. What initiators write
+//! on a LUN looks like a volume or a file system to this node too, so its programs may
+//! take the disk. LIO could then not open it.
 
 use std::path::Path;
 
@@ -8,14 +8,15 @@ use crate::action::failure::{Failure, Kind};
 use crate::disks::disk::{self, Disk};
 use crate::kernel::{Kernel, attribute, attribute_or_empty, paths};
 
-/// What can be done about a disk that this node's own programs have.
+/// Advice for a disk that a program of this node has in use.
 const ADVICE: &str = "Have this node leave the groups' disks alone (docs/storage.md): deactivate \
                       the volume, stop the array, or unmount";
 
-/// Checks that nothing else on this node has one of these disks, or a part of it.
+/// Checks that nothing else on this node uses one of these disks, or a partition of one.
 ///
 /// # Errors
-/// Names each disk, and who has it: another node may serve the group.
+/// [`Kind::Node`], with the name of each disk and of whatever uses it. Another node may
+/// be able to serve the group.
 pub fn none(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
     let step = "look who has the disks";
     let unseen = |error| Failure::kernel(step, &[error]);
@@ -34,8 +35,8 @@ pub fn none(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
     Err(Failure::of(Kind::Node, step, causes).advise(ADVICE))
 }
 
-/// Returns whether a block device is a disk or a partition of it: `sda` or `sda1`, `nvme0n1`
-/// or `nvme0n1p1`.
+/// Returns whether the name of a block device is that of a disk (`sda`, `nvme0n1`) or of
+/// one of its partitions (`sda1`, `nvme0n1p1`).
 fn is_part(name: &str, disk: &str) -> bool {
     let Some(rest) = name.strip_prefix(disk) else { return false };
     let number = match disk.ends_with(|last: char| last.is_ascii_digit()) {
@@ -45,7 +46,8 @@ fn is_part(name: &str, disk: &str) -> bool {
     rest.is_empty() || number.bytes().all(|digit| digit.is_ascii_digit())
 }
 
-/// Returns who has a block device, in words; also that it cannot be seen who does.
+/// Returns what uses a block device, in words: devices stacked on it, and mounts. If that
+/// cannot be read, the error is returned as such a word.
 fn of(kernel: &dyn Kernel, mounts: &str, name: &str) -> Vec<String> {
     let mut who = match disk::holders(kernel, name) {
         Ok(holders) => holders.iter().map(|holder| named(kernel, holder)).collect(),
@@ -61,7 +63,8 @@ fn of(kernel: &dyn Kernel, mounts: &str, name: &str) -> Vec<String> {
     who
 }
 
-/// Returns the name of a holder, with the one by which people know it where it has one.
+/// Returns the kernel's name of a device, followed by its device mapper name if it has
+/// one: `dm-3 (vg-data)`.
 fn named(kernel: &dyn Kernel, holder: &str) -> String {
     match attribute_or_empty(kernel, &paths::block(holder, "dm/name")).as_str() {
         "" => holder.to_owned(),

@@ -1,6 +1,6 @@
-//! What a LUN is to its initiators, in a form that is short enough to tell another node.
-//! Where two nodes would present different things under one port name, initiators would
-//! take a disk for another one.
+//! What initiators see of a group's LUNs, in a form short enough to send to another node.
+//! If two nodes presented different disks under one port name, initiators would take one
+//! disk for another.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,22 +12,22 @@ use crate::disks::disk::{self, Disk};
 use crate::kernel::{self, Kernel, paths};
 use crate::wwn::Wwn;
 
-/// A LUN.
+/// What initiators see of one LUN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Lun {
     /// A digest of the unit serial number, from which the NAA identifier comes.
     serial: u32,
-    /// Bytes of a block; 0 where the disk does not say.
+    /// The size of a block in bytes; 0 if the disk does not report it.
     block: u32,
-    /// The size in units of 512 bytes; 0 where the disk does not say.
+    /// The size of the disk in units of 512 bytes; 0 if the disk does not report it.
     sectors: u64,
-    /// A digest of the limits that LIO takes from this node's path to the disk, and that
-    /// cannot be set in LIO. `None` for a node that does not report them.
+    /// A digest of the limits that LIO takes from this node's path to the disk, because
+    /// they cannot be set in LIO. `None` if they are not known.
     limits: Option<u16>,
 }
 
-/// The attributes that `limits` of [`Lun`] is made of: the largest transfer, the best one
-/// (VPD page B0), the write cache (mode page 8, VPD page 86).
+/// The attributes in `Lun::limits`. Initiators see them as the largest and the best
+/// transfer (VPD page B0) and the write cache (mode page 8, VPD page 86).
 const LIMITS: [&str; 4] = [
     "queue/max_hw_sectors_kb",
     "queue/minimum_io_size",
@@ -35,25 +35,26 @@ const LIMITS: [&str; 4] = [
     "queue/write_cache",
 ];
 
-/// The LUNs of a group, as a node presents them or would. Printed and read as a list of
-/// `LUN:SERIAL:BLOCK:SECTORS:LIMITS`, with commas between.
+/// The LUNs of a group, as a node presents them, or would present them. As text it is a
+/// list of `LUN:SERIAL:BLOCK:SECTORS:LIMITS`, separated by commas.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Identity(BTreeMap<u16, Lun>);
 
-/// How two nodes differ.
+/// A way in which two nodes would present a LUN differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
-    /// A LUN is on only one of the nodes, or is not the same LUN on both, in words.
+    /// The LUN is on only one of the nodes, or is another disk there. The text says
+    /// which.
     Another(String),
-    /// Only the size differs, in words: a takeover reads it again.
+    /// Only the size differs. A takeover reads the size again, so it will be mended.
     Size(String),
-    /// Only limits differ that LIO takes from the node's own path to the disk, in words.
+    /// Only limits differ that LIO takes from the node's own path to the disk.
     Limits(String),
 }
 
 impl Identity {
-    /// Returns what this node presents of a group, or would: the LUNs whose disks are
-    /// here.
+    /// Returns what this node presents of a group, or would present: the LUNs whose disks
+    /// are on this node.
     pub fn of(kernel: &dyn Kernel, group: &Group) -> Self {
         let disks = disk::find_any(kernel, &group.disks);
         let lun =
@@ -61,7 +62,7 @@ impl Identity {
         Self(disks.into_iter().filter_map(lun).collect())
     }
 
-    /// Returns how another node's LUNs differ from these.
+    /// Returns how the LUNs of another node differ from those of this one.
     pub fn differences(&self, other: &Self) -> Vec<Difference> {
         let mut found = Vec::new();
         for (number, here) in &self.0 {
@@ -101,7 +102,7 @@ impl Lun {
         let limit = |attribute: &&str| {
             kernel::attribute(kernel, &paths::block(&disk.name, attribute)).ok()
         };
-        // Where one of them cannot be read this node does not say.
+        // If one of them cannot be read, the limits count as unknown.
         let limits: Option<Vec<String>> = LIMITS.iter().map(limit).collect();
         let digest = |limits: Vec<String>| {
             fnv128(&limits.iter().map(String::as_str).collect::<Vec<_>>()) as u16
@@ -134,7 +135,7 @@ impl fmt::Display for Identity {
 }
 
 impl FromStr for Identity {
-    /// The part that makes no sense.
+    /// The part of the text that cannot be parsed.
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -1,4 +1,5 @@
-//! Disks: how one is found and known again, who has it, and whose it is by reservation.
+//! Disks: how they are found and recognized, what uses them on this node, and which node
+//! has reserved them.
 
 pub mod content;
 pub mod disk;

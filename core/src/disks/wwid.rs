@@ -1,9 +1,9 @@
-//! World-wide identifiers of disks, in the spellings that SCSI, NVMe, multipath, udev and
-//! arrays' papers have for one and the same.
+//! World-wide identifiers of disks. SCSI, NVMe, multipath, udev and arrays' documents
+//! each spell one identifier in their own way.
 
-/// Returns the one spelling under which names are compared: that of multipath and `scsi_id`,
-/// the type of the designator as a digit (SPC-4 7.8.6), then the name. What is in no known
-/// spelling stays as it is.
+/// Returns an identifier in the spelling in which identifiers are compared, that of
+/// multipath and `scsi_id`. It begins with the type of the designator as a digit (SPC-4
+/// 7.8.6), and the name follows. A text in no known spelling is returned as it is.
 #[must_use]
 pub fn canonical(text: &str) -> String {
     let text = text.trim();
@@ -19,14 +19,16 @@ pub fn canonical(text: &str) -> String {
     }
     let hex = bare.strip_prefix("0x").unwrap_or(bare);
     match (hex.len(), hex.as_bytes().first()) {
-        // The first digit of an NAA name is its kind (SPC-4 7.8.6.6): 6 is the long one.
+        // An NAA name begins with its kind (SPC-4 7.8.6.6). Names of kind 6 have 32
+        // digits, the others 16.
         (32, Some(b'6')) | (16, Some(b'2' | b'3' | b'5')) if is_hex(hex) => {
             format!("3{hex}")
         }
         (16, _) if is_hex(hex) => format!("2{hex}"),
-        // As multipath and scsi_id write it already.
+        // multipath and scsi_id write the type digit themselves, so the name is canonical
+        // already.
         (33 | 17, Some(b'2' | b'3')) if is_hex(hex) => hex.to_owned(),
-        // Vendors' names: what is written in capitals stays so.
+        // A name that a vendor made up keeps its capitals.
         _ => text.get(text.len() - bare.len()..).unwrap_or(text).to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! Checking that disks are still owned, and mending what a path that came back lacks.
+//! Checks that this node still owns its disks, and registers paths that have come back.
 
 use std::path::PathBuf;
 
@@ -10,11 +10,12 @@ use crate::disks::disk::Disk;
 use crate::kernel::reservation::{Key, Reservation};
 use crate::kernel::{Chain, ChainResult, Done, Kernel, KernelError, Op};
 
-/// Returns those disks that carry a key of ours, and an error for each that cannot be
-/// asked.
+/// Returns those disks on which a key of this node is registered, and an error for each
+/// disk that cannot be asked.
 ///
-/// A disk that has no reservations is not ours. Nor is one that another node has reserved
-/// the old way: that is possible only where nobody is registered.
+/// A disk without support for reservations has no key of ours. Neither has one that
+/// another node has reserved the old way (SPC-2), because that is only possible while no
+/// key is registered.
 pub fn owned(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
@@ -35,20 +36,22 @@ pub fn owned(
     (ours, errors)
 }
 
-/// What a check of disks that should be ours has found, in words.
+/// What a check of disks that this node should own has found, in words.
 #[derive(Debug, Default)]
 pub struct Checked {
-    /// Each disk that is not ours.
+    /// A sentence for each disk that this node does not own.
     pub faults: Vec<String>,
-    /// Each disk that is ours, and has somebody else's keys beside.
+    /// A sentence for each disk that this node owns although another node's, or a fencing
+    /// program's, key is registered on it.
     pub doubts: Vec<String>,
 }
 
-/// Checks that every disk is still ours. Registrants that belong to no node of this
-/// cluster may write to it, so they are removed. What stays is a key that keeps
-/// somebody's nodes apart, and another node's of this cluster: whether that node may have
-/// the disk is the cluster's to say. A path that has come or has come back, and has no
-/// registration, gets one: a write by it would meet a conflict.
+/// Checks that this node still owns every disk, and mends what it can. It removes
+/// registrants that belong to no node of this cluster, because they could write to the
+/// disk. It leaves the keys of fencing programs, and those of this cluster's other nodes:
+/// whether such a node may have the disk is for the cluster to decide. It registers paths
+/// that have come or come back without a registration, because writes by them would meet
+/// conflicts.
 pub fn check(
     kernel: &dyn Kernel,
     disks: &[Disk],
@@ -74,7 +77,7 @@ pub fn check(
         let named = named(disk);
         match now {
             Ok(now) if keys.own(&now) => {}
-            // Slow is not failed.
+            // A disk that answers slowly has not failed.
             Err(error) if error.is_late() => {
                 log::warn!("{}: {error}", disk.slot);
             }
@@ -93,16 +96,18 @@ pub fn check(
     checked
 }
 
-/// Returns the operations that register the paths of a disk of ours that are not, remove the
-/// registrants that have no business there, and read that back; none where all is well.
+/// Returns the operations that mend a disk of ours and read its reservation again: they
+/// register the paths that are not registered, and remove registrants that do not belong
+/// there. The chain is empty if there is nothing to mend.
 fn mended(kernel: &dyn Kernel, disk: &Disk, now: &Reservation, keys: &Keys) -> Chain {
     let Some(holder) = now.holder.filter(|_| keys.hold(now)) else { return Chain::new() };
     let mut chain = Chain::new();
     if let Some(paths) = unregistered(kernel, disk, now, keys) {
         log::info!("{} ({}): {paths}: registering all", disk.slot, disk.device);
         let (disk, key) = (disk.node.clone(), holder.key);
-        // It fails where the disk was taken from this node meanwhile: nothing is registered
-        // there then. A reservation would fail, too, where the path that holds it is dead.
+        // `Confirm` fails if another node has taken the disk meanwhile, and then nothing
+        // is registered. A RESERVE would be no such test: it also fails if the path that
+        // holds the reservation is dead.
         chain.push(Op::Confirm { disk: disk.clone(), key });
         chain.push(Op::Register { disk, key });
     }

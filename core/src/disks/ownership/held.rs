@@ -1,26 +1,26 @@
-//! A disk, and who has reserved it.
+//! A disk together with its reservation.
 
 use crate::disks::disk::Disk;
 use crate::kernel::reservation::Reservation;
 
-/// A disk, and who has reserved it.
+/// A disk, and the reservation that it reported if it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
     /// The disk.
     pub disk: Disk,
-    /// The registrations and the reservation as the disk reports them; `None` where it was
-    /// not asked.
+    /// The registrations and the reservation that the disk reported; `None` if it was not
+    /// asked.
     pub reservation: Option<Reservation>,
 }
 
 impl Held {
-    /// Returns the disk with what it has answered; `None` where it was not asked.
+    /// Returns the disk and its reservation; `None` if it was not asked.
     pub fn answered(&self) -> Option<(&Disk, &Reservation)> {
         Some((&self.disk, self.reservation.as_ref()?))
     }
 }
 
-/// A disk that was not asked.
+/// Makes a disk one whose reservation was not asked for.
 impl From<Disk> for Held {
     fn from(disk: Disk) -> Self {
         Self { disk, reservation: None }

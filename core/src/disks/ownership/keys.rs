@@ -1,4 +1,4 @@
-//! Reservation keys: which are this node's, and whose the others are.
+//! Reservation keys: which of them are this node's, and whose the others are.
 
 use std::path::Path;
 
@@ -8,9 +8,11 @@ use crate::digest::fnv128;
 use crate::kernel::reservation::{Key, Reservation, WRITE_EXCLUSIVE_REGISTRANTS_ONLY};
 use crate::kernel::{Kernel, KernelError, paths};
 
-/// How a key begins that has its node's name alone: "us", then 48 bits of the name.
+/// The upper 16 bits of a key made from the node's name alone: "us". The other 48 bits
+/// are a digest of the name.
 const PLAIN: u64 = 0x7573;
-/// How a key begins that has its cluster's word too: "uS", the word, 32 bits of the name.
+/// The upper 16 bits of a key that has the cluster's word in it: "uS". 16 bits with the
+/// word follow, and 32 bits of the digest of the node's name.
 const OF_CLUSTER: u64 = 0x7553;
 
 /// The keys under which a node owns disks.
@@ -18,30 +20,30 @@ const OF_CLUSTER: u64 = 0x7553;
 pub struct Keys {
     /// The key that the node registers from now on.
     pub now: Key,
-    /// The key that the node may have registered before it knew its cluster's word: as
-    /// good.
+    /// The key from the node's name alone. The node may have registered it before it knew
+    /// its cluster's word, so it counts as its own too.
     pub before: Key,
     pub(super) cluster: Option<u16>,
 }
 
-/// The owner of a key.
+/// The owner of a key, as far as the key itself shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
     /// This node.
     Ours,
-    /// Another node of this cluster, or a node that knew no cluster's word.
+    /// Another node of this cluster, or any node that did not know its cluster's word.
     Partners,
     /// A node of another cluster.
     OtherClusters,
-    /// A fencing program: the key has no more than 32 bits, as fence_scsi makes its keys,
-    /// and people those of fence_mpath and multipathd.
+    /// A fencing program. Its keys have 32 bits at most: fence_scsi makes them so, and
+    /// people choose such keys for fence_mpath and multipathd.
     Fencing,
-    /// Another program.
+    /// Any other program.
     Strangers,
 }
 
 impl Whose {
-    /// Returns the words for people.
+    /// Returns the owner in words, for messages.
     pub fn words(self) -> &'static str {
         match self {
             Self::Ours => "this node's",
@@ -54,10 +56,12 @@ impl Whose {
 }
 
 impl Keys {
-    /// Returns a node's keys. The cluster's word is what [`remember_cluster`] has noted here.
+    /// Returns the keys of a node of this node's cluster. The cluster's word is read from
+    /// the note of [`remember_cluster`].
     ///
     /// # Errors
-    /// When there is a note and it cannot be read: which keys are ours would not be known.
+    /// When the note is there and cannot be read, because it would not be known which
+    /// keys are this node's.
     pub fn of(kernel: &dyn Kernel, node: &str) -> Result<Self, KernelError> {
         match kernel.load(Path::new(paths::CLUSTER)) {
             Ok(text) => Ok(Self::new(node, word(&text))),
@@ -66,7 +70,8 @@ impl Keys {
         }
     }
 
-    /// Returns the keys of a node; without its cluster's word they have its name alone.
+    /// Returns the keys of a node. Without its cluster's word they are made from its name
+    /// alone.
     pub fn new(node: &str, cluster: Option<u16>) -> Self {
         let name = fnv128(&[node]) as u64;
         let before = Key(PLAIN << 48 | name & 0xffff_ffff_ffff);
@@ -75,29 +80,30 @@ impl Keys {
         Self { now, before, cluster }
     }
 
-    /// Returns whether a key is this node's. As long as the node knows no word of its
-    /// cluster, as after a boot, a key of its name with any word is: the node may have
-    /// registered that before.
+    /// Returns whether a key is this node's. While the node does not know its cluster's
+    /// word, as after a boot, a key with its name and any word counts as its own, because
+    /// the node may have registered that key before.
     pub fn are(&self, key: Key) -> bool {
         let by_name = self.cluster.is_none() && key.0 >> 48 == OF_CLUSTER;
         let name = |key: Key| key.0 as u32;
         key == self.now || key == self.before || by_name && name(key) == name(self.before)
     }
 
-    /// Returns whether this node holds a disk as a node does, and no other is registered.
+    /// Returns whether this node owns a disk: it holds the right kind of reservation, and
+    /// no other key is registered.
     pub fn own(&self, disk: &Reservation) -> bool {
         self.hold(disk) && disk.keys.iter().all(|key| self.are(*key))
     }
 
-    /// Returns whether this node holds a disk as a node does, no matter who else is
-    /// registered.
+    /// Returns whether this node holds the right kind of reservation on a disk, no matter
+    /// which other keys are registered.
     pub fn hold(&self, disk: &Reservation) -> bool {
         let kind = WRITE_EXCLUSIVE_REGISTRANTS_ONLY;
         disk.holder.is_some_and(|its| its.kind == kind && self.are(its.key))
     }
 
-    /// Returns whose a key is. A node that knows no word of its cluster takes every node's
-    /// for one of its own cluster's.
+    /// Returns whose a key is. A node that does not know its cluster's word counts every
+    /// node's key as one of its own cluster.
     pub fn whose(&self, key: Key) -> Whose {
         let cluster = (key.0 >> 32) as u16;
         match key.0 >> 48 {
@@ -113,23 +119,24 @@ impl Keys {
     }
 }
 
-/// Returns a cluster's word as it is written: four hexadecimal digits.
+/// Parses a cluster's word: four hexadecimal digits.
 fn word(text: &str) -> Option<u16> {
     let digits = text.trim();
     let plain = digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_hexdigit());
     plain.then(|| u16::from_str_radix(digits, 16).ok()).flatten()
 }
 
-/// Returns whether the cluster's word is noted on this node; it is forgotten with a boot.
+/// Returns whether this node knows its cluster's word. The note of it does not outlive a
+/// boot.
 pub fn knows_cluster(kernel: &dyn Kernel) -> bool {
     kernel.load(Path::new(paths::CLUSTER)).is_ok_and(|text| word(&text).is_some())
 }
 
-/// Notes the cluster's word on this node, for the keys that it registers from now on. A text
-/// that is no word is not noted.
+/// Notes the cluster's word on this node. From then on the node registers keys with that
+/// word. A text that is no such word is ignored.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When the note cannot be written.
 pub fn remember_cluster(kernel: &dyn Kernel, text: &str) -> Result<(), KernelError> {
     match word(text) {
         Some(word) => kernel.store(Path::new(paths::CLUSTER), &format!("{word:04x}\n")),
@@ -163,7 +170,7 @@ mod tests {
         ] {
             assert_eq!(a.whose(key), whose, "{key}");
         }
-        // A boot has it forget the word that it had registered with.
+        // After a boot a node no longer knows the word with which it had registered.
         assert_eq!(plain.whose(other.now), Whose::Ours);
         assert_eq!(plain.whose(b.now), Whose::Partners);
     }

@@ -1,4 +1,5 @@
-//! Giving disks up: this node's keys are removed, and read back.
+//! Giving up disks: this node's keys are removed, and the disks are asked whether they
+//! are gone.
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +9,9 @@ use crate::action::budget::Budget;
 use crate::kernel::reservation::Key;
 use crate::kernel::{Cause, Chain, ChainResult, Kernel, KernelError, Op, UNREGISTER};
 
-/// Returns the operations that give a disk up, and read that back. A reservation ends
-/// with its holder's registration (SPC-4 5.13; LIO's answers are in
-/// tests/sim/tests/recordings).
+/// Returns the operations that give up a disk and read its reservation again. The
+/// reservation ends with its holder's registration (SPC-4 5.13;
+/// tests/sim/tests/recordings has LIO's answers).
 pub fn leave(disk: &Path, key: Key) -> Chain {
     vec![
         Op::Unregister { disk: disk.to_owned(), key },
@@ -18,25 +19,25 @@ pub fn leave(disk: &Path, key: Key) -> Chain {
     ]
 }
 
-/// What is left once disks were given up.
+/// What is left on disks after they were given up: nothing, if both lists are empty.
 #[derive(Debug, Default)]
 pub struct Left {
-    /// Commands that were sent and have not come back: each may still be carried out.
+    /// Commands that were sent and have not come back. Each may still be carried out.
     pub outstanding: Vec<KernelError>,
-    /// Disks on which a key of ours stays, or that do not say.
+    /// Disks on which a key of this node is still registered, or that do not answer.
     pub keys: Vec<KernelError>,
 }
 
 impl Left {
-    /// Returns all of it.
+    /// Returns the errors of both lists.
     pub fn all(self) -> Vec<KernelError> {
         [self.outstanding, self.keys].concat()
     }
 }
 
-/// Gives up disks, and returns what is left. Another's key is left alone, whatever is
-/// asked. Where nothing is left, no key of ours is on any of them, as they say
-/// themselves.
+/// Gives up disks, and returns what is left on them. Keys of other nodes are not touched.
+/// If nothing is left, each disk itself has reported that no key of this node is
+/// registered.
 pub fn give_up(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
@@ -48,8 +49,9 @@ pub fn give_up(
     given_up(kernel, disks, left, keys, budget)
 }
 
-/// Returns the operations that give up a key that stays on a path that is dead, and read
-/// that back: a path that is up takes it away there, and then gives up its own.
+/// Returns the operations that give up a key registered on a dead path, and read the
+/// reservation again. A path that works registers the key too, removes every registration
+/// of it with PREEMPT, and then gives up its own.
 fn leave_dead_path(disk: &Path, key: Key) -> Chain {
     let [register, preempt] = [
         Op::Register { disk: disk.to_owned(), key },
@@ -58,10 +60,10 @@ fn leave_dead_path(disk: &Path, key: Key) -> Chain {
     [vec![register, preempt], leave(disk, key)].concat()
 }
 
-/// Returns what is left on disks after the operations of [`leave`], with their results;
-/// see [`give_up`]. A disk that still has a key of ours, or does not say, is given up
-/// again: what failed was a moment's trouble, or the key is an earlier one of ours, or it
-/// is on a path that is dead.
+/// Returns what is left on disks after the operations of [`leave`], whose results are
+/// `left`; see [`give_up`]. A disk that still has a key of this node, or does not answer,
+/// is given up again. The reason may be a passing failure, an earlier key of this node,
+/// or a key on a dead path.
 pub fn given_up(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
@@ -69,7 +71,8 @@ pub fn given_up(
     keys: &Keys,
     budget: Budget,
 ) -> Left {
-    // For an earlier key, for one on a dead path, and for a moment's trouble with each.
+    // One round for an earlier key and one for a key on a dead path; both twice, because
+    // a passing failure may spoil either.
     const AGAIN: [fn(&Path, Key) -> Chain; 4] =
         [leave, leave_dead_path, leave, leave_dead_path];
     let mut now = read_back(kernel, disks, &left, budget);
@@ -111,7 +114,7 @@ pub fn given_up(
     found
 }
 
-/// Returns whether a chain was given up while it unregistered.
+/// Returns whether a chain ran out of time while its command to unregister was under way.
 fn is_outstanding(result: &ChainResult) -> bool {
     let failed = result.failed.as_ref();
     failed

@@ -1,7 +1,8 @@
-//! Owning disks by persistent reservations, SCSI-3's or NVMe's: Write Exclusive, Registrants
-//! Only, with the owner's key alone registered. Other types would either bar the owner's own
-//! second path (Write Exclusive), stop everybody from reading (Exclusive Access), or have no
-//! single owner to take a disk from (All Registrants).
+//! Owning disks by persistent reservations (SCSI-3 or NVMe). The type is Write Exclusive,
+//! Registrants Only, and the owner's key is the only one registered. Other types will not
+//! do. Write Exclusive would bar the owner's own second path, Exclusive Access would stop
+//! everybody from reading, and All Registrants has no single owner from whom to take a
+//! disk.
 
 mod check;
 mod held;
@@ -23,7 +24,7 @@ pub use leave::{Left, give_up, given_up, leave};
 pub use read::{advice, each, observe, read, seem_free};
 pub use take::{KEEP_PATHS, nobody_elses, own, take};
 
-/// Returns a disk's number and name, for a sentence.
+/// Returns a disk's slot and its configured name, for a sentence: `LUN 3 (naa.6001...)`.
 fn named(disk: &Disk) -> String {
     format!("{} ({})", disk.slot, disk.device)
 }
@@ -32,8 +33,8 @@ fn nodes(disks: &[Disk]) -> Vec<PathBuf> {
     disks.iter().map(|disk| disk.node.clone()).collect()
 }
 
-/// Carries out the chains that are not empty, and puts their results in the place of
-/// those that were there.
+/// Carries out the chains that are not empty. The result of each replaces the one that
+/// `results` had for its disk.
 fn carry_out(
     kernel: &dyn Kernel,
     chains: &[Chain],

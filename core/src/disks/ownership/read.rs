@@ -10,7 +10,7 @@ use crate::disks::disk::{self, Disk};
 use crate::kernel::reservation::{Key, Reservation};
 use crate::kernel::{Cause, Chain, ChainResult, Done, Kernel, KernelError, Op};
 
-/// Reads the reservation of each disk, side by side.
+/// Reads the reservation of each disk, side by side. Returns one answer for each disk.
 pub fn read(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
@@ -26,9 +26,9 @@ pub fn read(
     results.into_iter().map(|r| r.into_last().map(reservation)).collect()
 }
 
-/// Returns what each disk says after a chain that asks it. That is what holds, whatever
-/// the commands in the chain answered. If a chain ended before it asked, its disk is
-/// asked now.
+/// Returns the reservation that each disk reported in a chain that has just run. This is
+/// what counts, whatever the other commands of the chain answered. A disk whose chain
+/// ended before the question is asked now.
 pub(super) fn read_back(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
@@ -47,15 +47,16 @@ pub(super) fn read_back(
     said.into_iter().filter_map(|said| said.or_else(|| asked.next())).collect()
 }
 
-/// Returns whether disks seem to be nobody's, as after a stop. The first is asked for
-/// all: to ask each of them first would be a command to each for nothing.
+/// Returns whether disks seem to be reserved by nobody, as after a stop. Only the first
+/// disk is asked: asking all of them first would cost a command for each and gain
+/// nothing.
 pub fn seem_free(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> bool {
     let first = nodes(disks.get(..1).unwrap_or_default());
     let mut now = read(kernel, &first, budget).into_iter();
     now.all(|now| now.is_ok_and(|now| now.keys.is_empty()))
 }
 
-/// Reads the reservation of each disk, side by side, and returns the disks with their answers.
+/// Reads the reservation of each disk, side by side. Returns each disk with its answer.
 pub fn each<'a>(
     kernel: &dyn Kernel,
     disks: &'a [Disk],
@@ -64,10 +65,11 @@ pub fn each<'a>(
     disks.iter().zip(read(kernel, &nodes(disks), budget))
 }
 
-/// Reads the reservation of every disk, before anything is done to any of them.
+/// Reads the reservation of every disk, before anything is changed on any of them.
 ///
 /// # Errors
-/// Names each disk that cannot be asked: this node cannot own the group.
+/// The failure names each disk that cannot be asked, because this node cannot own the
+/// group.
 pub fn observe(
     kernel: &dyn Kernel,
     disks: &[Disk],
@@ -86,7 +88,8 @@ pub fn observe(
     if causes.is_empty() { Ok(found) } else { Err(unanswered(causes, &errors)) }
 }
 
-/// Returns the failure to ask disks: this node cannot own them.
+/// Returns the failure for disks whose reservations cannot be read. This node cannot own
+/// them.
 pub(super) fn unanswered<'a>(
     causes: Vec<Why>,
     errors: impl IntoIterator<Item = &'a KernelError>,
@@ -96,9 +99,9 @@ pub(super) fn unanswered<'a>(
     Failure::of(Kind::Node, step, causes).advise(advice)
 }
 
-/// Returns what can be done about disks whose reservations cannot be read. A disk that is
-/// slow or gone for the moment may well have an owner, so nobody may be advised to do
-/// without reservations for it.
+/// Returns advice about disks whose reservations cannot be read. A disk that is slow or
+/// absent for the moment may well have an owner. So this never advises doing without
+/// reservations for such a disk.
 pub fn advice<'a>(errors: impl IntoIterator<Item = &'a KernelError>) -> &'static str {
     let errors: Vec<_> = errors.into_iter().collect();
     let all = |cause| errors.iter().all(|error| error.cause == cause);
@@ -118,9 +121,9 @@ pub fn advice<'a>(errors: impl IntoIterator<Item = &'a KernelError>) -> &'static
     }
 }
 
-/// Returns in words how many paths of a disk of ours are registered, where that is fewer
-/// than are up. An array may keep one registration for several paths: to register those
-/// again changes nothing.
+/// Returns in words how many paths of a multipath disk are registered, if those are fewer
+/// than the paths that are up. An array may keep one registration for several paths; then
+/// registering them again changes nothing.
 pub(super) fn unregistered(
     kernel: &dyn Kernel,
     disk: &Disk,

@@ -1,4 +1,4 @@
-//! Taking disks: all of them or none.
+//! Taking disks: this node owns all of a group's disks, or none.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,16 +15,18 @@ use crate::kernel::reservation::{
 };
 use crate::kernel::{Chain, ChainResult, Done, Kernel, Op};
 
-/// Returns the operations that make a disk ours, no matter who has it, and read that
-/// back. This is a plan: nothing is done here.
+/// Returns the operations that make this node the owner of a disk, no matter who owns it
+/// now, and then read the reservation. Nothing is done yet.
 pub fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
     let (disk, key) = (disk.to_owned(), keys.now);
     let preempt = |other: Key| Op::PreemptAndAbort { disk: disk.clone(), key, other };
     let is_new = now.keys.is_empty() || now.host_key == Some(Key(0));
     let mut chain = match is_new {
-        // As far as is known: what this node should have there is not replaced unseen.
+        // No key of this node is known there. `Join` fails if there is one after all, so
+        // that no key is replaced unseen.
         true => vec![Op::Join { disk: disk.clone(), key }],
-        // Even what is ours already: a path that came back has no registration.
+        // This node's key is registered again even if it is there: a path that has come
+        // back has no registration.
         false => vec![Op::Register { disk: disk.clone(), key }],
     };
     let mut others = now.keys.clone();
@@ -36,7 +38,7 @@ pub fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
             if holder.kind != WRITE_EXCLUSIVE_REGISTRANTS_ONLY
                 || cannot_remove(now, &others)
             {
-                // Only its holder can end a reservation, by leaving.
+                // A reservation can only be ended by its holder, which unregisters.
                 let key = holder.key;
                 chain.insert(0, Op::Unregister { disk: disk.clone(), key });
             }
@@ -44,8 +46,9 @@ pub fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
             chain.push(Op::Reserve { disk: disk.clone(), key });
         }
         Some(holder) => {
-            // Taking the holder's key takes its reservation, so that no moment is without
-            // one; the last, see [`cannot_remove`]. Key zero stands for all registrants.
+            // Preempting the holder's key takes over its reservation, so the disk is
+            // never without one. The holder comes last; [`cannot_remove`] says why. Key
+            // zero stands for all registrants.
             others.retain(|other| *other != holder.key && holder.key.0 != 0);
             chain.extend(others.into_iter().map(preempt));
             chain.push(preempt(holder.key));
@@ -59,9 +62,9 @@ pub fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
     chain
 }
 
-/// Returns whether a disk that this node holds may keep others' registrations, whatever this
-/// node does to them. Linux's NVMe target of 6.13 removes none at its holder's word, and
-/// answers with success (`nvmet_pr_preempt` in drivers/nvme/target/pr.c).
+/// Returns whether a disk that this node holds may refuse to remove other registrations.
+/// Linux's NVMe target of 6.13 removes none at its holder's command, and still answers
+/// with success (`nvmet_pr_preempt` in drivers/nvme/target/pr.c).
 fn cannot_remove(now: &Reservation, others: &[Key]) -> bool {
     now.host_key.is_some_and(|key| key.0 != 0) && !others.is_empty()
 }
@@ -71,12 +74,12 @@ fn cannot_remove(now: &Reservation, others: &[Key]) -> bool {
 /// last read (or from a free disk, if none was). It goes on with what may only run once
 /// the disk is ours, such as making its backstore. Returns one result for each disk.
 ///
-/// A disk that turns out to be another's is taken in a second go, once every disk has
-/// answered. So nothing need be known at first.
+/// If a disk turns out to have another owner, a second round takes it, once every disk
+/// has answered. So the caller need not read the reservations first.
 ///
 /// # Errors
-/// Names each disk that could not be owned, and why. Those that could be have to be given
-/// up.
+/// The failure names each disk that could not be owned, and why. The caller has to give
+/// up those that are owned by then.
 pub fn own(
     kernel: &dyn Kernel,
     disks: &[Disk],
@@ -99,14 +102,14 @@ pub fn own(
     let mut taken = results.clone();
     carry_out(kernel, &again.collect::<Vec<_>>(), &mut taken, budget);
     acquired(kernel, disks, &taken, keys, budget)?;
-    // All are ours, whatever a command on the way answered. So the rest of a chain is
-    // done even where such an answer has ended it.
+    // Every disk is ours now, whatever a command on the way has answered. So if such an
+    // answer has ended a chain early, the rest of the chain is done now.
     let rest = step.chains.iter().zip(&mut results).map(|(chain, result)| {
         let read = result.done.iter().any(Done::is_reservation);
         if read || result.failed.is_none() {
             return Chain::new();
         }
-        // Where nothing follows, as for the state device, all is done.
+        // For the state disk no operation follows, so its chain is complete.
         *result = ChainResult::default();
         once_ours(chain)
     });
@@ -115,13 +118,15 @@ pub fn own(
     Ok(results)
 }
 
-/// Has multipathd register paths that come back from now on. Without that a monitor does it
-/// (see [`check`]), and writes by such a path meet conflicts until then.
+/// Makes multipathd register paths that come back from now on. If that fails, a monitor
+/// registers them later (see [`check`]), and writes by such a path meet conflicts until
+/// then.
 ///
-/// This comes before any path is registered. Between the two, a path that comes back is
-/// either up in time to be registered with the others, or multipathd finds our key on the
-/// disk. To register after it what came back meanwhile would not be safe: another node may
-/// have taken the disk by then.
+/// This is done before any path is registered. A path that comes back in between is
+/// either up in time to be registered with the others, or multipathd finds this node's
+/// key on the disk and registers the path. The reverse order would need a look afterwards
+/// for paths that came back. That is not safe, because another node may have taken the
+/// disk by then.
 fn keep_paths(kernel: &dyn Kernel, disks: &[Disk], keys: &Keys, budget: Budget) {
     let maps = disks.iter().filter(|disk| disk.is_multipath);
     let keep =
@@ -141,19 +146,20 @@ fn keep_paths(kernel: &dyn Kernel, disks: &[Disk], keys: &Keys, budget: Budget) 
     }
 }
 
-/// How long multipathd may take in all: the group is not served meanwhile.
+/// How long all questions to multipathd may take together. The group is not served
+/// meanwhile.
 const FOR_MULTIPATHD: Duration = Duration::from_secs(5);
 
-/// What can be done where multipathd does not register paths that come back.
+/// Advice if multipathd does not register paths that come back.
 pub const KEEP_PATHS: &str = "Set reservation_key file in the defaults of multipath.conf: a \
                               path that comes back would else meet conflicts until the \
                               monitor of level 10 has registered it";
 
-/// Refuses disks that are not for this cluster to take: held by somebody else, or with keys
-/// that keep somebody else's nodes apart.
+/// Checks that this cluster may take the disks. It may not if somebody else holds one, or
+/// if a key on it keeps somebody else's nodes apart.
 ///
 /// # Errors
-/// Names each, and whose it is.
+/// The failure names each such disk, and whose it is.
 pub fn nobody_elses<'a>(
     disks: impl IntoIterator<Item = (&'a Disk, &'a Reservation)>,
     keys: &Keys,
@@ -178,7 +184,8 @@ pub fn nobody_elses<'a>(
         shared(seen).or_else(|| nameless(seen)).or_else(|| cause(seen))
     });
     let found: Vec<_> = found.collect();
-    // A Host ID of two nodes is worse, and mended first.
+    // If two nodes have one Host ID, that is worse than the other faults and must be
+    // mended first.
     let advices = found.iter().map(|(.., advice)| *advice);
     let Some(advice) = advices.max_by_key(|its| *its == SHARED_HOST_ID) else {
         return Ok(());
@@ -187,31 +194,32 @@ pub fn nobody_elses<'a>(
     Err(Failure::of(Kind::Node, "look whose the disks are", causes).advise(advice))
 }
 
-/// What can be done where another node's key stands under this node's NVMe Host ID. The disk
-/// takes both nodes for one host: to register here would replace the other's key, and keep it
-/// out of nothing.
+/// Advice if another node's key is registered under this node's NVMe Host ID. The disk
+/// takes both nodes for one host. A registration by this node would replace the other
+/// node's key and keep it out of nothing.
 pub const SHARED_HOST_ID: &str = "No two nodes may have one NVMe Host ID: the disk would keep \
                                   neither out. Give each its own in /etc/nvme/hostid and \
                                   /etc/nvme/hostnqn, stop the group and connect anew. A key \
                                   that another program of this node has left: nvme \
                                   resv-register --rrega=1";
 
-/// What can be done where an NVMe namespace has a registrant with the key 0, as programs leave
-/// it that unregister by replacing their key. A command that removes a key takes 0 for an
-/// invalid field, unless all registrants hold.
+/// Advice if an NVMe namespace has a registrant with the key 0. Programs that unregister
+/// by replacing their key leave one. No other host can remove it, because a command that
+/// removes a key treats 0 as an invalid field, unless all registrants hold the
+/// reservation.
 const KEY_ZERO: &str = "That host has to end it: nvme resv-register --rrega=1 --crkey=0. Where \
                         it is gone, and no node serves the group: register any key here, then \
                         nvme resv-release --rrela=1, which clears the namespace";
 
-/// What can be done about a disk that somebody else has.
+/// Advice for a disk that somebody outside this cluster uses.
 pub const NOT_OURS: &str = "Keep that away from the group's disks: masking at the array, the \
                             devices of fence_scsi, reservation_key in multipath.conf. A key \
                             that is left of something gone: sg_persist --clear, nvme \
                             resv-release --rrela=1";
 
-/// Returns the key for which a disk is left alone, if there is one, and whose it is. A
-/// key that only stands there beside a reservation of this cluster's is in nobody's way,
-/// unless it is one of a fencing program.
+/// Returns the first key that makes this node leave a disk alone, and whose it is. A key
+/// that is only registered, beside a reservation of this cluster, is in nobody's way. A
+/// fencing program's key always is.
 fn somebody_elses(now: &Reservation, keys: &Keys) -> Option<(Key, Whose)> {
     let holder = now.holder.map(|holder| holder.key);
     // Key zero stands for all registrants.
@@ -226,13 +234,13 @@ fn somebody_elses(now: &Reservation, keys: &Keys) -> Option<(Key, Whose)> {
     found.next()
 }
 
-/// Returns what of a chain follows the reading back.
+/// Returns the operations of a chain that follow the one that reads the reservation.
 fn once_ours(chain: &[Op]) -> Chain {
     let read = chain.iter().position(|op| matches!(op, Op::ReadReservation(_)));
     chain.iter().skip(read.map_or(0, |read| read + 1)).cloned().collect()
 }
 
-/// Checks that every disk is ours.
+/// Checks that this node owns every disk, by what the disks themselves report.
 fn acquired(
     kernel: &dyn Kernel,
     disks: &[Disk],
@@ -308,7 +316,8 @@ mod tests {
         );
     }
 
-    /// Returns what is done to a namespace, where this host has a key or none.
+    /// Returns the operations that take a namespace on which this host has a key, or
+    /// none.
     fn ops_on_nvme(
         host_key: u64,
         keys: &[Key],
