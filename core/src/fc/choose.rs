@@ -9,7 +9,7 @@ use crate::config::group::PortSpec;
 use crate::kernel::{Kernel, KernelError};
 use crate::lio::Driver;
 
-/// The step in which a physical port is chosen.
+/// The title of the step that chooses a physical port.
 pub const CHOOSE: &str = "choose a physical port";
 
 /// Returns the physical port on which a virtual port is to appear. It must be online, in
@@ -19,7 +19,7 @@ pub const CHOOSE: &str = "choose a physical port";
 /// online, but it must be possible to turn it off.
 ///
 /// # Errors
-/// [`Kind::Node`], with what is wrong with each port that there is.
+/// [`Kind::Node`], with what is wrong with each physical port of this node.
 pub fn choose(
     kernel: &dyn Kernel,
     port: &PortSpec,
@@ -30,7 +30,7 @@ pub fn choose(
     let mut fit = Vec::new();
     let mut physical = physical_ports(kernel).map_err(unreadable)?;
     physical.retain(|physical| there.is_none_or(|vport| vport.parent == physical.host));
-    // While a physical port has this name in the fabric, no virtual port can have it.
+    // While a physical port uses this name in the fabric, no virtual port can have it.
     if physical.iter().any(|physical| physical.wwpn == port.wwpn) {
         physical.retain(|physical| physical.wwpn == port.wwpn);
     }
@@ -67,18 +67,15 @@ pub fn choose(
     })
 }
 
-/// Returns the failure to choose a physical port because one cannot be read.
+/// Returns the failure to choose a physical port because one of them cannot be read.
 pub fn unreadable(error: KernelError) -> Failure {
     let failure = Failure::kernel(CHOOSE, &[error]);
     Failure { kind: Kind::Node, ..failure.misses(Missing::Port) }
 }
 
-/// Returns whether no physical port of this node is online in the fabric that a port
-/// names. A port that names no fabric has lost none. Nor is the fabric lost if a physical
-/// port has the port's own name: that one comes online with its group.
-///
-/// # Errors
-/// When a physical port cannot be read.
+/// Returns whether this node has lost a port's fabric: the port names one, and no
+/// physical port of this node is online in it. If a physical port has the port's own
+/// name, the fabric is not lost, because that port comes online with its group.
 pub fn is_lost(kernel: &dyn Kernel, port: &PortSpec) -> Result<bool, KernelError> {
     if port.fabrics.is_empty() {
         return Ok(false);

@@ -1,25 +1,26 @@
-//! The driver of a physical port.
+//! The name of a physical port's driver.
 //!
-//! What the kernel shows of it, by its source: `proc_name` is for a driver to set. fcoe and
-//! lpfc do; qla2xxx, bnx2fc, qedf and fnic do not, and then it reads `(null)`
-//! (`shost_rd_attr2` in drivers/scsi/scsi_sysfs.c). The host of qla2xxx, qedf and fnic hangs
-//! from their PCI device (`scsi_add_host`). The hosts of fcoe and bnx2fc hang from a
-//! controller on a bus without drivers (`fcoe_bus_type`), and that from a network interface,
-//! whose driver says nothing of Fibre Channel.
+//! The kernel has no single place for it. `proc_name` is for a driver to set: fcoe and
+//! lpfc do, but qla2xxx, bnx2fc, qedf and fnic do not, and it reads `(null)`
+//! (`shost_rd_attr2` in drivers/scsi/scsi_sysfs.c). The host of qla2xxx, qedf and fnic is
+//! a child of the PCI device (`scsi_add_host`), whose driver is the right one. The hosts
+//! of fcoe and bnx2fc are children of a controller on a bus without drivers
+//! (`fcoe_bus_type`). That is a child of a network interface, whose driver has nothing to
+//! do with Fibre Channel.
 
 use std::path::{Path, PathBuf};
 
 use super::switch::controller;
 use crate::kernel::{self, Kernel, KernelError, paths};
 
-/// What the kernel prints of a name that a driver has not set.
+/// What the kernel prints for a name that a driver has not set.
 const UNSET: &str = "(null)";
 
-/// Returns the name of a physical port's driver, that of its module where it is one; empty
-/// where the kernel does not say.
+/// Returns the name of a physical port's driver: its module's name, or the driver's own
+/// if it has no module. The result is empty if the kernel does not show it.
 ///
 /// # Errors
-/// When it is there and cannot be read.
+/// When the driver's name is there and cannot be read.
 pub fn host_driver(kernel: &dyn Kernel, host: &str) -> Result<String, KernelError> {
     let name = kernel::attribute(kernel, &paths::driver_name(host))?;
     if !name.is_empty() && name != UNSET {
@@ -31,7 +32,8 @@ pub fn host_driver(kernel: &dyn Kernel, host: &str) -> Result<String, KernelErro
         Err(error) => return Err(error),
     };
     if controller(&device).is_some() {
-        // It begins with the driver (`bnx2fc_shost_config`, `fcoe_shost_config`).
+        // The symbolic name begins with the driver (`bnx2fc_shost_config`,
+        // `fcoe_shost_config`).
         let name = kernel::attribute(kernel, &paths::fc_host(host, "symbolic_name"))?;
         return Ok(name.split_whitespace().next().unwrap_or_default().to_owned());
     }
@@ -44,7 +46,7 @@ pub fn host_driver(kernel: &dyn Kernel, host: &str) -> Result<String, KernelErro
     Ok(name.to_string_lossy().into_owned())
 }
 
-/// Returns where a link in a directory leads, if it leads to something below this one.
+/// Returns where a link in a directory leads; `None` unless that is below `below`.
 fn leads(
     kernel: &dyn Kernel,
     dir: Option<&Path>,
@@ -88,7 +90,8 @@ mod tests {
         link(&format!("{pci}/driver"), "../../../bus/pci/drivers/qla2xxx");
         fs::create_dir_all(sys.join("bus/pci/drivers/qla2xxx")).unwrap();
         assert_eq!(driver(), "qla2xxx");
-        // Another build of it, which has the name of the PCI driver too.
+        // A driver from outside the kernel, whose PCI driver has the name that the
+        // kernel's own has.
         link("bus/pci/drivers/qla2xxx/module", "../../../../module/qla2xxx_scst");
         assert_eq!(driver(), "qla2xxx_scst");
         write("class/scsi_host/host0/proc_name", "lpfc\n");

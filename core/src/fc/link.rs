@@ -1,4 +1,4 @@
-//! The host that a port is to the rest of the kernel, and the network interface that its
+//! The host that the kernel has for a port, and the network interface that the port's
 //! frames pass through.
 
 use std::path::Path;
@@ -8,10 +8,10 @@ use super::states::PortState;
 use crate::kernel::{self, Kernel, KernelError, Op, paths};
 use crate::wwn::{Wwn, from_sysfs};
 
-/// A virtual port as the rest of the kernel has it: a host of its own.
+/// The kernel's host for a port. Virtual and physical ports each have one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortHost {
-    /// The kernel's name: `host3`.
+    /// The kernel's name for the host: `host3`.
     pub host: String,
     /// The port's state: `Online` when it is logged in.
     pub state: PortState,
@@ -19,10 +19,11 @@ pub struct PortHost {
     pub fcid: String,
 }
 
-/// Returns the host of the virtual or physical port that has this port name.
+/// Returns the host of the virtual or physical port that has this port name; `None` if
+/// this node has no such port.
 ///
 /// # Errors
-/// When a host cannot be read: it may be this one.
+/// When any host cannot be read, because it may be the one that was asked for.
 pub fn host_of(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<PortHost>, KernelError> {
     for host in kernel.list(Path::new(paths::FC_HOSTS))? {
         let get = |name| kernel::attribute(kernel, &paths::fc_host(&host, name));
@@ -34,8 +35,9 @@ pub fn host_of(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<PortHost>, Kerne
     Ok(None)
 }
 
-/// Returns the network interface that a port's frames come through, if its host is one of
-/// software FCoE. The interface is in the device's path: .../net/eth1/ctlr_0/host2/...
+/// Returns the network interface that the frames of a host come through; `None` unless
+/// the host is one of software FCoE. The device's path has the interface in it:
+/// .../net/eth1/ctlr_0/host2/...
 pub fn software_link(kernel: &dyn Kernel, host: &str) -> Option<String> {
     let device = kernel.resolve(&paths::fc_host(host, "device")).ok()?;
     let mut parts = device.iter().map(|part| part.to_string_lossy().into_owned());
@@ -43,28 +45,28 @@ pub fn software_link(kernel: &dyn Kernel, host: &str) -> Option<String> {
     parts.next().filter(|link| is_word(link))
 }
 
-/// Parses an address as the kernel writes it: `0x010203`.
+/// Parses a port's address in the kernel's spelling: `0x010203`.
 pub fn address(fcid: &str) -> Option<u32> {
     u32::from_str_radix(fcid.strip_prefix("0x")?, 16).ok()
 }
 
-/// Returns the operation that drops commands to a virtual port of software FCoE for the
-/// next moment; `None` for other ports.
+/// Returns the operation that drops new commands to a port of software FCoE for a few
+/// seconds; `None` for other ports.
 ///
 /// # Errors
-/// When its address cannot be read.
+/// When the port's address cannot be read.
 pub fn bar(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<Op>, KernelError> {
     let Some(port) = host_of(kernel, wwpn)? else { return Ok(None) };
     let bar = software_link(kernel, &port.host).zip(address(&port.fcid));
     Ok(bar.map(|(link, fcid)| Op::Bar { link, wwpn, fcid }))
 }
 
-/// Returns the network interface and the address of a port all of whose frames pass through
-/// the network stack; `None` for other ports, those of an HBA that does FCoE itself among
-/// them.
+/// Returns the network interface and the address of a port whose frames all pass through
+/// the network stack. `None` for other ports, also for those of an HBA that does FCoE
+/// itself.
 ///
 /// # Errors
-/// When what drives it, or its address, cannot be read.
+/// When the port's driver or address cannot be read.
 pub fn on_network(
     kernel: &dyn Kernel,
     wwpn: Wwn,
@@ -76,11 +78,12 @@ pub fn on_network(
     Ok(software_link(kernel, &port.host).zip(address(&port.fcid)))
 }
 
-/// The driver of software FCoE, as [`super::PhysicalPort::driver`] has it.
+/// The name of software FCoE's driver, as in [`super::PhysicalPort::driver`].
 pub const SOFTWARE: &str = "fcoe";
 
-/// Returns the interface by which the frames of software FCoE leave that come by this one:
-/// that below it where it is a VLAN (`fcoe_xmit`).
+/// Returns the interface by which software FCoE sends, for the interface by which it
+/// receives. They differ for a VLAN: frames are sent by the interface below it
+/// (`fcoe_xmit`).
 pub fn leaves_by(kernel: &dyn Kernel, link: &str) -> String {
     let about = paths::interface(link, "uevent");
     let said = kernel::attribute_or_empty(kernel, &about);
@@ -92,15 +95,16 @@ pub fn leaves_by(kernel: &dyn Kernel, link: &str) -> String {
     below.find(|name| is_word(name)).unwrap_or(link).to_owned()
 }
 
-/// Returns whether the name of an interface can be a word of a script (`kernel/nft.rs`); the
-/// kernel itself bars no quotes.
+/// Returns whether the name of an interface can be put into a script as one word
+/// (`kernel/real/nft.rs`). The kernel itself allows quotes in such names.
 fn is_word(link: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@');
     !link.is_empty() && link.chars().all(plain)
 }
 
-/// Returns how many frames a virtual port has received and sent, if it counts them. While
-/// that number changes, commands are being taken in, answered or turned away.
+/// Returns how many frames a virtual port has received and sent; `None` if it does not
+/// count them. While that number changes, commands are being accepted, answered or turned
+/// away.
 ///
 /// # Errors
 /// When a counter is there and cannot be read.
@@ -112,6 +116,6 @@ pub fn frames(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<u64>, KernelError
     };
     let (received, sent) =
         (count("statistics/rx_frames")?, count("statistics/tx_frames")?);
-    // A driver that does not count says 2^64 - 1.
+    // The sum wraps, because a driver that does not count shows 2^64 - 1.
     Ok(received.zip(sent).map(|(received, sent)| received.wrapping_add(sent)))
 }

@@ -1,4 +1,4 @@
-//! Physical ports: an fc_host of the kernel that can carry virtual ones.
+//! Physical ports: the kernel's fc_hosts that can carry virtual ports.
 
 use std::path::Path;
 
@@ -10,30 +10,31 @@ use super::switch::is_dark;
 use crate::kernel::{self, Kernel, KernelError, paths};
 use crate::wwn::{Wwn, from_sysfs};
 
-/// A physical port: an fc_host that can carry virtual ones.
+/// A physical port: an fc_host that can carry virtual ports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct PhysicalPort {
-    /// The kernel's name: `host2`.
+    /// The kernel's name for the port: `host2`.
     pub host: String,
     /// The port name of the physical port.
     pub wwpn: Wwn,
     /// The port's state: `Online` when it is logged in to a fabric, `Dark` when it is
     /// turned off.
     pub state: PortState,
-    /// The fabric's name, when logged in to one that carries virtual ports.
+    /// The fabric's name; `None` unless the port is logged in to a fabric with virtual
+    /// ports.
     pub fabric: Option<Wwn>,
-    /// Virtual ports that it carries.
+    /// How many virtual ports it carries now.
     pub vports_in_use: u32,
-    /// Virtual ports that it may carry still.
+    /// How many more virtual ports it may carry.
     pub vports_free: u32,
     /// The driver's name: `fcoe`, `qla2xxx`.
     pub driver: String,
 }
 
 impl PhysicalPort {
-    /// Returns whether the port is in a state that passes by itself: dark, without its
-    /// link, or on the way to its login (`fc_get_host_port_state`).
+    /// Returns whether the port may come online by itself: it is dark, without its link,
+    /// or about to log in (`fc_get_host_port_state`).
     pub fn may_come(&self) -> bool {
         matches!(self.state, PortState::Dark | PortState::Linkdown | PortState::Offline)
     }
@@ -42,11 +43,11 @@ impl PhysicalPort {
 /// Returns every physical port of this node.
 ///
 /// # Errors
-/// When one is there and cannot be read: what it carries or could would not be known.
+/// When a port cannot be read, because it would not be known what it carries.
 pub fn physical_ports(kernel: &dyn Kernel) -> Result<Vec<PhysicalPort>, KernelError> {
     let mut ports = Vec::new();
     for host in kernel.list(Path::new(paths::FC_HOSTS))? {
-        // Virtual ports have no such attribute.
+        // Only physical ports have this attribute.
         if !kernel.exists(&paths::fc_host(&host, "vport_create")) {
             continue;
         }
@@ -55,9 +56,9 @@ pub fn physical_ports(kernel: &dyn Kernel) -> Result<Vec<PhysicalPort>, KernelEr
         let Some(wwpn) = from_sysfs(&get("port_name")?) else { continue };
         let vports_in_use = count("npiv_vports_inuse")?;
         let state = PortState::from(get("port_state")?);
-        // In a loop a port can be in a fabric and still not carry virtual ports. Back to
-        // back with another node it may show a fabric's name (`fc_port_type_names`,
-        // drivers/scsi/scsi_transport_fc.c).
+        // A port in a loop can be in a fabric and still not carry virtual ports. A port
+        // connected directly to another node may show a fabric's name
+        // (`fc_port_type_names`, drivers/scsi/scsi_transport_fc.c).
         let port_type = get("port_type")?;
         let other = ["LPort", "NLPort", "Point-To-Point"];
         let switched = !other.iter().any(|other| port_type.starts_with(other));
@@ -74,25 +75,26 @@ pub fn physical_ports(kernel: &dyn Kernel) -> Result<Vec<PhysicalPort>, KernelEr
     Ok(ports)
 }
 
-/// Returns whether a physical port is logged in to its fabric.
+/// Returns whether a physical port is logged in to a fabric.
 ///
 /// # Errors
-/// When its state cannot be read.
+/// When the port's state cannot be read.
 pub fn is_online(kernel: &dyn Kernel, host: &str) -> Result<bool, KernelError> {
     let state = kernel::attribute(kernel, &paths::fc_host(host, "port_state"))?;
     Ok(PortState::from(state) == PortState::Online)
 }
 
-/// Returns the node name of a physical port.
+/// Returns the node name (WWNN) of a physical port.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When the name cannot be read.
 pub fn wwnn(kernel: &dyn Kernel, host: &str) -> Result<Option<Wwn>, KernelError> {
     let name = kernel::attribute(kernel, &paths::fc_host(host, "node_name"))?;
     Ok(from_sysfs(&name))
 }
 
-/// Returns how fast a physical port is, in the kernel's words: `10 Gbit`.
+/// Returns the speed of a physical port in the kernel's words, such as `10 Gbit`. The
+/// result is empty if it cannot be read.
 pub fn speed(kernel: &dyn Kernel, host: &str) -> String {
     kernel::attribute_or_empty(kernel, &paths::fc_host(host, "speed"))
 }

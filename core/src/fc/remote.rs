@@ -1,4 +1,4 @@
-//! Remote ports: those elsewhere on the fabric that ours have met.
+//! Remote ports: ports elsewhere on the fabric that a port of this node has met.
 
 use std::path::Path;
 
@@ -7,21 +7,22 @@ use super::states::PortState;
 use crate::kernel::{self, Kernel, KernelError, Op, paths};
 use crate::wwn::{Wwn, from_sysfs};
 
-/// A port elsewhere on the fabric, as one of our ports knows it.
+/// A port elsewhere on the fabric, as a port of this node knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemotePort {
-    /// The kernel's name: `rport-3:0-1`.
+    /// The kernel's name for it: `rport-3:0-1`.
     pub name: String,
     /// The port name of the remote port.
     pub wwpn: Wwn,
-    /// The port's state: `Online` while the two are logged in with one another.
+    /// The remote port's state: `Online` while it and this node's port are logged in with
+    /// one another.
     pub state: PortState,
 }
 
-/// Returns the ports that the port of a host has met.
+/// Returns the remote ports that the port of a host has met.
 ///
 /// # Errors
-/// When one is there and cannot be read.
+/// When a remote port cannot be read.
 pub fn remote_ports(
     kernel: &dyn Kernel,
     host: &str,
@@ -40,11 +41,11 @@ pub fn remote_ports(
     Ok(ports)
 }
 
-/// Returns the operations that ask for an echo: one for each of `initiators` that a
-/// virtual port is logged in with.
+/// Returns the operations that ask initiators for an echo: one for each of `initiators`
+/// that is logged in with the virtual port `wwpn`.
 ///
 /// # Errors
-/// When one is there and cannot be read.
+/// When a remote port cannot be read.
 pub fn echoes(
     kernel: &dyn Kernel,
     wwpn: Wwn,
@@ -57,11 +58,12 @@ pub fn echoes(
     Ok(here.map(|port| Op::Echo(Path::new(paths::BSG).join(port.name))).collect())
 }
 
-/// Returns the remote port under which this node sees a WWPN logged in, if it does. A
-/// remote port that is gone lingers as `Blocked` or `Not Present`.
+/// Returns the name of the remote port that has this port name and is logged in; `None`
+/// if this node sees none. Remote ports that have gone do not count: they linger as
+/// `Blocked` or `Not Present`.
 ///
 /// # Errors
-/// When one is there and cannot be read.
+/// When a remote port cannot be read.
 pub fn logged_in_elsewhere(
     kernel: &dyn Kernel,
     wwpn: Wwn,

@@ -1,11 +1,12 @@
-//! The states of ports: parsed once, where sysfs is read, and printed in the kernel's words.
+//! The states of ports. They are parsed once, where sysfs is read, and printed in the
+//! kernel's words.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// Declares the states of a sort of port, each with its word. A word that is none of them is
-/// kept as it is.
+/// Declares an enum of port states, each with the kernel's word for it. A word that is
+/// not in the list is kept as `Other`.
 macro_rules! states {
     (
         $(#[$about:meta])*
@@ -15,12 +16,12 @@ macro_rules! states {
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum $name {
             $($(#[$what])* $state,)+
-            /// A word that no state above has.
+            /// Another word, which this list of states does not have.
             Other(String),
         }
 
         impl $name {
-            /// Returns the word for the state, as sysfs, the status and messages have it.
+            /// Returns the word for the state, as sysfs, the status and messages use it.
             pub fn word(&self) -> &str {
                 match self {
                     $(Self::$state => $word,)+
@@ -54,9 +55,10 @@ macro_rules! states {
 
 states! {
     /// The state of a virtual port (`fc_vport_state_names` in
-    /// drivers/scsi/scsi_transport_fc.c). Fabric and driver set it.
+    /// drivers/scsi/scsi_transport_fc.c). The driver sets it, after what the fabric
+    /// answered.
     VportState {
-        /// The driver has not said.
+        /// The driver has set no state.
         Unknown = "Unknown",
         /// Logged in to the fabric.
         Active = "Active",
@@ -64,49 +66,49 @@ states! {
         Disabled = "Disabled",
         /// The physical port has no link.
         Linkdown = "Linkdown",
-        /// On the way to its login.
+        /// About to log in to the fabric.
         Initializing = "Initializing",
-        /// The switch does not do NPIV.
+        /// The switch does not support NPIV.
         NoFabricSupport = "No Fabric Support",
         /// The switch's limit of NPIV logins is reached.
         NoFabricResources = "No Fabric Resources",
         /// The fabric has logged the port out.
         FabricLogout = "Fabric Logout",
-        /// The fabric does not take the port's name.
+        /// The fabric does not accept the port's name.
         FabricRejectedWwn = "Fabric Rejected WWN",
-        /// The driver has given the port up. qla2xxx also shows this for a moment while a
-        /// link comes and goes (`qla2x00_async_event`).
+        /// The driver has given up on the port. qla2xxx also shows this for a moment
+        /// while a link comes and goes (`qla2x00_async_event`).
         Failed = "VPort Failed",
     }
 }
 
 states! {
-    /// The state of a host's port, or of a remote one (`fc_port_state_names` in
-    /// drivers/scsi/scsi_transport_fc.c); and a state that understudy adds, `Dark`.
+    /// The state of a host's port or of a remote port (`fc_port_state_names` in
+    /// drivers/scsi/scsi_transport_fc.c). understudy adds one state, `Dark`.
     PortState {
-        /// The driver has not said.
+        /// The driver has set no state.
         Unknown = "Unknown",
         /// A remote port that the fabric no longer shows.
         NotPresent = "Not Present",
-        /// Logged in.
+        /// Logged in: a host's port to the fabric, a remote port with this node's port.
         Online = "Online",
-        /// On the way to its login, or told to stay out.
+        /// About to log in, or told to stay out of the fabric.
         Offline = "Offline",
-        /// A remote port that was lost a moment ago, and may come back.
+        /// A remote port that was lost a moment ago and may come back.
         Blocked = "Blocked",
-        /// Taken out of a loop.
+        /// A port that is bypassed in its loop.
         Bypassed = "Bypassed",
-        /// Busy with its own test.
+        /// Busy with a diagnostic test.
         Diagnostics = "Diagnostics",
-        /// Without a link.
+        /// A port without a link.
         Linkdown = "Linkdown",
-        /// In trouble.
+        /// A port that the driver reports as faulty.
         Error = "Error",
-        /// Connected to itself.
+        /// A port that is connected to itself.
         Loopback = "Loopback",
         /// A port that is being removed.
         Deleted = "Deleted",
-        /// A remote port with a path that loses frames.
+        /// A remote port whose path loses frames.
         Marginal = "Marginal",
         /// A physical port that is turned off. The kernel has no state for this.
         Dark = "Dark",
@@ -114,9 +116,10 @@ states! {
 }
 
 impl VportState {
-    /// Returns what an operator can do about a port in this state, if waiting is no use: a
-    /// port does not leave the state by itself while its physical port is online. In a
-    /// moment of the link each of these shows, so it has to last.
+    /// Returns what an operator can do about a state that a port does not leave by itself
+    /// while its physical port is online; `None` for states that may pass. Each of these
+    /// states also shows for a moment when the link changes, so the caller has to see it
+    /// last.
     pub fn hopeless(&self) -> Option<&'static str> {
         match self {
             Self::NoFabricSupport => Some("Turn NPIV on at the switch port"),
@@ -133,7 +136,8 @@ impl VportState {
     }
 }
 
-/// The state of a physical port in the words of a virtual one.
+/// Returns the state of a physical port as a virtual port's state: `Online` is `Active`,
+/// the other words are the same.
 impl From<PortState> for VportState {
     fn from(state: PortState) -> Self {
         match state {
@@ -143,7 +147,7 @@ impl From<PortState> for VportState {
     }
 }
 
-/// A port that was looked for: it is in some state, or the kernel has none, which is printed
+/// What was seen of a port: its state, or that the kernel has no such port, which prints
 /// as `absent`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen<S> {
@@ -154,7 +158,7 @@ pub enum Seen<S> {
 }
 
 impl<S: PartialEq> Seen<S> {
-    /// Returns whether the port is there, and in a state.
+    /// Returns whether the port is there and in this state.
     pub fn is(&self, state: &S) -> bool {
         matches!(self, Self::In(its) if its == state)
     }
@@ -185,7 +189,7 @@ impl<S: fmt::Display> Serialize for Seen<S> {
 mod tests {
     use super::*;
 
-    /// The kernel's own lists, and a word that it does not have.
+    /// The lists in the kernel's source, with one word more that they do not have.
     const VPORTS: [&str; 11] = [
         "Unknown",
         "Active",

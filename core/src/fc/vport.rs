@@ -1,5 +1,5 @@
-//! Virtual ports, and physical ones where a group has their names: how they come, log in, log
-//! out and go.
+//! Virtual ports, and physical ports whose names a group has: how they are created,
+//! logged in, logged out and deleted.
 
 use std::path::Path;
 
@@ -9,23 +9,24 @@ use super::switch;
 use crate::kernel::{self, Chain, Kernel, KernelError, Op, paths};
 use crate::wwn::{Wwn, from_sysfs};
 
-/// A virtual port; or a physical one, where a group has its names.
+/// A virtual port, or a physical port whose names a group has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VirtualPort {
-    /// The kernel's name: `vport-2:0-1`. For a physical port, the name of its host.
+    /// The kernel's name for the port: `vport-2:0-1`. For a physical port it is the
+    /// host's name.
     pub vport: String,
-    /// The physical port that carries this one: `host2`.
+    /// The host of the physical port that carries this port: `host2`.
     pub parent: String,
-    /// The port name.
+    /// The port name (WWPN).
     pub wwpn: Wwn,
-    /// The node name.
+    /// The node name (WWNN).
     pub wwnn: Wwn,
     /// The port's state: `Active` when it is logged in.
     pub state: VportState,
 }
 
 impl VirtualPort {
-    /// Returns whether this is a physical port.
+    /// Returns whether this is a physical port, which has the group's names as its own.
     pub fn is_own(&self) -> bool {
         self.vport == self.parent
     }
@@ -35,7 +36,7 @@ impl VirtualPort {
         self.state == VportState::Active
     }
 
-    /// Returns whether the port is logged in, or may be in a moment.
+    /// Returns whether the port is logged in, or about to log in.
     pub fn may_be_logged_in(&self) -> bool {
         self.is_linked() || self.state == VportState::Initializing
     }
@@ -46,11 +47,11 @@ impl VirtualPort {
     }
 }
 
-/// Returns every virtual port of this node, and every physical one that is on and could
-/// be off.
+/// Returns every virtual port of this node, and every physical port that is on and can be
+/// turned off.
 ///
 /// # Errors
-/// When one is there and cannot be read: whose it is would not be known.
+/// When a port cannot be read, because it would not be known whose it is.
 pub fn virtual_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelError> {
     let mut ports = Vec::new();
     for vport in kernel.list(Path::new(paths::FC_VPORTS))? {
@@ -67,10 +68,10 @@ pub fn virtual_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelErro
     Ok(ports)
 }
 
-/// Reads the current state of a virtual port from the kernel.
+/// Reads the current state of a port from the kernel.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When the state cannot be read.
 pub fn state(kernel: &dyn Kernel, port: &VirtualPort) -> Result<VportState, KernelError> {
     if port.is_own() {
         return switch::state(kernel, &port.parent);
@@ -79,8 +80,8 @@ pub fn state(kernel: &dyn Kernel, port: &VirtualPort) -> Result<VportState, Kern
     Ok(state.into())
 }
 
-/// Returns the operation that makes a port appear on the fabric: it creates the virtual
-/// port, or turns on the physical port whose name it is.
+/// Returns the operation that makes a port appear on the fabric. It creates the virtual
+/// port, or turns on the physical port that has this name.
 ///
 /// # Errors
 /// When the switch of a physical port cannot be looked up.
@@ -110,13 +111,12 @@ pub fn delete(kernel: &dyn Kernel, port: &VirtualPort) -> Result<Chain, KernelEr
     Ok(vec![Op::Write { path, text: names(port.wwpn, port.wwnn) }])
 }
 
-/// Returns the operation that lets a virtual port log in again that was logged out and
-/// kept.
+/// Returns the operation that lets a virtual port log in again after [`log_out`].
 pub fn log_in(port: &VirtualPort) -> Op {
     set_disabled(port, "0")
 }
 
-/// Returns the operation that logs a virtual port out and keeps it.
+/// Returns the operation that logs a virtual port out without deleting it.
 pub fn log_out(port: &VirtualPort) -> Op {
     set_disabled(port, "1")
 }
@@ -126,7 +126,7 @@ fn set_disabled(port: &VirtualPort, disabled: &str) -> Op {
     Op::Write { path, text: disabled.into() }
 }
 
-/// Returns the names as the kernel wants them, the port name first
+/// Returns both names in the form that the kernel takes, the port name first
 /// (`store_fc_host_vport_create`).
 fn names(wwpn: Wwn, wwnn: Wwn) -> String {
     format!("{}:{}", wwpn.hex(), wwnn.hex())
