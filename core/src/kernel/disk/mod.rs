@@ -1,5 +1,4 @@
-//! The protocols that disks are asked in: SCSI and NVMe. This is the only place that tells
-//! one kind of disk from the other.
+//! The protocols of disks: SCSI and NVMe. Only this module knows which disk speaks which.
 
 pub mod nvme;
 pub(super) mod opened;
@@ -15,19 +14,20 @@ use nvme::Nvme;
 use nvme::names::is_nvme;
 use scsi::Scsi;
 
-/// What a disk is asked, by one of its paths.
+/// A protocol in which a disk is asked, by one of its paths.
 pub trait Protocol {
     /// Carries out an operation on the disk's registrations and reservation.
     fn perform(&self, path: &Path, op: &Op) -> Result<Done, KernelError>;
-    /// Returns the name that the kernel has for a disk, and the name that the disk has now,
-    /// where they differ. A disk that does not say is not judged.
+    /// Returns two names if they differ: the one that the kernel has for the disk, and
+    /// the one that the disk reports now. `None` also for a disk that does not answer.
     fn renamed(&self, root: &Path, path: &Path) -> Option<[String; 2]>;
-    /// Returns the size in bytes that a disk has, where the disk has to be asked for it.
+    /// Returns the size that the disk reports, in bytes; `None` if the kernel learns of a
+    /// new size by itself, or the disk does not answer.
     fn capacity(&self, path: &Path) -> Option<u64>;
 }
 
-/// Returns the protocol of a disk, or of one path of it. Device mapper passes SCSI commands
-/// on.
+/// Returns the protocol of a disk or of one of its paths. Device mapper passes SCSI
+/// commands on to the paths.
 pub fn of(disk: &Path) -> &'static dyn Protocol {
     match is_nvme(&nexus::name(disk)) {
         true => &Nvme,
@@ -35,8 +35,8 @@ pub fn of(disk: &Path) -> &'static dyn Protocol {
     }
 }
 
-/// Checks that what answers by a path is the disk that the kernel found there. A path that
-/// does not answer is not judged here.
+/// Checks that the disk behind a path still is the one that the kernel found there. A
+/// path that does not answer passes the check.
 pub fn identify(root: &Path, path: &Path, op: &Op) -> Result<Done, KernelError> {
     let Some([known, now]) = of(path).renamed(root, path) else {
         return Ok(Done::Unchanged);

@@ -1,5 +1,5 @@
-//! The disk that a thread has open. A chain asks one disk several times, and opening and
-//! closing it costs a good part of a command.
+//! The disk that a thread keeps open. A chain sends several commands to one disk, and
+//! opening and closing the disk each time costs about as much as a command.
 
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
@@ -12,18 +12,19 @@ use nix::libc;
 use crate::kernel::KernelError;
 
 thread_local! {
-    /// The disk that this thread has asked last.
+    /// The disk to which this thread sent its last command.
     static LAST: RefCell<Option<(PathBuf, Rc<File>)>> = const { RefCell::new(None) };
 }
 
-/// Closes what this thread has open.
+/// Closes the disk that this thread keeps open.
 pub fn close() {
     LAST.take();
 }
 
-/// Opens a disk read-only. Root needs nothing else for the commands of the protocols
-/// (`blkdev_pr_allowed` in block/ioctl.c, `nvme_cmd_allowed` in drivers/nvme/host/ioctl.c),
-/// and closing a disk that was open for writing makes udev probe it again each time.
+/// Opens a disk read-only. For root that is enough to send the commands of both protocols
+/// (`blkdev_pr_allowed` in block/ioctl.c, `nvme_cmd_allowed` in
+/// drivers/nvme/host/ioctl.c). Whenever a disk that was open for writing is closed, udev
+/// probes it again.
 pub fn open(disk: &Path, action: &str) -> Result<Rc<File>, KernelError> {
     let last = LAST.with_borrow(|last| match last {
         Some((its, file)) if its == disk => Some(Rc::clone(file)),

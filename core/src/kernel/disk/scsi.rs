@@ -1,5 +1,6 @@
-//! Reservations through the block layer, by one path of a disk: the `IOC_PR_*` ioctls for
-//! changes, and SG_IO for reading, which no released kernel before 6.19 offers as an ioctl.
+//! Disks that speak SCSI: reservations, by one path of a disk. Changes go through the
+//! block layer's `IOC_PR_*` ioctls. Reading goes through SG_IO, because no released
+//! kernel before 6.19 has an ioctl for it.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -17,19 +18,21 @@ use crate::kernel::{Cause, KernelError, UNREGISTER};
 
 /// `PR_WRITE_EXCLUSIVE_REG_ONLY` (include/uapi/linux/pr.h).
 const PR_WRITE_EXCLUSIVE_REG_ONLY: u32 = 3;
-/// `PR_FL_IGNORE_KEY`: replace whatever this nexus has registered.
+/// `PR_FL_IGNORE_KEY`: replace any key that this nexus has registered.
 const PR_FL_IGNORE_KEY: u32 = 1;
 
 /// SCSI status codes (SAM-5 5.3.1).
 const CHECK_CONDITION: i32 = 0x02;
 const RESERVATION_CONFLICT: i32 = 0x18;
-/// How often a command is issued in all: attentions may queue up.
+/// How many times a command is sent at most. Several unit attentions may be pending, and
+/// each takes the place of an answer.
 const TRIES: usize = 4;
 
-/// Room for an answer about a handful of registrants. A target may send all of the room,
-/// whatever is in it (LIO does).
+/// The length of a usual answer, for a handful of registrants. Some targets send as many
+/// bytes as there is room for, even if most are unused (LIO does).
 const USUAL: u16 = 512;
-/// Room for 1023 keys, or for the full status of some hundred registrants.
+/// The length of the longest answer: 1023 keys, or the full status of some hundred
+/// registrants.
 const MOST: u16 = 8192;
 
 /// `struct pr_registration`.
@@ -49,9 +52,9 @@ pub struct PrReservation {
     flags: u32,
 }
 
-/// `struct pr_preempt`. What the names do not say: `old_key` is the key of the one who
-/// preempts, `new_key` the one that is taken away (`sd_pr_preempt` in drivers/scsi/sd.c
-/// puts them into RESERVATION KEY and SERVICE ACTION RESERVATION KEY in this order).
+/// `struct pr_preempt`, whose field names mislead: `old_key` is the key of the node that
+/// preempts, `new_key` is the one to remove. `sd_pr_preempt` in drivers/scsi/sd.c puts
+/// them into RESERVATION KEY and SERVICE ACTION RESERVATION KEY in this order.
 #[repr(C)]
 pub struct PrPreempt {
     old_key: u64,
@@ -92,7 +95,7 @@ nix::ioctl_write_ptr!(ioc_pr_reserve, b'p', 201, PrReservation);
 nix::ioctl_write_ptr!(ioc_pr_preempt_abort, b'p', 204, PrPreempt);
 nix::ioctl_readwrite_bad!(sg_io, 0x2285, SgIoHdr);
 
-/// A disk that is asked in SCSI.
+/// The protocol SCSI.
 pub struct Scsi;
 
 impl Protocol for Scsi {
@@ -119,7 +122,8 @@ impl Protocol for Scsi {
     }
 }
 
-/// Registers a key in place of one: of zero where nothing is registered, or of whatever is.
+/// Registers a key in place of `old`, which is zero if none is registered. With `None`,
+/// any key is replaced.
 fn register(disk: &Path, old: Option<Key>, new: Key) -> Result<Done, KernelError> {
     let action = if new.0 == 0 { UNREGISTER } else { "register" };
     let file = open(disk, action)?;
@@ -138,7 +142,7 @@ fn reserve(disk: &Path, key: Key) -> Result<Done, KernelError> {
     let request =
         PrReservation { key: key.0, kind: PR_WRITE_EXCLUSIVE_REG_ONLY, flags: 0 };
     let answer = past_attentions(|| {
-        // SAFETY: as for `register`.
+        // SAFETY: the descriptor is open, the structure is what the ioctl reads.
         unsafe { ioc_pr_reserve(file.as_raw_fd(), &request) }
     });
     changed(answer, "reserve", disk, Some(key))
@@ -154,16 +158,16 @@ fn preempt_and_abort(disk: &Path, key: Key, other: Key) -> Result<Done, KernelEr
         flags: 0,
     };
     let answer = past_attentions(|| {
-        // SAFETY: as for `register`.
+        // SAFETY: the descriptor is open, the structure is what the ioctl reads.
         unsafe { ioc_pr_preempt_abort(file.as_raw_fd(), &request) }
     });
     changed(answer, action, disk, Some(other))
 }
 
-/// Reads the reservation of a disk by READ FULL STATUS, which says it all at once. Where
-/// the disk does not have that, or has more to say than fits, READ KEYS and READ
-/// RESERVATION do. All go through SG_IO. One path is enough, since the answer lists all of
-/// them.
+/// Reads the reservation of a disk by READ FULL STATUS, which has keys and holder in one
+/// answer. If the disk does not support that, or its answer is too long, READ KEYS and
+/// READ RESERVATION follow. All are sent by SG_IO. One path is enough, because the answer
+/// lists the registrations of all paths.
 fn read_reservation(disk: &Path) -> Result<Done, KernelError> {
     const READ_KEYS: u8 = 0;
     const READ_RESERVATION: u8 = 1;
@@ -190,8 +194,9 @@ fn read_reservation(disk: &Path) -> Result<Done, KernelError> {
     Ok(Done::Reservation(Reservation { keys, holder, host_key: None }))
 }
 
-/// Issues a command again if a unit attention came in place of its answer. A disk reports
-/// an attention once to each nexus, and has then not carried out the command.
+/// Issues a command again as long as a unit attention takes the place of its answer. A
+/// disk reports an attention once to each nexus, and does not carry out the command that
+/// it answers in this way.
 fn past_attentions(mut issue: impl FnMut() -> nix::Result<i32>) -> nix::Result<i32> {
     for _ in 1..TRIES {
         match issue() {
@@ -202,9 +207,9 @@ fn past_attentions(mut issue: impl FnMut() -> nix::Result<i32>) -> nix::Result<i
     issue()
 }
 
-/// Returns what a change of a reservation has come to. Before 6.5 a positive answer is
-/// the SCSI status with the mid layer's above it. Later it is `enum pr_status`, in which
-/// both are the same for what matters here.
+/// Returns the outcome of a change to a reservation. Before 6.5 a positive answer is the
+/// SCSI status, with the mid layer's status above it. Later it is `enum pr_status`, which
+/// has the same values for what matters here.
 fn changed(
     answer: nix::Result<i32>,
     action: &str,
@@ -236,7 +241,7 @@ fn persistent_reserve_in(file: &File, action: u8, room: u16) -> Result<Vec<u8>, 
     ask(file, "PERSISTENT RESERVE IN", &command, room)
 }
 
-/// Returns the failure of a path with a status of the mid layer (`DID_...` in
+/// Returns a path's failure, from a status of the SCSI mid layer (`DID_...` in
 /// include/scsi/scsi_status.h).
 fn path_failed(host_status: u16) -> Cause {
     Cause::PathFailed(format!("host status {host_status}"))
@@ -256,7 +261,7 @@ fn capacity(disk: &Path) -> Result<u64, Cause> {
     })
 }
 
-/// Returns the page of designators of a disk, by INQUIRY (SPC-4 6.6 and 7.8.5).
+/// Returns a disk's page of designators (its names), by INQUIRY (SPC-4 6.6 and 7.8.5).
 pub fn designators(disk: &Path) -> Result<Vec<u8>, Cause> {
     const PAGE: u8 = 0x83;
     let [high, low] = MOST.to_be_bytes();
@@ -270,14 +275,14 @@ pub fn designators(disk: &Path) -> Result<Vec<u8>, Cause> {
     Ok(page)
 }
 
-/// Returns the size in an answer, from the last block's number and the size of each;
-/// `None` where the answer is cut short.
+/// Returns the size in an answer to READ CAPACITY, from the number of the last block and
+/// the size of a block; `None` if the answer is too short.
 fn bytes_of(answer: &[u8]) -> Option<u64> {
     let (last, block) = (be64(answer.get(..8)?), be64(answer.get(8..12)?));
     Some(last.saturating_add(1).saturating_mul(block))
 }
 
-/// Asks a device for so many bytes at most.
+/// Sends a command to a device and returns the answer, of `length` bytes at most.
 fn ask(file: &File, name: &str, command: &[u8], length: u16) -> Result<Vec<u8>, Cause> {
     const SG_DXFER_FROM_DEV: i32 = -3;
     for left in (0..TRIES).rev() {
@@ -311,7 +316,7 @@ fn ask(file: &File, name: &str, command: &[u8], length: u16) -> Result<Vec<u8>, 
         // alive until the call returns.
         let answer = unsafe { sg_io(file.as_raw_fd(), &mut header) };
         answer.map_err(|errno| match errno {
-            // It takes no SCSI commands at all.
+            // The device takes no SCSI commands at all.
             Errno::ENOTTY | Errno::EINVAL => Cause::NoReservations,
             other => Cause::Errno(other as i32),
         })?;
@@ -328,9 +333,11 @@ fn ask(file: &File, name: &str, command: &[u8], length: u16) -> Result<Vec<u8>, 
             continue;
         }
         return Err(match (key, code) {
-            // ILLEGAL REQUEST: no such command, or none of this kind.
+            // ILLEGAL REQUEST: the device does not know the command, or not this variant
+            // of it.
             (0x05, _) => Cause::NoReservations,
-            // A key never bars a question: SPC-4 table 66, SPC-2 table 9.
+            // A persistent reservation never forbids a question (SPC-4 table 66, SPC-2
+            // table 9), so this is a reservation of the old kind.
             _ if i32::from(header.status) == RESERVATION_CONFLICT => Cause::Reserved,
             _ => Cause::Device(format!(
                 "{name} failed, status {:#04x}, sense {key:x}/{code:04x}",

@@ -1,7 +1,8 @@
 //! Sense data: why a SCSI device refused a command.
 
-/// Returns the sense key and the additional sense code with qualifier, of fixed and
-/// descriptor format (SPC-4 4.5); zero where the buffer holds neither.
+/// Returns the sense key, and the additional sense code with its qualifier. The buffer
+/// may have fixed or descriptor format (SPC-4 4.5); both results are zero if it has
+/// neither.
 pub fn sense_of(sense: &[u8]) -> (u8, u16) {
     let at = |i: usize| sense.get(i).copied().unwrap_or(0);
     let (key, asc, ascq) = match at(0) & 0x7f {

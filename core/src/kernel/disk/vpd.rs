@@ -1,5 +1,6 @@
-//! What a SCSI disk says that it is, asked again. The kernel asks once, when it finds a disk,
-//! and goes on with that answer where the array puts another disk behind the number.
+//! The names that a SCSI disk reports, compared with those that the kernel remembers. The
+//! kernel asks once, when it finds a disk. If the array puts another disk in its place,
+//! the kernel does not notice.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,12 +11,12 @@ use super::scsi;
 use crate::kernel::real::place::under;
 use crate::kernel::{nexus, paths};
 
-/// The kernel's copy of the page of designators, as it was when the disk was found
+/// The kernel's copy of the page of designators, from when it found the disk
 /// (`sdev_vpd_pg83` in drivers/scsi/scsi_sysfs.c).
 const COPY: &str = "device/vpd_pg83";
 
-/// Returns the name that the kernel has for a SCSI disk, and the name that the disk has now,
-/// where they differ. A disk that does not answer is not judged.
+/// Returns two names of a SCSI disk if they differ: the one that the kernel remembers,
+/// and the one that the disk reports now. `None` also for a disk that does not answer.
 pub fn renamed(root: &Path, path: &Path) -> Option<[String; 2]> {
     let copy = under(root, &paths::block(&nexus::name(path), COPY));
     let (known, now) =
@@ -25,11 +26,11 @@ pub fn renamed(root: &Path, path: &Path) -> Option<[String; 2]> {
     differ.then(|| [known, now].map(|names| in_words(&names)))
 }
 
-/// A designator of a disk: its kind, as SPC-4 table 598 numbers them, and the name.
+/// A designator of a disk: its type (SPC-4 table 598), and the name.
 type Designator = (u8, Vec<u8>);
 
-/// Returns the designators of a page that are the disk's own, and not its port's (SPC-4
-/// 7.8.5).
+/// Returns those designators of a page that belong to the disk, and not to its port
+/// (SPC-4 7.8.5).
 fn of_disk(page: &[u8]) -> BTreeSet<Designator> {
     let mut found = BTreeSet::new();
     let mut rest = page.get(4..).unwrap_or_default();
@@ -51,7 +52,7 @@ const EUI: u8 = 2;
 const NAA: u8 = 3;
 const NAME: u8 = 8;
 
-/// Returns the best of some designators in the form that sysfs has.
+/// Returns the best of a disk's names, spelled as in sysfs.
 fn in_words(names: &BTreeSet<Designator>) -> String {
     let best = [NAA, EUI, NAME, T10].into_iter();
     let mut best = best.filter_map(|kind| names.iter().find(|(its, _)| *its == kind));

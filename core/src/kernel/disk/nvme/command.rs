@@ -1,8 +1,9 @@
-//! NVMe commands, by pass-through on a namespace's node.
+//! NVMe commands, sent by pass-through to the device node of a namespace.
 //!
-//! The block layer has ioctls for reservations too (drivers/nvme/host/pr.c). They are not
-//! used: to unregister, they replace the key by zero, they always ask for persistence, and
-//! they read nothing before 6.19. Pass-through does all of it on every kernel.
+//! The block layer has ioctls for reservations too (drivers/nvme/host/pr.c), but they are
+//! of no use here. To unregister, they replace the key by zero. They always ask for
+//! persistence. And they cannot read before 6.19. Pass-through can do all of it on every
+//! kernel.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -15,22 +16,24 @@ use crate::kernel::Cause;
 use crate::kernel::disk::opened::open;
 use crate::kernel::reservation::Key;
 
-/// Statuses that are told apart: the type and the code, as in include/linux/nvme.h.
+/// Status codes that are treated differently from others: type and code, as in
+/// include/linux/nvme.h.
 const INVALID_OPCODE: u16 = 0x001;
 const INVALID_FIELD: u16 = 0x002;
 const HOST_ID_INCONSISTENT: u16 = 0x018;
-/// Reservation Conflict.
+/// The status Reservation Conflict.
 pub const CONFLICT: u16 = 0x083;
-/// The statuses of a path, which are of type 3.
+/// The statuses that report a failed path (type 3).
 const OF_PATHS: std::ops::RangeInclusive<u16> = 0x300..=0x3ff;
 
-/// Write Exclusive, Registrants Only, as NVMe numbers the types.
+/// The reservation type Write Exclusive, Registrants Only, as NVMe numbers it.
 const WRITE_EXCLUSIVE_REGISTRANTS_ONLY: u32 = 3;
 
-/// Replace, an action of Reservation Register.
+/// The action Replace of the command Reservation Register.
 const REPLACE: u32 = 2;
 
-/// `struct nvme_passthru_cmd` (include/uapi/linux/nvme_ioctl.h).
+/// A command for the kernel: `struct nvme_passthru_cmd`
+/// (include/uapi/linux/nvme_ioctl.h).
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Command {
@@ -58,12 +61,12 @@ nix::ioctl_none!(nvme_ioctl_id, b'N', 0x40);
 nix::ioctl_readwrite!(nvme_ioctl_admin_cmd, b'N', 0x41, Command);
 nix::ioctl_readwrite!(nvme_ioctl_io_cmd, b'N', 0x43, Command);
 
-/// Why a command was not done.
+/// The reason why a command was not carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The controller, or the kernel in its place, answered with this status.
+    /// The controller answered with this status, or the kernel did on its behalf.
     Status(u16),
-    /// The kernel did not send it, or took it back.
+    /// The kernel did not send the command, or cancelled it.
     Kernel(Errno),
 }
 
@@ -78,11 +81,12 @@ impl From<Refusal> for Cause {
             Refusal::Status(status) => {
                 Self::Device(format!("the namespace refused, {}", said(status)))
             }
-            // What a multipath device of the kernel's own answers (`nvme_ns_head_ioctl`).
+            // A multipath device of the NVMe driver answers this if it has no path
+            // (`nvme_ns_head_ioctl`).
             Refusal::Kernel(Errno::EAGAIN) => {
                 Self::PathFailed("no controller is connected".into())
             }
-            // A command that was cancelled (`nvme_execute_rq`).
+            // The command was cancelled (`nvme_execute_rq`).
             Refusal::Kernel(Errno::EINTR) => {
                 Self::PathFailed("the controller was reset meanwhile".into())
             }
@@ -109,17 +113,17 @@ fn meaning(status: u16) -> &'static str {
     }
 }
 
-/// The ioctl that sends a command: to the controller, or to the namespace.
+/// The ioctl that sends a command to the controller, or to the namespace.
 type Send = unsafe fn(i32, *mut Command) -> nix::Result<i32>;
 
-/// A namespace that is open.
+/// An NVMe namespace that is open.
 pub struct Namespace {
     file: Rc<File>,
     id: u32,
 }
 
 impl Namespace {
-    /// Opens a namespace by its block device.
+    /// Opens the namespace behind a block device.
     pub fn open(disk: &Path, action: &str) -> Result<Self, Cause> {
         let file = open(disk, action).map_err(|error| error.cause)?;
         // SAFETY: the descriptor is open, and the ioctl takes nothing else.
@@ -127,8 +131,8 @@ impl Namespace {
         Ok(Self { file, id: id as u32 })
     }
 
-    /// Returns the Host ID that this node has at the controller, by Get Features: 16 bytes,
-    /// or 8 where the controller has short ones.
+    /// Returns the Host ID of this node, as the controller reports it (Get Features): 16
+    /// bytes, or 8 from a controller that has only short ones.
     pub fn host_id(&self) -> Result<Vec<u8>, Refusal> {
         const GET_FEATURES: u8 = 0x0a;
         const HOST_IDENTIFIER: u32 = 0x81;
@@ -149,18 +153,18 @@ impl Namespace {
         }
     }
 
-    /// Returns what a namespace can do of reservations (RESCAP).
+    /// Returns which reservations the namespace supports (RESCAP).
     pub fn reservation_capabilities(&self) -> Result<u8, Refusal> {
         let answer = self.identify(0)?;
         Ok(answer.get(31).copied().unwrap_or(0))
     }
 
-    /// Returns the list of a namespace's identification descriptors.
+    /// Returns the identification descriptors of the namespace.
     pub fn descriptors(&self) -> Result<Vec<u8>, Refusal> {
         self.identify(3)
     }
 
-    /// Returns the answer of Identify with this CNS.
+    /// Returns the answer to the command Identify with this CNS.
     fn identify(&self, cns: u32) -> Result<Vec<u8>, Refusal> {
         const IDENTIFY: u8 = 0x06;
         let mut answer = vec![0; 4096];
@@ -170,29 +174,30 @@ impl Namespace {
         self.send(nvme_ioctl_admin_cmd, command, &mut answer).map(|()| answer)
     }
 
-    /// Returns the first so many bytes of the Reservation Report, in the form that goes with
-    /// this node's Host ID.
+    /// Returns the first `length` bytes of the Reservation Report, in the form that fits
+    /// the length of this node's Host ID.
     pub fn report(&self, host: &[u8], length: usize) -> Result<Vec<u8>, Refusal> {
         const REPORT: u8 = 0x0e;
         let mut answer = vec![0; length];
         let extended = u32::from(host.len() == 16);
-        // It counts dwords, and from zero.
+        // The field counts dwords, from zero.
         let dwords = (length / 4).saturating_sub(1) as u32;
         let command = self.command(REPORT, dwords, extended);
         self.send(nvme_ioctl_io_cmd, command, &mut answer).map(|()| answer)
     }
 
-    /// Registers a key, unless this host has another.
+    /// Registers a key. The namespace refuses if this host has registered another one.
     pub fn register(&self, key: Key, lasting: bool) -> Result<(), Refusal> {
         self.registration(persistence(lasting), Key(0), key)
     }
 
-    /// Registers the key that this host has.
+    /// Registers again the key that this host has registered. The namespace refuses if it
+    /// has not.
     pub fn confirm(&self, key: Key, lasting: bool) -> Result<(), Refusal> {
         self.registration(REPLACE | persistence(lasting), key, key)
     }
 
-    /// Registers a key in place of the one that this host has, whichever that is.
+    /// Registers a key in place of the one that this host has, no matter which that is.
     pub fn replace(&self, key: Key, lasting: bool) -> Result<(), Refusal> {
         const IGNORE_KEY: u32 = 1 << 3;
         self.registration(REPLACE | IGNORE_KEY | persistence(lasting), Key(0), key)
@@ -209,14 +214,14 @@ impl Namespace {
         self.send_keys(REGISTER, action, current, new)
     }
 
-    /// Takes the reservation.
+    /// Acquires the reservation.
     pub fn reserve(&self, key: Key) -> Result<(), Refusal> {
         const ACQUIRE: u32 = 0;
         self.acquire(ACQUIRE, key, Key(0))
     }
 
-    /// Removes another host's registration, ends its commands, and takes the reservation if it
-    /// held that.
+    /// Removes another host's registration and aborts its commands. If that host held the
+    /// reservation, this host holds it now.
     pub fn preempt_and_abort(&self, key: Key, other: Key) -> Result<(), Refusal> {
         const PREEMPT_AND_ABORT: u32 = 2;
         self.acquire(PREEMPT_AND_ABORT, key, other)
@@ -228,7 +233,7 @@ impl Namespace {
         self.send_keys(ACQUIRE, cdw10, key, other)
     }
 
-    /// Sends a command with two keys: the one that this host has, and another.
+    /// Sends a command whose data are two keys: this host's own, and another.
     fn send_keys(
         &self,
         opcode: u8,
@@ -244,8 +249,8 @@ impl Namespace {
         Command { opcode, namespace: self.id, cdw10, cdw11, ..Command::default() }
     }
 
-    /// Sends a command. The time that it may take is the kernel's own: when that is over, the
-    /// kernel resets the controller, under everybody's commands.
+    /// Sends a command, with the kernel's own timeout. When that passes, the kernel
+    /// resets the controller, and everybody's commands with it.
     fn send(
         &self,
         by: Send,
@@ -263,13 +268,13 @@ impl Namespace {
     }
 }
 
-/// Returns the bits of a registration that ask for persistence; none where nothing is asked.
+/// Returns the bits that make a registration persistent; 0 if it is not to be.
 fn persistence(lasting: bool) -> u32 {
     if lasting { 3 << 30 } else { 0 }
 }
 
-/// Returns what has become of a command. Beside type and code a status has bits that say
-/// whether to try again.
+/// Returns the outcome of a command. A status also has bits that say whether to try
+/// again, and these are ignored.
 fn answered(answer: nix::Result<i32>) -> Result<(), Refusal> {
     match answer {
         Ok(status) => match (status & 0x7ff) as u16 {

@@ -1,11 +1,12 @@
-//! NVMe namespaces: reservations (NVMe base specification, Reservations), and names asked
-//! again.
+//! Disks that speak NVMe: their reservations (NVMe base specification, Reservations) and
+//! their names.
 //!
-//! A registration is the host's, under its Host ID: one for all its controllers and paths. So
-//! two nodes that have one Host ID are one host to the namespace, and it keeps neither out.
+//! A registration belongs to a host, by its Host ID, for all its controllers and paths.
+//! So two nodes with one Host ID are one host to the namespace, and a reservation keeps
+//! neither out.
 //!
-//! A controller says by an event of its own that a namespace has grown
-//! (`nvme_handle_aen_notice` in drivers/nvme/host/core.c), so it is not asked for its size.
+//! A controller reports by an event that a namespace has grown (`nvme_handle_aen_notice`
+//! in drivers/nvme/host/core.c), so it is never asked for the size.
 
 mod command;
 pub mod names;
@@ -22,7 +23,7 @@ use crate::kernel::real::place::under;
 use crate::kernel::reservation::Reservation;
 use crate::kernel::{Cause, KernelError, nexus, paths};
 
-/// A disk that is asked in NVMe.
+/// The protocol NVMe.
 pub struct Nvme;
 
 impl Protocol for Nvme {
@@ -49,8 +50,8 @@ fn carried_out(path: &Path, op: &Op) -> Result<Done, Cause> {
         Op::Join { key, .. } => namespace.register(*key, is_lasting(&namespace)?),
         Op::Register { key, .. } => {
             let lasting = is_lasting(&namespace)?;
-            // Linux's target replaces a key only where there is one (`nvmet_pr_replace` in
-            // drivers/nvme/target/pr.c).
+            // Linux's target replaces a key only if there is one (`nvmet_pr_replace` in
+            // drivers/nvme/target/pr.c), so a plain registration is tried first.
             match namespace.register(*key, lasting) {
                 Err(Refusal::Status(CONFLICT)) => namespace.replace(*key, lasting),
                 done => done,
@@ -71,8 +72,8 @@ fn carried_out(path: &Path, op: &Op) -> Result<Done, Cause> {
     }
 }
 
-/// Returns the words for a reservation conflict. A registration meets one only where this
-/// node's own registration is not what was expected.
+/// Returns what a reservation conflict means for an operation, in words. A registration
+/// gets one only if this node's own registration is not the expected one.
 fn conflict(op: &Op) -> &'static str {
     match op {
         Op::Reserve { .. } | Op::PreemptAndAbort { .. } => {
@@ -82,10 +83,10 @@ fn conflict(op: &Op) -> &'static str {
     }
 }
 
-/// Returns whether registrations of a namespace outlast a loss of its power, where they are
-/// asked to. A namespace without them may refuse to be asked.
+/// Returns whether a namespace can keep registrations over a loss of power. A namespace
+/// that cannot may refuse a command that asks for it.
 fn is_lasting(namespace: &Namespace) -> Result<bool, Cause> {
-    /// Bits of RESCAP: persistence, and the type that is reserved here.
+    /// Bits of RESCAP: persistence, and the reservation type that understudy uses.
     const PERSISTS: u8 = 1;
     const WRITE_EXCLUSIVE_REGISTRANTS_ONLY: u8 = 1 << 3;
     let capabilities = namespace.reservation_capabilities()?;
@@ -96,8 +97,8 @@ fn is_lasting(namespace: &Namespace) -> Result<bool, Cause> {
 }
 
 fn reservation(namespace: &Namespace) -> Result<Reservation, Cause> {
-    /// Room for an answer about a few dozen registrants, and for as many as a controller
-    /// hands over at once.
+    /// The length of a usual answer, for a few dozen registrants, and the most that a
+    /// controller returns at once.
     const USUAL: usize = 4096;
     const MOST: usize = 1 << 17;
     let host = namespace.host_id()?;

@@ -1,23 +1,24 @@
-//! Names of NVMe namespaces: the kernel's name for the device, and the names in the list of
-//! identification descriptors, which a namespace gives when it is asked again.
+//! Names of NVMe namespaces: the kernel's name for the device, and the names that the
+//! namespace itself reports in its identification descriptors.
 
 use std::fmt::Write as _;
 
-/// The descriptors that name a namespace (NVMe base specification, Namespace Identification
-/// Descriptor), the best one first, as `wwid_show` in drivers/nvme/host/sysfs.c takes them.
+/// The types of descriptors that name a namespace (NVMe base specification, Namespace
+/// Identification Descriptor). The best one is first, as in `wwid_show`
+/// (drivers/nvme/host/sysfs.c).
 const UUID: u8 = 3;
 const NGUID: u8 = 2;
 const EUI64: u8 = 1;
 
-/// Returns whether a block device of this name is an NVMe namespace: the kernel calls them
-/// `nvme0n1` (`nvme_alloc_ns` in drivers/nvme/host/core.c).
+/// Returns whether a block device is an NVMe namespace, by its name: the kernel calls
+/// these `nvme0n1` (`nvme_alloc_ns` in drivers/nvme/host/core.c).
 pub fn is_nvme(device: &str) -> bool {
     device.starts_with("nvme")
 }
 
-/// Returns the name that the kernel has for a namespace (`wwid`), and the name that it has by
-/// its descriptors, where they differ. Names that a kernel or a namespace has made up from
-/// models and numbers are not compared.
+/// Returns two names of a namespace if they differ: the one that the kernel has (`wwid`),
+/// and the one in the descriptors that it reports now. Names made up from models and
+/// numbers are not compared.
 #[must_use]
 pub fn renamed(wwid: &str, descriptors: &[u8]) -> Option<[String; 2]> {
     let known = wwid.trim().to_ascii_lowercase();
@@ -34,10 +35,10 @@ pub fn renamed(wwid: &str, descriptors: &[u8]) -> Option<[String; 2]> {
     Some([known, format!("{prefix}.{now}")])
 }
 
-/// Returns the names in a list of descriptors: the kind, and the hex digits.
+/// Returns the names in a list of descriptors, each with its type, in hex digits.
 fn names(mut list: &[u8]) -> Vec<(u8, String)> {
     let mut found = Vec::new();
-    // A length of zero ends the list.
+    // A descriptor of length zero ends the list.
     while let [kind, length @ 1..=255, _, _, rest @ ..] = list {
         let Some(name) = rest.get(..usize::from(*length)) else { break };
         if [UUID, NGUID, EUI64].contains(kind) {

@@ -1,23 +1,23 @@
-//! The answer of Reservation Report.
+//! Parses the answer to the NVMe command Reservation Report.
 
 use crate::kernel::reservation::{ALL_REGISTRANTS, Holder, Key, Reservation};
 
-/// The types of reservations as SCSI numbers them, by their numbers in NVMe; no reservation is
-/// the first.
+/// SCSI's number for each reservation type, indexed by NVMe's number. The first stands
+/// for no reservation.
 const TYPES: [u8; 7] = [0, 1, 3, 5, 6, 7, 8];
 
-/// Where things are in a report, in bytes: it has two forms, for short and for long Host IDs.
+/// The layout of a report, in bytes. Reports with short and with long Host IDs differ.
 struct Layout {
     header: usize,
     registrant: usize,
-    /// Within a registrant.
+    /// The offset of the key within a registrant.
     key: usize,
-    /// Within a registrant.
+    /// The offset of the Host ID within a registrant.
     host: usize,
 }
 
 impl Layout {
-    /// Returns the form that goes with a Host ID.
+    /// Returns the layout of reports with Host IDs as long as this one.
     fn of(host: &[u8]) -> Self {
         match host.len() {
             16 => Self { header: 64, registrant: 64, key: 8, host: 16 },
@@ -26,7 +26,7 @@ impl Layout {
     }
 }
 
-/// Returns how many bytes a report has as a whole, by its first ones.
+/// Returns the length that a report announces at its beginning, in bytes.
 #[must_use]
 pub fn length(report: &[u8], host: &[u8]) -> usize {
     let layout = Layout::of(host);
@@ -38,11 +38,11 @@ fn count(report: &[u8]) -> Option<usize> {
     report.get(5..7).map(|count| le64(count) as usize)
 }
 
-/// Parses a report. A registrant that has this node's Host ID is this node. A host is listed
-/// once for each of its controllers, as far as the disk tells them apart.
+/// Parses a report. The registrant with the Host ID `host` is this node. A host may be
+/// listed several times, once for each of its controllers.
 ///
 /// # Errors
-/// In words, where the report is shorter than it says it is, or is at odds with itself.
+/// In words: the report is shorter than it announces, or contradicts itself.
 pub fn parse(report: &[u8], host: &[u8]) -> Result<Reservation, String> {
     let layout = Layout::of(host);
     let whole = count(report)
@@ -86,7 +86,7 @@ pub fn parse(report: &[u8], host: &[u8]) -> Result<Reservation, String> {
     Ok(found)
 }
 
-/// Returns a number that NVMe has written, the least significant byte first.
+/// Returns a little-endian number, as NVMe writes them.
 fn le64(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }
@@ -99,8 +99,8 @@ mod tests {
     const OURS: [u8; 16] = [0xa1; 16];
     const THEIRS: [u8; 16] = [0xb2; 16];
 
-    /// Returns a report in the form of the Host IDs: the type, and of each registrant the key,
-    /// the Host ID and whether it holds.
+    /// Returns a report with this reservation type and these registrants. A registrant is
+    /// its key, its Host ID, and whether it holds the reservation.
     fn report(number: u8, registrants: &[(u64, &[u8], bool)]) -> Vec<u8> {
         let long = registrants.first().is_none_or(|(_, host, _)| host.len() == 16);
         let mut bytes = vec![9, 0, 0, 0, number, registrants.len() as u8, 0];
