@@ -1,9 +1,10 @@
-//! Keeping the account of commands, by a table of nftables for each network interface
-//! ([`crate::kernel::account`]).
+//! Keeps the account of commands ([`crate::kernel::account`]), in one table of nftables
+//! for each network interface.
 //!
-//! A set of the exchanges that are open would say more. But the kernel forgets an element
-//! that a rule has deleted only a second later, and an initiator uses a few numbers again and
-//! again: of some sixteen in that second the next is not taken in (`RHT_ELASTICITY`).
+//! A set of the open exchanges would tell more, but cannot be kept. The kernel forgets an
+//! element that a rule has deleted only a second later. An initiator reuses a few
+//! numbers, and after some sixteen uses of one within that second the next is not counted
+//! (`RHT_ELASTICITY`).
 
 use std::collections::BTreeMap;
 
@@ -15,20 +16,21 @@ use crate::kernel::op::{Done, Op};
 use crate::kernel::{Cause, KernelError};
 use crate::wwn::Wwn;
 
-/// Begins the account of an interface, or goes on with it, and has it answer for a port that
-/// is about to appear. `out` is the interface by which frames leave; it differs from `link`
-/// where that is a VLAN.
+/// Begins the account of an interface, or goes on with it, for a port that is about to
+/// appear. Frames leave by the interface `out`, which differs from `link` if that is a
+/// VLAN.
 pub fn begin(link: &str, out: &str, wwpn: Wwn, op: &Op) -> Result<Done, KernelError> {
     nft::change(&begun(link, out, wwpn), op)
 }
 
-/// Ends what an account has of a port that is gone, and the account with its last port.
+/// Removes a port that has gone from an account. The account ends with its last port.
 pub fn end(link: &str, wwpn: Wwn, fcid: u32, op: &Op) -> Result<Done, KernelError> {
     let Ok(now) = read(link, op) else { return Ok(Done::Unchanged) };
     nft::change(&ended(link, wwpn, fcid, &now), op)
 }
 
-/// Returns what the account of an interface says.
+/// Reads the account of an interface. The set of commands that came is read last, so a
+/// command that comes meanwhile counts as not answered.
 pub fn read(link: &str, op: &Op) -> Result<Account, KernelError> {
     let table = table(link);
     let list = |kind: &str, name: &str| {
@@ -53,19 +55,18 @@ const ABORTED: &str = "aborted";
 
 const MISSED: &str = "missed";
 
-/// Returns the name of an interface's table. An interface may have `@` in its name, and a
-/// table may not.
+/// Returns the name of an interface's table. An interface's name may have an `@`, a
+/// table's may not.
 fn table(link: &str) -> String {
     format!("understudy_{}", link.replace('@', "/"))
 }
 
-/// Returns the script that begins an account, or goes on with it. The rules are made again in
-/// one transaction: no frame passes without them.
+/// Returns the script that begins an account, or goes on with it. It replaces the rules
+/// in one transaction, so that no frame passes uncounted.
 ///
-/// Offsets are in bits, from the start of the frame: the protocol at byte 12, R_CTL at 28,
-/// D_ID at 29, S_ID at 33. A frame that leaves has all of that where other protocols have
-/// their network header (`fcoe_xmit`, drivers/scsi/fcoe/fcoe.c). What came is read last: so
-/// what comes meanwhile counts as not answered.
+/// Offsets are in bits from the start of the frame. In bytes the protocol is at 12, R_CTL
+/// at 28, D_ID at 29, S_ID at 33. In a frame that leaves, nftables find these fields in
+/// the network header (`fcoe_xmit`, drivers/scsi/fcoe/fcoe.c).
 fn begun(link: &str, out: &str, wwpn: Wwn) -> String {
     const PAIRS: &str = "typeof @ll,232,24 . @ll,264,24; flags dynamic; size 65535";
     const COMMAND: &str = "@ll,96,16 0x8906 @ll,224,8 0x06";
@@ -94,8 +95,8 @@ fn begun(link: &str, out: &str, wwpn: Wwn) -> String {
     )
 }
 
-/// Returns the script that ends what an account has of a port. An element is added before it
-/// is deleted: to delete one that is not there would be an error.
+/// Returns the script that removes a port from an account. It adds each element before it
+/// deletes it, because deleting an element that does not exist is an error.
 fn ended(link: &str, wwpn: Wwn, fcid: u32, now: &Account) -> String {
     let table = table(link);
     if now.ports.iter().all(|port| *port == wwpn) {
@@ -113,8 +114,8 @@ fn ended(link: &str, wwpn: Wwn, fcid: u32, now: &Account) -> String {
     gone.collect()
 }
 
-/// Returns a port's name as an element of the set of ports. In two halves, because JSON's
-/// numbers would take a large name for a negative one.
+/// Returns a port's name as an element of the set of ports. It has two halves, because
+/// JSON would show a large name as a negative number.
 fn element(wwpn: Wwn) -> String {
     let value = wwpn.value();
     format!("{:#x} . {:#x}", value >> 32, value & 0xffff_ffff)
@@ -138,7 +139,7 @@ struct Set {
     elem: Vec<Element>,
 }
 
-/// An element, alone or with what is counted for it.
+/// An element of a set, with or without its counter.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Element {
@@ -162,7 +163,7 @@ struct Counter {
     packets: u64,
 }
 
-/// Parses the answers to the questions of [`read`]. All of them have to be there.
+/// Parses the answers to the questions of [`read`]. None may be missing.
 fn parse(answers: &str) -> Result<Account, String> {
     let (mut sets, mut counters) = (Vec::new(), Vec::new());
     for answer in serde_json::Deserializer::from_str(answers).into_iter::<Answer>() {
@@ -222,7 +223,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// As nft 1.1.3 prints it.
+    /// An answer of nft 1.1.3.
     const ANSWERS: &str = r#"
         {"nftables": [{"metainfo": {"version": "1.1.3", "json_schema_version": 1}},
             {"set": {"family": "netdev", "name": "ports", "table": "understudy_fc0",
@@ -257,7 +258,8 @@ mod tests {
         assert_eq!(parse(ANSWERS), Ok(account));
     }
 
-    /// What is missing or damaged must not pass for an account in which nothing is open.
+    /// Checks that a missing or damaged answer is not taken for an account without open
+    /// commands.
     #[test]
     fn a_part_of_the_answers_is_no_account() {
         let lines: Vec<_> = ANSWERS.split("\n        {\"nft").skip(1).collect();

@@ -1,30 +1,30 @@
-//! A bar against new commands, on a port of software FCoE: frames that carry a command
-//! to an address are dropped before libfc sees them, everything else passes.
+//! The bar against new commands to a port of software FCoE. Frames that bring a command
+//! to the port's address are dropped before libfc sees them. All other frames pass.
 //!
-//! libfc and tcm_fc have no way to stop listening. A command that arrives while its port
-//! logs out is never ended, and the logout waits for it without end (`ft_queue_status` in
+//! libfc and tcm_fc have no way to stop listening. If a command arrives while its port
+//! logs out, it never ends, and the logout waits for it without end (`ft_queue_status` in
 //! drivers/target/tcm_fc/tfc_cmd.c returns early for an aborted exchange and keeps the
-//! reference). To the initiator, a dropped command looks like one that the logout has
-//! overtaken, which follows at once. The initiator sends it again when the port is back.
+//! reference). A dropped command looks to the initiator as if the logout, which follows
+//! at once, had overtaken it. The initiator sends it again when the port is back.
 //!
-//! A bar that stayed would cause an I/O error at the initiator. So it is an element with
-//! a timeout in an nftables set: the kernel lifts it by itself, even if the agent was
-//! killed.
+//! A bar that stayed would cause an I/O error at the initiator. So the bar is an element
+//! with a timeout in an nftables set. The kernel removes it by itself, even if the agent
+//! was killed.
 
 use super::nft;
 use crate::kernel::KernelError;
 use crate::kernel::op::{Done, Op};
 use crate::wwn::Wwn;
 
-/// After how many seconds the kernel lifts a bar. A bar of some fifteen caused an I/O
-/// error at a Linux initiator.
+/// How many seconds a bar lasts before the kernel lifts it. A bar of some fifteen seconds
+/// caused an I/O error at a Linux initiator.
 const EXPIRES: u32 = 5;
 
-/// Sets the bar, or sets it again.
+/// Sets the bar of a port. If it is set already, its time begins again.
 pub fn set(link: &str, wwpn: Wwn, fcid: u32, op: &Op) -> Result<Done, KernelError> {
     let (table, frame) = (table(wwpn), command_to(fcid));
-    // At byte 12 the protocol, and at byte 28 R_CTL and D_ID. In front of those are
-    // Ethernet's header and that of FCoE (14 bytes, of FC-BB-5 7.7).
+    // The protocol is at byte 12, and R_CTL and D_ID are at byte 28. The headers of
+    // Ethernet and of FCoE (14 bytes, FC-BB-5 7.7) come before those.
     nft::change(
         &format!(
             "table netdev {table}
@@ -44,26 +44,26 @@ pub fn set(link: &str, wwpn: Wwn, fcid: u32, op: &Op) -> Result<Done, KernelErro
     )
 }
 
-/// Lifts the bar of a port. If there is none, that is a success.
+/// Lifts the bar of a port, if there is one.
 pub fn lift(wwpn: Wwn, op: &Op) -> Result<Done, KernelError> {
     nft::change(&lifted(wwpn), op)
 }
 
-/// Returns the script that removes a port's table. It makes the table first: to delete
-/// one that somebody's `flush ruleset` has removed would be an error.
+/// Returns the script that removes a port's table. It makes the table first, because
+/// deleting one that does not exist, after somebody's `flush ruleset`, is an error.
 fn lifted(wwpn: Wwn) -> String {
     let table = table(wwpn);
     format!("table netdev {table}\ndelete table netdev {table}")
 }
 
-/// Returns the name of a port's table. Each port has its own, so that two groups' bars do
-/// not touch each other.
+/// Returns the name of a port's table. Each port has its own, so that the bars of two
+/// groups do not affect each other.
 fn table(wwpn: Wwn) -> String {
     format!("understudy_{}", wwpn.hex())
 }
 
-/// Returns how the header of a frame begins that carries a command to an address: R_CTL,
-/// D_ID.
+/// Returns the first four bytes of the header of a frame that brings a command to this
+/// address: R_CTL and D_ID.
 fn command_to(fcid: u32) -> u32 {
     const UNSOLICITED_COMMAND: u32 = 0x06;
     UNSOLICITED_COMMAND << 24 | fcid & 0x00ff_ffff

@@ -1,6 +1,6 @@
-//! Fibre Channel pass-through by the block layer's SCSI generic (`bsg`): an ECHO to a
-//! remote port (FC-LS 4.2.7), by which a port learns that everything it had sent there
-//! before has been dealt with, and a LOGO to the fabric (4.2.8).
+//! Fibre Channel pass-through, by the block layer's SCSI generic (`bsg`). It sends an
+//! ECHO to a remote port (FC-LS 4.2.7): once the answer is here, everything that the
+//! remote port had sent before has arrived. It also sends a LOGO to the fabric (4.2.8).
 
 use std::fs::OpenOptions;
 use std::os::fd::AsRawFd;
@@ -50,32 +50,34 @@ struct SgIoV4 {
     padding: u32,
 }
 
-/// `FC_BSG_RPT_ELS` (include/uapi/scsi/scsi_bsg_fc.h): an ELS to this remote port.
+/// `FC_BSG_RPT_ELS` (include/uapi/scsi/scsi_bsg_fc.h): send an ELS to a remote port.
 const FC_BSG_RPT_ELS: u32 = 0x4000_0001;
-/// `FC_BSG_HST_ELS_NOLOGIN`: an ELS of this host's to any address.
+/// `FC_BSG_HST_ELS_NOLOGIN`: send an ELS from a host to any address.
 const FC_BSG_HST_ELS: u32 = 0x8000_0003;
 const BSG_SUB_PROTOCOL_SCSI_TRANSPORT: u32 = 2;
 const ELS_ECHO: u8 = 0x10;
 const ELS_LOGO: u8 = 0x05;
-/// Where a fabric takes logins and logouts (FC-FS, `F_Port Controller`).
+/// The address at which a fabric takes logins and logouts (FC-FS, `F_Port Controller`).
 const F_PORT: [u8; 3] = [0xff, 0xff, 0xfe];
-/// `struct fc_bsg_request` and `struct fc_bsg_reply`, as large as the kernel wants them.
+/// The sizes of `struct fc_bsg_request` and `struct fc_bsg_reply`, as the kernel requires
+/// them.
 const REQUEST_SIZE: usize = 20;
 const REPLY_SIZE: usize = 16;
-/// Short of the two seconds after which an exchange is given up (E_D_TOV).
+/// How long an answer is waited for. An exchange is given up after two seconds (E_D_TOV),
+/// so this is less.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
 nix::ioctl_readwrite_bad!(sg_io_v4, 0x2285, SgIoV4);
 
-/// Sends an ECHO and waits for the answer, whatever it says: a rejection too has been
-/// sent by the other side after all that came before.
+/// Sends an ECHO and waits for the answer. A rejection is as good as an echo, because the
+/// other side has sent it after everything before.
 pub fn echo(device: &Path, op: &Op) -> Result<Done, KernelError> {
     let payload = [ELS_ECHO, 0, 0, 0, b'u', b's', 0, 0];
     send(device, FC_BSG_RPT_ELS, [ELS_ECHO, 0, 0, 0], &payload, op)?;
     Ok(Done::Unchanged)
 }
 
-/// Sends a LOGO to the fabric and waits for its answer.
+/// Sends a LOGO to the fabric and waits for its answer. A failure is only logged.
 pub fn log_out(device: &Path, wwpn: Wwn, fcid: u32, op: &Op) -> Done {
     let [_, id @ ..] = fcid.to_be_bytes();
     let mut payload = [0u8; 16];
@@ -92,7 +94,7 @@ pub fn log_out(device: &Path, wwpn: Wwn, fcid: u32, op: &Op) -> Done {
     }
 }
 
-/// Sends an ELS and waits until it is answered.
+/// Sends an ELS and waits for the answer.
 fn send(
     device: &Path,
     code: u32,
@@ -128,7 +130,7 @@ fn send(
     // until the call returns.
     let done = unsafe { sg_io_v4(file.as_raw_fd(), &mut header) };
     done.map_err(|errno| op.failed(Cause::Errno(errno as i32)))?;
-    // The first word of the reply is a negative errno where no answer came.
+    // The reply begins with a negative errno if no answer came.
     let [a, b, c, d, ..] = reply;
     match i32::from_ne_bytes([a, b, c, d]) {
         0 => Ok(()),

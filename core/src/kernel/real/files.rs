@@ -1,7 +1,8 @@
-//! Files of ours. A link in place of a file that root writes could make root write
-//! anywhere. A directory that others can write could make root believe anything. So a
-//! path is walked name by name, no link is followed, and every directory and file must
-//! belong to the user who runs this program: root, except in tests.
+//! Reads and writes understudy's own files safely. Through a link in place of a file,
+//! root could be made to write anywhere. Through a directory that others can write, root
+//! could be made to believe anything. So a path is walked name by name and no link is
+//! followed. Every directory and file on it must belong to the user who runs this
+//! program, which is root except in tests.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -16,14 +17,15 @@ use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
 use crate::kernel::{Cause, KernelError};
 
-/// No file of ours is larger: what an environment can name makes a fraction of this.
+/// The largest file that is read. The largest configuration needs only a fraction of
+/// this.
 const LARGEST: u64 = 4 << 20;
 
 /// Returns the text of a file.
 pub fn load(root: &Path, path: &Path) -> Result<String, KernelError> {
     let failed = |errno| refused("read", path, errno);
     let (dir, name) = directory(root, path, false)?;
-    // Without O_NONBLOCK a FIFO in the file's place would be waited for.
+    // Without O_NONBLOCK, opening a FIFO would wait for a writer.
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
     let file = open(&dir, &name, flags).map_err(failed)?;
     ours(&file, SFlag::S_IFREG).map_err(|cause| KernelError::new("read", path, cause))?;
@@ -38,11 +40,12 @@ pub fn load(root: &Path, path: &Path) -> Result<String, KernelError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Replaces a file as a whole, readable by its user alone. The directory is made if it
-/// is absent.
+/// Replaces a file as a whole. Only its user can read it. The directory is made if
+/// necessary.
 pub fn store(root: &Path, path: &Path, text: &str) -> Result<(), KernelError> {
     let (dir, name) = directory(root, path, true)?;
-    // A name of this process's own: two agents may store side by side.
+    // The draft has this process's ID in its name, because two agents may write side by
+    // side.
     let draft = name.with_extension(format!("new-{}", std::process::id()));
     let _ = unlinkat(&dir, &draft, UnlinkatFlags::NoRemoveDir);
     let flags = OFlag::O_WRONLY
@@ -55,13 +58,13 @@ pub fn store(root: &Path, path: &Path, text: &str) -> Result<(), KernelError> {
     File::from(file)
         .write_all(text.as_bytes())
         .map_err(|e| KernelError::io("write", path, &e))?;
-    // It replaces a link, it does not follow one.
+    // If a link has the file's name, `renameat` replaces it and does not follow it.
     renameat(&dir, &draft, &dir, &name)
         .map_err(|errno| refused("put in place", path, errno))
 }
 
-/// Waits until this process alone has a file locked, and keeps it so until what it
-/// returns is dropped. The file is made if it is absent.
+/// Waits until this process alone holds the lock on a file. Dropping the returned value
+/// releases the lock. The file is made if necessary.
 pub fn lock(root: &Path, path: &Path) -> Result<Flock<OwnedFd>, KernelError> {
     let failed = |errno| refused("lock", path, errno);
     let (dir, name) = directory(root, path, true)?;
@@ -72,7 +75,7 @@ pub fn lock(root: &Path, path: &Path) -> Result<Flock<OwnedFd>, KernelError> {
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno))
 }
 
-/// Removes a file; one that is absent is well removed.
+/// Removes a file, if it exists.
 pub fn discard(root: &Path, path: &Path) -> Result<(), KernelError> {
     let removed = directory(root, path, false).and_then(|(dir, name)| {
         unlinkat(&dir, &name, UnlinkatFlags::NoRemoveDir)
@@ -84,7 +87,7 @@ pub fn discard(root: &Path, path: &Path) -> Result<(), KernelError> {
     }
 }
 
-/// Returns the directory that a file is in, and the file's name in it.
+/// Opens the directory that a file is in, and returns it with the file's name.
 fn directory(
     root: &Path,
     path: &Path,
@@ -117,8 +120,8 @@ fn open(dir: impl AsFd, name: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
     openat(dir, name, flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
 }
 
-/// Checks that what is open is of this kind, and nobody's to write but root's or this
-/// user's.
+/// Checks that an open file is of this kind, and that only root or this user can write
+/// it.
 fn ours(fd: impl AsFd, kind: SFlag) -> Result<(), Cause> {
     let stat = fstat(fd).map_err(|errno| Cause::Errno(errno as i32))?;
     let why = if stat.st_mode & libc::S_IFMT != kind.bits() {
@@ -133,7 +136,8 @@ fn ours(fd: impl AsFd, kind: SFlag) -> Result<(), Cause> {
     Err(Cause::NotOurs(why))
 }
 
-/// Returns a refusal by the kernel as an error; for a link, in words of its own.
+/// Returns the kernel's refusal as an error. A refusal because of a link has words of its
+/// own.
 fn refused(action: &str, path: &Path, errno: Errno) -> KernelError {
     match errno {
         Errno::ELOOP | Errno::ENOTDIR => {
@@ -153,7 +157,8 @@ mod tests {
 
     const ENTRY: &str = "/run/understudy/ports/a.json";
 
-    /// A root with /run in it, and a place elsewhere that a link could lead to.
+    /// A root directory with /run in it, and a place outside it that a link could lead
+    /// to.
     fn root() -> (tempfile::TempDir, tempfile::TempDir) {
         let (root, elsewhere) =
             (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -165,7 +170,7 @@ mod tests {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777
     }
 
-    /// Returns what each of the three says; all of them must refuse.
+    /// Returns the errors of load, store and discard. All three must refuse.
     fn refusals(root: &Path) -> Vec<String> {
         let path = Path::new(ENTRY);
         let all =
@@ -263,7 +268,7 @@ mod tests {
         }
     }
 
-    /// Tries files that would make the reader wait without end, or fill its memory.
+    /// Checks that files which would block the reader, or fill its memory, are refused.
     #[test]
     fn only_a_plain_file_of_a_sane_size_is_read() {
         let (root, _elsewhere) = root();

@@ -1,5 +1,5 @@
-//! What the worker process does with a request: its chains, side by side, in threads; and
-//! the news of them, on their way to the parent.
+//! Lanes: the threads of the worker process that carry out chains side by side, and
+//! report their progress to the parent.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -18,17 +18,18 @@ use crate::kernel::disk::opened;
 use crate::kernel::op::{Chain, Done};
 use crate::kernel::{Cause, Instant, KernelError, LANES, late};
 
-/// How long news of work that goes on may lie before they are sent.
+/// How long news may be collected before they are sent.
 const COLLECT: Duration = Duration::from_millis(10);
 
-/// Chains to carry out, and until when.
+/// A request to the worker: chains to carry out, and the deadline.
 #[derive(Serialize, Deserialize)]
 pub struct Request {
     pub chains: Vec<Chain>,
     pub until: Instant,
 }
 
-/// What became of a chain since the last news of it. With the first, it has begun.
+/// The progress of a chain since its last news. The first news of a chain say that it has
+/// begun.
 #[derive(Default, Serialize, Deserialize)]
 pub struct News {
     pub done: Vec<Done>,
@@ -36,25 +37,25 @@ pub struct News {
     pub ended: bool,
 }
 
-/// Threads that work on chains side by side. They are kept from one request to the next:
-/// a start has a dozen steps, and to make threads again for each would cost more than
-/// some of the steps do.
+/// Threads that carry out chains side by side. They are kept from one request to the
+/// next. A start has a dozen steps, and making threads again for each would cost more
+/// than some steps do.
 #[derive(Default)]
 pub struct Lanes {
-    /// The group that they change, if it is one.
+    /// The group that the threads change; `None` if they only ask.
     group: Option<Arc<str>>,
     work: Arc<Work>,
     count: usize,
 }
 
-/// Requests that lanes wait for.
+/// The queue of requests, for which the threads wait.
 #[derive(Default)]
 struct Work {
     jobs: Mutex<VecDeque<Arc<Job>>>,
     more: Condvar,
 }
 
-/// A request that is worked on.
+/// A request that is being carried out.
 struct Job {
     root: PathBuf,
     group: Option<Arc<str>>,
@@ -64,12 +65,13 @@ struct Job {
 }
 
 impl Lanes {
-    /// Returns lanes that change a group, or only ask.
+    /// Returns lanes that change this group, or only ask. They have no threads yet.
     pub fn of(group: Option<Arc<str>>) -> Self {
         Self { group, ..Self::default() }
     }
 
-    /// Carries out a request, in up to [`LANES`] threads, while this one sends the news.
+    /// Carries out a request in up to [`LANES`] threads. The calling thread sends the
+    /// news meanwhile, and returns when all chains have ended.
     pub fn carry_out(&mut self, root: &Path, request: Request, news: &File) {
         let wanted = request.chains.len().min(LANES);
         let bag = Bag::of(request.chains.len());
@@ -84,7 +86,7 @@ impl Lanes {
             }
         }
         if self.count == 0 {
-            // Without another thread this one does the work alone.
+            // If no thread could be made, the calling one does the work.
             job.carry_out();
         }
         let hands = (0..wanted.min(self.count)).map(|_| Arc::clone(&job));
@@ -95,7 +97,8 @@ impl Lanes {
 }
 
 impl Work {
-    /// Carries out one request after another.
+    /// Carries out requests, one after another, without end. This is the life of a
+    /// thread.
     fn lane(&self) {
         loop {
             let mut jobs = lock(&self.jobs);
@@ -112,7 +115,7 @@ impl Work {
 }
 
 impl Job {
-    /// Takes one chain after the other, until none is left.
+    /// Carries out chains that no other thread has taken, until none is left.
     fn carry_out(&self) {
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -146,9 +149,9 @@ impl Job {
     }
 }
 
-/// News on their way to the parent, many at a time: a wake-up of the parent for each of
-/// thousands costs more than the work itself. News that wait for the end of an operation
-/// that hangs would never come, so they are sent by a thread that does nothing else.
+/// News on their way to the parent, many at a time, because waking the parent for each of
+/// thousands would cost more than the work. A thread that does nothing else sends them: a
+/// thread that works may hang, and its news would never come.
 struct Bag {
     content: Mutex<Content>,
     ended: Condvar,
@@ -156,7 +159,7 @@ struct Bag {
 
 struct Content {
     news: BTreeMap<usize, News>,
-    /// Chains that have not ended.
+    /// The number of chains that have not ended.
     open: usize,
 }
 
@@ -166,12 +169,12 @@ impl Bag {
         Self { content: Mutex::new(content), ended: Condvar::new() }
     }
 
-    /// Adds to the news of a chain.
+    /// Adds something to the news of a chain.
     fn note(&self, chain: usize, add: impl FnOnce(&mut News)) {
         add(lock(&self.content).news.entry(chain).or_default());
     }
 
-    /// Ends the news of a chain: nothing more will be added to them.
+    /// Notes that a chain has ended. Nothing will be added to its news.
     fn end(&self, chain: usize) {
         let mut content = lock(&self.content);
         content.news.entry(chain).or_default().ended = true;
@@ -181,7 +184,7 @@ impl Bag {
         }
     }
 
-    /// Sends what is added, until every chain has ended.
+    /// Sends the news as they come, until every chain has ended.
     fn deliver(&self, mut to: &File) {
         let mut content = lock(&self.content);
         loop {
@@ -194,7 +197,7 @@ impl Bag {
             drop(content);
             if let Ok(mut line) = serde_json::to_vec(&news) {
                 line.push(b'\n');
-                // A parent that is gone needs no news.
+                // If the write fails, the parent is gone and needs no news.
                 let _ = to.write_all(&line);
             }
             if open == 0 {
@@ -205,7 +208,8 @@ impl Bag {
     }
 }
 
-/// Locks a mutex. What a thread that panicked has left in it is as good as ever.
+/// Locks a mutex. It ignores that another thread may have panicked, because the content
+/// is valid at every moment.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The running kernel, or a tree of files that looks like one.
+//! The kernel door to the running kernel, or to a tree of files that looks like one.
 
 mod account;
 mod bar;
@@ -28,7 +28,7 @@ use crate::kernel::late::Purpose;
 use crate::kernel::op::{Chain, ChainResult};
 use crate::kernel::{Cause, Instant, Kernel, KernelError};
 
-/// The kernel below a root directory: `/` for the real one.
+/// The kernel whose files are below a root directory: `/` for the running kernel.
 pub struct RealKernel {
     root: PathBuf,
     work: Option<Work>,
@@ -41,36 +41,36 @@ impl RealKernel {
         Self { root: root.into(), work: None, worker: RefCell::new(None) }
     }
 
-    /// This node's own, or that below the folder that `UNDERSTUDY_ROOT` names, for tests.
+    /// Returns the running kernel, or for tests the one below the directory that the
+    /// environment variable `UNDERSTUDY_ROOT` names.
     pub fn of_environment() -> Self {
         let root = std::env::var_os("UNDERSTUDY_ROOT").filter(|root| !root.is_empty());
         Self::new(root.unwrap_or_else(|| "/".into()))
     }
 
-    /// Gives the process that does the work a name by which later actions find it, should it
-    /// hang.
+    /// Returns this door with a name for its worker process. Later actions find the
+    /// process by that name if it hangs.
     #[must_use]
     pub fn working_for(mut self, group: &str, purpose: Purpose) -> Self {
         self.work = Some((group.to_owned(), purpose));
         self
     }
 
-    /// Returns whether this process may act on the kernel. On this node's own only root
-    /// may, because only root sees all of it. Below another root the files' own
-    /// permissions decide.
+    /// Returns whether this process may use the door. For the running kernel only root
+    /// may, because only root sees everything. For a tree of files the permissions of the
+    /// files decide.
     pub fn may_act(&self) -> bool {
         nix::unistd::geteuid().is_root() || !self.is_this_nodes()
     }
 
-    /// Returns whether this is the kernel that runs this process, and not a tree of
-    /// files.
+    /// Returns whether this is the running kernel, and not a tree of files.
     pub fn is_this_nodes(&self) -> bool {
         let place =
             |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
         place(&self.root) == place(Path::new("/"))
     }
 
-    /// Returns the name of this node, as the kernel has it.
+    /// Returns the kernel's name for this node.
     pub fn node_name() -> String {
         let name = nix::unistd::gethostname().unwrap_or_default();
         name.to_string_lossy().into_owned()
@@ -121,7 +121,7 @@ impl Kernel for RealKernel {
     fn leads(&self, link: &Path) -> Result<Option<PathBuf>, KernelError> {
         match fs::read_link(self.under(link)) {
             Ok(text) => Ok(link.parent().map(|dir| self.lead(dir, &text))),
-            // Something else than a link is none either.
+            // A path that is not a link leads nowhere, like one that does not exist.
             Err(e)
                 if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) =>
             {
@@ -174,9 +174,9 @@ impl Kernel for RealKernel {
     }
 }
 
-/// Reads an attribute, which is a page at most and comes whole: where it does not fill
-/// what it is read into, there is nothing more to ask for. A thousand LUNs have thousands
-/// of them.
+/// Reads an attribute. An attribute comes whole, and is a page at most. So if it does not
+/// fill the buffer, it has ended, and the second `read` that would find the end is saved.
+/// A thousand LUNs have thousands of attributes.
 fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut file = fs::File::open(path)?;
     let mut bytes = vec![0; 4096];
@@ -190,7 +190,7 @@ fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 impl RealKernel {
-    /// Returns where the text of a link in a directory leads.
+    /// Returns the path that the text of a link in a directory names.
     fn lead(&self, dir: &Path, text: &Path) -> PathBuf {
         let mut place =
             if text.is_absolute() { PathBuf::from("/") } else { dir.to_owned() };
@@ -204,7 +204,8 @@ impl RealKernel {
         place
     }
 
-    /// Gives the work to the worker process, with a new one where the last is lost.
+    /// Sends the chains to the worker process and returns its results. If there is no
+    /// worker, or the last one was lost, a new one is started.
     fn have_done(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult> {
         let worker = match self.worker.take() {
             Some(worker) => Ok(worker),
@@ -286,7 +287,8 @@ mod tests {
         }
     }
 
-    /// configfs writes its links as `../../core/...`; a test's tree, from its root.
+    /// Checks relative links as configfs writes them (`../../core/...`), and absolute
+    /// ones as a test's tree has them.
     #[test]
     fn links_lead_where_their_text_says() {
         let root = tempfile::tempdir().unwrap();
@@ -335,7 +337,8 @@ mod tests {
         assert_eq!(fs::read_to_string(root.path().join("d/one")).unwrap(), "1");
     }
 
-    /// A FIFO without a reader hangs the writer's open, as a kernel that does not answer.
+    /// A FIFO that nobody reads: opening it for writing hangs, like a kernel that does
+    /// not answer.
     #[test]
     fn a_write_that_hangs_is_reported_in_time_and_the_rest_goes_on() {
         let root = tempfile::tempdir().unwrap();
@@ -357,7 +360,7 @@ mod tests {
         assert_eq!(error.cause, Cause::TimedOut);
         assert_eq!(error.path, Path::new("/hang"));
         assert_eq!(results[1].failed, None);
-        // The next request gets a new worker.
+        // The next request is carried out by a new worker.
         let again = kernel.run(&[vec![Op::MakeDir("/again".into())]], soon());
         assert_eq!(again[0].failed, None);
     }

@@ -1,7 +1,7 @@
-//! multipathd, which registers a path that comes or comes back before a command can go by it
-//! (`mpath_pr_event_handle` in multipathd/main.c of multipath-tools), if it knows the key.
-//! The key of each device is ours to give where its configuration says `reservation_key
-//! file`, and it must be told that the device is registered.
+//! Requests to multipathd. It registers a path that comes or comes back before commands
+//! can use the path (`mpath_pr_event_handle` in multipathd/main.c of multipath-tools), if
+//! it knows the key. If its configuration says `reservation_key file`, understudy can
+//! give it the key of each device. It must also be told that the device is registered.
 
 use std::io::{Read, Write};
 use std::os::linux::net::SocketAddrExt;
@@ -15,17 +15,17 @@ use crate::kernel::op::{Done, Op};
 use crate::kernel::reservation::Key;
 use crate::kernel::{Cause, KernelError};
 
-/// The abstract name of the socket (libmpathcmd/mpath_cmd.h).
+/// The abstract name of multipathd's socket (libmpathcmd/mpath_cmd.h).
 const SOCKET: &str = "/org/kernel/linux/storage/multipathd";
-/// How long multipathd may take to answer: it waits for its own checks of paths.
+/// How long multipathd may take to answer. Its own checks of paths may delay the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The longest answer that is taken.
+/// The longest answer that is read, in bytes.
 const MOST: usize = 1 << 20;
 
-/// Has multipathd register each path of a device with a key, from now on.
+/// Makes multipathd register each path of a device that comes from now on, with this key.
 ///
 /// # Errors
-/// multipathd does not answer, or has another key or none for the device afterwards.
+/// When multipathd does not answer, or does not take the key.
 pub fn keep(disk: &Path, key: Key, op: &Op) -> Result<Done, KernelError> {
     let map = name(disk);
     let failed = |why: String| op.failed(Cause::Device(why));
@@ -41,10 +41,11 @@ pub fn keep(disk: &Path, key: Key, op: &Op) -> Result<Done, KernelError> {
     ask(&format!("setprstatus map {map}")).map_err(failed).map(|_| Done::Changed)
 }
 
-/// Checks that multipathd has the keys of devices from a file, so that it can be given ours.
+/// Checks that multipathd takes the keys of devices from a file, so that understudy can
+/// give it keys.
 ///
 /// # Errors
-/// It has not, or does not answer.
+/// When its configuration says otherwise, or multipathd does not answer.
 pub fn hear(op: &Op) -> Result<Done, KernelError> {
     let failed = |why: String| op.failed(Cause::Device(why));
     let told = ask("show config").map_err(failed)?;
@@ -58,28 +59,29 @@ pub fn hear(op: &Op) -> Result<Done, KernelError> {
     }
 }
 
-/// Has multipathd make a device as large as its paths are by now.
+/// Makes multipathd give a device the size that its paths have now.
 ///
 /// # Errors
-/// In words, why it did not.
+/// In words: why it did not.
 pub fn resize(map: &str) -> Result<(), String> {
     ask(&format!("resize map {map}")).map(drop)
 }
 
-/// Has multipathd register no path of a device any more. Without multipathd that is so.
+/// Makes multipathd stop registering the paths of a device. If multipathd is not running,
+/// it registers none anyway.
 pub fn forget(disk: &Path) {
     let _ = ask(&format!("unsetprstatus map {}", name(disk)));
 }
 
-/// Whether multipathd has failed to answer this process. A stop with a thousand disks has no
-/// time to wait for it a thousand times.
+/// Whether multipathd has failed to answer this process. Then it is not asked again,
+/// because a stop with a thousand disks has no time to wait a thousand times.
 static SILENT: AtomicBool = AtomicBool::new(false);
 
 fn ask(command: &str) -> Result<String, String> {
     ask_at(SOCKET, &SILENT, command)
 }
 
-/// Returns the answer to a command, without the end of its line; or why there is none.
+/// Returns the answer to a command, without its line end, or in words why there is none.
 fn ask_at(socket: &str, silent: &AtomicBool, command: &str) -> Result<String, String> {
     if silent.load(Ordering::Relaxed) {
         return Err("multipathd did not answer before".into());
@@ -94,8 +96,8 @@ fn ask_at(socket: &str, silent: &AtomicBool, command: &str) -> Result<String, St
     }
 }
 
-/// Sends a command and receives the answer: of each the length, in the processor's order,
-/// then the text.
+/// Sends a command and receives the answer. Each is a length, in the processor's byte
+/// order, followed by the text.
 fn exchange(socket: &str, command: &str) -> std::io::Result<String> {
     let address = SocketAddr::from_abstract_name(socket)?;
     let mut stream = UnixStream::connect_addr(&address)?;
@@ -116,7 +118,7 @@ mod tests {
     use super::*;
     use std::os::unix::net::UnixListener;
 
-    /// Returns the name of a socket of this test, and what listens there.
+    /// Returns the name of a socket for one test, and its listener.
     fn socket(test: &str) -> (String, UnixListener) {
         let name = format!("understudy-{test}-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).unwrap();

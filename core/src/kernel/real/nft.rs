@@ -1,4 +1,4 @@
-//! The program `nft`: it carries a script out as a whole or not at all, and answers
+//! The program `nft`. It carries out a script as a whole or not at all, and answers
 //! questions in JSON.
 
 use std::io::Write;
@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::kernel::op::{Done, Op};
 use crate::kernel::{Cause, KernelError};
 
-/// Programs that have been started and wait for their input. If none comes, they do nothing
-/// and end with the process that started them.
+/// Processes of `nft` that were started in advance and wait for their input. If none
+/// comes, they end with the process that started them, and do nothing.
 struct Ready {
     started: Mutex<Vec<Child>>,
     arguments: &'static [&'static str],
@@ -22,7 +22,8 @@ static SCRIPTS: Ready =
 static QUESTIONS: Ready =
     Ready { started: Mutex::new(Vec::new()), arguments: &["-j", "-f", "-"], count: 1 };
 
-/// Starts `nft` in advance: most of its time is its start, and initiators wait meanwhile.
+/// Starts `nft` in advance. Most of its time is its start, and later initiators would
+/// wait for that.
 pub fn ready(op: &Op) -> Result<Done, KernelError> {
     for place in [&SCRIPTS, &QUESTIONS] {
         let mut started = place.started.lock().unwrap_or_else(PoisonError::into_inner);
@@ -39,7 +40,7 @@ pub fn change(script: &str, op: &Op) -> Result<Done, KernelError> {
     Ok(Done::Changed)
 }
 
-/// Returns the answers to questions, each a line of JSON.
+/// Returns the answers to questions, a line of JSON for each.
 pub fn ask(questions: &str, op: &Op) -> Result<String, KernelError> {
     QUESTIONS.say(questions, op)
 }
@@ -54,12 +55,13 @@ impl Ready {
             .spawn()
     }
 
-    /// Gives one of them its input, and returns what it prints.
+    /// Gives an input to a waiting process, or to a new one, and returns its output.
     fn say(&self, input: &str, op: &Op) -> Result<String, KernelError> {
         let failed = |e: std::io::Error| op.failed(Cause::of(&e));
         let started = self.started.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut nft = started.map_or_else(|| self.start(), Ok).map_err(failed)?;
-        // Dropped, and so closed, before nft is waited for.
+        // The input is dropped, and so closed, at the end of this block. nft waits for
+        // that.
         if let Some(mut stdin) = nft.stdin.take() {
             stdin.write_all(input.as_bytes()).map_err(failed)?;
         }

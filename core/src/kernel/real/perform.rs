@@ -1,5 +1,4 @@
-//! Carrying out one operation on a tree of files: what the worker process does, for the
-//! agent, its parent.
+//! Carries out one operation on a tree of files. This is the work of the worker process.
 
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -16,7 +15,7 @@ use crate::kernel::nexus::{self, Look};
 use crate::kernel::op::{Done, Op};
 use crate::kernel::{Cause, KernelError, disk, keeper, state};
 
-/// The files below a root.
+/// The files below a root directory, for [`nexus`].
 struct Files<'a>(&'a Path);
 
 impl Look for Files<'_> {
@@ -34,7 +33,7 @@ impl Look for Files<'_> {
     }
 }
 
-/// Carries out one operation below a root.
+/// Carries out one operation on the kernel below a root directory.
 pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
     let at = |path: &Path| under(root, path);
     let outcome = |result: std::io::Result<()>, settled: ErrorKind| match result {
@@ -83,12 +82,14 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
         | Op::Unregister { disk, .. }
         | Op::Reserve { disk, .. }
         | Op::PreemptAndAbort { disk, .. } => {
-            // Every multipath device is one of device mapper's; other disks are not asked.
+            // Only device mapper's devices can be multipath devices, so other disks are
+            // not asked.
             let is_dm = nexus::name(disk).starts_with("dm-");
             if !is_dm || !nexus::is_multipath(&Files(root), disk) {
                 return disk::of(disk).perform(&at(disk), op);
             }
-            // Before the keys go: else it could bring one back.
+            // multipathd must stop before the keys are removed, or it could register one
+            // again.
             if matches!(op, Op::Unregister { .. }) {
                 multipathd::forget(disk);
             }
@@ -120,13 +121,13 @@ pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
     }
 }
 
-/// Reads one page from the start of the disk, past the page cache.
+/// Reads the first page of a disk, past the page cache.
 fn read_disk(disk: &Path) -> std::io::Result<Done> {
     const PAGE: usize = 4096;
     let mut file =
         fs::OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(disk)?;
     let mut room = vec![0u8; 2 * PAGE];
-    // O_DIRECT wants the memory aligned as the device's blocks are.
+    // O_DIRECT requires memory that is aligned like the device's blocks.
     let skip = room.as_ptr().align_offset(PAGE);
     let page = room.get_mut(skip..skip + PAGE).ok_or(ErrorKind::OutOfMemory)?;
     match file.read(page)? {

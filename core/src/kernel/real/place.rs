@@ -1,4 +1,4 @@
-//! Places below a root, the time there, and one write to an attribute.
+//! Paths below a root directory, the clock, and a single write to an attribute.
 
 use std::fs;
 use std::io::Write;
@@ -9,17 +9,18 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::kernel::{Cause, Done, Instant};
 
-/// Returns the time since boot, suspended time left out: the same in parent and child.
+/// Returns the time since boot, without time in suspend. Parent and child read the same
+/// clock.
 pub fn monotonic() -> Instant {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
-/// Returns where a path of the kernel's is below a root.
+/// Returns the path that a kernel's path has below a root directory.
 pub fn under(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// Writes an attribute in one call, as the kernel wants it.
+/// Writes an attribute in one call. The kernel takes each call for a value of its own.
 pub fn write_once(path: &Path, text: &str) -> Result<Done, Cause> {
     let mut file =
         fs::OpenOptions::new().write(true).open(path).map_err(|e| Cause::of(&e))?;

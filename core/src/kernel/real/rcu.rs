@@ -1,8 +1,9 @@
-//! Expedited RCU grace periods. A LUN comes and goes with one or two of them, some 18 ms
-//! each, and the kernel partly waits for one after the other. Expedited, they are hardly
-//! noticed. The switch is one for the whole kernel, and costs every processor something,
-//! so it is on only as long as a change takes. The last process of ours that needs it
-//! puts it back, even if an earlier one was killed and has left it on.
+//! Expedited RCU grace periods. A LUN costs one or two grace periods when it is made or
+//! removed, some 18 ms each, and the kernel partly waits for one after the other.
+//! Expedited, they take hardly any time. But the switch is one for the whole kernel and
+//! costs every processor something, so it is on only during a change. The last understudy
+//! process that needs it restores the value from before, even if an earlier one was
+//! killed.
 
 use std::fs;
 use std::path::Path;
@@ -16,13 +17,13 @@ use super::place::under;
 use crate::kernel::op::{Done, Op};
 use crate::kernel::{Cause, KernelError, paths};
 
-/// What the file says: the value to put back, and the processes that want it otherwise.
+/// The content of the file: the switch's value before, and the processes that need it on.
 struct Holders {
     before: String,
     pids: Vec<i32>,
 }
 
-/// Turns expedited grace periods on for a process.
+/// Turns on expedited grace periods for a process.
 pub fn expedite(root: &Path, pid: Pid, op: &Op) -> Result<Done, KernelError> {
     change(root, op, |holders| {
         if !holders.pids.contains(&pid.as_raw()) {
@@ -31,8 +32,8 @@ pub fn expedite(root: &Path, pid: Pid, op: &Op) -> Result<Done, KernelError> {
     })
 }
 
-/// Ends a process's need for expedited grace periods. The switch is put back, unless
-/// another process of ours still needs them.
+/// Notes that a process no longer needs expedited grace periods. The switch is restored,
+/// unless another understudy process still needs them.
 pub fn relax(root: &Path, pid: Pid, op: &Op) -> Result<Done, KernelError> {
     change(root, op, |holders| holders.pids.retain(|other| *other != pid.as_raw()))
 }
@@ -45,7 +46,8 @@ fn change(
     let (file, switch) =
         (Path::new(paths::EXPEDITED), under(root, Path::new(paths::RCU_EXPEDITED)));
     let failed = |e: std::io::Error| op.failed(Cause::of(&e));
-    // Until it is dropped no other process of ours is between here and the end.
+    // While this lock is held, no other understudy process changes the file or the
+    // switch.
     let _lock = files::lock(root, &file.with_extension("lock"))?;
     let now = fs::read_to_string(&switch).map_err(failed)?.trim().to_owned();
     let mut holders = match files::load(root, file) {
@@ -54,8 +56,8 @@ fn change(
     };
     act(&mut holders);
     let wanted = if holders.pids.is_empty() { holders.before.as_str() } else { "1" };
-    // The file names a process before the switch is on for it: one that is killed in
-    // between leaves word of it.
+    // The file names a process before the switch is turned on for it. So if the process
+    // is killed in between, later ones still know of it.
     if holders.pids.is_empty() {
         fs::write(&switch, wanted).map_err(failed)?;
         files::discard(root, file)?;
@@ -67,8 +69,8 @@ fn change(
 }
 
 impl Holders {
-    /// Reads the file's text, and leaves out processes that have died. A text that makes
-    /// no sense names no process.
+    /// Parses the file's text, without processes that have died. A text that cannot be
+    /// parsed names no process.
     fn parse(text: &str, now: &str) -> Self {
         let mut lines = text.lines();
         let before = lines.next().filter(|value| matches!(*value, "0" | "1"));
@@ -91,7 +93,7 @@ impl Holders {
 mod tests {
     use super::*;
 
-    /// A root with the switch off: its state after each of some calls.
+    /// A root directory in which the switch is off at first.
     struct Root(tempfile::TempDir);
 
     impl Root {

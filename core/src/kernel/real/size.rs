@@ -1,6 +1,6 @@
-//! Disks that have grown. Linux does not look by itself: each node goes on with the size
-//! that it has read once. A node that took a group over with an old size would refuse
-//! what initiators wrote to the new end.
+//! Sizes of disks that have grown. Linux reads a disk's size once, on each node for
+//! itself. A node that took a group over with an old size would refuse what initiators
+//! write to the new end.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use super::place::{under, write_once};
 use crate::kernel::op::{Done, Op};
 use crate::kernel::{Cause, KernelError, disk, paths};
 
-/// Makes the kernel read a disk's size again if the disk says that it is larger.
+/// Makes the kernel read a disk's size again, if the disk reports a larger one.
 ///
 /// # Errors
-/// When the kernel keeps to the old size.
+/// When the kernel keeps the old size.
 pub fn rescan(root: &Path, disk: &Path, op: &Op) -> Result<Done, KernelError> {
     let name = disk.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let said = disk::of(disk).capacity(&under(root, disk));
@@ -31,7 +31,7 @@ pub fn rescan(root: &Path, disk: &Path, op: &Op) -> Result<Done, KernelError> {
         return Ok(Done::Changed);
     }
     let mut why = "the kernel does not take it".to_owned();
-    // A multipath device has a table of its own.
+    // A multipath device has a table of its own, with its size in it.
     if name.starts_with("dm-") {
         match multipathd::resize(&name) {
             Ok(()) if is_taken() => return Ok(Done::Changed),
@@ -43,15 +43,15 @@ pub fn rescan(root: &Path, disk: &Path, op: &Op) -> Result<Done, KernelError> {
     Err(op.failed(Cause::Device(words)))
 }
 
-/// Returns the size that the kernel has read, in bytes; sysfs counts sectors of 512,
-/// whatever the disk's own are.
+/// Returns the size in bytes that the kernel has for a disk. sysfs counts in units of 512
+/// bytes, whatever the size of the disk's sectors.
 fn known(root: &Path, name: &str) -> std::io::Result<u64> {
     let text = fs::read_to_string(under(root, &paths::block(name, "size")))?;
     Ok(text.trim().parse::<u64>().unwrap_or(0).saturating_mul(512))
 }
 
-/// Returns the attributes that make the kernel read a disk again: that of the disk
-/// itself, or of each path of a dm device.
+/// Returns the attributes that make the kernel read a disk again: the disk's own, or
+/// those of each path of a multipath device.
 fn devices(root: &Path, name: &str) -> Vec<PathBuf> {
     let slaves = under(root, &paths::block(name, "slaves"));
     let slaves = fs::read_dir(slaves).into_iter().flatten().flatten();

@@ -1,10 +1,10 @@
-//! The process that does the work.
+//! The worker: a child process that carries out all changes.
 //!
-//! A write into sysfs or configfs can hang in the kernel for good. A thread in that state
-//! keeps its whole process from ending, even if that is killed, and Pacemaker then waits
-//! out its own time. So a forked child does all that changes anything. The parent waits
-//! no longer than it has time, and leaves a child that hangs behind. Killed, the child
-//! begins nothing more, even if the kernel lets go of it later.
+//! A write into sysfs or configfs can hang in the kernel forever. A thread in that state
+//! keeps its whole process from ending, even after SIGKILL, and Pacemaker would wait
+//! until its own timeout. So a forked child makes all changes. The parent waits until its
+//! deadline, and then kills a child that hangs and leaves it behind. The killed child
+//! begins no further operation, even if the kernel lets it go on later.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -26,12 +26,13 @@ use crate::kernel::late::{self, Purpose};
 use crate::kernel::op::{Chain, ChainResult};
 use crate::kernel::{Cause, Instant};
 
-/// How long past the deadline an answer that is under way is waited for.
+/// How long after the deadline the parent still waits for an answer that may be on its
+/// way.
 const GRACE: Duration = Duration::from_millis(50);
-/// The group that a worker works for, and what for.
+/// The group that a worker works for, and the purpose.
 pub type Work = (String, Purpose);
 
-/// A child that waits for work.
+/// A child process that waits for requests.
 pub struct Worker {
     pid: Pid,
     requests: File,
@@ -40,8 +41,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Forks the child. The caller has no other thread (the agent never has one), so
-    /// that the child's memory is whole.
+    /// Forks the child. The caller must have no other thread (the agent never has one),
+    /// so that the child's memory is in a valid state.
     pub fn start(root: &Path, work: Option<&Work>) -> nix::Result<Self> {
         let (request_read, request_write) = pipe()?;
         let (news_read, news_write) = pipe()?;
@@ -62,8 +63,8 @@ impl Worker {
         }
     }
 
-    /// Carries out chains. Returns their results, and the worker, or `None` in its place
-    /// if it must not be used again.
+    /// Carries out chains and returns their results. It also returns the worker, or
+    /// `None` if the worker must not be used again.
     pub fn run(
         mut self,
         chains: &[Chain],
@@ -86,11 +87,12 @@ impl Worker {
         (board.close(chains), None)
     }
 
-    /// Waits until there is news. Returns `false` when time is over.
+    /// Waits for news from the child. Returns `false` if the deadline has passed.
     fn wait(&self, until: Instant) -> bool {
         loop {
             let left = until.saturating_sub(monotonic());
-            // Rounded up: a wait that ends a moment early would spin.
+            // The time is rounded up: a wait that ended a moment early would repeat
+            // without pause.
             let millis = left.as_micros().div_ceil(1000).try_into().unwrap_or(i32::MAX);
             let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
             let mut fds = [PollFd::new(self.news.as_fd(), PollFlags::POLLIN)];
@@ -103,7 +105,7 @@ impl Worker {
         }
     }
 
-    /// Reads what news there is. Returns `false` when the child is gone.
+    /// Reads the news that have come. Returns `false` if the child is gone.
     fn take(&mut self, board: &mut Board) -> bool {
         let mut buffer = [0u8; 65536];
         match nix::unistd::read(&self.news, &mut buffer) {
@@ -123,14 +125,14 @@ impl Worker {
     }
 
     fn abandon(&self) {
-        // A child that hangs cannot be reaped here; the process that inherits it does
+        // A child that hangs cannot be reaped here. The process that inherits it will do
         // that.
         let _ = kill(self.pid, Signal::SIGKILL);
         let _ = waitpid(self.pid, Some(WaitPidFlag::WNOHANG));
     }
 }
 
-/// What the parent has heard about each chain.
+/// What has reached the parent about each chain.
 struct Board {
     results: Vec<ChainResult>,
     begun: Vec<bool>,
@@ -164,8 +166,8 @@ impl Board {
         }
     }
 
-    /// Returns the results. A chain that did not end has failed at the operation where it
-    /// stopped.
+    /// Returns the results. A chain that has not ended has failed, at the operation where
+    /// it stopped.
     fn close(mut self, chains: &[Chain]) -> Vec<ChainResult> {
         let states = self.begun.iter().zip(&self.ended);
         for ((result, chain), (begun, ended)) in
@@ -183,10 +185,10 @@ impl Board {
     }
 }
 
-/// Carries out requests in the child, one a line, until the parent is gone.
+/// Carries out requests in the child, one line each, until the parent is gone.
 fn live(root: PathBuf, work: Option<&Work>, requests: OwnedFd, news: File) {
-    // A process that waits for the end of the parent's output must not wait for the
-    // child's.
+    // If the child kept the parent's output open, a process that waits for the end of
+    // that output would wait for the child too.
     if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
         let _ = dup2_stdin(&null);
         let _ = dup2_stdout(&null);
