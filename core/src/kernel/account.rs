@@ -1,16 +1,17 @@
-//! An account of commands, kept by nftables for each network interface under software FCoE:
-//! how many commands have come in from each initiator, and how many were answered.
+//! The account of SCSI commands on a network interface under software FCoE, which
+//! nftables keep: how many commands came from each initiator, and how many were answered.
 //!
 //! A frame that carries a command (R_CTL 06h) is counted as it comes, and the frame that
 //! carries its response (07h) as it leaves. The difference is what no counter of a disk
-//! shows: a flush, a request that a multipath device holds back, a command that waits for a
-//! processor. The account knows nothing of commands from before it was begun. So it also has
-//! the names of the ports for which it was begun before they appeared: a ruleset that was
-//! flushed and made again lacks them.
+//! shows: a flush, a request that a multipath device holds back, a command that waits for
+//! a processor. Commands that came before the account was begun are not in it. So it also
+//! lists the ports for which it was begun before they appeared, and answers only for
+//! these. If somebody flushes the ruleset, a new account does not list them.
 //!
-//! tcm_fc never answers a command whose exchange it has agreed to abort (BA_ACC, 84h): the
-//! response is refused and tried again without end (`fc_seq_send_locked` and
-//! `ft_queue_status`). Such a command is lost, and hangs a logout.
+//! tcm_fc never answers a command after it has agreed to abort the command's exchange
+//! (BA_ACC, 84h). The response is refused and tried again without end
+//! (`fc_seq_send_locked` and `ft_queue_status`). Such a command is lost, and hangs a
+//! logout.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,23 +20,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::wwn::Wwn;
 
-/// The commands of an initiator to a port.
+/// Counts of the commands of one initiator to one port.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Commands {
-    /// The address of the port.
+    /// The FC address of the port.
     pub target: u32,
-    /// The address of the initiator.
+    /// The FC address of the initiator.
     pub initiator: u32,
-    /// How many have come.
+    /// How many commands have come.
     pub came: u64,
-    /// How many were answered.
+    /// How many commands were answered.
     pub answered: u64,
-    /// How many the port has agreed to abort: these are never answered.
+    /// How many commands the port has agreed to abort. These are never answered.
     pub aborted: u64,
 }
 
 impl Commands {
-    /// Returns how many have not been answered.
+    /// Returns how many commands have not been answered.
     pub fn open(&self) -> u64 {
         self.came.saturating_sub(self.answered)
     }
@@ -48,13 +49,13 @@ impl fmt::Display for Commands {
     }
 }
 
-/// What the account of an interface says.
+/// The account of a network interface.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Account {
-    /// The ports for which it has every command since they appeared.
+    /// The ports that the account has counted every command for, since they appeared.
     pub ports: BTreeSet<Wwn>,
-    /// The commands, of each initiator to each port.
+    /// The counts for each pair of an initiator and a port.
     pub commands: Vec<Commands>,
-    /// How many commands have come in without getting into the account.
+    /// How many commands were not counted because a set was full.
     pub missed: u64,
 }

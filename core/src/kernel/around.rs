@@ -1,16 +1,16 @@
-//! A door around a kernel's door, for tests: all is asked of the kernel behind it, and what is
-//! to be carried out passes through here.
+//! A wrapper around a kernel door. Questions go to the door inside. Changes go through
+//! the wrapper, which may record them, or stop the process in between.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Chain, ChainResult, Instant, Kernel, KernelError};
 
-/// A door around another. Whoever implements it is a [`Kernel`].
+/// A wrapper around a kernel door. A type that implements this is a [`Kernel`] itself.
 pub trait Around {
-    /// Returns the kernel behind this door.
+    /// Returns the door inside.
     fn inner(&self) -> &dyn Kernel;
-    /// Carries out chains of operations, as [`Kernel::run`] does.
+    /// Carries out chains of operations in place of [`Kernel::run`].
     fn run_around(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult>;
 }
 

@@ -1,4 +1,4 @@
-//! Errors of the kernel's: what was tried, where, and why it failed.
+//! Errors of operations on the kernel: what was attempted, where, and why it failed.
 
 use std::path::{Path, PathBuf};
 
@@ -9,36 +9,36 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
-    /// The kernel's own answer, an errno.
+    /// The kernel's answer, an errno.
     Errno(i32),
     /// The kernel took only this many bytes of a write.
     Short(usize),
-    /// The operation began and had not ended when its time was over.
+    /// The operation had begun, and did not end before its deadline.
     TimedOut,
-    /// The time was over before the operation began.
+    /// The deadline had passed before the operation could begin.
     NotBegun,
-    /// The disk knows no persistent reservations, so that nobody can have any there.
+    /// The disk does not support persistent reservations, so nobody can have one there.
     NoReservations,
-    /// Another node has reserved the disk the old way (SPC-2 RESERVE), which goes only where
-    /// no key is registered.
+    /// Another node has reserved the disk the old way (SPC-2 RESERVE). That is only
+    /// possible while no key is registered.
     Reserved,
-    /// The command did not get to the disk: its path has failed; why, in words.
+    /// The path failed before the command reached the disk. The text says how.
     PathFailed(String),
-    /// A SCSI device answered with this; already in words.
+    /// A device or a program refused. The text says why.
     Device(String),
-    /// A link exists already and leads elsewhere: to this path.
+    /// A link exists already and leads elsewhere, to this path.
     LeadsTo(PathBuf),
-    /// What is there in place of a file or directory of ours; in words.
+    /// A file or directory is not one that understudy may trust. The text says why.
     NotOurs(String),
 }
 
 impl Cause {
-    /// Returns whether a disk that answers so can have no key of ours.
+    /// Returns whether a disk that gives this answer cannot have a key of this node.
     pub fn excludes_keys(&self) -> bool {
         matches!(self, Self::NoReservations | Self::Reserved)
     }
 
-    /// Returns whether this is a path's failure rather than a disk's answer.
+    /// Returns whether a path has failed, rather than the disk having answered.
     pub fn is_paths(&self) -> bool {
         const OF_PATHS: [Errno; 4] =
             [Errno::ENODEV, Errno::ENXIO, Errno::ENOLINK, Errno::EIO];
@@ -80,13 +80,13 @@ impl std::fmt::Display for Cause {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{action} {}{}: {cause}", .path.display(), value_part(.value))]
 pub struct KernelError {
-    /// A verb: `read`, `write`, `mkdir`, ...
+    /// What was attempted, as a verb: `read`, `write`, `mkdir`, ...
     pub action: String,
-    /// The file, directory or device.
+    /// The file, directory or device that the operation was for.
     pub path: PathBuf,
-    /// What was written or asked for.
+    /// The value that was to be written, or the key that was to be used.
     pub value: Option<String>,
-    /// See [`Cause`].
+    /// Why it failed.
     pub cause: Cause,
 }
 
@@ -95,32 +95,33 @@ pub(super) fn value_part(value: &Option<String>) -> String {
 }
 
 impl KernelError {
-    /// Returns an error that carries an errno.
+    /// Returns an error with an errno as its cause, and without a value.
     pub fn errno(action: &str, path: &Path, errno: Errno) -> Self {
         Self::new(action, path, Cause::Errno(errno as i32))
     }
 
-    /// Returns an error without a value.
+    /// Returns an error with this cause, and without a value.
     pub fn new(action: &str, path: &Path, cause: Cause) -> Self {
         Self { action: action.into(), path: path.into(), value: None, cause }
     }
 
-    /// Returns an error of the standard library's file functions.
+    /// Returns an error with the cause of an error of the standard library's file
+    /// functions.
     pub fn io(action: &str, path: &Path, error: &std::io::Error) -> Self {
         Self::new(action, path, Cause::of(error))
     }
 
-    /// Returns whether the kernel said just this.
+    /// Returns whether the kernel answered with this errno.
     pub fn is(&self, errno: Errno) -> bool {
         self.cause == Cause::Errno(errno as i32)
     }
 
-    /// Returns whether there is nothing there, or nothing any longer.
+    /// Returns whether the path or device does not exist, or no longer does.
     pub fn is_gone(&self) -> bool {
         [Errno::ENOENT, Errno::ENODEV, Errno::ENXIO].iter().any(|errno| self.is(*errno))
     }
 
-    /// Returns whether the time ran out, rather than the kernel refusing.
+    /// Returns whether the deadline passed, rather than the kernel refusing.
     pub fn is_late(&self) -> bool {
         matches!(self.cause, Cause::TimedOut | Cause::NotBegun)
     }

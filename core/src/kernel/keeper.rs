@@ -1,5 +1,6 @@
-//! Starting and ending a keeper. A keeper outlives the process that starts it, so it is a
-//! program of its own, in a session of its own: this very program, told to keep.
+//! Starting and ending the keeper, the process that stores initiators' reservations. It
+//! outlives the process that starts it. So it is started as a program of its own, in its
+//! own session: this same program, with the command `keep`.
 
 use std::fs;
 use std::io::Read;
@@ -12,13 +13,14 @@ use nix::mount::{MntFlags, umount2};
 use super::op::{Done, Op};
 use super::{Cause, KernelError};
 
-/// The command of this program that runs a keeper. Its arguments are the device and the
-/// directory.
+/// The command of this program that runs a keeper. Its arguments are the state disk and
+/// the keeper's directory.
 pub const COMMAND: &str = "keep";
-/// What a keeper prints once LIO may write. Any other output says why LIO cannot.
+/// What a keeper prints once LIO may write. Any other output is the reason why LIO may
+/// not.
 pub const READY: &str = "ready\n";
 
-/// Starts a keeper, unless one runs and answers.
+/// Starts a keeper, unless one is running and answers.
 pub fn keep(device: &Path, at: &Path, op: &Op) -> Result<Done, KernelError> {
     let failed = |e: std::io::Error| op.failed(Cause::of(&e));
     if answers(at).is_ok() {
@@ -36,7 +38,7 @@ pub fn keep(device: &Path, at: &Path, op: &Op) -> Result<Done, KernelError> {
         .spawn()
         .map_err(failed)?;
     let mut said = String::new();
-    // It closes its output when it is ready, or ends.
+    // The keeper closes its output when it is ready, or when it ends.
     if let Some(mut output) = keeper.stdout.take() {
         output.read_to_string(&mut said).map_err(failed)?;
     }
@@ -51,13 +53,13 @@ pub fn keep(device: &Path, at: &Path, op: &Op) -> Result<Done, KernelError> {
     Err(op.failed(Cause::Device(why.to_owned())))
 }
 
-/// Checks that a keeper answers.
+/// Checks that a keeper serves this directory and answers.
 pub fn hear(at: &Path, op: &Op) -> Result<Done, KernelError> {
     answers(at).map(|()| Done::Unchanged).map_err(|cause| op.failed(cause))
 }
 
-/// Ends a keeper, one that does not answer too: the kernel gives up what it waits for from
-/// it (`fuse_umount_begin`).
+/// Ends a keeper, even one that does not answer. The kernel then aborts its requests to
+/// the keeper (`fuse_umount_begin`).
 pub fn end(at: &Path, op: &Op) -> Result<Done, KernelError> {
     let was = unmount(at).map_err(|errno| op.failed(Cause::Errno(errno as i32)))?;
     match fs::remove_dir(at) {
@@ -67,8 +69,8 @@ pub fn end(at: &Path, op: &Op) -> Result<Done, KernelError> {
     }
 }
 
-/// Succeeds if a keeper's file system is mounted at a directory. Any other directory is
-/// on the file system of its parent.
+/// Checks that a keeper's file system is mounted at a directory. An ordinary directory
+/// has its parent's file system.
 fn answers(at: &Path) -> Result<(), Cause> {
     let file_system = |path: &Path| {
         let found = nix::sys::statfs::statfs(path);
@@ -80,7 +82,7 @@ fn answers(at: &Path) -> Result<(), Cause> {
     }
 }
 
-/// Takes away whatever is mounted at a directory.
+/// Unmounts everything that is mounted at a directory.
 fn unmount(at: &Path) -> Result<Done, Errno> {
     let mut done = Done::Unchanged;
     loop {

@@ -1,10 +1,10 @@
-//! Workers that outlive their action. A call that hangs in the kernel keeps its process there,
-//! and may be carried out at any time later. The process was killed, with its agent or by it,
-//! and the kernel has not let it go.
+//! Late workers: processes that outlive the action that they worked for. A call that
+//! hangs in the kernel keeps its process, even after SIGKILL, and may still be carried
+//! out at any time.
 //!
-//! Each worker's process has a name from which its group can be told, and what it is for. So
-//! workers are found in /proc. No agent has to write a file before it is killed, and a boot
-//! ends worker and name.
+//! The name of a worker's process says for which group it works and what for, so later
+//! actions find it in /proc. That needs no file, which an agent that is killed could not
+//! write. A boot ends the worker and its name.
 
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
@@ -16,33 +16,33 @@ use super::op::Op;
 use super::{Kernel, KernelError, paths};
 use crate::digest::fnv128;
 
-/// What a worker is for.
+/// What a worker does for its group. The later variants are the more dangerous ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
-    /// The worker asks.
+    /// The worker only asks.
     Looks,
-    /// The worker changes what there is of a group.
+    /// The worker changes something of the group.
     Changes,
-    /// The worker changes what there is of a group, and its call may make something serve.
+    /// The worker's call may make the group serve, by a port or a target.
     Serves,
 }
 
 const PURPOSES: [(Purpose, char); 3] =
     [(Purpose::Looks, 'l'), (Purpose::Changes, 'c'), (Purpose::Serves, 's')];
 
-/// A worker whose action is over.
+/// A worker whose action is over although it is still there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Late {
-    /// The number of the worker's process.
+    /// The worker's process ID.
     pub pid: u32,
-    /// What the worker is for, by the most that any of its threads is.
+    /// What the worker does: the most dangerous purpose of any of its threads.
     pub purpose: Purpose,
     /// How long ago the worker was started.
     pub age: Duration,
 }
 
-/// Returns the name of a process that works for a group: thirteen letters of the fifteen that
-/// the kernel takes (`TASK_COMM_LEN`).
+/// Returns the name of a process that works for a group. It has 13 letters, and the
+/// kernel allows 15 (`TASK_COMM_LEN`).
 pub fn name(group: &str, purpose: Purpose) -> String {
     let letter =
         PURPOSES.iter().find(|(its, _)| *its == purpose).map_or('l', |(_, l)| *l);
@@ -53,8 +53,8 @@ fn prefix(group: &str) -> String {
     format!("us-{:08x}-", fnv128(&["worker", group]) as u32)
 }
 
-/// Returns whether an operation may make something serve, whenever it is carried out. A
-/// backstore that is enabled late serves nobody: it has no port.
+/// Returns whether an operation may make a group serve if it is carried out late. A
+/// backstore that is enabled late serves nobody, because no port leads to it.
 pub fn serves(op: &Op) -> bool {
     let Op::Write { path, text } = op else { return false };
     match path.file_name().and_then(|name| name.to_str()) {
@@ -66,8 +66,8 @@ pub fn serves(op: &Op) -> bool {
     }
 }
 
-/// Gives the calling thread the name of one that works for a group. Threads that it starts
-/// have that name too.
+/// Gives the calling thread the name of a worker for a group. Threads that it starts
+/// inherit the name.
 pub fn take_name(group: &str, purpose: Purpose) {
     if let Ok(name) = CString::new(name(group, purpose)) {
         // SAFETY: the call reads the text, which ends with a zero byte, and keeps nothing.
@@ -75,8 +75,8 @@ pub fn take_name(group: &str, purpose: Purpose) {
     }
 }
 
-/// Does what an operation is, under the name of a thread that may make something serve where
-/// it is such an operation for a group.
+/// Carries out an operation. If it may make a group serve, the thread has the name for
+/// that meanwhile.
 pub fn under_its_name<T>(group: Option<&str>, op: &Op, act: impl FnOnce() -> T) -> T {
     let Some(group) = group.filter(|_| serves(op)) else { return act() };
     take_name(group, Purpose::Serves);
@@ -88,7 +88,7 @@ pub fn under_its_name<T>(group: Option<&str>, op: &Op, act: impl FnOnce() -> T) 
 /// Returns the workers of a group that were killed and are still there, the oldest first.
 ///
 /// # Errors
-/// When a process cannot be read, and is still there.
+/// When a process that still exists cannot be read.
 pub fn of(kernel: &dyn Kernel, group: &str) -> Result<Vec<Late>, KernelError> {
     let (proc, prefix) = (Path::new("/proc"), prefix(group));
     let mut found = Vec::new();
@@ -112,8 +112,9 @@ pub fn of(kernel: &dyn Kernel, group: &str) -> Result<Vec<Late>, KernelError> {
     Ok(found)
 }
 
-/// Returns what a thread is for that was killed and has not ended, by its status as /proc has
-/// it (proc_pid_status(5)). A SIGKILL is pending for such a thread.
+/// Returns the purpose of a thread that was killed and has not ended; `None` for any
+/// other. `status` is its file in /proc (proc_pid_status(5)), where a SIGKILL is pending
+/// for such a thread.
 fn hanging(status: &str) -> Option<Purpose> {
     const KILLED: u64 = 1 << (nix::libc::SIGKILL - 1);
     let value = |name: &str| {
@@ -128,10 +129,11 @@ fn hanging(status: &str) -> Option<Purpose> {
     purpose.map(|(purpose, _)| *purpose).filter(|_| is_killed && !has_ended)
 }
 
-/// Returns how long after the boot a process was started (proc_pid_stat(5)).
+/// Returns how long after the boot a process was started, from its `stat` file
+/// (proc_pid_stat(5)).
 fn started(stat: &str) -> Duration {
-    // Behind the name, which may have any letter in it, the state is the first word and the
-    // start the twentieth, in hundredths of a second.
+    // After the name, which may have any character in it, the state is the first word and
+    // the start time the twentieth, in hundredths of a second.
     const START: usize = 19;
     let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let start = rest.split_whitespace().nth(START).and_then(|word| word.parse().ok());
@@ -145,7 +147,7 @@ fn uptime(kernel: &dyn Kernel) -> Result<Duration, KernelError> {
     Ok(uptime.unwrap_or_default())
 }
 
-/// Returns the text of a file; nothing where its process has gone.
+/// Returns the text of a file in /proc; `None` if its process has ended.
 fn read(kernel: &dyn Kernel, path: &Path) -> Result<Option<String>, KernelError> {
     match kernel.read(path) {
         Ok(text) => Ok(Some(text)),

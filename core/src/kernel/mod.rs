@@ -1,8 +1,9 @@
-//! The kernel door: every read, write, directory, link, ioctl and clock of understudy
-//! goes through the one trait in here, so that the whole of it runs on a tree of our own.
+//! The kernel door: one trait for every read, write, directory, link, ioctl and clock of
+//! understudy. So all of understudy also runs on a simulated kernel.
 //!
-//! Reading is direct. Changing is done by [`Kernel::run`], which takes the work as plain
-//! values ([`Op`]), does what can be done side by side, and always comes back in time.
+//! Reads are direct calls. Changes go through [`Kernel::run`], which takes them as plain
+//! values ([`Op`]), carries them out side by side where possible, and returns by a
+//! deadline.
 
 pub mod account;
 mod around;
@@ -27,65 +28,68 @@ pub use op::{Chain, ChainResult, Done, Op, UNREGISTER};
 pub use real::RealKernel;
 pub use recorded::Recorded;
 
-/// How many chains [`Kernel::run`] works on at once. LUN links wait for RCU grace
-/// periods, and 32 of them side by side wait for the same ones.
+/// How many chains [`Kernel::run`] carries out at a time. Each LUN link waits for RCU
+/// grace periods, and 32 links made side by side wait for the same ones.
 pub const LANES: usize = 32;
 
-/// A point in time: how long after some fixed moment before the program's start.
+/// A point in time, as the time since a fixed moment before the program's start.
 pub type Instant = Duration;
 
 /// Everything that understudy asks of the kernel.
 pub trait Kernel {
     /// Returns the text of an attribute or a small file.
     fn read(&self, path: &Path) -> Result<String, KernelError>;
-    /// Returns the sorted names in a directory; none where the directory is absent.
+    /// Returns the names in a directory, sorted; none if the directory does not exist.
     fn list(&self, dir: &Path) -> Result<Vec<String>, KernelError>;
-    /// Returns the symbolic links in a directory and where each leads, by its own text
-    /// alone.
+    /// Returns the symbolic links in a directory, each with the path that its text names.
+    /// Further links on that path are not followed.
     fn links(&self, dir: &Path) -> Result<Vec<(PathBuf, PathBuf)>, KernelError>;
-    /// Returns where a symbolic link leads, by its own text alone; nothing where there is
-    /// none.
+    /// Returns the path that a symbolic link's text names; `None` if there is no such
+    /// link. Further links on that path are not followed.
     fn leads(&self, link: &Path) -> Result<Option<PathBuf>, KernelError> {
         let dir = link.parent().filter(|dir| self.exists(dir));
         let links = dir.map_or(Ok(Vec::new()), |dir| self.links(dir))?;
         Ok(links.into_iter().find(|(its, _)| its == link).map(|(_, to)| to))
     }
-    /// Returns where a path leads when every link is followed.
+    /// Returns the path that a path leads to once all links are followed.
     fn resolve(&self, path: &Path) -> Result<PathBuf, KernelError>;
-    /// Returns whether something is there, a link that leads nowhere included.
+    /// Returns whether a path exists. A link that leads nowhere exists too.
     fn exists(&self, path: &Path) -> bool;
-    /// Returns the text of a file of ours. What another user could have put there is
-    /// refused.
+    /// Returns the text of a file that understudy wrote. A file that another user could
+    /// have put there is refused.
     fn load(&self, path: &Path) -> Result<String, KernelError> {
         self.read(path)
     }
-    /// Replaces a file of ours as a whole, readable by root alone; a reader sees the old
-    /// text or the new one. The directory is made if it is absent. No link is followed.
+    /// Replaces a file of understudy's as a whole, so that a reader sees the old text or
+    /// the new one. Only root can read it. The directory is made if necessary. No link is
+    /// followed.
     fn store(&self, path: &Path, text: &str) -> Result<(), KernelError>;
-    /// Removes a file of ours; one that is absent is well removed.
+    /// Removes a file of understudy's, if it exists.
     fn discard(&self, path: &Path) -> Result<(), KernelError>;
 
-    /// Carries out chains of operations, up to [`LANES`] of them side by side, each
-    /// chain in its order until one of its operations fails.
+    /// Carries out chains of operations, up to [`LANES`] of them side by side. A chain's
+    /// operations run in order, until one fails. Returns one result for each chain, in
+    /// their order.
     ///
-    /// It returns soon after `until` at the latest, whatever the kernel does: what did
-    /// not end by then is reported as [`Cause::TimedOut`] or [`Cause::NotBegun`]. The
-    /// results stand in the order of the chains.
+    /// The call returns soon after `until` at the latest, whatever the kernel does. An
+    /// operation that has not ended by then is reported as [`Cause::TimedOut`] or
+    /// [`Cause::NotBegun`].
     fn run(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult>;
 
     /// Returns the time on the monotonic clock.
     fn now(&self) -> Instant;
     /// Returns the time on the wall clock, in whole seconds since 1970.
     fn wall(&self) -> u64;
-    /// Lets time pass, for what the kernel announces by no event.
+    /// Waits for this long. For changes that the kernel reports by no event.
     fn sleep(&self, time: Duration);
 }
 
-/// Returns the text of an attribute, trimmed; empty where it has gone, as a port may
-/// while it is looked at.
+/// Returns the text of an attribute, trimmed. The text is empty if the attribute does not
+/// exist, as when a port disappears meanwhile.
 ///
 /// # Errors
-/// When it is there and cannot be read: what is not known must not pass for absent.
+/// When the attribute exists and cannot be read. What is unknown must not be taken for
+/// absent.
 pub fn attribute(kernel: &dyn Kernel, path: &Path) -> Result<String, KernelError> {
     match kernel.read(path) {
         Ok(text) => Ok(text.trim().to_owned()),
@@ -94,14 +98,14 @@ pub fn attribute(kernel: &dyn Kernel, path: &Path) -> Result<String, KernelError
     }
 }
 
-/// Returns the text of an attribute that is for display alone, trimmed; empty also where
-/// it cannot be read.
+/// Returns the text of an attribute, trimmed. The text is also empty if the attribute
+/// cannot be read, so this is only for texts that are shown to people.
 pub fn attribute_or_empty(kernel: &dyn Kernel, path: &Path) -> String {
     attribute(kernel, path).unwrap_or_default()
 }
 
-/// Returns the kernel's release if it is older than a major and minor version. A release
-/// that is not known is not older.
+/// Returns the kernel's release if it is older than this version (major, minor). An
+/// unknown release does not count as older.
 pub fn is_before(kernel: &dyn Kernel, version: (u32, u32)) -> Option<String> {
     let release = attribute(kernel, Path::new(paths::KERNEL_RELEASE)).ok()?;
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);

@@ -1,38 +1,39 @@
-//! The paths of a disk. To the disk each is a nexus of its own, with a registration of its
-//! own; a command by a path that is not registered meets a conflict.
+//! The paths of a disk. To the disk each path is a nexus, with its own registration. A
+//! command by a path that is not registered meets a reservation conflict.
 //!
-//! Device mapper does not help: it sends a registration to every path of a multipath device,
-//! the dead ones too, ends at the first that fails and takes back the others
-//! (`dm_pr_register` in drivers/md/dm.c). A question goes by the path that is in use, dead or
-//! not (`dm_prepare_ioctl`). So each path is asked by itself, and a dead one is left out.
+//! Device mapper is no help. It sends a registration to every path of a multipath device,
+//! also to dead ones, stops at the first that fails, and takes back the others
+//! (`dm_pr_register` in drivers/md/dm.c). It sends a question by the path that is in use,
+//! even if that is dead (`dm_prepare_ioctl`). So understudy asks each path itself, and
+//! leaves out dead ones.
 
 use std::path::{Path, PathBuf};
 
 use super::op::{Done, Op};
 use super::{KernelError, paths};
 
-/// How the uuid of a multipath device begins (`UUID_PREFIX` of multipath-tools).
+/// The beginning of a multipath device's uuid (`UUID_PREFIX` of multipath-tools).
 pub const MULTIPATH: &str = "mpath-";
-/// The states of a path that takes commands: of a SCSI device (`sdev_states` in
-/// drivers/scsi/scsi_sysfs.c), and of an NVMe controller (`nvme_sysfs_show_state` in
-/// drivers/nvme/host/sysfs.c).
+/// The states of a path that takes commands. The first is of a SCSI device (`sdev_states`
+/// in drivers/scsi/scsi_sysfs.c), the second of an NVMe controller
+/// (`nvme_sysfs_show_state` in drivers/nvme/host/sysfs.c).
 const UP: [&str; 2] = ["running", "live"];
 
-/// A tree of files, the kernel's or a simulated one.
+/// A tree of files that has sysfs in it, the kernel's or a simulated one.
 pub trait Look {
-    /// Returns an attribute's text, or nothing where it cannot be read.
+    /// Returns the text of an attribute; `None` if it cannot be read.
     fn text(&self, path: &Path) -> Option<String>;
-    /// Returns the names in a directory, in order; none where there is none.
+    /// Returns the names in a directory, sorted; none if there is no such directory.
     fn names(&self, dir: &Path) -> Vec<String>;
 }
 
 /// A path of a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskPath {
-    /// The device node.
+    /// The path's device node.
     pub node: PathBuf,
-    /// The state of the SCSI device or the NVMe controller; empty where it has none, as a
-    /// multipath device of the kernel's own NVMe driver.
+    /// The state of the SCSI device or the NVMe controller. Empty if there is none, as
+    /// for a multipath device of the NVMe driver.
     pub state: String,
 }
 
@@ -44,13 +45,13 @@ impl DiskPath {
     }
 }
 
-/// Returns whether a disk is a multipath device.
+/// Returns whether a disk is a multipath device of device mapper.
 pub fn is_multipath(tree: &dyn Look, disk: &Path) -> bool {
     let uuid = tree.text(&paths::block(&name(disk), "dm/uuid"));
     uuid.is_some_and(|uuid| uuid.starts_with(MULTIPATH))
 }
 
-/// Returns the paths of a disk: those of a multipath device, or the disk itself.
+/// Returns the paths of a disk: those of a multipath device, or else the disk itself.
 pub fn of(tree: &dyn Look, disk: &Path) -> Vec<DiskPath> {
     let path = |node: PathBuf| {
         let state = tree.text(&paths::block(&name(&node), "device/state"));
@@ -63,17 +64,17 @@ pub fn of(tree: &dyn Look, disk: &Path) -> Vec<DiskPath> {
     slaves.into_iter().map(|slave| path(disk.with_file_name(slave))).collect()
 }
 
-/// Returns the kernel's name of a disk with this device node.
+/// Returns the kernel's name for the disk with this device node.
 pub(super) fn name(disk: &Path) -> String {
     disk.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Carries out an operation on a disk by its paths. A registration is made, or given up, by
-/// every path that is up, and each of those is asked which disk it leads to. Anything else
-/// needs one path that does it. A path that fails is left out, as long as there is another.
+/// Carries out an operation on a disk, by its paths. Every path that is up registers,
+/// unregisters, and is asked which disk is behind it. Any other operation is done once,
+/// by the first path that works. A path that fails is skipped if another one works.
 ///
 /// # Errors
-/// What the disk answered, or where no path has reached it, how one of them failed.
+/// What the disk answered. If no path reached the disk, how the first of them failed.
 pub fn by_paths(
     op: &Op,
     mut paths: Vec<DiskPath>,
@@ -91,7 +92,8 @@ pub fn by_paths(
             Err(error) => answered = answered.or(Some(error)),
         }
     }
-    // Of a key that an array keeps once for several paths, the second path has none left.
+    // An array may keep one registration for several paths. Then the second path finds no
+    // key to give up.
     let may_differ = matches!(op, Op::Unregister { .. });
     match (done, answered) {
         (Some(done), None) => Ok(done),
@@ -102,7 +104,7 @@ pub fn by_paths(
     }
 }
 
-/// Returns whether an operation concerns each path by itself.
+/// Returns whether an operation has to be done by each path.
 fn is_by_each(op: &Op) -> bool {
     matches!(
         op,

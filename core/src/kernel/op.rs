@@ -1,5 +1,5 @@
-//! What can be done to the kernel, as plain values: printed in a plan, counted in a
-//! test, sent to the process that does it.
+//! Operations on the kernel, as plain values. They are printed in a plan, counted in a
+//! test, and sent to the process that carries them out.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use super::state::Record;
 use super::{Cause, KernelError, paths};
 use crate::wwn::Wwn;
 
-/// An operation. Each is idempotent: if it is done already, it succeeds. Those that
-/// notice say so by [`Done::Unchanged`].
+/// An operation on the kernel. Each can be repeated: if it was done already, it succeeds.
+/// Operations that notice this report [`Done::Unchanged`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Op {
@@ -24,79 +24,79 @@ pub enum Op {
     RemoveDir(PathBuf),
     /// Make a symbolic link.
     Link {
-        /// The link.
+        /// The path of the link.
         at: PathBuf,
-        /// Where it leads.
+        /// The path that the link leads to.
         to: PathBuf,
     },
     /// Remove a symbolic link.
     Unlink(PathBuf),
-    /// Write an attribute, in one `write(2)`: a driver that takes less than all of it
-    /// has failed, and the rest must not be sent as a value of its own.
+    /// Write an attribute in one `write(2)`. If the driver takes only a part, the
+    /// operation fails: the rest, sent by itself, would be another value.
     Write {
         /// The attribute.
         path: PathBuf,
-        /// All of what is written.
+        /// The whole text to write.
         text: String,
     },
-    /// Write an attribute that not every kernel has. Without the attribute, do nothing.
+    /// Write an attribute that not every kernel has. If it does not exist, do nothing.
     WriteIfAny {
         /// The attribute.
         path: PathBuf,
-        /// All of what is written.
+        /// The whole text to write.
         text: String,
     },
-    /// Write several attributes of a directory, one after the other. For many attributes
-    /// that costs less than an operation for each.
+    /// Write several attributes in one directory, one after the other. That is cheaper
+    /// than an operation for each.
     WriteAll {
         /// The directory.
         dir: PathBuf,
-        /// Names below it, and what is written.
+        /// The attributes' names, each with the text to write.
         values: Vec<(String, String)>,
     },
-    /// Check by each path that a disk still is what the kernel found there.
+    /// Check, by each path, that a disk still is the one that the kernel found there.
     Identify(PathBuf),
     /// Read the registered keys and the reservation of a disk.
     ReadReservation(PathBuf),
-    /// Register a key where this node has none. If it has one, the disk reports a
-    /// conflict, so that no key is replaced unseen.
+    /// Register a key on a disk on which this node has none. If it has one, the disk
+    /// reports a conflict, so that no key is replaced unseen.
     Join {
         /// The block device.
         disk: PathBuf,
         /// The new key.
         key: Key,
     },
-    /// Register a key by every path, replacing any that this node has there.
+    /// Register a key by every path, in place of any that this node has there.
     Register {
         /// The block device.
         disk: PathBuf,
         /// The new key.
         key: Key,
     },
-    /// Register by one path the key that is registered there: a path that is not registered
-    /// with it, and a disk that was taken from this node, report a conflict.
+    /// Register the key again by one path that already has it. The disk reports a
+    /// conflict if the path has no such key, or if another node has taken the disk.
     Confirm {
         /// The block device.
         disk: PathBuf,
         /// The key that this node has registered.
         key: Key,
     },
-    /// Give up this node's registration, and with it a reservation that it holds.
+    /// Give up this node's registration, and any reservation that it holds.
     Unregister {
         /// The block device.
         disk: PathBuf,
         /// The key that is registered now.
         key: Key,
     },
-    /// Take the reservation, Write Exclusive, Registrants Only.
+    /// Take the reservation, of type Write Exclusive, Registrants Only.
     Reserve {
         /// The block device.
         disk: PathBuf,
         /// The key that this node has registered.
         key: Key,
     },
-    /// Remove another's registration, abort its commands, and take its reservation if
-    /// it held one.
+    /// Remove another node's registration, abort its commands, and take its reservation
+    /// if it held one.
     PreemptAndAbort {
         /// The block device.
         disk: PathBuf,
@@ -105,94 +105,96 @@ pub enum Op {
         /// The key to remove.
         other: Key,
     },
-    /// Have multipathd register each path of a multipath device that comes or comes back,
-    /// until this node gives its registration up.
+    /// Make multipathd register each path of a multipath device that comes or comes back,
+    /// until this node unregisters.
     KeepPaths {
         /// The multipath device.
         disk: PathBuf,
         /// The key that this node is about to register.
         key: Key,
     },
-    /// Check that multipathd of this node takes keys from us.
+    /// Check that this node's multipathd accepts keys from understudy.
     HearMultipathd,
-    /// Read the first bytes of a disk, past every cache.
+    /// Read the first bytes of a disk from the disk itself, past every cache.
     ReadDisk(PathBuf),
-    /// Have the kernel notice that a disk has grown. A disk that does not say how large
-    /// it is counts as not grown.
+    /// Make the kernel read a disk's size again if the disk has grown. A disk that does
+    /// not report its size counts as not grown.
     Rescan(PathBuf),
-    /// Get nftables ready, so that what they are asked for is done at once.
+    /// Start `nft` in advance, so that the next requests to nftables take effect at once.
     ReadyNft,
-    /// Drop commands to a port of software FCoE for the next moment.
+    /// Drop new commands to a port of software FCoE for a few seconds.
     Bar {
         /// The network interface.
         link: String,
-        /// The port's name.
+        /// The port's name (WWPN).
         wwpn: Wwn,
-        /// The port's address.
+        /// The port's FC address.
         fcid: u32,
     },
-    /// Lift the bar of a port, and remove what it needed.
+    /// Lift the bar of a port, and remove its table.
     LiftBar(Wwn),
-    /// Have the account of an interface answer for a port of software FCoE that is about to
-    /// appear.
+    /// Begin to count the commands for a port of software FCoE that is about to appear,
+    /// in the account of its interface.
     BeginAccount {
-        /// The network interface by which frames come.
+        /// The network interface by which frames come in.
         link: String,
-        /// The network interface by which they leave.
+        /// The network interface by which frames leave.
         out: String,
-        /// The port's name.
+        /// The port's name (WWPN).
         wwpn: Wwn,
     },
-    /// Read the account of an interface.
+    /// Read the account of a network interface.
     ReadAccount(String),
-    /// End what the account of an interface has of a port that is gone.
+    /// Remove a port that has gone from the account of its interface.
     EndAccount {
         /// The network interface.
         link: String,
-        /// The port's name.
+        /// The port's name (WWPN).
         wwpn: Wwn,
-        /// The address that the port had.
+        /// The FC address that the port had.
         fcid: u32,
     },
-    /// Have the kernel expedite its RCU grace periods, for this process.
+    /// Turn on expedited RCU grace periods. This process needs them until [`Op::Relax`].
     Expedite,
-    /// Restore `rcu_expedited` to its earlier value, unless another process of ours still
-    /// needs expedited grace periods.
+    /// Restore `rcu_expedited` to its earlier value, unless another understudy process
+    /// still needs expedited grace periods.
     Relax,
-    /// Read all that a state device has.
+    /// Read everything that is saved on a state disk.
     LoadState(PathBuf),
-    /// Start a keeper of a state device, unless one runs: a process that lasts, in whose
-    /// directory LIO writes what initiators register and reserve.
+    /// Start a keeper for a state disk, unless one is running. A keeper is a lasting
+    /// process that serves a directory. LIO writes there what initiators register and
+    /// reserve.
     Keep {
-        /// The state device.
+        /// The state disk.
         device: PathBuf,
-        /// The directory.
+        /// The keeper's directory.
         at: PathBuf,
     },
-    /// Check that the keeper of a directory answers.
+    /// Check that the keeper of this directory answers.
     HearKeeper(PathBuf),
-    /// End the keeper of a directory, and take the directory away.
+    /// End the keeper of this directory, and remove the directory.
     EndKeeper(PathBuf),
-    /// Send an ECHO to a remote port, by its bsg device, and wait for the answer.
+    /// Send an ECHO to a remote port, through its bsg device, and wait for the answer.
     Echo(PathBuf),
-    /// Log a port out of its fabric and nothing else, by its bsg device. If the fabric
-    /// does not answer that is no error: it learns in its own time that the port has
-    /// gone.
+    /// Log a port out of its fabric through its bsg device, without turning it off. If
+    /// the fabric does not answer, that is no error: it will notice in its own time that
+    /// the port has gone.
     LogOut {
-        /// The bsg device of its host.
+        /// The bsg device of the port's host.
         device: PathBuf,
-        /// The port's name.
+        /// The port's name (WWPN).
         wwpn: Wwn,
-        /// The port's address.
+        /// The port's FC address.
         fcid: u32,
     },
 }
 
-/// The verb of [`Op::Unregister`], in an error.
+/// The verb that stands for [`Op::Unregister`] in an error.
 pub const UNREGISTER: &str = "unregister";
 
 impl Op {
-    /// Returns the verb, the place and the value, for a sentence or for an error.
+    /// Returns the verb, the path and the value of this operation, for a sentence or an
+    /// error.
     fn parts(&self) -> (&'static str, &Path, Option<String>) {
         match self {
             Self::MakeDir(path) => ("mkdir", path, None),
@@ -254,7 +256,7 @@ impl Op {
         }
     }
 
-    /// Returns this operation as an error.
+    /// Returns the error that this operation failed with this cause.
     pub fn failed(&self, cause: Cause) -> KernelError {
         let (action, path, value) = self.parts();
         KernelError { action: action.into(), path: path.into(), value, cause }
@@ -267,45 +269,45 @@ impl fmt::Display for Op {
         write!(f, "{action} {}{}", path.display(), value_part(&value))
     }
 }
-/// Operations that build on one another: each begins only when the one before it has
+/// Operations that build on one another. Each begins only after the one before it has
 /// succeeded.
 pub type Chain = Vec<Op>;
 
-/// What an operation that succeeded has done.
+/// The outcome of an operation that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Done {
     /// The operation changed the kernel's state.
     Changed,
-    /// Nothing was changed: all was so already, or the operation only looks.
+    /// The operation changed nothing, because it was done already, or because it only
+    /// asks.
     Unchanged,
-    /// What [`Op::ReadReservation`] found.
+    /// The answer to [`Op::ReadReservation`].
     Reservation(Reservation),
-    /// What [`Op::LoadState`] found.
+    /// The answer to [`Op::LoadState`].
     State(Vec<Record>),
-    /// What [`Op::ReadAccount`] found.
+    /// The answer to [`Op::ReadAccount`].
     Account(Account),
 }
 
 impl Done {
-    /// Returns whether this is what a disk said of its owner.
+    /// Returns whether this is the answer to [`Op::ReadReservation`].
     pub fn is_reservation(&self) -> bool {
         matches!(self, Self::Reservation(_))
     }
 }
 
-/// What became of a chain: a result for each operation that was begun; after a failure
-/// none follows.
+/// The outcome of a chain. After a failure no further operation is begun.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ChainResult {
-    /// What each operation has done, in their order.
+    /// The outcome of each operation that succeeded, in order.
     pub done: Vec<Done>,
     /// The failure that ended the chain early.
     pub failed: Option<KernelError>,
 }
 
 impl ChainResult {
-    /// Returns the answer of the only, or last, operation, or the failure.
+    /// Returns the outcome of the last operation, or the failure that ended the chain.
     pub fn into_last(self) -> Result<Done, KernelError> {
         match (self.failed, self.done.into_iter().next_back()) {
             (Some(error), _) => Err(error),

@@ -1,5 +1,6 @@
-//! A recording of what a kernel was asked for and what it answered, so that the simulated
-//! one can be asked the same. A line of JSON for each [`Kernel::run`](super::Kernel::run).
+//! Recordings of requests to a kernel and its answers. The simulated kernel is given the
+//! requests and must give the same answers. A recording has a line of JSON for each
+//! [`Kernel::run`](super::Kernel::run).
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -11,20 +12,20 @@ use serde::{Deserialize, Serialize};
 use super::Instant;
 use super::op::{Chain, ChainResult};
 
-/// A call of [`Kernel::run`](super::Kernel::run) and its answer.
+/// A call of [`Kernel::run`](super::Kernel::run), with its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recorded {
-    /// When it was begun, on the kernel door's clock.
+    /// When the call began, on the kernel door's clock.
     pub begun: Instant,
-    /// What was asked for.
+    /// The chains that were to be carried out.
     pub chains: Vec<Chain>,
-    /// What was answered, a result for each chain.
+    /// The answer: a result for each chain.
     pub results: Vec<ChainResult>,
 }
 
 impl Recorded {
-    /// Appends this call to a file. A failure is only logged: an agent works as well
-    /// without its recording.
+    /// Appends this call to a recording. A failure is only logged, because the agent does
+    /// not need the recording.
     pub fn append(&self, file: &Path) {
         let line = serde_json::to_string(self).map_err(std::io::Error::other);
         let written = line.and_then(|line| {
@@ -37,10 +38,10 @@ impl Recorded {
         }
     }
 
-    /// Reads a recording.
+    /// Parses a recording.
     ///
     /// # Errors
-    /// Names the line that cannot be read.
+    /// In words: the number of the line that cannot be parsed, and why.
     pub fn parse(text: &str) -> Result<Vec<Self>, String> {
         let lines = text.lines().enumerate();
         lines

@@ -1,10 +1,10 @@
-//! Persistent reservations as a disk reports them, and the answers of SCSI disks.
+//! Persistent reservations as disks report them, and the parsing of SCSI disks' answers.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A reservation key, never zero where it is registered.
+/// A reservation key. A registered key of a SCSI disk is never zero.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -16,20 +16,20 @@ impl fmt::Display for Key {
     }
 }
 
-/// Reservation type Write Exclusive, Registrants Only (SPC-4 table 64; the same number
-/// in the answer of PERSISTENT RESERVE IN).
+/// The reservation type Write Exclusive, Registrants Only, by its number in SPC-4 (table
+/// 64) and in answers to PERSISTENT RESERVE IN.
 pub const WRITE_EXCLUSIVE_REGISTRANTS_ONLY: u8 = 5;
 
-/// The types that make every registrant a holder.
+/// The reservation types with which every registrant is a holder.
 pub const ALL_REGISTRANTS: [u8; 2] = [7, 8];
 
-/// Who holds a disk's reservation.
+/// The holder of a disk's reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Holder {
-    /// The holder's key; zero for the all-registrants types.
+    /// The holder's key; zero if all registrants hold the reservation.
     pub key: Key,
-    /// The type, as SPC-4 numbers it.
+    /// The reservation's type, as SPC-4 numbers it.
     pub kind: u8,
 }
 
@@ -37,22 +37,23 @@ pub struct Holder {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Reservation {
-    /// A key for each registered I_T nexus: the same key appears once for each path.
+    /// The registered keys, one for each I_T nexus. A node's key appears once for each of
+    /// its paths.
     pub keys: Vec<Key>,
-    /// `None` where nobody has reserved the disk.
+    /// The holder; `None` if the disk is not reserved.
     pub holder: Option<Holder>,
-    /// The key that is registered under this node's own NVMe Host ID, zero for none. `None`
-    /// where the disk does not say whose a registration is, as SCSI disks do not.
+    /// The key registered under this node's NVMe Host ID, or zero if there is none.
+    /// `None` for SCSI disks, which do not report whose a registration is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_key: Option<Key>,
 }
 
 impl Reservation {
-    /// Parses the answer of PERSISTENT RESERVE IN, READ FULL STATUS (SPC-4 6.15.5): the
-    /// keys and the holder in one.
+    /// Parses the answer to PERSISTENT RESERVE IN, READ FULL STATUS (SPC-4 6.15.5), which
+    /// has the keys and the holder.
     ///
     /// # Errors
-    /// In words, where the answer is shorter than it says it is, or ends amid a registrant.
+    /// In words: the answer is shorter than it announces, or ends within a registrant.
     pub fn parse(answer: &[u8]) -> Result<Self, String> {
         let mut rest = body(answer, "READ FULL STATUS")?;
         let mut found = Self::default();
@@ -66,24 +67,25 @@ impl Reservation {
         Ok(found)
     }
 
-    /// Parses the answer of PERSISTENT RESERVE IN, READ KEYS (SPC-4 6.15.2).
+    /// Parses the answer to PERSISTENT RESERVE IN, READ KEYS (SPC-4 6.15.2).
     ///
     /// # Errors
-    /// In words, where the answer is shorter than it says it is, or ends amid a key.
+    /// In words: the answer is shorter than it announces, or ends within a key.
     pub fn parse_keys(answer: &[u8]) -> Result<Vec<Key>, String> {
         let body = body(answer, "READ KEYS")?;
         let keys = body.chunks_exact(8);
         if !keys.remainder().is_empty() {
-            // The rest may be another node's key.
+            // The bytes that are left may be a part of another node's key.
             return Err(format!("READ KEYS answered {} bytes of keys", body.len()));
         }
         Ok(keys.map(|chunk| Key(be64(chunk))).collect())
     }
 
-    /// Parses the answer of PERSISTENT RESERVE IN, READ RESERVATION (SPC-4 6.15.3).
+    /// Parses the answer to PERSISTENT RESERVE IN, READ RESERVATION (SPC-4 6.15.3).
     ///
     /// # Errors
-    /// As for [`Self::parse_keys`].
+    /// In words: the answer is shorter than it announces, or has only a part of a
+    /// descriptor.
     pub fn parse_holder(answer: &[u8]) -> Result<Option<Holder>, String> {
         let body = body(answer, "READ RESERVATION")?;
         if body.is_empty() {
@@ -98,16 +100,17 @@ impl Reservation {
     }
 }
 
-/// A descriptor of READ FULL STATUS.
+/// A registrant in an answer to READ FULL STATUS.
 struct Registrant {
     key: Key,
     holds: Option<Holder>,
-    /// The descriptor's length in bytes, with the name of the registrant's port.
+    /// The length of its descriptor in bytes, including the name of the registrant's
+    /// port.
     length: usize,
 }
 
 impl Registrant {
-    /// Parses the first of some descriptors; `None` if it is not there as a whole.
+    /// Parses the first descriptor of a list; `None` if it is not complete.
     fn of(descriptors: &[u8]) -> Option<Self> {
         const HOLDS: u8 = 0x01;
         let key = Key(be64(descriptors.get(..8)?));
@@ -124,7 +127,7 @@ impl Registrant {
     }
 }
 
-/// Returns what follows the generation and the length, as far as the length goes.
+/// Returns the body of an answer, without the generation and the length at its beginning.
 fn body<'a>(answer: &'a [u8], command: &str) -> Result<&'a [u8], String> {
     let length = answer
         .get(4..8)
@@ -134,7 +137,7 @@ fn body<'a>(answer: &'a [u8], command: &str) -> Result<&'a [u8], String> {
     })
 }
 
-/// Returns a number that SCSI has written, the most significant byte first.
+/// Returns a big-endian number, as SCSI writes them.
 pub(super) fn be64(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }

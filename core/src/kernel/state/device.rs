@@ -1,4 +1,4 @@
-//! A device that is read and written in whole pages, past the page cache.
+//! Reads and writes a device in whole pages, past the page cache.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom};
@@ -10,7 +10,7 @@ use nix::libc;
 use super::PAGE;
 use crate::kernel::Cause;
 
-/// Opens a device past the page cache.
+/// Opens a device for reads and writes past the page cache.
 pub(super) fn open(
     options: &mut OpenOptions,
     flags: i32,
@@ -20,19 +20,20 @@ pub(super) fn open(
     direct.map_err(|e| Cause::of(&e))
 }
 
-/// Returns the size of a device. The metadata of a block device does not tell it.
+/// Returns the size of a device. A block device's metadata does not have it, so this
+/// seeks to the end.
 pub(super) fn size(mut file: &File) -> Result<u64, Cause> {
     file.seek(SeekFrom::End(0)).map_err(|e| Cause::of(&e))
 }
 
-/// Reads whole pages from an offset, at least `length` bytes.
+/// Reads whole pages from an offset, at least `length` bytes in all.
 pub(super) fn read(file: &File, from: u64, length: usize) -> Result<Vec<u8>, Cause> {
     let mut pages = Pages::new(length);
     file.read_exact_at(pages.bytes(), from).map_err(|e| Cause::of(&e))?;
     Ok(pages.bytes().to_vec())
 }
 
-/// Writes a text in one write of whole pages.
+/// Writes a text, padded with zeros to whole pages, in one write.
 pub(super) fn write(file: &File, to: u64, text: &str) -> Result<(), Cause> {
     let mut pages = Pages::new(text.len());
     pages.bytes().iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
@@ -42,7 +43,7 @@ pub(super) fn write(file: &File, to: u64, text: &str) -> Result<(), Cause> {
     }
 }
 
-/// Memory that is aligned as O_DIRECT wants it.
+/// Memory for whole pages, aligned as O_DIRECT requires.
 struct Pages {
     room: Vec<u8>,
     skip: usize,

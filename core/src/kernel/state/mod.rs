@@ -1,9 +1,10 @@
-//! The state device: what initiators have registered and reserved, LUN by LUN, kept where
-//! the group's next owner reads it.
+//! The state disk, on which initiators' registrations and reservations are saved, LUN by
+//! LUN. The group's next owner reads them there.
 //!
-//! A header, then two copies for each LUN. A change replaces the older copy, in one write
-//! past every cache; one that a crash has torn is known by its digest, and then the other
-//! copy holds. So a reader finds the old text or the new one, whenever power was lost.
+//! The disk has a header, then two copies for each LUN. A change replaces the older copy,
+//! in one write past every cache. If a crash tears that write, the copy's digest shows
+//! it, and the other copy counts. So a reader finds the old text or the new one, whenever
+//! power was lost.
 
 mod device;
 
@@ -18,30 +19,32 @@ use super::Cause;
 use crate::digest::fnv128;
 use device::{open, read, size, write};
 
-/// What a device of ours begins with; its own random name follows.
+/// The beginning of a state disk. The disk's own random name follows.
 const MAGIC: &str = "understudy state 1";
-/// What a copy begins with.
+/// The beginning of a copy.
 const COPY: &str = "understudy lun";
-/// Every read and write is of whole pages, aligned: O_DIRECT wants it so.
+/// The size of a page. O_DIRECT requires that reads and writes are of whole, aligned
+/// pages.
 const PAGE: usize = 4096;
-/// Room for a copy: LIO itself makes no longer text (`PR_APTPL_BUF_LEN`).
+/// The space for a copy in bytes. LIO itself never writes a longer text
+/// (`PR_APTPL_BUF_LEN`).
 const SLOT: usize = 256 << 10;
-/// Where the first copy is. Anybody else's data shows before that.
+/// The offset of the first copy. Data of another kind would show before it.
 const START: usize = 1 << 20;
 
-/// What is known of a LUN.
+/// The saved reservations of one LUN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The LUN's unit serial number.
     pub serial: String,
-    /// What LIO has written of it, in LIO's own form.
+    /// The registrations and the reservation, in the form in which LIO writes them.
     pub text: String,
 }
 
-/// Reads what a device has. One that has only zeros has nothing.
+/// Reads all records of a state disk. A disk with only zeros has none.
 ///
 /// # Errors
-/// It cannot be read, or somebody else's data is there.
+/// When the disk cannot be read, or has data of another kind.
 pub fn load(device: &Path) -> Result<Vec<Record>, Cause> {
     let file = open(OpenOptions::new().read(true), 0, device)?;
     let Some(name) = named(&file)? else { return Ok(Vec::new()) };
@@ -49,12 +52,12 @@ pub fn load(device: &Path) -> Result<Vec<Record>, Cause> {
     Ok(slots.into_iter().map(|slot| slot.record).collect())
 }
 
-/// Returns how many LUNs a device of so many bytes has room for.
+/// Returns for how many LUNs a state disk of this size has room.
 pub fn room(bytes: u64) -> u64 {
     bytes.saturating_sub(START as u64) / (2 * SLOT as u64)
 }
 
-/// A device that is written to, by one process at a time.
+/// A state disk that is open for writing, by one process at a time.
 #[derive(Debug)]
 pub struct Store {
     file: File,
@@ -62,21 +65,21 @@ pub struct Store {
     slots: Vec<Slot>,
 }
 
-/// A place for one LUN, and what is valid there.
+/// The slot of one LUN, with its valid record.
 #[derive(Debug, Clone)]
 struct Slot {
     record: Record,
-    /// Counts the changes; the copy with the higher one holds.
+    /// The number of changes so far. The copy with the higher number counts.
     change: u64,
-    /// Which of the two copies that is.
+    /// Which of the two copies (0 or 1) has this record.
     copy: usize,
 }
 
 impl Store {
-    /// Opens a device for itself alone, and marks as ours one that has only zeros.
+    /// Opens a state disk exclusively. A disk with only zeros becomes a state disk.
     ///
     /// # Errors
-    /// Somebody has it open, or somebody else's data is there.
+    /// When another process has the disk open, or it has data of another kind.
     pub fn open(device: &Path) -> Result<Self, Cause> {
         let flags = libc::O_EXCL | libc::O_DSYNC;
         let file = open(OpenOptions::new().read(true).write(true), flags, device)?;
@@ -98,11 +101,12 @@ impl Store {
         self.slots.iter().map(|slot| slot.record.clone())
     }
 
-    /// Replaces what is known of a LUN. When it comes back without an error, that is what
-    /// any later reader finds.
+    /// Replaces the record of a LUN. Once this returns without an error, every later
+    /// reader finds the new text.
     ///
     /// # Errors
-    /// The device refuses, or has no room. Then a reader finds the old text or this one.
+    /// When the disk refuses the write, or has no room. A reader then finds the old text
+    /// or the new one.
     pub fn put(&mut self, serial: &str, text: &str) -> Result<(), Cause> {
         let at = self.place(serial);
         let before = self.slots.get(at);
@@ -132,8 +136,8 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the slot of a LUN: its own, or one whose LUN has nothing to be remembered
-    /// any more, or the next one.
+    /// Returns the number of a LUN's slot: its own, or else one whose record is empty, or
+    /// else the next new one.
     fn place(&self, serial: &str) -> usize {
         let its = |slot: &Slot| slot.record.serial == serial;
         let idle = |slot: &Slot| slot.record.text.is_empty();
@@ -143,14 +147,15 @@ impl Store {
     }
 }
 
-/// Reads every slot that is in use: they were given out one after the other.
+/// Reads all slots that are in use. They are used from the first one on, without a gap.
 fn slots(file: &File, name: &str) -> Result<Vec<Slot>, Cause> {
     let mut found = Vec::new();
     let room = room(size(file)?) as usize;
     for at in 0..room {
         match newest(file, name, at)? {
             Some(newest) => found.push(newest),
-            // One look: each costs a start as long as initiators wait.
+            // An empty slot ends the list, unless the next one is used: then this one is
+            // damaged. Only one further slot is read, because initiators wait meanwhile.
             None if at + 1 >= room || newest(file, name, at + 1)?.is_none() => break,
             None => {
                 let place = place(at, 0);
@@ -163,13 +168,13 @@ fn slots(file: &File, name: &str) -> Result<Vec<Slot>, Cause> {
     Ok(found)
 }
 
-/// Returns the newest copy of a slot, where a whole one is there.
+/// Returns the newer valid copy of a slot; `None` if neither copy is valid.
 fn newest(file: &File, name: &str, at: usize) -> Result<Option<Slot>, Cause> {
     let copies = [slot(file, name, at, 0)?, slot(file, name, at, 1)?];
     Ok(copies.into_iter().flatten().max_by_key(|slot| slot.change))
 }
 
-/// Reads a copy of a slot, where a whole one is there.
+/// Reads one copy of a slot; `None` if it is not valid.
 fn slot(file: &File, name: &str, at: usize, copy: usize) -> Result<Option<Slot>, Cause> {
     let first = read(file, place(at, copy), PAGE)?;
     let Some(length) = length(&first) else { return Ok(None) };
@@ -177,7 +182,7 @@ fn slot(file: &File, name: &str, at: usize, copy: usize) -> Result<Option<Slot>,
     Ok(judge(name, copy, whole.get(..length).unwrap_or_default()))
 }
 
-/// Returns how long a copy says that it is, its first line included.
+/// Returns the length that a copy announces in its first line, including that line.
 fn length(page: &[u8]) -> Option<usize> {
     let end = page.iter().position(|byte| *byte == b'\n')?;
     let head = std::str::from_utf8(page.get(..end)?).ok()?;
@@ -186,7 +191,7 @@ fn length(page: &[u8]) -> Option<usize> {
     Some(end + 1 + length).filter(|whole| *whole <= SLOT)
 }
 
-/// Returns what a copy says, where its digest says the same.
+/// Returns the record of a copy; `None` if its digest does not match.
 fn judge(name: &str, copy: usize, whole: &[u8]) -> Option<Slot> {
     let (head, text) = std::str::from_utf8(whole).ok()?.split_once('\n')?;
     let mut words = head.strip_prefix(COPY)?.split_whitespace();
@@ -203,12 +208,12 @@ fn digest(name: &str, change: u64, serial: &str, text: &str) -> String {
     format!("{:032x}", fnv128(&[name, &change.to_string(), serial, text]))
 }
 
-/// Returns where a copy is.
+/// Returns the offset of a copy of a slot.
 fn place(at: usize, copy: usize) -> u64 {
     START as u64 + (2 * at + copy) as u64 * SLOT as u64
 }
 
-/// Returns the name that a device of ours has; `None` where it has only zeros as yet.
+/// Returns the random name of a state disk; `None` if it has only zeros so far.
 fn named(file: &File) -> Result<Option<String>, Cause> {
     if size(file)? < place(1, 0) {
         let least = place(1, 0) >> 10;
@@ -267,7 +272,8 @@ mod tests {
         assert_eq!(found(&device), [of("a", TEXT), of("b", &long)]);
     }
 
-    /// A write that power ended anywhere in it leaves the text before it.
+    /// Checks that a write torn at any byte by a loss of power leaves the earlier text
+    /// valid.
     #[test]
     fn half_a_write_is_none() {
         let device = device(4);
@@ -318,7 +324,8 @@ mod tests {
         assert_eq!(store.put("b", &TEXT.repeat(10_000)), Err(large));
     }
 
-    /// Where two write, the one that is behind would undo what the other has acknowledged.
+    /// Checks that of two writers the one with the older records is refused. It would
+    /// undo what the other has acknowledged.
     #[test]
     fn who_is_behind_writes_nothing() {
         let device = device(4);
@@ -334,7 +341,7 @@ mod tests {
         assert_eq!(found(&device), [of("a", ""), of("b", TEXT)]);
     }
 
-    /// A slot that is damaged hides none behind it.
+    /// Checks that a damaged slot does not hide the slots after it.
     #[test]
     fn a_damaged_slot_is_not_the_end() {
         let device = device(4);
@@ -348,7 +355,8 @@ mod tests {
         assert!(Store::open(device.path()).is_err());
     }
 
-    /// Another device's copies, and what was there before it was marked, are nothing.
+    /// Checks that copies of another disk, and data from before the disk was marked, are
+    /// ignored.
     #[test]
     fn only_its_own_copies_count() {
         let device = device(4);
