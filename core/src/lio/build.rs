@@ -1,5 +1,6 @@
-//! Exporting a group, from the disks up. Each function returns what is still missing, as
-//! chains that may run side by side. What is there already is left alone.
+//! Exporting a group, from the disks up. Each function returns the operations for what is
+//! still missing, in chains that may run side by side. Whatever exists already is left
+//! alone.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use crate::wwn::Wwn;
 use super::observe::{Export, Lun, tpg};
 use super::{ALUA_ACTIVE_OPTIMIZED, ALUA_STATE, Driver, hba};
 
-/// The name of our links; LIO does not care.
+/// The name of the links that understudy makes in LIO. LIO accepts any name.
 pub const LINK: &str = "backstore";
 
 /// A portal group's attribute.
@@ -22,12 +23,13 @@ pub fn backstore_path(wwnn: Wwn, lun: u16) -> PathBuf {
     hba(wwnn).join(format!("lun_{lun}"))
 }
 
-/// Returns the directory of a disk's backstore; `None` for the state device, which has none.
+/// Returns the directory of a disk's backstore; `None` for the state disk, which has
+/// none.
 pub fn backstore_of(wwnn: Wwn, disk: &Disk) -> Option<PathBuf> {
     Some(backstore_path(wwnn, disk.slot.lun()?))
 }
 
-/// Returns the operations that make the directory below which the backstores are built.
+/// Returns the operation that makes the directory for the group's backstores.
 pub fn frame(group: &Group) -> Chain {
     vec![Op::MakeDir(hba(group.wwnn))]
 }
@@ -71,20 +73,20 @@ fn set_port_id(tpg: &Path, number: u16) -> Op {
     Op::WriteIfAny { path: tpg.join("rtpi"), text: number.to_string() }
 }
 
-/// Returns the operations that make the backstores: a chain for each disk, empty where
-/// nothing is missing.
+/// Returns the operations that make the backstores, a chain for each disk. A chain is
+/// empty if its backstore is complete.
 pub fn build(group: &Group, disks: &[Disk], export: &Export) -> Vec<Chain> {
     let linked = export.linked();
     let missing = disks.iter().map(|disk| {
         let Some(path) = backstore_of(group.wwnn, disk) else { return Chain::new() };
         let there = export.backstore(&path);
         // A backstore that no LUN links to may be half built, and LIO does not say how
-        // far. A registration written twice would be registered twice. So the backstore
-        // is removed and built again.
+        // far. If a registration were written twice, it would be registered twice. So the
+        // backstore is removed and built again.
         let half = there.filter(|_| !linked.contains(path.as_path()));
         let remove = half.map(|_| Op::RemoveDir(path.clone()));
         match there.filter(|b| b.enabled && remove.is_none()) {
-            // A stop that failed leaves its LUNs in transition.
+            // A stop that has failed leaves its LUNs in ALUA transition.
             Some(b) if b.alua == ALUA_ACTIVE_OPTIMIZED => Chain::new(),
             Some(_) => vec![set_alua(&path, ALUA_ACTIVE_OPTIMIZED)],
             None => remove.into_iter().chain(make(group, disk, &path)).collect(),
@@ -93,17 +95,18 @@ pub fn build(group: &Group, disks: &[Disk], export: &Export) -> Vec<Chain> {
     missing.collect()
 }
 
-/// What initiators see of a LUN and LIO would take from the node's own disk, or from the
-/// release of its kernel. Vendor, product and revision are those that LIO has had for long.
+/// Attributes that initiators see, and that LIO would otherwise take from the node's own
+/// disk or from its kernel's release. Vendor, product and revision are LIO's own.
 const PRESENTED: [(&str, &str); 7] = [
     ("wwn/vendor_id", "LIO-ORG"),
     ("wwn/product_id", "IBLOCK"),
     ("wwn/revision", "4.0"),
-    // Medium rotation rate (VPD page B1): none. What is behind the port spins for nobody.
+    // The medium rotation rate (VPD page B1): not a rotating disk.
     ("attrib/is_nonrot", "1"),
-    // As large as WRITE SAME (10) can tell (`iblock_configure_device` takes the disk's).
+    // The largest number in WRITE SAME (10). LIO would take the disk's
+    // (`iblock_configure_device`).
     ("attrib/max_write_same_len", "65535"),
-    // Thin provisioning: neither UNMAP nor WRITE SAME with UNMAP.
+    // No thin provisioning: neither UNMAP nor WRITE SAME with UNMAP.
     ("attrib/emulate_tpu", "0"),
     ("attrib/emulate_tpws", "0"),
 ];
@@ -115,7 +118,8 @@ fn make(group: &Group, disk: &Disk, path: &Path) -> Chain {
         write(path, "control", format!("udev_path={}", disk.node.display())),
         write(path, "udev_path", disk.node.display().to_string()),
         write(path, "wwn/vpd_unit_serial", disk.unit_serial(group.wwnn)),
-        // LIO fills in its own idea of the rest (`target_configure_device`).
+        // Enabling sets other attributes to LIO's defaults (`target_configure_device`),
+        // so [`PRESENTED`] comes after it.
         write(path, "enable", "1".into()),
         Op::WriteAll { dir: path.to_owned(), values: presented.to_vec() },
     ]
@@ -159,9 +163,9 @@ pub fn mapped_luns(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<C
     chains
 }
 
-/// Returns the operations that make a LUN's directory with its link, or `None` if both
-/// are there. A link that leads elsewhere is tried as well: the kernel's refusal names
-/// it.
+/// Returns the operations that make a LUN's directory and its link; `None` if both exist.
+/// If the link leads elsewhere, the operations are returned too, because the kernel's
+/// refusal then names that place.
 fn lun(dir: &Path, number: u16, to: PathBuf, known: &[Lun]) -> Option<Chain> {
     if known.iter().any(|lun| lun.number == number && lun.leads_to(&to)) {
         return None;
@@ -170,8 +174,7 @@ fn lun(dir: &Path, number: u16, to: PathBuf, known: &[Lun]) -> Option<Chain> {
     Some(vec![Op::MakeDir(path.clone()), Op::Link { at: path.join(LINK), to }])
 }
 
-/// Returns the operation that sets the ALUA state of everything that a backstore is
-/// exported through.
+/// Returns the operation that sets the ALUA state of a backstore's LUNs, on all ports.
 pub fn set_alua(backstore: &Path, state: &str) -> Op {
     write(backstore, ALUA_STATE, state.into())
 }

@@ -1,4 +1,5 @@
-//! LIO, the kernel's SCSI target: what is exported, and how it comes and goes.
+//! LIO, the kernel's SCSI target: what it exports, and how an export is built and
+//! removed.
 
 mod build;
 pub mod numbers;
@@ -77,19 +78,21 @@ pub fn candidates(name: &str) -> Vec<&'static dyn Driver> {
     DRIVERS.into_iter().filter(may).collect()
 }
 
-/// ALUA states as LIO numbers them (include/target/target_core_base.h).
+/// The ALUA state active/optimized, by LIO's number for it
+/// (include/target/target_core_base.h).
 pub const ALUA_ACTIVE_OPTIMIZED: &str = "0";
-/// Every new command is answered with "try again": NOT READY, 04/0A.
+/// The ALUA state transitioning: every new command is answered with "try again" (NOT
+/// READY, 04/0A).
 pub const ALUA_TRANSITIONING: &str = "15";
 
-/// A backstore's attribute with the ALUA state of all that it is exported through.
+/// The attribute of a backstore that has the ALUA state of its LUNs, on all ports.
 const ALUA_STATE: &str = "alua/default_tg_pt_gp/alua_access_state";
 
-/// Returns the directory of a group's backstores. Each group has its own: an agent that
-/// removes its last backstore must not remove the directory in which another group makes
-/// its first.
+/// Returns the directory of a group's backstores. Each group has its own. An agent that
+/// removes its group's last backstore removes the directory too, and another group may be
+/// making its first one.
 pub fn hba(wwnn: Wwn) -> PathBuf {
-    // The kernel reads the number as 32 bits.
+    // The kernel parses the number as 32 bits.
     let number = fnv128(&["hba", &wwnn.hex()]) as u32 & 0x7fff_ffff;
     paths::lio_core().join(format!("iblock_{number}"))
 }

@@ -1,7 +1,8 @@
-//! LUN numbers, and the disks that initiators know behind them. An initiator remembers the
-//! disk of a number by that number: behind it, another disk gets what was meant for the
-//! first. So a number keeps its disk, on whichever node and through every change. Its disk
-//! does not get smaller: what initiators wrote at the end would be refused.
+//! LUN numbers, and the disks that initiators know behind them. An initiator knows a disk
+//! by its LUN number alone. If another disk came under the number, it would get the
+//! writes that are meant for the first. So a number keeps its disk, on every node and
+//! through every change. Its disk must not become smaller either, because writes to the
+//! end would be refused.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,32 +16,32 @@ use crate::kernel::{Kernel, attribute, paths};
 use crate::lio::{self, Export};
 use crate::wwn::Wwn;
 
-/// The numbers of a group, each with what initiators know of its disk. Printed and read as
+/// The LUN numbers of a group, each with what initiators know of its disk. As text:
 /// `WWNN LUN:SERIAL:SECTORS,LUN:SERIAL:SECTORS`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbers {
-    /// Under another node name initiators know nothing of the group.
+    /// The group's node name. Under another name, initiators would know none of its LUNs.
     wwnn: Wwn,
     luns: BTreeMap<u16, Known>,
 }
 
-/// What initiators know of a LUN.
+/// What initiators know of a LUN's disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Known {
     /// A digest of the LUN's unit serial number.
     serial: u32,
-    /// The LUN's size in sectors of 512 bytes; unknown where nobody could tell.
+    /// The size in sectors of 512 bytes; `None` if it could not be read.
     sectors: Option<u64>,
 }
 
-/// A LUN whose disk is smaller than before, with both sizes in sectors of 512 bytes.
+/// A LUN whose disk has become smaller. Sizes are in sectors of 512 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Smaller {
     /// The LUN number.
     pub lun: u16,
-    /// The size before.
+    /// The size that initiators know.
     pub was: u64,
-    /// The size now.
+    /// The size that this node sees.
     pub is: u64,
 }
 
@@ -52,7 +53,7 @@ impl fmt::Display for Smaller {
 }
 
 impl Numbers {
-    /// Returns the numbers of a group with these disks, as this node knows them.
+    /// Returns the LUN numbers of a group with these disks and their sizes on this node.
     pub fn of(kernel: &dyn Kernel, group: &Group, disks: &[Disk]) -> Self {
         let known = |disk: &Disk| {
             let serial = fnv128(&[&disk.unit_serial(group.wwnn)]) as u32;
@@ -66,13 +67,13 @@ impl Numbers {
         Self { wwnn: group.wwnn, luns }
     }
 
-    /// Returns the numbers that had another disk before.
+    /// Returns the numbers that have another disk than in `before`.
     pub fn moved_since(&self, before: &Self) -> Vec<u16> {
         let moved = self.both(before).filter(|(_, was, is)| was.serial != is.serial);
         moved.map(|(lun, ..)| lun).collect()
     }
 
-    /// Returns the numbers whose disk was larger before.
+    /// Returns the LUNs whose disk is smaller than in `before`.
     pub fn smaller_than(&self, before: &Self) -> Vec<Smaller> {
         let smaller = |(lun, was, is): (u16, Known, Known)| {
             let (was, is) = (was.sectors?, is.sectors?);
@@ -81,7 +82,7 @@ impl Numbers {
         self.both(before).filter_map(smaller).collect()
     }
 
-    /// Returns whether disks have grown since, and nothing else has changed.
+    /// Returns whether the only change since `before` is that disks have grown.
     pub fn has_grown_since(&self, before: &Self) -> bool {
         let is_same = |(_, was, is): (u16, Known, Known)| {
             was.serial == is.serial && was.sectors <= is.sectors
@@ -90,7 +91,8 @@ impl Numbers {
         self != before && all && self.both(before).all(is_same)
     }
 
-    /// Keeps the larger of two sizes of each number: what initiators once knew, they may use.
+    /// Takes the size from `before` wherever it is larger. Initiators may still use a
+    /// size that they once knew.
     pub fn keep_sizes(&mut self, before: &Self) {
         let known: Vec<_> = self.both(before).collect();
         for (lun, was, is) in
@@ -100,7 +102,8 @@ impl Numbers {
         }
     }
 
-    /// Returns what was known of each number before, and what is known now.
+    /// Returns each number that is in both, with what `before` and `self` have for it, in
+    /// this order.
     fn both<'a>(
         &'a self,
         before: &'a Self,
@@ -113,7 +116,7 @@ impl Numbers {
 /// Checks that no disk of a group is smaller than initiators know it.
 ///
 /// # Errors
-/// [`Kind::Node`]: another node may have the disk's new size already.
+/// [`Kind::Node`], because another node may see the disk's new size already.
 pub fn not_smaller(
     kernel: &dyn Kernel,
     group: &Group,
@@ -149,7 +152,7 @@ impl fmt::Display for Numbers {
 }
 
 impl FromStr for Numbers {
-    /// The part that makes no sense.
+    /// The part of the text that cannot be parsed.
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -168,7 +171,8 @@ impl FromStr for Numbers {
     }
 }
 
-/// Returns, in words, each LUN that is exported here and is configured to be another disk.
+/// Returns a sentence for each LUN that is exported with another disk than the configured
+/// one.
 pub fn misplaced(group: &Group, disks: &[Disk], export: &Export) -> Vec<String> {
     let words = |disk: &Disk| {
         let path = lio::backstore_of(group.wwnn, disk)?;
@@ -182,9 +186,9 @@ pub fn misplaced(group: &Group, disks: &[Disk], export: &Export) -> Vec<String> 
     disks.iter().filter_map(words).collect()
 }
 
-/// The step in which numbers are compared.
+/// The title of the step that compares the disks behind LUN numbers.
 pub const KEEP: &str = "keep the disks behind LUN numbers";
-/// How a number gets another disk.
+/// Advice on how to put another disk behind a LUN number.
 pub const OUT_THEN_IN: &str = "Take the number out of disks first, and let initiators forget \
                                it; bring it in with its new disk in a second change";
 

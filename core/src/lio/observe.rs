@@ -1,4 +1,4 @@
-//! What LIO exports of a group at this moment.
+//! Reads what LIO exports of a group at this moment.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,41 +9,41 @@ use crate::kernel::{self, Kernel, KernelError, paths};
 use crate::lio::{ALUA_STATE, DRIVERS, Driver, hba};
 use crate::wwn::Wwn;
 
-/// Everything that LIO holds of a group.
+/// Everything that LIO has of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Export {
-    /// The group's backstore directories: one, or two where its node name has changed.
+    /// The directories of the group's backstores: one, or two if its node name has
+    /// changed.
     pub hbas: Vec<PathBuf>,
-    /// The group's backstores, in the order of their paths; none where they were not
-    /// looked at.
+    /// The group's backstores, sorted by path; empty if they were not read.
     pub backstores: Vec<Backstore>,
     /// The group's target ports.
     pub trees: Vec<Tree>,
 }
 
-/// A backstore: a disk as LIO knows it.
+/// A backstore: LIO's object for a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backstore {
     /// The backstore's directory.
     pub path: PathBuf,
     /// Whether the backstore is configured and holds the disk open.
     pub enabled: bool,
-    /// The device that the backstore was given.
+    /// The device node that LIO opens for the backstore.
     pub device: PathBuf,
-    /// The unit serial number.
+    /// The unit serial number that initiators see.
     pub serial: String,
-    /// The ALUA state as LIO prints it.
+    /// The ALUA state of the backstore's LUNs, by LIO's number for it.
     pub alua: String,
 }
 
-/// A target port and what hangs from it.
+/// A target port, with its LUNs and initiators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
-    /// The port name.
+    /// The port name (WWPN).
     pub wwpn: Wwn,
-    /// The driver of the port.
+    /// The LIO driver of the port.
     pub driver: &'static dyn Driver,
-    /// The directory of the port.
+    /// The port's directory.
     pub path: PathBuf,
     /// Whether the port serves; always false for a driver that need not be told.
     pub enabled: bool,
@@ -51,49 +51,49 @@ pub struct Tree {
     pub has_tpg: bool,
     /// The port's LUNs.
     pub luns: Vec<Lun>,
-    /// The port's initiators.
+    /// The initiators that may log in to the port.
     pub acls: Vec<Acl>,
 }
 
-/// A LUN or a mapped LUN: a directory with a link in it.
+/// A LUN of a port, or a LUN mapped to an initiator: a directory with a link in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lun {
     /// The LUN's number.
     pub number: u16,
     /// The LUN's directory.
     pub path: PathBuf,
-    /// The link and where it leads, once there is one.
+    /// The link and the path that it leads to; `None` if there is no link yet.
     pub link: Option<(PathBuf, PathBuf)>,
 }
 
-/// An initiator and the LUNs that it may see.
+/// An initiator's entry in a port, with the LUNs that this initiator sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acl {
-    /// The initiator's directory.
+    /// The entry's directory, which has the initiator's name.
     pub path: PathBuf,
-    /// The mapped LUNs; none where they were not looked at.
+    /// The LUNs that are mapped to the initiator; empty if they were not read.
     pub mapped: Vec<Lun>,
 }
 
 impl Export {
-    /// Returns whether LIO holds nothing of the group.
+    /// Returns whether LIO has nothing of the group.
     pub fn is_empty(&self) -> bool {
         self.hbas.is_empty() && self.trees.is_empty()
     }
 
-    /// Returns the tree of a port.
+    /// Returns the target port with this port name.
     pub fn tree(&self, wwpn: Wwn) -> Option<&Tree> {
         self.trees.iter().find(|tree| tree.wwpn == wwpn)
     }
 
-    /// Returns the backstores to which a LUN of some port leads.
+    /// Returns the paths of all backstores that a LUN of some port leads to.
     pub fn linked(&self) -> BTreeSet<&Path> {
         let luns = self.trees.iter().flat_map(|tree| &tree.luns);
         luns.filter_map(|lun| Some(lun.link.as_ref()?.1.as_path())).collect()
     }
 
-    /// Returns the backstores to which a LUN leads and that are in no directory of the
-    /// group's: somebody else has made them, under the names of the group's ports.
+    /// Returns the backstores that a LUN leads to and that are not in one of the group's
+    /// directories. Somebody else has made them for the group's port names.
     pub fn strays(&self) -> BTreeSet<&Path> {
         let core = paths::lio_core();
         let is_stray = |path: &&Path| {
@@ -105,7 +105,7 @@ impl Export {
         self.linked().into_iter().filter(is_stray).collect()
     }
 
-    /// Returns the backstore in a directory.
+    /// Returns the backstore with this directory.
     pub fn backstore(&self, path: &Path) -> Option<&Backstore> {
         let found = self.backstores.binary_search_by(|b| b.path.as_path().cmp(path));
         self.backstores.get(found.ok()?)
@@ -113,29 +113,30 @@ impl Export {
 }
 
 impl Backstore {
-    /// Returns whether the backstore holds no other disk than this one, under the
-    /// identity that it has in a group. A backstore that is not enabled holds none yet.
+    /// Returns whether the backstore has this disk, with the serial number that the disk
+    /// has in a group. A backstore that is not enabled has no disk yet, so it never
+    /// contradicts.
     pub fn holds(&self, wwnn: Wwn, disk: &Disk) -> bool {
         !self.enabled || self.device == disk.node && self.serial == disk.unit_serial(wwnn)
     }
 }
 
 impl Lun {
-    /// Returns whether the LUN's link leads to a path.
+    /// Returns whether the LUN's link leads to this path.
     pub fn leads_to(&self, path: &Path) -> bool {
         self.link.as_ref().is_some_and(|(_, to)| to == path)
     }
 }
 
 impl Acl {
-    /// Returns the initiator's port name, which names its directory.
+    /// Returns the initiator's port name, from the directory's name.
     pub fn initiator(&self) -> Option<Wwn> {
         self.path.file_name()?.to_str()?.parse().ok()
     }
 }
 
 impl Tree {
-    /// Returns the directory of the portal group.
+    /// Returns the directory of the port's portal group.
     pub fn tpg(&self) -> PathBuf {
         tpg(&self.path)
     }
@@ -146,16 +147,17 @@ impl Tree {
     }
 }
 
-/// Returns the directory of a port's portal group. No driver accepts another number
+/// Returns the directory of a port's portal group. Every driver accepts only the number 1
 /// (`ft_add_tpg`, `tcm_qla2xxx_make_tpg`).
 pub fn tpg(port: &Path) -> PathBuf {
     port.join("tpgt_1")
 }
 
-/// Looks for everything that LIO holds under these names, no matter who made it.
+/// Reads everything that LIO has under these node names and port names, no matter who
+/// made it.
 ///
 /// # Errors
-/// When a directory is there and cannot be read: then nothing may be concluded.
+/// When a directory exists and cannot be read. Then nothing may be concluded.
 pub fn observe(
     kernel: &dyn Kernel,
     wwnns: &[Wwn],
@@ -164,11 +166,8 @@ pub fn observe(
     with_backstores(kernel, glance(kernel, wwnns, wwpns)?)
 }
 
-/// Looks for everything that LIO holds under these names but the mapped LUNs: each
-/// initiator has as many as there are LUNs.
-///
-/// # Errors
-/// See [`observe`].
+/// Reads what LIO has under these names, except the mapped LUNs. Each initiator has as
+/// many of these as there are LUNs.
 pub fn survey(
     kernel: &dyn Kernel,
     wwnns: &[Wwn],
@@ -190,10 +189,7 @@ fn with_backstores(
     Ok(export)
 }
 
-/// Looks for everything that LIO holds under these names but the backstores.
-///
-/// # Errors
-/// See [`observe`].
+/// Reads what LIO has under these names, except the backstores.
 pub fn glance(
     kernel: &dyn Kernel,
     wwnns: &[Wwn],
@@ -229,10 +225,10 @@ fn outline(
     Ok(export)
 }
 
-/// Returns the ALUA state of a backstore; empty where it is not there.
+/// Returns the ALUA state of a backstore; empty if the backstore does not exist.
 ///
 /// # Errors
-/// When it is there and cannot be read.
+/// When the state exists and cannot be read.
 pub fn alua(kernel: &dyn Kernel, backstore: &Path) -> Result<String, KernelError> {
     kernel::attribute(kernel, &backstore.join(ALUA_STATE))
 }
@@ -272,8 +268,8 @@ fn luns(kernel: &dyn Kernel, dir: &Path) -> Result<Vec<Lun>, KernelError> {
             let link = path.join(LINK);
             let link = match kernel.leads(&link)? {
                 Some(to) => Some((link, to)),
-                // Somebody else's link may have any name; among the attributes it is the
-                // only link.
+                // A link that another program has made may have any name. It is the only
+                // link in this directory.
                 None => kernel.links(&path)?.into_iter().next(),
             };
             luns.push(Lun { number, path, link });
@@ -284,7 +280,7 @@ fn luns(kernel: &dyn Kernel, dir: &Path) -> Result<Vec<Lun>, KernelError> {
 
 fn backstore(kernel: &dyn Kernel, path: PathBuf) -> Result<Backstore, KernelError> {
     let get = |name: &str| kernel::attribute(kernel, &path.join(name));
-    // "T10 VPD Unit Serial Number: ..."
+    // The attribute reads "T10 VPD Unit Serial Number: ...".
     let serial = get("wwn/vpd_unit_serial")?;
     let serial = serial.rsplit(": ").next().unwrap_or_default().to_owned();
     Ok(Backstore {

@@ -1,4 +1,5 @@
-//! What LIO exports of a group that the group, changed since, no longer has.
+//! Parts of an export that no longer belong to the group, because its configuration has
+//! changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,22 +11,23 @@ use crate::kernel::Chain;
 use super::observe::{Acl, Backstore, Export, Lun};
 use super::remove::{close, forget, unlink};
 
-/// Parts of an export that go while the rest is served.
+/// Parts of an export that have to be removed while the rest is served.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Obsolete {
-    /// Initiators that may not log in any more.
+    /// Initiators that may no longer log in.
     pub acls: Vec<Acl>,
-    /// LUNs that the other initiators have to lose.
+    /// Mapped LUNs that the remaining initiators must no longer see.
     pub mapped: Vec<Lun>,
-    /// LUNs whose number no longer has a disk in the group, or has another one.
+    /// LUNs whose number has no disk in the group any longer, or another disk.
     pub luns: Vec<Lun>,
-    /// Backstores that do not hold the disk that the group has under their number.
+    /// Backstores without a disk in the group, or with another disk than the one
+    /// configured.
     pub backstores: Vec<Backstore>,
 }
 
 impl Obsolete {
-    /// Compares what LIO exports with the group. A LUN whose number leads to another disk
-    /// now goes as well: it has to be made again.
+    /// Returns the parts of an export that do not fit the group. A LUN that has another
+    /// disk now is one of them, because it has to be made again.
     pub fn of(group: &Group, disks: &[Disk], export: &Export) -> Self {
         let wanted: BTreeSet<u16> = group.luns().collect();
         let kept: BTreeMap<_, _> = disks
@@ -58,8 +60,8 @@ impl Obsolete {
         }
     }
 
-    /// Returns the steps that remove all of this, each to be begun when the one before it
-    /// has ended.
+    /// Returns the steps that remove these parts. Each step must end before the next
+    /// begins.
     pub fn remove(&self) -> [(&'static str, Vec<Chain>); 4] {
         [
             ("remove the initiators", self.acls.iter().map(forget).collect()),

@@ -1,5 +1,5 @@
-//! Taking an export down. What is removed is what was observed, not what a parameter
-//! says: the configuration may have changed since it was built.
+//! Removing an export. Everything that was observed is removed, not what the parameters
+//! say, because the configuration may have changed since the export was built.
 
 use crate::kernel::{Chain, Op};
 
@@ -7,22 +7,23 @@ use super::build::set_alua;
 use super::observe::{Acl, Backstore, Export, Lun};
 use super::{ALUA_ACTIVE_OPTIMIZED, ALUA_TRANSITIONING};
 
-/// Answers every new command with "try again", so that what is in flight can end. One
-/// fast write a LUN, no grace period.
+/// Returns the operations that make LUNs answer every new command with "try again", so
+/// that commands in flight can end. That is one fast write for each LUN, without a grace
+/// period.
 pub fn quiesce(backstores: &[Backstore]) -> Vec<Chain> {
     let live = backstores.iter().filter(|b| b.enabled && b.alua != ALUA_TRANSITIONING);
     live.map(|b| vec![set_alua(&b.path, ALUA_TRANSITIONING)]).collect()
 }
 
-/// Serves what was quiesced again.
+/// Returns the operations that make quiesced LUNs serve again.
 pub fn resume(backstores: &[Backstore]) -> Vec<Chain> {
     let live = backstores.iter().filter(|b| b.enabled);
     live.map(|b| vec![set_alua(&b.path, ALUA_ACTIVE_OPTIMIZED)]).collect()
 }
 
-/// Returns the steps that remove the target ports, each to be begun when the one before
-/// it has ended. configfs dictates the order: a directory goes after what links to it.
-/// What is bound to a port stays, empty.
+/// Returns the steps that remove the target ports. Each step must end before the next
+/// begins: configfs removes a directory only when nothing links to it. A target that is
+/// bound to its port stays, empty.
 pub fn remove_ports(export: &Export) -> [(&'static str, Vec<Chain>); 3] {
     let trees = || export.trees.iter();
     let acls = trees().flat_map(|tree| &tree.acls).map(forget);
@@ -37,8 +38,8 @@ pub fn remove_ports(export: &Export) -> [(&'static str, Vec<Chain>); 3] {
     ]
 }
 
-/// Returns the step that removes backstores that somebody else has made for the group's
-/// ports, each with its directory, once no LUN leads there.
+/// Returns the step that removes backstores which somebody else has made for the group's
+/// ports, each with its directory. No LUN may lead to them any longer.
 pub fn remove_strays(export: &Export) -> (&'static str, Vec<Chain>) {
     let strays = export.strays().into_iter().map(|stray| {
         let dir = stray.parent().into_iter().map(|dir| Op::RemoveDir(dir.to_owned()));
@@ -47,18 +48,18 @@ pub fn remove_strays(export: &Export) -> (&'static str, Vec<Chain>) {
     ("remove backstores of others", strays.collect())
 }
 
-/// Returns the step that removes the backstores' directory, once they are gone.
+/// Returns the step that removes the directory of the backstores, once it is empty.
 pub fn remove_hbas(export: &Export) -> (&'static str, Vec<Chain>) {
     let hbas = export.hbas.iter().map(|hba| vec![Op::RemoveDir(hba.clone())]);
     ("remove the backstores' directory", hbas.collect())
 }
 
-/// Returns the operations that close a disk.
+/// Returns the operation that removes a backstore, which closes its disk.
 pub fn close(backstore: &Backstore) -> Chain {
     vec![Op::RemoveDir(backstore.path.clone())]
 }
 
-/// Returns the operations that remove an initiator with all that it may see.
+/// Returns the operations that remove an initiator and the LUNs mapped to it.
 pub(super) fn forget(acl: &Acl) -> Chain {
     let mapped = acl.mapped.iter().flat_map(unlink);
     mapped.chain([Op::RemoveDir(acl.path.clone())]).collect()
