@@ -1,5 +1,5 @@
-//! Files below /run: what one action leaves for the next. They are hints, and a boot ends
-//! them.
+//! Files below /run, which one action leaves for later ones. They are hints only, and do
+//! not survive a boot.
 
 pub mod moves;
 pub mod node;

@@ -1,5 +1,6 @@
-//! Commanded moves, remembered on the node where they were commanded: how long each group
-//! was served by nobody when it last moved. It lives under /run, for `understudy metrics`.
+//! The last commanded move of each group, on the node where it was commanded: for how
+//! long nobody served the group. `understudy metrics` reports it. The files are below
+//! /run.
 
 use std::path::{Path, PathBuf};
 
@@ -8,21 +9,21 @@ use serde::{Deserialize, Serialize};
 use crate::action::failure::{Failure, Kind};
 use crate::kernel::{Kernel, paths};
 
-/// A move of a group.
+/// A commanded move of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
-    /// The Pacemaker resource.
+    /// The group's name: that of its Pacemaker resource.
     pub group: String,
-    /// The node that it moved to.
+    /// The node that the group moved to.
     pub node: String,
-    /// For how many milliseconds it was served by nobody, as the cluster had it.
+    /// For how many milliseconds nobody served the group, by the cluster's account.
     pub away_ms: u64,
 }
 
-/// Remembers the last move of its group.
+/// Remembers a move as the last one of its group.
 ///
 /// # Errors
-/// The file cannot be written.
+/// When the file cannot be written.
 pub fn remember(kernel: &dyn Kernel, moved: &Move) -> Result<(), Failure> {
     let step = "remember the move";
     let text = serde_json::to_string(moved)
@@ -32,8 +33,8 @@ pub fn remember(kernel: &dyn Kernel, moved: &Move) -> Result<(), Failure> {
         .map_err(|error| Failure::kernel(step, &[error]))
 }
 
-/// Returns the last move of each group that was commanded here. What cannot be read is
-/// left out: nothing depends on it.
+/// Returns the last move of each group that was commanded on this node. Files that cannot
+/// be read are left out, because nothing depends on them.
 pub fn all(kernel: &dyn Kernel) -> Vec<Move> {
     let names = kernel.list(Path::new(paths::MOVES)).unwrap_or_default();
     let read = |name: String| {
@@ -43,7 +44,7 @@ pub fn all(kernel: &dyn Kernel) -> Vec<Move> {
     names.into_iter().filter_map(read).collect()
 }
 
-/// Returns the path of a group's last move. A resource's name is an id of XML: it has no
+/// Returns the path of a group's file. A resource's name is an XML ID, so it has no
 /// slash.
 fn path(group: &str) -> PathBuf {
     Path::new(paths::MOVES).join(format!("{group}.json"))

@@ -1,17 +1,19 @@
-//! This node's name in the cluster, which may be another one than its host's. The key under
-//! which the node owns disks is made of it, so the agent, the commands, the metrics and the
-//! Python module have it from here.
+//! This node's name in the cluster, which may differ from its host name. The node's
+//! reservation key is made from it. So the agent, the commands, the metrics and the
+//! Python module all get it here.
 
 use std::path::Path;
 
 use crate::kernel::{Kernel, RealKernel, paths};
 
-/// Returns this node's name: as the cluster has told it since the boot, or else the host's.
+/// Returns this node's name: the one that the cluster has reported since the boot, or
+/// else the host name.
 pub fn name(kernel: &dyn Kernel) -> String {
     recorded(kernel).unwrap_or_else(RealKernel::node_name)
 }
 
-/// Returns this node's name as the cluster has told it since the boot, if it has.
+/// Returns the name that the cluster has reported for this node since the boot, if it
+/// has.
 pub fn recorded(kernel: &dyn Kernel) -> Option<String> {
     let text = kernel.load(Path::new(paths::NODE)).ok()?;
     let name = text.trim();
@@ -19,8 +21,8 @@ pub fn recorded(kernel: &dyn Kernel) -> Option<String> {
     is_name.then(|| name.to_owned())
 }
 
-/// Records what the cluster calls this node. Where that cannot be written, only what is not
-/// told by the cluster itself is without it: a warning.
+/// Records the cluster's name for this node. A failure is only a warning, because it
+/// affects only programs that the cluster does not tell the name itself.
 pub fn record(kernel: &dyn Kernel, name: &str) {
     if recorded(kernel).as_deref() == Some(name) {
         return;

@@ -1,9 +1,9 @@
-//! The virtual port database: what this node serves, or has begun to.
+//! The virtual port database: what this node serves, or has begun to serve.
 //!
-//! There is an entry for each port. It is written before the first step of a takeover and
-//! removed after the last step of a release, so that a stop knows what was begun even if
-//! its configuration has changed since. The database is a hint; the kernel is the truth.
-//! It lives under /run: a reboot ends what it describes.
+//! Each port has an entry. It is written before the first step of a takeover and removed
+//! after the last step of a release. So a stop knows what was begun, even if the
+//! configuration has changed since. The database is a hint; the kernel has the truth. It
+//! is below /run, because a reboot ends everything that it describes.
 
 use std::path::{Path, PathBuf};
 use std::slice;
@@ -21,78 +21,79 @@ use crate::fc::{self, PhysicalPort};
 use crate::kernel::{Kernel, KernelError, paths};
 use crate::wwn::Wwn;
 
-/// Where a group runs, seen from the node that it belongs to.
+/// Whether a group is served on the node that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// At home.
+    /// The group is served on its home.
     Native,
-    /// On its partner.
+    /// The group is served on another node than its home.
     Guest,
 }
 
-/// A virtual port that this node serves, or has begun to.
+/// A virtual port that this node serves, or has begun to serve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The group's name: that of the Pacemaker resource.
+    /// The group's name: that of its Pacemaker resource.
     pub group: String,
-    /// The group's node name.
+    /// The group's node name (WWNN).
     pub wwnn: Wwn,
-    /// The port name.
+    /// The port name (WWPN).
     pub wwpn: Wwn,
-    /// The port name of the physical port that carries this one.
+    /// The port name of the physical port that carries the virtual one.
     pub physical_port: Wwn,
     /// The kernel's name for the physical port: `host2`.
     pub host: String,
-    /// See [`Role`].
+    /// Whether the group is at home on this node.
     pub role: Role,
     /// When the takeover began, in seconds since 1970.
     pub since: u64,
-    /// Whether the group's disks carry reservations of ours.
+    /// What guarantees that one node owns the group's disks.
     pub ownership: Ownership,
-    /// The network interface that the port runs over, on software FCoE. Its commands are
-    /// barred there before it logs out.
+    /// The network interface of the port, on software FCoE. Before the port logs out, its
+    /// commands are barred there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// The disks as they were found: LUN number and device node.
+    /// The disks of the LUNs, as they were found at the takeover.
     pub disks: Vec<EntryDisk>,
-    /// The state device.
+    /// The state disk, if the group has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<EntryDisk>,
-    /// Where the time of the takeover went, once it is over.
+    /// How long each phase of the takeover took, once it is over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub took: Vec<Took>,
 }
 
-/// A phase of a takeover that is over.
+/// A phase of a takeover that is over, and its length.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Took {
-    /// See [`Phases`].
+    /// The name of the phase.
     pub phase: String,
-    /// Milliseconds.
+    /// The length of the phase in milliseconds.
     pub ms: u64,
 }
 
 /// A disk in an [`Entry`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryDisk {
-    /// The LUN number and the configured name.
+    /// The disk's slot and its configured name.
     #[serde(flatten)]
     pub spec: DiskSpec,
-    /// The device node at that time.
+    /// The device node of the disk at the takeover.
     #[serde(deserialize_with = "device_node")]
     pub node: PathBuf,
 }
 
 impl EntryDisk {
-    /// Returns the disk's device node: by its lasting name, where that still leads to one. The
-    /// node's name may belong to another disk by now; nothing is returned then.
+    /// Returns the device node that the disk has now, found by its configured name.
+    /// `None` if that finds nothing and another disk has the old node.
     pub fn node_now(&self, kernel: &dyn Kernel) -> Option<PathBuf> {
         match &self.spec.device {
             DeviceName::Path(path) => {
                 let is_there = kernel.resolve(path).is_ok_and(|node| node == self.node);
-                // A link may lead to a path that a multipath device has.
+                // The link may lead to a single path by now. If a multipath device has
+                // that path, it is the disk.
                 let find = || disk::find_any(kernel, slice::from_ref(&self.spec)).pop();
                 let found = if is_there { None } else { find() };
                 Some(found.map_or_else(|| self.node.clone(), |disk| disk.node))
@@ -102,8 +103,8 @@ impl EntryDisk {
     }
 }
 
-/// Reads a device node in the form that [`Disk`] has. Anything else is refused, because
-/// it would be opened as a disk.
+/// Parses a device node in the form in which [`Disk`] has it. Any other path is refused,
+/// because it would be opened as a disk.
 fn device_node<'de, D: Deserializer<'de>>(input: D) -> Result<PathBuf, D::Error> {
     let text = String::deserialize(input)?;
     let node = PathBuf::from(&text);
@@ -116,7 +117,7 @@ fn device_node<'de, D: Deserializer<'de>>(input: D) -> Result<PathBuf, D::Error>
 }
 
 impl Entry {
-    /// Returns what to record of a port before its group is taken over.
+    /// Returns the entry of a port whose group is about to be taken over.
     pub fn new(
         kernel: &dyn Kernel,
         node: &str,
@@ -159,8 +160,8 @@ impl Entry {
     }
 }
 
-/// Returns every entry. A damaged one is set aside, with a warning, and the kernel is
-/// believed.
+/// Returns every entry on this node. A damaged entry is renamed, with a warning, and left
+/// out.
 pub fn entries(kernel: &dyn Kernel) -> Vec<Entry> {
     let dir = Path::new(paths::REGISTRY);
     let names = kernel.list(dir).unwrap_or_else(|error| {
@@ -174,7 +175,7 @@ pub fn entries(kernel: &dyn Kernel) -> Vec<Entry> {
 fn read(kernel: &dyn Kernel, path: &Path) -> Option<Entry> {
     let text = match kernel.load(path) {
         Ok(text) => text,
-        // Another agent may be done with it between the listing and now.
+        // Another agent may have removed the entry since the directory was listed.
         Err(error) if error.is(Errno::ENOENT) => return None,
         Err(error) => {
             log::warn!("virtual port database: {error}; the kernel is believed instead");
@@ -197,15 +198,15 @@ fn read(kernel: &dyn Kernel, path: &Path) -> Option<Entry> {
     None
 }
 
-/// Returns the entries of a group.
+/// Returns the entries of one group.
 pub fn of_group(kernel: &dyn Kernel, name: &str) -> Vec<Entry> {
     entries(kernel).into_iter().filter(|entry| entry.group == name).collect()
 }
 
-/// Records a port.
+/// Writes the entry of a port.
 ///
 /// # Errors
-/// When another group has recorded the name, or the file cannot be written.
+/// When another group has an entry for the port name, or the file cannot be written.
 pub fn record(kernel: &dyn Kernel, entry: &Entry) -> Result<(), Failure> {
     let step = "record the virtual port";
     let path = paths::registry_entry(entry.wwpn);
@@ -219,10 +220,10 @@ pub fn record(kernel: &dyn Kernel, entry: &Entry) -> Result<(), Failure> {
     kernel.store(&path, &(text + "\n")).map_err(|error| Failure::kernel(step, &[error]))
 }
 
-/// Forgets a port of a group; what another group has recorded of the name stays.
+/// Removes the entry of a group's port. Another group's entry for the port name stays.
 ///
 /// # Errors
-/// When the entry is there and cannot be removed.
+/// When the entry exists and cannot be removed.
 pub fn forget(kernel: &dyn Kernel, group: &str, wwpn: Wwn) -> Result<(), KernelError> {
     let path = paths::registry_entry(wwpn);
     match read(kernel, &path).is_some_and(|entry| entry.group != group) {
@@ -249,7 +250,8 @@ mod tests {
         )
     }
 
-    /// A database with this one entry: what is read of it, and what is left.
+    /// Returns what is read of a database with this one file, and which files are there
+    /// afterwards.
     fn read_back(bytes: &[u8]) -> (Vec<Entry>, Vec<String>) {
         let root = tempfile::tempdir().unwrap();
         let kernel = RealKernel::new(root.path());
@@ -268,8 +270,8 @@ mod tests {
         assert_eq!(left, [format!("{NAME}.json")]);
     }
 
-    /// A version before or after this one may read the database, as in the middle of an
-    /// update.
+    /// Checks that an earlier or later version can read the database, as happens during
+    /// an update.
     #[test]
     fn an_entry_is_written_as_it_was_read() {
         let text = r#"{

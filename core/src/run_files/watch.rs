@@ -1,21 +1,20 @@
 //! The watch over physical ports: how many are online in each fabric.
 //!
 //! A change is reported to the cluster only after it has lasted. attrd's own dampening is
-//! no substitute: it reports whatever the value is when its timer ends, and for a link
-//! that flaps that may be anything.
+//! no substitute: it reports whatever the value is when its timer ends, which for a
+//! flapping link is random.
 //!
-//! A lost fabric is reported only if another node says that it has it. Otherwise each
-//! node would report the loss, and the return, at a moment of its own. As long as one had
-//! and another had not, one of them would look better than it is.
+//! A lost fabric is reported only if another node reports that it is online there.
+//! Otherwise each node would report the loss at a different moment, and the return too.
+//! Until all had done so, one of them would look better than it is.
 //!
 //! A port that has lost its link has lost its fabric's name too. So the watch remembers
-//! the fabrics that were seen, and in which of them each port was. A dark port comes
-//! online with its group, so it counts in the fabric in which it was. Otherwise, each
-//! time its group came home to it, the node would seem to lack that fabric and the group
-//! would go away again.
+//! the fabrics that were seen, and the last fabric of each port. A dark port comes online
+//! with its group, so it counts in its last fabric. Otherwise the node would seem to lack
+//! that fabric whenever the group has just come home, and the group would leave again.
 //!
-//! All of this is in a file that exists as long as the watch is kept. The file also says
-//! since when each group could have been served here.
+//! All of this is in a file that exists as long as the watch goes on. The file also says
+//! since when each group could have been served on this node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -29,71 +28,72 @@ use crate::fc;
 use crate::kernel::{Instant, Kernel, paths};
 use crate::wwn::Wwn;
 
-/// How early a monitor may come and count as in time: monitors do not come to the
-/// millisecond.
+/// How much too early a monitor may come and still count as in time. Monitors do not come
+/// exactly on time.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// How many physical ports are online, or dark and able to come, in each fabric. A fabric
-/// that was seen and has no such port is there with 0.
+/// The number of physical ports in each fabric that are online, or dark and able to come
+/// online. A fabric that was seen earlier and has no such port is listed with 0.
 pub type Online = BTreeMap<Wwn, u32>;
 
-/// What the watch remembers.
+/// Everything that the watch remembers.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Watch {
-    /// The resource that keeps the watch.
+    /// The Pacemaker resource to which the watch belongs.
     resource: String,
     /// The fabrics that were seen.
     fabrics: BTreeMap<Wwn, Fabric>,
     /// The fabric in which each physical port was last online.
     #[serde(default)]
     ports: BTreeMap<Wwn, Wwn>,
-    /// The groups that were reported, and since when each could be served here, in
-    /// seconds of the monotonic clock; `None` where it cannot.
+    /// The groups that were reported to the cluster, each with the time since when it
+    /// could be served here, in seconds of the monotonic clock. `None` if it cannot be
+    /// served.
     #[serde(default)]
     groups: BTreeMap<String, Option<u64>>,
-    /// When groups were last looked at, in seconds of the monotonic clock.
+    /// When the groups were last checked, in seconds of the monotonic clock.
     #[serde(default)]
     looked: Option<u64>,
 }
 
-/// What is remembered of a fabric.
+/// What the watch remembers of a fabric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Fabric {
-    /// How many ports were last reported to the cluster.
+    /// The number of ports that was last reported to the cluster.
     told: u32,
-    /// Since when there have been more or fewer, in milliseconds of the monotonic clock.
+    /// Since when the number has been different, in milliseconds of the monotonic clock.
     changed: Option<u64>,
-    /// Since when there has been none here and one elsewhere, in milliseconds of the
-    /// monotonic clock.
+    /// Since when no port has been online here and one has been on another node, in
+    /// milliseconds of the monotonic clock.
     #[serde(default)]
     elsewhere: Option<u64>,
 }
 
-/// What there is, and what to report to the cluster.
+/// The physical ports that were seen, and what to report of them to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// The ports as they are now.
+    /// The number of ports in each fabric now.
     pub online: Online,
-    /// The ports as they have been for long enough.
+    /// The number of ports in each fabric that has lasted long enough to be reported.
     pub steady: Online,
-    /// How many ports are dark and could come, in a fabric that is not known.
+    /// The number of dark ports that could come online in a fabric that is not known.
     pub dark: u32,
 }
 
-/// The fabrics and groups that were reported to the cluster.
+/// The fabrics and groups that the cluster has reports about.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Told {
-    /// The fabrics that were seen.
+    /// The fabrics that were reported.
     pub fabrics: BTreeSet<Wwn>,
     /// The groups that were reported.
     pub groups: BTreeSet<String>,
 }
 
-/// Begins the watch, or goes on with it. Returns what to report to the cluster.
+/// Begins the watch, or continues it. Returns what to report to the cluster.
 ///
 /// # Errors
-/// When another resource keeps the watch, the file cannot be written, or a port cannot be
-/// read.
+/// When the watch belongs to another resource, the file cannot be written, or a port
+/// cannot be read.
 pub fn begin(kernel: &dyn Kernel, resource: &str) -> Result<Seen, Failure> {
     let step = "begin the watch";
     let mut watch = match load(kernel)? {
@@ -111,13 +111,13 @@ pub fn begin(kernel: &dyn Kernel, resource: &str) -> Result<Seen, Failure> {
     Ok(Seen { online, steady: watch.told(), dark })
 }
 
-/// Looks at the ports; returns `None` if this resource keeps no watch. A change counts
-/// once it has lasted for `dampen`. The loss of a fabric counts once another node, as
-/// `elsewhere` says, has had a port online there for as long. A fabric that was never
-/// seen counts at once.
+/// Counts the ports and returns what to report; `None` if no watch of this resource goes
+/// on. A change counts once it has lasted for `dampen`. The loss of a fabric counts once
+/// another node, by `elsewhere`, has had a port online there for that long. A new fabric
+/// counts at once.
 ///
 /// # Errors
-/// The file cannot be read or written, or a port cannot be read.
+/// When the file cannot be read or written, or a port cannot be read.
 pub fn look(
     kernel: &dyn Kernel,
     resource: &str,
@@ -135,7 +135,8 @@ pub fn look(
 }
 
 impl Watch {
-    /// Takes note of what is online now: as a change, or as what has lasted for `dampen`.
+    /// Notes the numbers of ports online. A number that differs from the reported one is
+    /// noted as a change, or replaces the reported one if it has lasted for `dampen`.
     fn note(
         &mut self,
         online: &Online,
@@ -171,11 +172,11 @@ impl Watch {
     }
 }
 
-/// Takes note of a look at the groups, if the last one was at least `every` ago or there
-/// was none. Returns whether it did.
+/// Notes that the groups are being checked, if the last check was at least `every` ago.
+/// Returns whether it was, so that the caller should check them now.
 ///
 /// # Errors
-/// The file cannot be read or written.
+/// When the file cannot be read or written.
 pub fn note_look_if_due(
     kernel: &dyn Kernel,
     resource: &str,
@@ -191,13 +192,14 @@ pub fn note_look_if_due(
     Ok(true)
 }
 
-/// Returns for how many seconds each group could have been served here, without a break
-/// that was seen. `groups` has all groups, and whether each could be served now. Where
-/// that cannot be told at this moment, what was so before still is; at the first look the
-/// group could.
+/// Returns for how many seconds each group could have been served here without
+/// interruption; `None` for a group that cannot. `groups` has every group, with whether
+/// it could be served now. Where that is not known at this moment, the earlier answer
+/// still counts. A group that was never seen before then counts as one that could be
+/// served.
 ///
 /// # Errors
-/// The file cannot be read or written.
+/// When the file cannot be read or written.
 pub fn could_serve_for(
     kernel: &dyn Kernel,
     resource: &str,
@@ -223,10 +225,11 @@ pub fn could_serve_for(
     Ok(watch.groups.into_iter().map(|(name, since)| (name, steady(since))).collect())
 }
 
-/// Ends the watch. Returns what was reported, or `None` if this resource keeps no watch.
+/// Ends the watch. Returns what was reported to the cluster; `None` if no watch of this
+/// resource goes on.
 ///
 /// # Errors
-/// The file cannot be read or removed.
+/// When the file cannot be read or removed.
 pub fn end(kernel: &dyn Kernel, resource: &str) -> Result<Option<Told>, Failure> {
     let Some(watch) = kept_by(kernel, resource)? else { return Ok(None) };
     kernel
@@ -236,8 +239,8 @@ pub fn end(kernel: &dyn Kernel, resource: &str) -> Result<Option<Told>, Failure>
     Ok(Some(Told { fabrics: fabrics.collect(), groups: groups.collect() }))
 }
 
-/// Returns the ports of each fabric, and how many more could come in one that is not known.
-/// Remembers in which fabric each port is.
+/// Returns the number of ports in each fabric, and the number of dark ports that could
+/// come online in an unknown one. Remembers in which fabric each port is.
 fn count(kernel: &dyn Kernel, watch: &mut Watch) -> Result<(Online, u32), Failure> {
     let failed = |error| Failure::kernel("count the physical ports", &[error]);
     let mut online: Online = watch.fabrics.keys().map(|fabric| (*fabric, 0)).collect();
@@ -266,7 +269,7 @@ fn load(kernel: &dyn Kernel) -> Result<Option<Watch>, Failure> {
         Err(error) if error.is(Errno::ENOENT) => return Ok(None),
         Err(error) => return Err(Failure::kernel("read the watch", &[error])),
     };
-    // A damaged file counts as none: what was seen is seen again, or is gone.
+    // A damaged file counts as no watch. A fabric that still exists will be seen again.
     Ok(serde_json::from_str(&text).ok())
 }
 
