@@ -1,27 +1,27 @@
-//! Initiators' persistent reservations in the form in which LIO keeps them across a loss of
-//! power (APTPL): what it writes to a file, and what it wants to be told
+//! Initiators' persistent reservations in the text form that LIO uses to preserve them
+//! across a loss of power (APTPL): the text that LIO writes, and the text that LIO takes
 //! (drivers/target/target_core_pr.c, target_core_configfs.c).
 
 use crate::config::group::Group;
 use crate::wwn::Wwn;
 
-/// What begins each registration in LIO's text.
+/// The line that begins a registration.
 const BEGIN: &str = "PR_REG_START";
-/// What ends it.
+/// The line that ends a registration.
 const END: &str = "PR_REG_END";
 
-/// Returns whether anything is registered in a text of LIO's.
+/// Returns whether a text that LIO wrote has any registration.
 pub fn has_registrations(text: &str) -> bool {
     text.contains(BEGIN)
 }
 
-/// A registration, and the reservation that comes with it where it is the holder's.
+/// A registration. The holder's registration also has the reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration<'a> {
     fields: Vec<(&'a str, &'a str)>,
 }
 
-/// Returns every registration of a text of LIO's.
+/// Parses the registrations in a text that LIO wrote.
 pub fn registrations(text: &str) -> Vec<Registration<'_>> {
     let mut found = Vec::new();
     let mut fields = Vec::new();
@@ -38,14 +38,14 @@ pub fn registrations(text: &str) -> Vec<Registration<'_>> {
 }
 
 impl Registration<'_> {
-    /// Returns the value of a field; empty where the registration has none.
+    /// Returns the value of a field; empty if the registration does not have it.
     pub fn get(&self, name: &str) -> &str {
         let field = self.fields.iter().find(|(its, _)| *its == name);
         field.map_or("", |(_, value)| value)
     }
 
-    /// Returns whether the initiator and the port are still the group's. LIO would keep a
-    /// registration of any other for good, where nobody sees it.
+    /// Returns whether the registration's initiator and port still belong to the group.
+    /// LIO would keep any other registration forever, where nobody sees it.
     pub fn is_of(&self, group: &Group) -> bool {
         let wwn = |field| self.get(field).parse::<Wwn>().ok();
         let initiator = wwn("initiator_node");
@@ -53,13 +53,14 @@ impl Registration<'_> {
             && group.ports.iter().any(|port| Some(port.wwpn) == wwn("target_node"))
     }
 
-    /// Returns the text that makes LIO have this registration again, once the LUN is
-    /// mapped to its initiator.
+    /// Returns the text that makes LIO restore this registration, once the LUN is mapped
+    /// to the initiator.
     pub fn metadata(&self, lun: u16) -> String {
         let field = |(name, value): &(&str, &str)| match *name {
-            // By the number that the LUN has now.
+            // The LUN may have another number now.
             "mapped_lun" | "target_lun" => format!("{name}={lun}"),
-            // Written as hexadecimal digits, read as octal ones where they begin with 0.
+            // LIO writes these in hexadecimal, and parses a number that begins with 0 as
+            // octal.
             "res_type" | "res_scope" => {
                 format!("{name}={}", u8::from_str_radix(value, 16).unwrap_or_default())
             }
@@ -73,7 +74,7 @@ impl Registration<'_> {
 mod tests {
     use super::*;
 
-    /// As Linux 6.12 has written it.
+    /// A text that Linux 6.12 wrote.
     const TEXT: &str = "PR_REG_START: 0\n\
         initiator_fabric=fc\ninitiator_node=20:00:52:54:00:75:03:01\n\
         sa_res_key=43981\nres_holder=1\nres_type=08\nres_scope=00\nres_all_tg_pt=0\n\

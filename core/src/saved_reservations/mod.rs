@@ -1,7 +1,7 @@
-//! Initiators' own persistent reservations, kept across a takeover. LIO holds them in
-//! memory, and what it saves for a loss of power it saves on this node alone. So LIO is
-//! made to save them through a keeper, onto a device that moves with the group. On the
-//! next node they are written into LIO again before the port appears.
+//! Initiators' own persistent reservations, saved across a takeover. LIO has them in
+//! memory, and what it saves against a loss of power is on this node's own disk. So a
+//! keeper makes LIO save them on the state disk, which moves with the group. On the next
+//! node they are written into LIO again, before the port appears.
 
 pub mod aptpl;
 
@@ -20,25 +20,25 @@ use crate::kernel::{self, Chain, Done, Kernel, KernelError, Op, paths};
 use crate::lio;
 use crate::wwn::Wwn;
 
-/// The step that writes the saved reservations into LIO.
+/// The title of the step that writes the saved reservations into LIO.
 pub const GIVE_BACK: &str = "give initiators their reservations back";
 
-/// A keeper on this node, or what is left of one.
+/// A group's keeper on this node, or the links that one has left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keeper {
-    /// The directory in which LIO writes.
+    /// The directory at which the keeper is mounted.
     pub at: PathBuf,
-    /// The state device; `None` once the keeper is gone and only links are left.
+    /// The state disk; `None` if the keeper has ended and only links are left.
     pub device: Option<PathBuf>,
-    /// The links in LIO's directory that lead into the keeper's.
+    /// The links in LIO's directory that lead into the keeper's directory.
     pub links: Vec<PathBuf>,
 }
 
-/// Returns the keepers of groups with these node names. Links are looked for only if one
-/// of these keepers runs, or is `expected` to.
+/// Returns the keepers of the groups with these node names. Links are read only if one of
+/// these keepers runs, or if one is `expected` to.
 ///
 /// # Errors
-/// When something is there and cannot be read.
+/// When the mounts or the links cannot be read.
 pub fn observe(
     kernel: &dyn Kernel,
     wwnns: &[Wwn],
@@ -74,8 +74,8 @@ fn links(kernel: &dyn Kernel) -> Result<Vec<(PathBuf, PathBuf)>, KernelError> {
     if kernel.exists(&dir) { kernel.links(&dir) } else { Ok(Vec::new()) }
 }
 
-/// Returns LIO's directory for state files, if it is below /var or /etc. It is a text
-/// that anybody could have set, so nothing is made or removed anywhere else.
+/// Returns LIO's directory for state files; `None` unless it is below /var or /etc.
+/// Anybody could have set this path, so nothing is made or removed anywhere else.
 pub fn root(kernel: &dyn Kernel) -> Option<PathBuf> {
     let root = PathBuf::from(kernel.read(&paths::lio_dbroot()).ok()?.trim());
     ["/var", "/etc"].iter().any(|dir| paths::is_below(&root, dir)).then_some(root)
@@ -87,14 +87,14 @@ pub fn end(keeper: &Keeper) -> Chain {
     links.chain([Op::EndKeeper(keeper.at.clone())]).collect()
 }
 
-/// Returns the operations that make LIO save a new LUN's registrations where the keeper
-/// takes them. By itself LIO saves only those made with APTPL; with [`Preserve::All`] it
-/// saves at every change.
+/// Returns the operations that make LIO save a new LUN's registrations through the
+/// keeper. By itself LIO saves only those made with APTPL. With [`Preserve::All`] it
+/// saves all of them, at every change.
 pub fn lead(root: &Path, group: &Group, disk: &Disk, backstore: &Path) -> Chain {
     let serial = disk.unit_serial(group.wwnn);
     let file = paths::aptpl(root, &serial);
     let to = paths::kept_files(group.wwnn).join(paths::aptpl_name(&serial));
-    // A file that LIO has written there by itself is out of date.
+    // LIO may have written a file of its own there. It is out of date.
     let mut chain = vec![Op::Unlink(file.clone()), Op::Link { at: file, to }];
     if group.preserve == Preserve::All {
         let path = backstore.join("attrib/force_pr_aptpl");
@@ -103,14 +103,14 @@ pub fn lead(root: &Path, group: &Group, disk: &Disk, backstore: &Path) -> Chain 
     chain
 }
 
-/// Returns the step that starts a keeper, and writes into LIO what initiators had
-/// registered and reserved on `disks`. LUNs that are exported already are left out: LIO
-/// takes nothing in for them any more. This node owns the state device by now.
+/// Returns the step that starts a keeper and writes into LIO what initiators had
+/// registered and reserved on `disks`. LUNs that are exported already are left out,
+/// because LIO takes no registrations for them. This node must own the state disk by now.
 ///
 /// # Errors
-/// When LIO's directory for state files is in no proper place, or the device cannot be
-/// read. Then nothing may be served: an initiator that a reservation kept out would be
-/// let in.
+/// When LIO's directory for state files is in no proper place, or the state disk cannot
+/// be read. Then nothing may be served, because an initiator that a reservation shuts out
+/// could write.
 pub fn give_back(
     kernel: &dyn Kernel,
     group: &Group,
@@ -131,8 +131,8 @@ pub fn give_back(
         records.iter().map(|record| (record.serial.as_str(), &record.text)).collect();
     let at = paths::kept(group.wwnn);
     let keep = Op::Keep { device: state.node.clone(), at: at.clone() };
-    // A keeper of a group that exports nothing is one that came late: it was started by an
-    // action that was killed, and has read the device before others wrote to it.
+    // If the group exports nothing, a keeper that runs is a late one. An action that was
+    // killed has started it, and it has read the state disk before others wrote to it.
     let late = linked.is_empty().then_some(Op::EndKeeper(at));
     let mut chains = vec![late.into_iter().chain([keep]).collect()];
     for disk in disks {
@@ -148,10 +148,10 @@ pub fn give_back(
     Ok(Step::new(GIVE_BACK, chains))
 }
 
-/// Reads the records on a state device.
+/// Reads the records on a state disk.
 ///
 /// # Errors
-/// When the device cannot be read, or somebody else's data is there.
+/// When the disk cannot be read, or has data of another kind.
 pub fn load(
     kernel: &dyn Kernel,
     device: &Path,
@@ -165,8 +165,8 @@ pub fn load(
     }
 }
 
-/// Returns the operations that write a LUN's saved registrations into LIO. Those that do
-/// not belong to the group any longer are left out.
+/// Returns the operations that write a LUN's saved registrations into LIO. Registrations
+/// that no longer belong to the group are left out.
 fn told(group: &Group, lun: u16, backstore: &Path, text: &str) -> Chain {
     let registrations = aptpl::registrations(text);
     let write = |registration: &aptpl::Registration| {
