@@ -1,6 +1,6 @@
-//! Claims: what other groups have on this node, as the virtual port database tells. What
-//! another group has is never this group's, whatever the parameters of this one say: it is
-//! not looked at, not taken, not given up.
+//! Claims: what other groups have on this node, by the virtual port database. What
+//! another group has is never this group's, even if this group's parameters name it. It
+//! is not read, not taken, and not given up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,33 +12,34 @@ use crate::kernel::{Kernel, paths};
 use crate::run_files::registry::{self, Entry};
 use crate::wwn::Wwn;
 
-/// The database entries of every other group on this node.
+/// The claims of every other group on this node: its database entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims(Vec<Entry>);
 
 impl Claims {
-    /// Returns the claims that these entries make.
+    /// Returns the claims that these entries of other groups make.
     pub fn of(others: Vec<Entry>) -> Self {
         Self(others)
     }
 
-    /// Returns what other groups than this one have here now.
+    /// Returns the current claims of all groups on this node except this one.
     pub fn beside(kernel: &dyn Kernel, group: &str) -> Self {
         let entries = registry::entries(kernel).into_iter();
         Self(entries.filter(|entry| entry.group != group).collect())
     }
 
-    /// Returns the group that has a port name.
+    /// Returns the group that claims a port name.
     pub fn on_port(&self, wwpn: Wwn) -> Option<&str> {
         self.first(|entry| entry.wwpn == wwpn)
     }
 
-    /// Returns the group that has a node name, and with it a directory of backstores.
+    /// Returns the group that claims a node name, and so the directory of its backstores.
     pub fn on_node_name(&self, wwnn: Wwn) -> Option<&str> {
         self.first(|entry| entry.wwnn == wwnn)
     }
 
-    /// Returns the disks that other groups have, looked up once for many questions.
+    /// Returns the disks that other groups claim. They are looked up once, for many
+    /// questions.
     pub fn disks(&self, kernel: &dyn Kernel) -> Disks<'_> {
         let mut all = Disks::default();
         for entry in &self.0 {
@@ -56,10 +57,10 @@ impl Claims {
         self.0.iter().find(|entry| has(entry)).map(|entry| entry.group.as_str())
     }
 
-    /// Returns an error where a group on this node has a name or a disk that this one wants.
+    /// Checks that no other group on this node claims a name or a disk of this group.
     ///
     /// # Errors
-    /// [`Kind::Configuration`], with each name and disk and whose it is.
+    /// [`Kind::Configuration`], with each name and disk that is claimed, and by whom.
     pub fn allow<'a>(
         &self,
         kernel: &dyn Kernel,
@@ -91,8 +92,9 @@ impl Claims {
     }
 }
 
-/// Returns what two groups both have, in words; nothing where they can live side by side.
-/// Disks are the same where their names are, or where they are one disk on this node.
+/// Returns in words what two groups have in common: names, and disks. The list is empty
+/// if they can exist side by side. Two disks count as one if their configured names do,
+/// or if they are one disk on this node.
 pub fn shared(kernel: &dyn Kernel, one: &Group, other: &Group) -> Vec<String> {
     let ports = one.ports.iter().map(|port| port.wwpn);
     let ports = ports.filter(|wwpn| other.ports.iter().any(|port| port.wwpn == *wwpn));
@@ -115,12 +117,13 @@ pub fn shared(kernel: &dyn Kernel, one: &Group, other: &Group) -> Vec<String> {
     ports.chain(wwnn).chain(disks).collect()
 }
 
-/// The disks that other groups have, by the kernel's names.
+/// The disks that other groups claim, by the kernel's names.
 #[derive(Default)]
 pub struct Disks<'a> {
-    /// Disks in use, each with its group.
+    /// The claimed disks themselves, each with its group.
     used: BTreeMap<String, &'a str>,
-    /// Disks beneath those, and whether a reservation was made through them.
+    /// The devices beneath the claimed disks, each with its group and whether that group
+    /// reserves its disks.
     beneath: BTreeMap<String, (&'a str, bool)>,
 }
 
@@ -133,9 +136,9 @@ impl<'a> Disks<'a> {
         self.used.insert(stack.top, group);
     }
 
-    /// Returns the group to whose disk a write to this one may go: they are one disk, or one
-    /// stands on the other. Two that stand on one disk side by side share its reservation:
-    /// that counts where one was made.
+    /// Returns the group whose disk a write to this one could change, because they are
+    /// one disk, or one is beneath the other. Two devices side by side on one disk share
+    /// its reservation. These conflict if either group reserves its disks.
     pub fn group(
         &self,
         kernel: &dyn Kernel,
@@ -158,7 +161,7 @@ impl<'a> Disks<'a> {
     }
 }
 
-/// A block device and all that it stands on, by the kernel's names.
+/// A block device and all devices beneath it, by the kernel's names.
 struct Stack {
     top: String,
     beneath: BTreeSet<String>,
@@ -178,7 +181,8 @@ impl Stack {
     }
 }
 
-/// Returns the disk that a partition is of (`/sys/class/block/sda1` leads to `.../sda/sda1`).
+/// Returns the disk that a partition is on. `/sys/class/block/sda1` leads to
+/// `.../sda/sda1`.
 fn whole(kernel: &dyn Kernel, name: &str) -> Option<String> {
     if !kernel.exists(&paths::block(name, "partition")) {
         return None;
@@ -195,7 +199,8 @@ mod tests {
     use super::*;
     use crate::kernel::RealKernel;
 
-    /// A node with sda, its partition sda1, dm-0 over sda, and dm-1 and dm-2 over sdb.
+    /// A node with the disk sda and its partition sda1, with dm-0 on sda, and dm-1 and
+    /// dm-2 on sdb.
     fn node() -> (tempfile::TempDir, RealKernel) {
         let root = tempfile::tempdir().unwrap();
         let devices = root.path().join("sys/devices");
@@ -215,7 +220,7 @@ mod tests {
         (root, kernel)
     }
 
-    /// Returns whether a disk belongs to a group that has another one.
+    /// Returns whether a disk conflicts with a group that has another one.
     fn whose(has: &str, asked: &str, ownership: &str, reserved: bool) -> bool {
         let (_root, kernel) = node();
         let entry = format!(

@@ -1,18 +1,18 @@
-//! What of a group was found on this node: its ports, what LIO holds of it, its keepers.
+//! What was found of a group on this node: ports, targets and backstores, keepers.
 
 use crate::fc::VirtualPort;
 use crate::lio::{Export, Tree};
 use crate::saved_reservations::Keeper;
 use crate::wwn::Wwn;
 
-/// What was found.
+/// Everything of a group that was found on this node.
 #[derive(Debug, Clone)]
 pub struct Found {
     /// The group's virtual ports.
     pub vports: Vec<VirtualPort>,
-    /// What LIO holds of the group.
+    /// What LIO has of the group.
     pub export: Export,
-    /// The keepers of what initiators have reserved.
+    /// The group's keepers.
     pub keepers: Vec<Keeper>,
 }
 
@@ -73,12 +73,13 @@ impl Situation {
 }
 
 impl Found {
-    /// Returns the situation of a port.
+    /// Returns the situation of the port with this name.
     pub fn situation(&self, wwpn: Wwn) -> Situation {
         Situation::of(self.vport(wwpn), self.export.tree(wwpn))
     }
 
-    /// Returns whether the kernel holds nothing of the group but idle ports.
+    /// Returns whether the kernel has nothing of the group but idle ports (see
+    /// [`Self::is_idle`]).
     pub fn is_empty(&self) -> bool {
         let kept = self.keepers.iter().any(|keeper| keeper.device.is_some());
         !kept
@@ -87,14 +88,14 @@ impl Found {
             && self.vports.iter().all(|vport| self.is_idle(vport.wwpn))
     }
 
-    /// Returns whether the group has left nothing here, not even a keeper's links. Such a
-    /// link is on this node's own disk: it stays where the node has lost its power, and
-    /// nothing runs behind it.
+    /// Returns whether nothing of the group is left, not even links of a keeper. Such
+    /// links are on this node's own disk. They remain after a loss of power, although
+    /// nothing runs.
     pub fn is_gone(&self) -> bool {
         self.is_empty() && self.keepers.is_empty()
     }
 
-    /// Returns a virtual port of the group.
+    /// Returns the group's virtual port with this name.
     pub fn vport(&self, wwpn: Wwn) -> Option<&VirtualPort> {
         self.vports.iter().find(|vport| vport.wwpn == wwpn)
     }
@@ -105,15 +106,14 @@ impl Found {
         self.export.tree(wwpn).is_some_and(|tree| tree.driver.binds())
     }
 
-    /// Returns whether a port is idle, and no sign of a group that runs: what is here of it
-    /// stays until a boot, is out of the fabric, and has nothing to serve.
+    /// Returns whether a port is idle: logged out or absent, with an empty target that
+    /// stays until a boot. An idle port is no sign that the group runs.
     pub fn is_idle(&self, wwpn: Wwn) -> bool {
         let out = self.vport(wwpn).is_none_or(|vport| !vport.may_be_logged_in());
         out && self.is_bound(wwpn) && self.export.tree(wwpn).is_some_and(Tree::is_bare)
     }
 
-    /// Returns the virtual ports that a release has to log out: all but those that are
-    /// parked.
+    /// Returns the virtual ports that a release has to log out: all that are not parked.
     pub fn live(&self) -> impl Iterator<Item = &VirtualPort> {
         let live = |port: &&VirtualPort| self.situation(port.wwpn) != Situation::Parked;
         self.vports.iter().filter(live)
@@ -126,8 +126,8 @@ mod tests {
     use crate::fc::VportState;
     use crate::lio::{Acl, Lun, QLA2XXX, TCM_FC};
 
-    /// Every port, in every state, with every target: its situation, and what else is answered
-    /// of the two.
+    /// Every port, in every state, with every target: its situation, and the other
+    /// answers about the two.
     const TABLE: &str = "
         no port,  no target:         Absent empty gone
         no port,  unbound empty:     Partial
@@ -162,7 +162,7 @@ mod tests {
         Wwn::new(0x2001_0025_0000_000a).unwrap()
     }
 
-    /// Returns each port that there can be, under its name in the table.
+    /// Returns each possible port, with its name in the table.
     fn ports() -> Vec<(&'static str, Option<VirtualPort>)> {
         let port = |state: &str| {
             let [vport, parent] = ["vport-2:0-1", "host2"].map(str::to_owned);
@@ -185,7 +185,7 @@ mod tests {
         ports
     }
 
-    /// Returns each target that there can be, under its name in the table.
+    /// Returns each possible target, with its name in the table.
     fn targets() -> Vec<(&'static str, Option<Tree>)> {
         let tree = |driver, enabled, luns, acls| {
             let (wwpn, path, has_tpg) = (wwpn(), "/target".into(), true);
@@ -213,7 +213,7 @@ mod tests {
         targets
     }
 
-    /// Returns what is answered of a port and its target, in the table's words.
+    /// Returns the answers about a port and its target, in the table's words.
     fn answers(found: &Found) -> String {
         let answers = [
             (found.is_empty(), "empty"),

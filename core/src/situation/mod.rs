@@ -1,5 +1,5 @@
-//! The situation of a group on this node: what there is of it, what other groups have, and
-//! what other programs may do to it.
+//! The situation of a group on this node: what was found of it, what other groups claim,
+//! and what other programs may do to it.
 
 pub mod claims;
 pub mod found;

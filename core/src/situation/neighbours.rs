@@ -1,7 +1,7 @@
-//! Neighbours: what else on this node changes LIO's targets. Above all that is the
-//! service of targetcli. Its `targetctl` removes every target, no matter who made it: on
-//! `clear`, and on `restore` before it makes what was saved (`RTSRoot.clear_existing` and
-//! `RTSRoot.restore` of rtslib).
+//! Neighbours: other programs on this node that change LIO's targets. The most important
+//! is the service of targetcli. Its `targetctl` removes every target, no matter who made
+//! it. It does so on `clear`, and on `restore` before it makes the saved ones
+//! (`RTSRoot.clear_existing` and `RTSRoot.restore` of rtslib).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use crate::lio::{self, DRIVERS, Tree};
 use crate::run_files::registry;
 use crate::wwn::Wwn;
 
-/// The units that run `targetctl`: everybody's, and Debian's.
+/// The units that run `targetctl`: the usual one, and Debian's.
 const UNITS: [&str; 2] = ["target.service", "rtslib-fb-targetctl.service"];
 
-/// Returns what LIO holds for groups here, in words. While there is anything, nobody may
-/// clear LIO's targets. What cannot be seen counts as there.
+/// Returns, in words, what LIO has for groups on this node. While there is anything,
+/// nobody may clear LIO's targets. If something cannot be read, the error is in the list.
 pub fn in_use(kernel: &dyn Kernel) -> Vec<String> {
     let entries = registry::entries(kernel).into_iter();
     let groups: BTreeSet<_> = entries.map(|entry| entry.group).collect();
@@ -28,8 +28,8 @@ pub fn in_use(kernel: &dyn Kernel) -> Vec<String> {
     groups.chain(bound).collect()
 }
 
-/// Returns the empty targets that stay with their ports until a boot: a takeover needs them,
-/// and to remove one resets its HBA.
+/// Returns, in words, the empty targets that stay until a boot. A takeover needs them,
+/// and removing one would reset its HBA.
 fn bound(kernel: &dyn Kernel) -> Result<Vec<String>, KernelError> {
     let mut found = Vec::new();
     for driver in DRIVERS.iter().filter(|driver| driver.binds()) {
@@ -42,8 +42,8 @@ fn bound(kernel: &dyn Kernel) -> Result<Vec<String>, KernelError> {
     Ok(found)
 }
 
-/// Returns the units that would clear the targets of a group when they are stopped: they are
-/// on, and what the package puts beside them is not in force.
+/// Returns the units that would clear a group's targets when they are stopped. They are
+/// enabled, and the file with which this package prevents that is missing or overridden.
 pub fn unguarded(kernel: &dyn Kernel) -> Vec<&'static str> {
     let is_unguarded = |unit: &&str| {
         let [own, others @ ..] = paths::unit_drop_ins(unit);
@@ -53,16 +53,16 @@ pub fn unguarded(kernel: &dyn Kernel) -> Vec<&'static str> {
     UNITS.into_iter().filter(is_unguarded).collect()
 }
 
-/// LIO's configuration as targetcli has saved it.
+/// LIO's configuration, as targetcli has saved it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Saved {
-    /// The file.
+    /// The file in which it is saved.
     pub file: PathBuf,
     config: Value,
 }
 
 impl Saved {
-    /// Reads what was saved; nothing where no file is there that can be read.
+    /// Reads the saved configuration; `None` if there is no file that can be read.
     pub fn read(kernel: &dyn Kernel) -> Option<Self> {
         paths::SAVED.iter().map(PathBuf::from).find_map(|file| {
             let config = serde_json::from_str(&kernel.read(&file).ok()?).ok()?;
@@ -70,8 +70,8 @@ impl Saved {
         })
     }
 
-    /// Returns the configuration without what was made for a group of ours, as the text of a
-    /// file; nothing where there is no such thing in it.
+    /// Returns the configuration without everything that understudy made, as the text of
+    /// a file; `None` if it has nothing of that kind.
     pub fn without_groups(&self) -> Option<String> {
         let mut others = self.config.clone();
         let left_out = [
@@ -81,9 +81,9 @@ impl Saved {
         left_out.contains(&true).then(|| format!("{others:#}\n"))
     }
 
-    /// Returns what was saved of a group, in words: its target ports, and its disks as
-    /// backstores of anybody. What [`Self::without_groups`] leaves out is included if
-    /// `all`.
+    /// Returns, in words, what is saved of a group: its target ports, and its disks as
+    /// anybody's backstores. Only if `all` is true, this includes what
+    /// [`Self::without_groups`] leaves out.
     pub fn has(
         &self,
         kernel: &dyn Kernel,
@@ -116,8 +116,9 @@ impl Saved {
 const TARGETS: &str = "targets";
 const BACKSTORES: &str = "storage_objects";
 
-/// Returns whether a saved target is one of ours: of our drivers, with LUNs whose links have
-/// our name. rtslib gives its own links names by chance.
+/// Returns whether understudy made a saved target: it has a driver that understudy uses,
+/// and links with the name that understudy gives. rtslib gives its own links random
+/// names.
 fn is_groups_target(target: &Value) -> bool {
     let fabric = text(target, "fabric");
     let mut luns = items(target, "tpgs").flat_map(|tpg| items(tpg, "luns"));
@@ -125,8 +126,8 @@ fn is_groups_target(target: &Value) -> bool {
         && luns.any(|lun| text(lun, "alias") == lio::LINK)
 }
 
-/// Returns whether a saved backstore is one of ours: named by its LUN, with a serial number of
-/// 32 hex digits. rtslib gives UUIDs, with dashes.
+/// Returns whether understudy made a saved backstore: it is named after its LUN, and its
+/// serial number has 32 hex digits. rtslib gives UUIDs, which have dashes.
 fn is_groups_backstore(backstore: &Value) -> bool {
     let lun = text(backstore, "name").strip_prefix("lun_");
     let serial = text(backstore, "wwn");
@@ -137,7 +138,7 @@ fn is_groups_backstore(backstore: &Value) -> bool {
         && is_ours
 }
 
-/// Takes items out of a list, and returns whether there were any.
+/// Removes items from a list, and returns whether there were any.
 fn leave_out(config: &mut Value, list: &str, which: fn(&Value) -> bool) -> bool {
     let Some(Value::Array(items)) = config.get_mut(list) else { return false };
     let before = items.len();

@@ -1,6 +1,6 @@
-//! What may be a group's on this node, from every source: the configuration as far as it
-//! can be read, and the virtual port database. A stop or a monitor looks at all of it, so
-//! that neither a changed nor a broken configuration hides a port.
+//! What may belong to a group on this node, from every source: the configuration, as far
+//! as it can be read, and the virtual port database. A stop or a monitor looks for all of
+//! it, so that a changed or broken configuration hides no port.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,26 +17,26 @@ use crate::situation::claims::Claims;
 use crate::situation::found::Found;
 use crate::wwn::Wwn;
 
-/// Names and disks to look for.
+/// The names and disks that may belong to a group on this node.
 #[derive(Debug, Clone)]
 pub struct Scope {
-    /// The resource's name.
+    /// The name of the group's Pacemaker resource.
     pub name: String,
     /// The configuration, or everything that is wrong with it.
     pub group: Result<Group, GroupError>,
-    /// What the database says of the group.
+    /// The group's entries in the virtual port database.
     pub entries: Vec<Entry>,
-    /// What other groups on this node have: nothing of it is this group's.
+    /// What other groups on this node have. Nothing of it belongs to this group.
     pub claims: Claims,
-    /// The resource of the cluster that makes the group's disks, where it does not run on
-    /// this node: a check does not miss them then. None unless a caller says so.
+    /// The cluster resource that provides the group's disks, if it does not run on this
+    /// node. A check then does not miss the disks. `None` unless the caller sets it.
     pub maker: Option<String>,
-    /// What initiators know of the group's LUNs: a start serves none that is smaller. None
-    /// unless a caller says so.
+    /// What initiators know of the group's LUNs. A start refuses disks that are smaller.
+    /// `None` unless the caller sets it.
     pub known: Option<Numbers>,
-    /// The node names that may be the group's.
+    /// The node names that may belong to the group.
     pub wwnns: Vec<Wwn>,
-    /// The port names that may be the group's.
+    /// The port names that may belong to the group.
     pub wwpns: Vec<Wwn>,
 }
 
@@ -71,9 +71,9 @@ impl Scope {
         }
     }
 
-    /// Returns whether what was found was made by somebody else, such as targetcli's
-    /// service. It is targets alone, which no port has, so nobody is served. This group's
-    /// start has recorded nothing, which it does before it makes any.
+    /// Returns whether somebody else, such as targetcli's service, has made what was
+    /// found. Then there are only targets, without a port, so nobody is served. And this
+    /// group's start has recorded nothing, which it does before it makes anything.
     pub fn is_of_others(&self, found: &Found) -> bool {
         let kept = found.keepers.iter().any(|keeper| keeper.device.is_some());
         let targets_alone = found.vports.is_empty() && found.export.hbas.is_empty();
@@ -81,26 +81,21 @@ impl Scope {
         self.entries.is_empty() && !found.is_empty() && targets_alone && !kept && !bound
     }
 
-    /// Looks at the kernel.
+    /// Reads everything that the kernel has of the group.
     ///
     /// # Errors
-    /// When something is there and cannot be read.
+    /// When something exists and cannot be read.
     pub fn look(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
         self.found(kernel, lio::observe(kernel, &self.wwnns, &self.wwpns)?)
     }
 
-    /// Looks at the kernel, and not at the backstores: cheap with a thousand of them.
-    ///
-    /// # Errors
-    /// See [`Self::look`].
+    /// Reads what the kernel has of the group, except the backstores. That is cheap even
+    /// with a thousand of them.
     pub fn glance(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
         self.found(kernel, lio::glance(kernel, &self.wwnns, &self.wwpns)?)
     }
 
-    /// Looks at the kernel, and not at what each initiator may see.
-    ///
-    /// # Errors
-    /// See [`Self::look`].
+    /// Reads what the kernel has of the group, except the LUNs mapped to each initiator.
     pub fn survey(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
         self.found(kernel, lio::survey(kernel, &self.wwnns, &self.wwpns)?)
     }
@@ -118,15 +113,16 @@ impl Scope {
         Ok(vports)
     }
 
-    /// Returns the nodes of the disks that the group has had since its takeover.
+    /// Returns the device nodes of the disks that the group has used since its takeover.
     pub fn in_use(&self) -> Vec<PathBuf> {
         let disks = self.entries.iter().flat_map(|e| e.disks.iter().chain(&e.state));
         disks.map(|disk| disk.node.clone()).collect()
     }
 
-    /// Returns the disks that may carry our key, but for those of other groups here: the
-    /// key is the node's, so on those it is theirs. Disks that only the configuration
-    /// names, and that are not here, were never ours.
+    /// Returns the disks on which this node may have registered its key for the group.
+    /// Disks of other groups on this node are left out: the key there is for them. A disk
+    /// that only the configuration names, and that is not on this node, was never
+    /// reserved by it.
     pub fn disks(&self, kernel: &dyn Kernel, export: &Export) -> Vec<PathBuf> {
         let mut disks = BTreeSet::new();
         let owns = |group: &&Group| group.ownership == Ownership::Scsi3Pr;
@@ -140,8 +136,8 @@ impl Scope {
             disks.extend(all.filter_map(|disk| disk.node_now(kernel)));
         }
         let exported = export.backstores.iter().map(|b| &b.device);
-        // Of a group that was taken over with reservations, whatever its configuration says
-        // by now.
+        // A group that was taken over with reservations has reserved these too, even if
+        // its configuration says otherwise now.
         let known = self.entries.iter().any(|e| e.ownership == Ownership::Scsi3Pr);
         if known || owner.is_some() {
             let nodes = exported.filter(|d| paths::is_below(d, paths::DEV));
