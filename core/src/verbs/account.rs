@@ -1,8 +1,8 @@
-//! The account of a group's commands, from before its ports appear until they are gone;
-//! `kernel/account.rs` says what it is.
+//! The account of a group's commands, kept from before its ports appear until they are
+//! gone. `kernel/account.rs` says what an account is.
 //!
-//! No verb depends on it: nftables may be missing, or flushed by somebody. Then a drain
-//! listens for a quiet moment instead.
+//! No verb depends on the account, because nftables may be missing, or somebody may flush
+//! them. A drain then listens for a quiet moment instead.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,8 @@ use crate::wwn::Wwn;
 
 use super::nftables::Nftables;
 
-/// Has accounts answer for ports that are about to appear, where they can.
+/// Begins the account for each port on software FCoE that is about to appear. A failure
+/// is only logged.
 pub(super) fn begin(
     kernel: &dyn Kernel,
     absent: &[(PortSpec, PhysicalPort)],
@@ -34,7 +35,8 @@ pub(super) fn begin(
         return;
     }
     let mut nftables = Nftables::of(budget);
-    // Twice where the first time fails: another's change of nftables may have come between.
+    // A change fails if somebody else changes nftables at the same moment, so it is tried
+    // twice.
     for _ in 0..2 {
         if nftables.change(kernel, "account for commands", chain.clone(), budget) {
             return;
@@ -42,7 +44,7 @@ pub(super) fn begin(
     }
 }
 
-/// A port that an account may know.
+/// A port whose commands an account may have.
 struct Known {
     link: String,
     wwpn: Wwn,
@@ -52,12 +54,13 @@ struct Known {
 /// The accounts of a group's ports.
 pub(super) struct Accounts {
     ports: Vec<Known>,
-    /// Whether every port that is there can be in an account.
+    /// Whether every port that was found can have an account.
     are_all: bool,
 }
 
 impl Accounts {
-    /// Returns the accounts of the ports that were found, while they have their addresses.
+    /// Returns the accounts of the ports that were found. The ports' addresses are read
+    /// now, before the ports log out.
     pub(super) fn of(kernel: &dyn Kernel, found: &Found) -> Self {
         let known = |wwpn| match fc::on_network(kernel, wwpn) {
             Ok(place) => place.map(|(link, fcid)| Known { link, wwpn, fcid }),
@@ -71,8 +74,8 @@ impl Accounts {
         Self { ports, are_all }
     }
 
-    /// Returns the initiators with commands that were not answered; nothing where the
-    /// accounts do not answer for each port since it appeared.
+    /// Returns the counts of initiators whose commands are not all answered; `None`
+    /// unless an account has counted every command of each port since the port appeared.
     pub(super) fn look(
         &self,
         kernel: &dyn Kernel,
@@ -101,8 +104,8 @@ impl Accounts {
         Some(open)
     }
 
-    /// Ends what accounts have of the group's ports, which are gone; those that an earlier
-    /// stop has deleted among them.
+    /// Removes the group's ports, which are gone, from their accounts. This includes
+    /// ports that an earlier stop has deleted.
     pub(super) fn end(
         self,
         kernel: &dyn Kernel,
@@ -117,7 +120,7 @@ impl Accounts {
         });
         let earlier: Vec<_> = earlier.collect();
         let gone = self.ports.into_iter().chain(earlier);
-        // One after another: the last one takes the account with it.
+        // One chain, so that the account is removed with its last port.
         let chain: Vec<_> = gone
             .map(|Known { link, wwpn, fcid }| Op::EndAccount { link, wwpn, fcid })
             .collect();

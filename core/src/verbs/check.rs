@@ -1,4 +1,4 @@
-//! Check: would a takeover succeed on this node, now? Nothing is changed.
+//! Check: would a takeover succeed on this node now? Nothing is changed.
 
 use serde::Serialize;
 
@@ -22,27 +22,27 @@ use super::nftables;
 use super::status::{Owner, owner};
 use super::{survey, unseen};
 
-/// What was looked at, and how it is.
+/// A result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Finding {
-    /// What was looked at, in a word or two.
+    /// The subject of the check, in a word or two.
     pub what: &'static str,
-    /// See [`Verdict`].
+    /// How bad it is.
     pub verdict: Verdict,
-    /// What was found.
+    /// What was found, in a sentence.
     pub found: String,
-    /// What to do; empty where nothing is to be done.
+    /// What to do about it; empty if nothing is to be done.
     pub advice: String,
 }
 
-/// How a finding is.
+/// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// As it should be.
+    /// Everything is as it should be.
     Good,
-    /// A takeover would succeed, and this is not as it should be.
+    /// Something is wrong, but a takeover would succeed.
     Doubtful,
     /// A takeover would fail.
     Bad,
@@ -53,23 +53,22 @@ impl Finding {
         Self { what, verdict, found, advice: advice.to_owned() }
     }
 
-    /// Returns a finding that is as it should be.
+    /// Returns a finding that nothing is wrong.
     pub fn good(what: &'static str, found: impl Into<String>) -> Self {
         Self::new(what, Verdict::Good, found.into(), "")
     }
 
-    /// Returns a finding that is not as it should be.
+    /// Returns a finding of something wrong that does not stop a takeover.
     pub fn doubtful(what: &'static str, found: impl Into<String>, advice: &str) -> Self {
         Self::new(what, Verdict::Doubtful, found.into(), advice)
     }
 
-    /// Returns a finding that would make a takeover fail.
+    /// Returns a finding of something that makes a takeover fail.
     pub fn bad(what: &'static str, found: impl Into<String>, advice: &str) -> Self {
         Self::new(what, Verdict::Bad, found.into(), advice)
     }
 
-    /// Returns a finding for each cause of a failure, or a good one if there is no
-    /// failure.
+    /// Returns a bad finding for each cause of a failure, or a good one if there is none.
     fn of<T>(what: &'static str, found: Result<T, Failure>, well: &str) -> Vec<Self> {
         match found {
             Ok(_) => vec![Self::good(what, well)],
@@ -83,7 +82,7 @@ impl Finding {
     }
 }
 
-/// Looks at everything that a takeover needs of this node, whatever is wrong before.
+/// Checks everything that a takeover needs of this node, and returns all findings.
 pub fn check(
     kernel: &dyn Kernel,
     node: &str,
@@ -160,8 +159,8 @@ fn changed_by_others(kernel: &dyn Kernel, group: &Group, disks: &[Disk]) -> Vec<
     findings
 }
 
-/// Returns findings about disks as they are to be taken. Where the disks are still to be
-/// made ([`Scope::maker`]), no finding says that a takeover would fail.
+/// Returns findings about disks. If the disks are not on this node yet
+/// ([`Scope::maker`]), no finding is bad, because nothing can be judged.
 fn to_come(findings: impl IntoIterator<Item = Finding>, scope: &Scope) -> Vec<Finding> {
     let judged = |finding: Finding| match &scope.maker {
         Some(maker) if finding.verdict == Verdict::Bad => Finding::doubtful(
@@ -189,7 +188,7 @@ fn physical_ports(
         Ok(found) => found,
         failed => return Finding::of(what, failed, ""),
     };
-    // A port for which that is not known is judged as if it had to be here.
+    // If this is not known for a port, the port is judged as one that has to be here.
     let is_lost = |port: &PortSpec| left_out(kernel, group, port).unwrap_or(false);
     let all_lost = group.ports.iter().all(is_lost);
     let one = |port: &PortSpec| {
@@ -249,7 +248,7 @@ fn physical_ports(
     findings
 }
 
-/// Returns the finding that a stop could set no bar here, if it could not.
+/// Returns a finding if a stop could set no bar on this node.
 fn no_bar(kernel: &dyn Kernel, budget: Budget) -> Option<Finding> {
     let why = nftables::unavailable(kernel, budget)?.to_string();
     let advice = "Install nftables. Without them a stop cannot count what is in flight nor \
@@ -258,7 +257,7 @@ fn no_bar(kernel: &dyn Kernel, budget: Budget) -> Option<Finding> {
     Some(Finding::doubtful("bar", why, advice))
 }
 
-/// Returns the physical ports that carry the group or would, each once.
+/// Returns the physical ports that carry the group, or would. None is listed twice.
 fn carriers(
     kernel: &dyn Kernel,
     group: &Group,
@@ -282,7 +281,7 @@ fn carriers(
     Ok(carriers)
 }
 
-/// Returns a finding for each sort of LUN number that some initiators do not see.
+/// Returns a finding for each kind of LUN number that some initiators do not support.
 fn numbers(group: &Group) -> Vec<Finding> {
     let what = "LUN numbers";
     let mut findings = Vec::new();
@@ -300,7 +299,7 @@ fn numbers(group: &Group) -> Vec<Finding> {
     findings
 }
 
-/// Returns a finding for each disk whose name may be another disk's on the partner.
+/// Returns a finding for each disk whose name may mean another disk on the partner.
 fn doubtful_names(specs: &[DiskSpec]) -> Vec<Finding> {
     let doubt = |spec: &DiskSpec| {
         let found = format!("{} ({}): {}", spec.slot, spec.device, spec.device.doubt()?);
@@ -311,7 +310,7 @@ fn doubtful_names(specs: &[DiskSpec]) -> Vec<Finding> {
     specs.iter().filter_map(doubt).collect()
 }
 
-/// Returns the finding that this kernel does not let relative target port ids be set.
+/// Returns a finding if this kernel is too old to set relative target port ids.
 fn port_ids(kernel: &dyn Kernel) -> Option<Finding> {
     let release = kernel::is_before(kernel, (6, 4))?;
     let found = format!("kernel {release} gives relative target port ids by itself");
@@ -320,7 +319,7 @@ fn port_ids(kernel: &dyn Kernel) -> Option<Finding> {
     Some(Finding::doubtful("port ids", found, advice))
 }
 
-/// Returns whether this node could read what initiators have reserved, as a finding.
+/// Returns a finding about the state disk: whether this node can read it.
 fn state(
     kernel: &dyn Kernel,
     group: &Group,
@@ -359,7 +358,8 @@ fn readable(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> Vec<Finding>
     failed
 }
 
-/// Returns whether the disks do what an owner needs, and whose they are, as findings.
+/// Returns findings about reservations: whether the disks support them, and who owns
+/// them.
 fn reservations(
     kernel: &dyn Kernel,
     node: &str,

@@ -1,8 +1,8 @@
-//! Drain: turn new commands away, and wait until none is in flight. A port that logs out
-//! with a command in flight hangs tcm_fc for good.
+//! Drain: turn new commands away, and wait until no command is in flight. If a port logs
+//! out with a command in flight, tcm_fc hangs forever.
 //!
-//! Where an account of the commands answers for every port of the group, it decides. Where
-//! there is none, the drain listens (`listen.rs`).
+//! If there is an account of the commands of every port, the account decides. Otherwise
+//! the drain listens for a quiet moment (`listen.rs`).
 
 use std::time::Duration;
 
@@ -19,20 +19,21 @@ use super::account::Accounts;
 use super::listen::listen;
 use super::nftables::Nftables;
 
-/// How long commands may be barred before the port logs out.
+/// How long commands are barred at most before the port logs out.
 pub(super) const BARRED: Duration = Duration::from_secs(3);
-/// The time between two looks at the counters.
+/// The time between two looks at counters.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// The time between two looks at the account, for a command that takes its time.
+/// The time between two looks at an account while a slow command is waited for.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
-/// How long commands are let in again before they are barred once more.
+/// How long commands are let in before they are barred again.
 const UNBARRED: Duration = Duration::from_secs(10);
-/// How long nothing may come of commands that were given up until they count as lost.
+/// How long the counts must stand still before aborted commands count as lost.
 const BELIEVED: Duration = Duration::from_millis(200);
-/// How much of the time the drain may use; logging out and unmapping need the rest.
+/// How much of the time the drain may use, in percent. The logout and the removal need
+/// the rest.
 pub(super) const PERCENT_TO_DRAIN: u32 = 60;
 
-/// Turns new commands away and waits until none is in flight.
+/// Turns new commands away and waits until no command is in flight.
 pub(super) fn drain(
     kernel: &dyn Kernel,
     found: &Found,
@@ -51,19 +52,19 @@ pub(super) fn drain(
     }
 }
 
-/// What came of a drain by account.
+/// The result of a drain by account.
 enum Counted {
-    /// Every command was answered, and none comes.
+    /// Every command was answered, and no further one can come.
     Out,
-    /// No account tells.
+    /// No account has all of the commands.
     Unknown,
 }
 
-/// Waits until every command is answered that the account has.
+/// Waits until every command in the accounts is answered.
 ///
-/// New commands are barred first, for a moment. Where one takes longer, it is waited for
-/// without the bar, and then new ones are barred again: an initiator would take what is
-/// barred for long for lost.
+/// New commands are barred meanwhile, but only for a moment, because an initiator would
+/// give up a command that is barred for long. If a command takes longer, new ones are let
+/// in again while it is waited for. Then the bar is set again.
 fn count(
     kernel: &dyn Kernel,
     found: &Found,
@@ -122,14 +123,15 @@ fn count(
     }
 }
 
-/// Returns the failure to drain commands that tcm_fc never ends. Nothing is gained by waiting
-/// for them, and initiators wait meanwhile.
+/// Returns the failure of a drain by commands that tcm_fc never ends. It comes at once,
+/// because waiting gains nothing, and initiators wait meanwhile.
 fn endless(open: &[Commands], why: &str) -> Failure {
     let failure = Failure::new(Kind::Failed, DRAIN, format!("commands {why}"));
     in_words(open).into_iter().fold(failure, Failure::and).advise(FENCE)
 }
 
-/// Returns initiators with their commands in words, the first few.
+/// Returns in words how many commands are open, for the first few pairs of initiator and
+/// port.
 fn in_words(open: &[Commands]) -> Vec<String> {
     const SHOWN: usize = 4;
     let mut words: Vec<_> = open.iter().take(SHOWN).map(Commands::to_string).collect();
@@ -143,7 +145,7 @@ const DRAIN: &str = "drain the LUNs";
 const FENCE: &str = "The port was not logged out: it would hang the kernel. The node has to \
                      be fenced";
 
-/// Waits until `done`, or until `end`. Returns whether it was `done`.
+/// Waits until `done` returns `true`, but not beyond `end`. Returns whether it did.
 pub(super) fn wait_until(
     kernel: &dyn Kernel,
     end: Instant,
@@ -160,7 +162,7 @@ pub(super) fn wait_until(
     }
 }
 
-/// Returns the failure to drain.
+/// Returns the failure of a drain whose time is over.
 pub(super) fn undrained(busy: Vec<String>, spent: Duration) -> Failure {
     still_in_flight(busy, spent)
         .advise(format!("{FENCE}; see why the disk does not answer"))
@@ -174,18 +176,19 @@ pub(super) fn still_in_flight(busy: Vec<String>, spent: Duration) -> Failure {
     failure
 }
 
-/// Returns each disk with commands in flight, in words.
+/// Returns each disk with commands in flight, in words. A disk that cannot be read is
+/// listed too.
 pub(super) fn in_flight(kernel: &dyn Kernel, stores: &[Backstore]) -> Vec<String> {
     let busy = stores.iter().filter(|b| b.enabled).filter_map(|backstore| {
         let name = backstore.device.file_name()?.to_string_lossy().into_owned();
         let lun = backstore.path.file_name().unwrap_or_default().to_string_lossy();
         let text = match kernel.read(&paths::block(&name, "inflight")) {
             Ok(text) => text,
-            // A disk that is gone has ended what it had.
+            // A disk that has gone has no command in flight.
             Err(error) if error.is_gone() => return None,
             Err(error) => return Some(format!("{error} ({lun})")),
         };
-        // Reads and writes; anything but two zeros is no rest.
+        // The two numbers count reads and writes. Any other text counts as busy.
         let counts: Vec<_> = text.split_whitespace().collect();
         (counts != ["0", "0"]).then(|| format!("{} on {name} ({lun})", counts.join("+")))
     });

@@ -1,4 +1,4 @@
-//! Changes for which the kernel is asked to hurry.
+//! Changes made while RCU grace periods are expedited.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::situation::scope::Scope;
 
 use super::told;
 
-/// How long the switch may take, which waits for other processes of ours. Putting it back
-/// has as long even where no time is left for anything else.
+/// How long turning the switch may take, because other understudy processes may be
+/// turning it. Restoring it always has this long, even if the action's time is over.
 const TIME: Duration = Duration::from_secs(1);
 
-/// Makes a change with RCU grace periods expedited, unless the group says otherwise. That
-/// they cannot be is no failure: it only takes longer.
+/// Makes a change with RCU grace periods expedited, unless the group's configuration
+/// forbids that. If expediting fails, the change is made anyway and takes longer.
 pub fn expedited<T>(
     kernel: &dyn Kernel,
     scope: &Scope,

@@ -1,5 +1,5 @@
-//! Guests: other groups' virtual ports on a physical port whose own names a group has. That
-//! port goes off with its group, and they would go with it.
+//! Guests: other groups' virtual ports on a physical port whose own names a group has.
+//! That port is turned off when its group leaves, and the guests would go off with it.
 
 use crate::fc::{self, VirtualPort};
 use crate::kernel::{Kernel, KernelError};
@@ -7,11 +7,11 @@ use crate::run_files::registry;
 use crate::situation::scope::Scope;
 use crate::wwn::Wwn;
 
-/// Returns the virtual ports that hang from a physical one of these names, where that is on;
-/// nothing where none is.
+/// Returns the virtual ports on physical ports that are on and have one of these names;
+/// `None` if no such physical port is on.
 ///
 /// # Errors
-/// When a port cannot be read: it may be one.
+/// When a port cannot be read, because it may be one of them.
 pub(super) fn guests(
     kernel: &dyn Kernel,
     names: &[Wwn],
@@ -23,12 +23,12 @@ pub(super) fn guests(
     Ok((!own.is_empty()).then_some(ports))
 }
 
-/// Returns the groups that have to leave this node before a group can: by their names, or by
-/// that of a port that no database entry knows. Nothing where no physical port serves the
-/// group by its own names.
+/// Returns the groups that have to leave this node before a group can. A port without a
+/// database entry is listed by its name. `None` if no physical port serves the group by
+/// its own names.
 ///
 /// # Errors
-/// When a port cannot be read: it may be one of these.
+/// When a port cannot be read, because it may be one of these.
 pub fn guests_of(
     kernel: &dyn Kernel,
     scope: &Scope,

@@ -1,4 +1,4 @@
-//! Health: what the kernel says, before what the configuration says.
+//! Health: how a group is on this node. The kernel is asked before the configuration.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,41 +21,42 @@ use super::here::{find_disks, left_out};
 use super::late::{self, Asking};
 use super::multipath;
 
-/// How long a port that is not logged in has to come back, before a monitor fails.
+/// How long a port may take to log in again before a monitor fails.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The time between two looks at such a port.
+/// The time between two looks at a port that is not logged in.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// How closely to look.
+/// How closely a monitor looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// The port and the target tree; reads sysfs and configfs alone (OCF level 0).
+    /// Ports and targets. This only reads sysfs and configfs (OCF level 0).
     Port,
-    /// Adds whether every LUN carries out commands, and its disk is still ours (OCF level
-    /// 10).
+    /// In addition, whether every LUN carries out commands, and whether this node still
+    /// owns its disk (OCF level 10).
     Owner,
-    /// Adds whether every disk answers a read (OCF level 20).
+    /// In addition, whether every disk answers a read (OCF level 20).
     Disk,
 }
 
-/// How a group is on this node.
+/// The health of a group on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
-    /// The group is served, wholly.
+    /// The group is served completely.
     Running,
-    /// The group is served, with doubts. A port is missing or not logged in because its
-    /// link or its fabric is lost, and that is to be no failure; or a disk has somebody
-    /// else's keys; or the configuration puts another disk behind a number, which a
-    /// reload has refused.
+    /// The group is served, and something is wrong that is no reason to stop it. A port
+    /// may be missing or logged out because its fabric or link is lost, if the
+    /// configuration tolerates that. A disk may have somebody else's keys. Or a reload
+    /// has refused to put another disk behind a number.
     Degraded(Vec<String>),
-    /// Nothing of the group is here.
+    /// Nothing of the group is on this node.
     NotRunning,
-    /// Something of the group is here, and this is wrong with it.
+    /// Something of the group is on this node, and these faults are why it is not served
+    /// properly.
     Failed(Vec<String>),
 }
 
-/// Looks at a group. A configuration that cannot be read hides nothing that is there,
-/// and where nothing is there it does not matter.
+/// Returns the health of a group. A configuration that cannot be parsed hides nothing
+/// that is on this node. If nothing is, it does not matter.
 pub fn health(
     kernel: &dyn Kernel,
     node: &str,
@@ -67,7 +68,8 @@ pub fn health(
         Ok(found) => found,
         Err(error) => return Health::Failed(vec![error.to_string()]),
     };
-    // If it counted as running here, it would be stopped on the node that serves it.
+    // Targets that somebody else made do not count. Otherwise the cluster would see the
+    // group running on two nodes and stop it on both.
     if found.is_empty() || scope.is_of_others(&found) {
         return Health::NotRunning;
     }
@@ -103,7 +105,7 @@ pub fn health(
                         faults.extend(more);
                         lost.extend(doubts);
                     }
-                    // Slow is not failed, for a while.
+                    // For a while, a slow answer is no failure.
                     Asking::Hangs => {}
                     Asking::Fault(fault) => faults.push(fault),
                 }
@@ -118,9 +120,10 @@ pub fn health(
     }
 }
 
-/// Returns a group as it is in force, and what of its configuration is not. Where a
-/// reload has refused to put another disk behind a number, nothing of the configuration
-/// is in force. That can be so only if a disk has another name than the database knows.
+/// Returns the group as it is served, and what of its configuration is not in force. If a
+/// reload has refused to put another disk behind a number, nothing of the new
+/// configuration is in force. That is possible only if a disk has another name than in
+/// the database.
 fn in_force<'a>(
     kernel: &dyn Kernel,
     scope: &Scope,
@@ -150,8 +153,8 @@ fn in_force<'a>(
     Ok((Cow::Owned(before), misplaced))
 }
 
-/// Returns what is wrong with the ports. Where a lost link is to be no failure, the
-/// second list has the ports that have only lost theirs.
+/// Returns what is wrong with the ports, in two lists. Ports that have only lost their
+/// link are in the second one, if the configuration tolerates that.
 fn ports(
     kernel: &dyn Kernel,
     group: &Group,
@@ -176,7 +179,7 @@ fn ports(
         if vport.wwnn != group.wwnn {
             faults.push(format!("port {wwpn} has node name {}", vport.wwnn));
         }
-        // A flap of the link is no failure: the port logs in again by itself.
+        // A link that flaps is no failure, because the port logs in again by itself.
         let mut state = Some(vport.state.clone());
         while let Some(fault) = not_served(kernel, port, vport, state.as_ref()) {
             match fc::is_online(kernel, &vport.parent) {
@@ -204,8 +207,8 @@ fn ports(
     (faults, lost)
 }
 
-/// Returns why a virtual port is not logged in to its fabric, if it is not. A port without a
-/// state is one that has gone since it was found.
+/// Returns in words why a virtual port is not logged in to its fabric; `None` if it is.
+/// `state` is `None` if the port has disappeared since it was found.
 fn not_served(
     kernel: &dyn Kernel,
     port: &PortSpec,
@@ -278,8 +281,9 @@ fn turned_away(kernel: &dyn Kernel, group: &Group, level: Level) -> Vec<String> 
     group.luns().take(asked).filter_map(fault).collect()
 }
 
-/// Returns which disks have left this node since they were opened, by the database's word on
-/// what they were called: LIO goes on serving them, and each command ends with an error.
+/// Returns a fault for each disk that has left this node since LIO opened it. The
+/// database has the names. LIO still serves such a disk, and every command ends with an
+/// error.
 pub(super) fn departed(kernel: &dyn Kernel, scope: &Scope) -> Vec<String> {
     let disks = scope.entries.iter().flat_map(|e| e.disks.iter().chain(&e.state));
     let disks: BTreeMap<Slot, &PathBuf> =
@@ -291,9 +295,9 @@ pub(super) fn departed(kernel: &dyn Kernel, scope: &Scope) -> Vec<String> {
     gone.map(words).collect()
 }
 
-/// Returns which LUNs are served from another device than the disk that the configuration
-/// names, and whether reservations are kept on another: the disk has left and come back under
-/// another name. The database need not know of it.
+/// Returns a fault for each LUN whose disk has left and come back under another name, so
+/// that LIO has the old device open. The state disk is checked too. The database need not
+/// know of the change.
 fn misled(
     kernel: &dyn Kernel,
     scope: &Scope,
@@ -319,16 +323,16 @@ fn misled(
     disks.iter().filter_map(other).collect()
 }
 
-/// Returns the fault of a group whose initiators' reservations are to be kept and are
-/// not.
+/// Returns the fault that initiators' reservations are not saved although the group has a
+/// state disk.
 fn unkept(group: &Group, found: &Found) -> Option<String> {
     let kept = || found.keepers.iter().any(|keeper| keeper.device.is_some());
     let fault = "initiators' reservations are not kept: there is no keeper";
     (group.state.is_some() && !kept()).then(|| fault.to_owned())
 }
 
-/// Returns the failure of each keeper that has died, or hangs: LIO waits for it, or
-/// refuses reservations.
+/// Returns a fault for each keeper that has died or hangs. LIO waits for such a keeper,
+/// or refuses reservations.
 fn unheard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Vec<String> {
     let keepers = found.keepers.iter().filter(|keeper| keeper.device.is_some());
     let chains: Vec<Chain> =
@@ -362,7 +366,7 @@ fn deeper(
             disks.iter().map(|disk| vec![Op::ReadDisk(disk.node.clone())]).collect();
         for (disk, answer) in disks.iter().zip(kernel.run(&chains, budget.end)) {
             match answer.failed {
-                // A deadline of ours is no proof: slow is not failed.
+                // A disk that is slow has not failed.
                 Some(error) if error.is_late() => {
                     log::warn!("{}: {error}", disk.slot);
                 }

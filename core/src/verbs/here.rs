@@ -1,4 +1,4 @@
-//! What this node has for a group, seen before anything is done.
+//! What this node has for a group, observed before anything is changed.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,36 +16,37 @@ use crate::lio::{self, Driver, Export, TCM_FC, numbers};
 use crate::situation::found::{Found, Situation};
 use crate::situation::scope::Scope;
 
-/// How much of the time may be waited for a physical port that another group turns on, and
-/// for disks after a boot.
+/// How much of the time may be spent waiting for disks after a boot, and for physical
+/// ports that may come online, in percent.
 const PERCENT_TO_COME: u32 = 40;
-/// For how long after a node's boot its disks may still come: after a power cut of a whole
-/// site arrays take longer than nodes. Later a disk that is missing is missing, and another
-/// node is not kept waiting.
+/// How long after a node's boot its disks may still come. After a power cut at a whole
+/// site, arrays take longer to start than nodes. Later a missing disk is not waited for,
+/// so that another node can serve soon.
 const BOOTING: Duration = Duration::from_secs(600);
-/// How long a disk may come after the others, where some are here: an array that is up
-/// shows all its disks at once.
+/// How long further disks may come after some have. An array that is up shows all its
+/// disks at once.
 const STRAGGLING: Duration = Duration::from_secs(5);
 /// The time between two looks for a port or for disks.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// A takeover's observations: what this node has for the group.
+/// The observations of a takeover: what this node has for the group.
 pub(super) struct Here {
     pub driver: &'static dyn Driver,
-    /// Every disk that has an owner: the LUNs' disks, then the state device.
+    /// Every disk that a node owns for the group: the LUNs' disks, then the state disk.
     pub disks: Vec<Held>,
     pub found: Found,
-    /// The ports that have to appear, with the physical port for each: to be made, or made
-    /// before ([`Situation::is_reusable`]).
+    /// The ports that have to appear, each with the physical port that is to carry it.
+    /// Some have to be made, others can be used again ([`Situation::is_reusable`]).
     pub absent: Vec<(PortSpec, PhysicalPort)>,
-    /// The ports that cannot be made here; see [`left_out`].
+    /// The ports that the group is served without, because their fabric is lost; see
+    /// [`left_out`].
     pub lost: Vec<PortSpec>,
 }
 
-/// Observes this node, and waits for what may still come. A physical port may come whose
-/// state passes: it is dark until the group whose names it has turns it on, as after a
-/// failure, when both come to this node at once; or its link comes up or its login goes
-/// on, as after a boot. After a boot disks may come, too.
+/// Observes this node, and waits for what may still come. After a boot, disks may come,
+/// and a physical port's link or login. A physical port may also be dark until the group
+/// that has its names turns it on. After a failure both groups may come to this node at
+/// once.
 pub(super) fn with_all_that_comes(
     kernel: &dyn Kernel,
     scope: &Scope,
@@ -79,12 +80,9 @@ pub(super) fn with_all_that_comes(
     }
 }
 
-/// Checks that this node has what the group needs: modules, disks and ports, and no disk
-/// smaller than initiators know it ([`Scope::known`]). Disks that are still to be made
-/// ([`Scope::maker`]) are not missed.
-///
-/// # Errors
-/// The first thing that is missing.
+/// Checks that this node has what the group needs: modules, disks and ports. No disk may
+/// be smaller than initiators know it ([`Scope::known`]). If the disks are not on this
+/// node yet ([`Scope::maker`]), their absence is no failure.
 pub fn check_node(
     kernel: &dyn Kernel,
     scope: &Scope,
@@ -109,7 +107,8 @@ pub(super) fn misconfigured(error: &crate::config::group::GroupError) -> Failure
     Failure::of(Kind::Configuration, "read the parameters", error.0.clone())
 }
 
-/// Looks at everything that a takeover needs but the disks' owners, before its first step.
+/// Observes everything that a takeover needs, except the disks' owners. Nothing is
+/// changed.
 pub(super) fn observe(
     kernel: &dyn Kernel,
     scope: &Scope,
@@ -118,15 +117,16 @@ pub(super) fn observe(
     observe_with(kernel, scope, group, || find_disks(kernel, scope, group))
 }
 
-/// Looks at everything that a takeover needs but the disks' owners. `find` finds the
-/// disks.
+/// Observes everything that a takeover needs, except the disks' owners. The disks are
+/// those that `find` returns.
 fn observe_with(
     kernel: &dyn Kernel,
     scope: &Scope,
     group: &Group,
     find: impl FnOnce() -> Result<Vec<Disk>, Failure>,
 ) -> Result<Here, Failure> {
-    // The names alone first: that is said even where a disk is missing.
+    // Names are checked before disks, so that a conflict is reported even if a disk is
+    // missing.
     scope.claims.allow(kernel, group, [])?;
     let drivers = lio::candidates(group.driver);
     target_is_here(kernel, &drivers)?;
@@ -147,8 +147,8 @@ fn observe_with(
         }
         match (found.situation(port.wwpn), vport) {
             (Situation::Serving, _) => {}
-            // A virtual port that was begun is gone on with. A physical one is turned off
-            // first, and comes with the group.
+            // A virtual port of a start that was cut short is completed. A physical port
+            // is turned off first, and turned on again with its group.
             (Situation::Partial, Some(vport)) if !vport.is_own() => {}
             (Situation::Orphaned, _) => return Err(orphaned(&found, port)),
             (_, None) if left_out(kernel, group, port)? => lost.push(port.clone()),
@@ -173,7 +173,7 @@ fn observe_with(
     Ok(Here { driver, disks, found, absent, lost })
 }
 
-/// Checks that a group with a physical port's name has its node name as well.
+/// Checks that a group with a physical port's port name also has that port's node name.
 fn same_node_name(
     kernel: &dyn Kernel,
     group: &Group,
@@ -190,12 +190,14 @@ fn same_node_name(
         .advise("A group with a physical port's name has its node name as well"))
 }
 
-/// Returns whether a group is served without one of its ports here: its fabric is lost to
-/// this node, and that is to be no failure. The other ports serve every LUN too. Once the
-/// fabric is back, a monitor misses the port.
+/// Returns whether a group may be served on this node without one of its ports: the
+/// configuration tolerates a lost link, and this node has lost the port's fabric. Its
+/// other ports serve every LUN too. Once the fabric is back, a monitor reports the
+/// missing port.
 ///
 /// # Errors
-/// When a physical port cannot be read: which fabrics there are is not known.
+/// When a physical port cannot be read, because it would not be known which fabrics are
+/// lost.
 pub(super) fn left_out(
     kernel: &dyn Kernel,
     group: &Group,
@@ -207,10 +209,7 @@ pub(super) fn left_out(
     }
 }
 
-/// Returns the disks of a group's LUNs, then its state device.
-///
-/// # Errors
-/// See [`disk::find_all`], [`disk::whole`] and [`holders::none`].
+/// Returns the disks of a group: those of the LUNs, then the state disk.
 pub(super) fn find_disks(
     kernel: &dyn Kernel,
     scope: &Scope,
@@ -224,18 +223,18 @@ pub(super) fn find_disks(
     Ok(found)
 }
 
-/// Returns the disks of LUNs, of all that a group has.
+/// Returns those of a group's disks that are behind LUNs.
 pub(super) fn luns(disks: &[Disk]) -> Vec<Disk> {
     disks.iter().filter(|disk| disk.slot != Slot::Reservations).cloned().collect()
 }
 
-/// Returns the state device, of all disks that a group has.
+/// Returns the state disk among a group's disks, if it has one.
 pub(super) fn state_device(disks: &[Disk]) -> Option<&Disk> {
     disks.iter().find(|disk| disk.slot == Slot::Reservations)
 }
 
-/// Returns the failure of a target whose port was deleted by somebody else. It takes no
-/// other port, and while it is there no other target can have its name.
+/// Returns the failure of a target whose port somebody else has deleted. The target takes
+/// no other port, and as long as it exists no new target can have its name.
 pub(super) fn orphaned(found: &Found, port: &PortSpec) -> Failure {
     let path = found.export.tree(port.wwpn).map(|tree| tree.path.clone());
     let cause = format!("the target {} has lost its port", port.wwpn);
@@ -245,7 +244,8 @@ pub(super) fn orphaned(found: &Found, port: &PortSpec) -> Failure {
 }
 
 impl Here {
-    /// Returns every disk that has an owner: the LUNs' disks, then the state device.
+    /// Returns every disk that a node owns for the group: the LUNs' disks, then the state
+    /// disk.
     pub(super) fn owned(&self) -> Vec<Disk> {
         self.disks.iter().map(|held| held.disk.clone()).collect()
     }
@@ -266,8 +266,8 @@ impl Here {
     }
 }
 
-/// Returns the driver that serves the group here: that of its targets, or else of its
-/// ports.
+/// Returns the driver that serves the group on this node: the one of its targets, or else
+/// of its ports.
 pub(super) fn driver(
     kernel: &dyn Kernel,
     group: &Group,
@@ -336,8 +336,8 @@ fn same_disks(group: &Group, disks: &[Disk], export: &Export) -> Result<(), Fail
     Ok(())
 }
 
-/// Checks that no keeper keeps on another device: it would be believed to be this
-/// group's.
+/// Checks that no keeper uses another disk than the group's state disk. Its records would
+/// be taken for this group's.
 fn same_state(disks: &[Disk], found: &Found) -> Result<(), Failure> {
     let state = state_device(disks);
     for device in found.keepers.iter().filter_map(|keeper| keeper.device.as_ref()) {
@@ -350,8 +350,8 @@ fn same_state(disks: &[Disk], found: &Found) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses to take back a disk that another node has taken while it is exported here: with
-/// our key on it again, both could write.
+/// Checks that no disk that is exported here was taken by another node. If this node took
+/// it back, both could write.
 pub(super) fn not_lost(group: &Group, here: &Here, keys: &Keys) -> Result<(), Failure> {
     let lost = here.disks.iter().filter_map(Held::answered).find(|(disk, now)| {
         let path = lio::backstore_of(group.wwnn, disk);

@@ -1,8 +1,8 @@
-//! Keep out: a port that a release has logged out and kept stays out of the fabric.
+//! Keep out: parked ports stay out of the fabric.
 //!
-//! A reset of a QLogic HBA's chip lets every virtual port of it log in again, those that
-//! were told to stay out as well (`qla2x00_abort_isp`, `qla2x00_vp_abort_isp`). Their
-//! targets are empty, but the name may be another node's by then.
+//! When a QLogic HBA's chip is reset, all its virtual ports log in again, even those that
+//! were told to stay out (`qla2x00_abort_isp`, `qla2x00_vp_abort_isp`). Their targets are
+//! empty, but another node may be using the port name by then.
 
 use crate::action::budget::Budget;
 use crate::action::step::Step;
@@ -13,11 +13,11 @@ use crate::run_files::registry;
 use crate::situation::found::{Found, Situation};
 use crate::wwn::Wwn;
 
-/// Logs out the ports that should not be in the fabric, and returns their names. A port
-/// that is in the database is a verb's business.
+/// Logs out ports that should be parked, and returns their names. Ports with an entry in
+/// the database are left to the verb that made the entry.
 ///
 /// # Errors
-/// What could not be read, or logged out.
+/// Everything that could not be read or logged out.
 pub fn keep_out(
     kernel: &dyn Kernel,
     budget: Budget,
@@ -35,7 +35,8 @@ pub fn keep_out(
         Ok(Found { vports: fc::virtual_ports(kernel)?, export, keepers: Vec::new() })
     };
     let found = look().map_err(|error| vec![error])?;
-    // After the look: a takeover that has begun since is in the database.
+    // The database is read after the ports, so that a takeover which began meanwhile is
+    // in it.
     let known = registry::entries(kernel);
     let stray = |port: &&fc::VirtualPort| {
         found.situation(port.wwpn) == Situation::Stray

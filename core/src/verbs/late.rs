@@ -1,5 +1,5 @@
-//! What earlier actions on a group may still do: calls that hang in the kernel, of workers
-//! that were given up (`kernel/late.rs`).
+//! Late calls: operations of earlier actions on a group that hang in the kernel and may
+//! still be carried out (`kernel/late.rs`).
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use crate::kernel::late::{self, Late, Purpose};
 
 use super::drain::wait_until;
 
-/// How much of the time may be waited for what earlier actions have begun.
+/// How much of the time an action may wait for late calls, in percent.
 const PERCENT_TO_WAIT: u32 = 30;
-/// After what time a disk that does not answer is a fault. Initiators have waited for their
-/// commands all that time, and the partner may have other paths to it.
+/// After how long a disk that does not answer is a fault. Initiators have waited all that
+/// time, and the partner may have other paths to the disk.
 const UNANSWERED: Duration = Duration::from_secs(180);
 const STEP: &str = "wait for what an earlier action began";
 
-/// Waits until no earlier action on a group has anything under way that changes it.
+/// Waits until no earlier action on a group has a call under way that changes something.
 ///
 /// # Errors
-/// When one has: it would be done under what comes now.
+/// When one still has. Its call could be carried out in the middle of this action.
 pub(super) fn settled(
     kernel: &dyn Kernel,
     group: &str,
@@ -29,11 +29,11 @@ pub(super) fn settled(
     wait(kernel, group, Purpose::Changes, budget.first(PERCENT_TO_WAIT))
 }
 
-/// Waits until no earlier action on a group has anything under way that may make something
-/// serve, for what is left of the time.
+/// Waits, for all the remaining time, until no earlier action on a group has a call under
+/// way that may make the group serve.
 ///
 /// # Errors
-/// When one has.
+/// When one still has.
 pub(super) fn serves_no_more(
     kernel: &dyn Kernel,
     group: &str,
@@ -68,17 +68,18 @@ fn in_words(late: &Late) -> String {
     format!("a call of process {pid}, {age} s old, hangs in the kernel")
 }
 
-/// Whether the disks of a group can be asked.
+/// Whether the disks of a group may be asked.
 pub(super) enum Asking {
-    /// No earlier monitor hangs.
+    /// No earlier question hangs.
     Free,
-    /// An earlier monitor hangs: another one would hang beside it.
+    /// An earlier question hangs, so another one would hang too.
     Hangs,
-    /// An earlier monitor has hung for so long that this is a fault, in words.
+    /// An earlier question has hung for so long that the disk counts as failed. The text
+    /// says so.
     Fault(String),
 }
 
-/// Checks that the disks of a group can be asked.
+/// Checks that the disks of a group may be asked.
 ///
 /// # Errors
 /// When an earlier question hangs.
@@ -91,7 +92,7 @@ pub(super) fn answers(kernel: &dyn Kernel, group: &str) -> Result<(), Failure> {
     Err(Failure::new(Kind::Node, "ask the disks", why))
 }
 
-/// Returns whether the disks of a group can be asked.
+/// Returns whether the disks of a group may be asked.
 pub(super) fn asking(kernel: &dyn Kernel, group: &str) -> Asking {
     let late = match late::of(kernel, group) {
         Ok(late) => late,

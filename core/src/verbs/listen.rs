@@ -1,12 +1,12 @@
-//! Listening: how a drain finds that nothing is in flight where no account of the commands
-//! answers for a port. No counter shows all of them, so each kind has a means of its own;
-//! ARCHITECTURE.md has the list.
+//! Listening: how a drain finds that nothing is in flight when it has no account of the
+//! commands. No counter shows all kinds of commands, so each kind has its own means.
+//! ARCHITECTURE.md lists them.
 //!
-//! With qla2xxx, as its source has it: `inflight` is the same. An ECHO goes through the
-//! driver's own bsg (`qla24xx_bsg_request`), to a port that it knows as a remote one;
-//! with `qlini_mode=disabled` it knows none. The frames are the whole HBA's
-//! (`qla2x00_get_fc_host_stats`), so beside a busy port there is no rest. There is no
-//! bar. None of this can hang a logout on qla2xxx: the driver ends any command that it
+//! On qla2xxx, by its source, `inflight` works as elsewhere. An ECHO goes through the
+//! driver's own bsg (`qla24xx_bsg_request`), to ports that the driver knows as remote
+//! ports; with `qlini_mode=disabled` it knows none. Frames are counted for the whole HBA
+//! (`qla2x00_get_fc_host_stats`), so beside a busy port they never stand still. There is
+//! no bar. None of this can hang a logout on qla2xxx: the driver ends any command that it
 //! has not yet passed to LIO.
 
 use std::time::Duration;
@@ -23,15 +23,15 @@ use super::drain::{BARRED, PERCENT_TO_DRAIN, in_flight, undrained, wait_until};
 use super::nftables::Nftables;
 use super::told;
 
-/// How long all must be quiet before a port logs out: nothing in flight, and no frames.
-/// What has arrived and is not yet with the disk is in no counter that the kernel shows;
-/// even a command that is just being turned away hangs a logout.
+/// How long a port must be quiet before it logs out, with nothing in flight and no
+/// frames. A command that has arrived and not reached a disk is in no counter of the
+/// kernel. Even a command that is just being turned away hangs a logout.
 const SETTLED: Duration = Duration::from_millis(250);
-/// How long all must be quiet where an initiator gave no echo: a WRITE whose data it
-/// still has to send is in no counter either.
+/// How long a port must be quiet if an initiator gave no echo. Such an initiator may
+/// still have to send the data of a WRITE, which is in no counter either.
 const SETTLED_UNHEARD: Duration = Duration::from_millis(1500);
 
-/// Waits for a moment in which nothing is in flight, and nothing is said.
+/// Waits for a moment in which nothing is in flight and no frames come or go.
 pub(super) fn listen(
     kernel: &dyn Kernel,
     found: &Found,
@@ -55,10 +55,11 @@ pub(super) fn listen(
                 let why = "no time was left to see whether commands still come";
                 return Err(undrained(vec![why.into()], budget.spent(kernel)));
             }
-            // A command that was accepted has come to a disk that is slow: begin again.
+            // A command that was accepted earlier has reached a slow disk, so everything
+            // begins again.
             Rest::Busy => {}
-            // An initiator never rests, and there is no bar. To log out is no greater
-            // risk than to have the node fenced.
+            // An initiator never pauses, and there is no bar. Logging out is no greater
+            // risk than letting the node be fenced.
             Rest::Talk => {
                 log::warn!("commands still come; the port is logged out regardless");
                 return Ok(());
@@ -69,16 +70,16 @@ pub(super) fn listen(
 
 /// How a port is after it was waited for.
 enum Rest {
-    /// Nothing is in flight, and no frame has come or gone for long enough.
+    /// Nothing has been in flight, and no frame has come or gone, for long enough.
     Quiet,
-    /// Frames come and go, and nothing is in flight.
+    /// Nothing has been in flight for long enough, but frames still come and go.
     Talk,
-    /// Not long ago commands were in flight.
+    /// Commands were in flight a moment ago.
     Busy,
 }
 
-/// Waits until nothing has been in flight, and no frame has come or gone, for `settled`.
-/// Returns how the port is then, or at `end`.
+/// Waits until nothing has been in flight and no frame has come or gone for `settled`,
+/// but not beyond `end`. Returns the state then.
 fn settles(kernel: &dyn Kernel, found: &Found, settled: Duration, end: Instant) -> Rest {
     let stores = &found.export.backstores;
     let (mut idle_since, mut quiet_since) = (kernel.now(), kernel.now());
@@ -89,7 +90,7 @@ fn settles(kernel: &dyn Kernel, found: &Found, settled: Duration, end: Instant) 
         if !in_flight(kernel, stores).is_empty() {
             idle_since = now;
         }
-        // Frames that are not counted may come and go.
+        // If frames cannot be counted, some may have come.
         if frames.is_err() || frames != before {
             quiet_since = now;
         }
@@ -105,8 +106,8 @@ fn settles(kernel: &dyn Kernel, found: &Found, settled: Duration, end: Instant) 
     }
 }
 
-/// Returns how many frames the group's ports have received and sent, or why that is not
-/// known.
+/// Returns how many frames the group's ports have received and sent, or in words why that
+/// is not known.
 fn exchanged(kernel: &dyn Kernel, found: &Found) -> Result<u64, String> {
     let mut sum = 0u64;
     for VirtualPort { wwpn, .. } in &found.vports {
@@ -117,10 +118,10 @@ fn exchanged(kernel: &dyn Kernel, found: &Found) -> Result<u64, String> {
 }
 
 /// Asks every initiator for an echo, and returns whether all answered. Frames between two
-/// ports keep their order. So with the answer everything is here that an initiator had to
-/// send for commands that were accepted before, above all the data of its WRITEs, however
-/// slow it may be. A port without its link is left out: nothing more is sent to it, and
-/// there is nobody to ask.
+/// ports keep their order. So once the answer is here, everything is here that the
+/// initiator had to send for commands accepted before, above all the data of its WRITEs,
+/// however slow it may be. Ports without a link are left out: they receive nothing more,
+/// and their initiators cannot be asked.
 fn heard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> bool {
     let linked = |wwpn| found.vports.iter().any(|p| p.wwpn == wwpn && p.is_linked());
     let trees = found.export.trees.iter().filter(|tree| linked(tree.wwpn));

@@ -1,5 +1,5 @@
-//! Logins that a takeover waits for: that another node's under its names have ended, and that
-//! its own ports' are done.
+//! Logins that a takeover waits for. First, another node's logins under the group's names
+//! must end. At the end, the group's own ports must log in.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::fc::{self, PhysicalPort, PortState, VirtualPort, VportState};
 use crate::kernel::Kernel;
 use crate::wwn::Wwn;
 
-/// The step that looks for another node that serves.
+/// The title of the step that looks for another node that serves the group.
 const LOOK: &str = "look for the port";
 
-/// The time between two looks at a state that the kernel announces by no event.
+/// The time between two looks at a state whose change the kernel does not report.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// How long a port must be in a hopeless state until that is believed.
+/// How long a port must stay in a hopeless state before the takeover fails.
 const BELIEVED: Duration = Duration::from_secs(5);
 
-/// Waits while this node sees one of the names logged in on another node, and refuses if
-/// that does not end in time. With fencing it is news that has not got here yet: a switch
-/// notices a dead FCoE port only when some keep-alives are missing, 20 s by default. So
-/// it is given all the time there is; a start that has failed is not tried again.
+/// Waits while this node sees one of the names logged in on another node, and fails if
+/// that does not end in time. After fencing, the dead port may still be visible: a switch
+/// notices a dead FCoE port only after some missing keep-alives, 20 s by default. So the
+/// wait takes all the time there is, because Pacemaker does not retry a failed start.
 pub(super) fn not_elsewhere(
     kernel: &dyn Kernel,
     absent: &[(PortSpec, PhysicalPort)],
@@ -39,8 +39,8 @@ pub(super) fn not_elsewhere(
     Ok(())
 }
 
-/// Returns the first of some ports that is logged in on another node, and the remote port
-/// by which this node knows it.
+/// Returns the first of these ports that is logged in on another node, with this node's
+/// name for it as a remote port.
 pub(super) fn elsewhere(
     kernel: &dyn Kernel,
     absent: &[(PortSpec, PhysicalPort)],
@@ -55,8 +55,8 @@ pub(super) fn elsewhere(
     Ok(None)
 }
 
-/// Waits until a port is logged in. A state that means that it will not be is believed
-/// when it has lasted, while the physical port is online.
+/// Waits until a port is logged in. A state from which the port will not log in by itself
+/// makes this fail once it has lasted, while the physical port is online.
 pub(super) fn active(
     kernel: &dyn Kernel,
     port: &PortSpec,

@@ -1,5 +1,6 @@
-//! What understudy does: take a group over, change it while it is served, release it, and
-//! say how it is and whether it could be taken over, to the cluster or to people.
+//! The verbs: what understudy does with a group. They take it over, change it while it is
+//! served, release it, and report its health, its status, and whether it could be taken
+//! over.
 
 mod account;
 pub mod check;
@@ -35,12 +36,12 @@ pub use reload::reload;
 pub use status::status;
 pub use takeover::takeover;
 
-/// Returns what there is of a group, for a verb that cannot go on without knowing.
+/// Reads everything of a group on this node, for a verb that cannot go on without it.
 fn look(kernel: &dyn Kernel, scope: &Scope) -> Result<Found, Failure> {
     scope.look(kernel).map_err(unseen)
 }
 
-/// Returns what there is of a group, without what each initiator may see.
+/// Reads everything of a group on this node, except the LUNs mapped to each initiator.
 fn survey(kernel: &dyn Kernel, scope: &Scope) -> Result<Found, Failure> {
     scope.survey(kernel).map_err(unseen)
 }
@@ -49,7 +50,7 @@ fn unseen(error: KernelError) -> Failure {
     Failure::kernel("look at this node", &[error])
 }
 
-/// Returns errors that nothing fails for, in words.
+/// Returns several errors as one line, for a warning in the log.
 pub(super) fn told(errors: &[KernelError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -1,4 +1,4 @@
-//! What `check` says of disks with several paths.
+//! The findings of `check` about disks with several paths.
 
 use crate::action::budget::Budget;
 use crate::disks::disk::{self, Disk};
@@ -7,8 +7,9 @@ use crate::kernel::{Kernel, Op};
 
 use super::check::Finding;
 
-/// Returns the disks that are used by one of several paths, in words. The others are of no use
-/// until the group has stopped: then multipathd makes a device of all of them.
+/// Returns in words the disks that are used by only one of several paths. The other paths
+/// are useless until the group has stopped. Only then can multipathd make a multipath
+/// device.
 pub(super) fn by_one_path(kernel: &dyn Kernel, disks: &[Disk]) -> Vec<String> {
     let words = |(disk, count): (&Disk, usize)| {
         let (slot, device, name) = (disk.slot, &disk.device, &disk.name);
@@ -17,7 +18,7 @@ pub(super) fn by_one_path(kernel: &dyn Kernel, disks: &[Disk]) -> Vec<String> {
     disk::one_of_several(kernel, disks).into_iter().map(words).collect()
 }
 
-/// Returns what there is to say of disks with several paths; nothing where none has.
+/// Returns findings about disks with several paths; none if no disk has several.
 pub(super) fn findings(
     kernel: &dyn Kernel,
     disks: &[Disk],

@@ -1,10 +1,10 @@
-//! What an action asks of nftables: bars against new commands, and accounts of commands.
-//! `kernel/bar.rs` and `kernel/account.rs` say what those are.
+//! The use of nftables in one action, for bars against new commands and for accounts of
+//! commands. `kernel/real/bar.rs` and `kernel/account.rs` say what those are.
 //!
-//! No stop depends on nftables: what cannot be done with them is a warning, and where they
-//! fail or do not answer they take a fifth of an action's time at most. A drain then waits
-//! for a quiet moment, and a command that comes a moment later hangs the logout. A bar that
-//! nobody lifts ends by itself.
+//! No stop depends on nftables. A failure is only a warning, and if they do not answer
+//! they take a fifth of an action's time at most. A drain then waits for a quiet moment,
+//! and a command that comes a moment later hangs the logout. A bar that nobody lifts ends
+//! by itself.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,33 +20,35 @@ use crate::wwn::Wwn;
 
 use super::told;
 
-/// How much of an action's time nftables may have in all: the first `nft` since a node's boot
-/// comes from the disk, which took 1.6 s on a busy node, and another 0.2 s.
+/// How much of an action's time nftables may use in all, in percent. The first `nft`
+/// after a boot is read from the disk, which took 1.6 s on a busy node. Later ones took
+/// 0.2 s.
 const PERCENT_FOR_NFT: u32 = 20;
-/// How much they may have of a long one: initiators wait meanwhile.
+/// How much time nftables may use in a long action. Initiators wait meanwhile.
 const AT_MOST: Duration = Duration::from_secs(5);
 
-/// Returns how much of an action's time nftables may have in all.
+/// Returns how much of an action's time nftables may use in all.
 fn share(budget: Budget) -> Duration {
     AT_MOST.min(budget.length() * PERCENT_FOR_NFT / 100)
 }
 
-/// The nftables of one action.
+/// The use of nftables in one action.
 pub(super) struct Nftables {
-    /// What nftables have not used yet of their time.
+    /// The time that nftables may still use.
     left: Duration,
-    /// Ports that may be barred, by this action or by an earlier one that was killed.
+    /// The ports that may be barred, by this action or by an earlier one that was killed.
     may_be_set: BTreeSet<Wwn>,
 }
 
 impl Nftables {
-    /// Returns the nftables of an action with this time.
+    /// Returns the use of nftables for an action with this budget.
     pub(super) fn of(budget: Budget) -> Self {
         Self { left: share(budget), may_be_set: BTreeSet::new() }
     }
 
-    /// Starts what sets a bar, before initiators have to wait for it. A group without a port
-    /// of software FCoE needs none.
+    /// Returns the use of nftables for a stop, with `nft` started in advance, before
+    /// initiators have to wait for it. For a group without a port on software FCoE, `nft`
+    /// is not started.
     pub(super) fn get_ready(kernel: &dyn Kernel, scope: &Scope, budget: Budget) -> Self {
         let entries = scope.entries.iter().filter(|entry| entry.link.is_some());
         let may_be_set = entries.map(|entry| entry.wwpn).collect();
@@ -57,21 +59,21 @@ impl Nftables {
         nftables
     }
 
-    /// Starts `nft` for what comes next. Returns whether it can be started.
+    /// Starts `nft` in advance. Returns whether that was possible.
     fn start(&mut self, kernel: &dyn Kernel, budget: Budget) -> bool {
         let ready = vec![vec![Op::ReadyNft]];
         self.run(kernel, "get nftables ready", ready, budget) == [true]
     }
 
-    /// Starts `nft` for what there is to lift, while a port logs out.
+    /// Starts `nft` in advance for lifting bars, while a port logs out.
     pub(super) fn start_again(&mut self, kernel: &dyn Kernel, budget: Budget) {
         if !self.may_be_set.is_empty() {
             self.start(kernel, budget);
         }
     }
 
-    /// Lets no further command in to the group's ports, where that can be done. Returns
-    /// whether each of them is barred.
+    /// Bars new commands to the group's ports, as far as possible. Returns whether every
+    /// port is barred.
     pub(super) fn bar(
         &mut self,
         kernel: &dyn Kernel,
@@ -93,8 +95,8 @@ impl Nftables {
         }
         let are_all = ports.len() == found.vports.len();
         self.may_be_set.retain(|port| !ports.contains(port));
-        // Twice where the first time fails: another's change of nftables may have come
-        // between.
+        // A change fails if somebody else changes nftables at the same moment, so it is
+        // tried twice.
         for _ in 0..2 {
             let set = self.run(kernel, title, bars.clone(), budget);
             let barred = ports.iter().zip(&set).filter(|(_, set)| **set);
@@ -106,7 +108,7 @@ impl Nftables {
         false
     }
 
-    /// Lifts what may be set.
+    /// Lifts every bar that may be set.
     pub(super) fn lift(&mut self, kernel: &dyn Kernel, budget: Budget) {
         let ports = std::mem::take(&mut self.may_be_set);
         let lifts: Vec<Chain> =
@@ -116,8 +118,8 @@ impl Nftables {
         }
     }
 
-    /// Returns what the account of an interface says. Nothing is taken off the time of
-    /// nftables where they answer: a drain may have to ask often.
+    /// Returns the account of an interface; `None` if nftables do not answer. An answer
+    /// costs nothing of nftables' time, because a drain may have to ask often.
     pub(super) fn account(
         &mut self,
         kernel: &dyn Kernel,
@@ -137,7 +139,7 @@ impl Nftables {
         None
     }
 
-    /// Carries out changes of accounts. Returns whether all were made.
+    /// Carries out changes of accounts. Returns whether all succeeded.
     pub(super) fn change(
         &mut self,
         kernel: &dyn Kernel,
@@ -148,8 +150,8 @@ impl Nftables {
         self.run(kernel, title, vec![chain], budget) == [true]
     }
 
-    /// Returns of each chain whether nftables did it. Each time they have half of what is
-    /// left, so that one that hangs leaves time for another try.
+    /// Returns for each chain whether it succeeded. One call may use half of the
+    /// remaining time, so that after a call that hangs there is time for another.
     fn run(
         &mut self,
         kernel: &dyn Kernel,
@@ -169,7 +171,7 @@ impl Nftables {
     }
 }
 
-/// Returns why `nft` cannot be started here, if it cannot. Started, it does nothing.
+/// Returns the error if `nft` cannot be started on this node. If it can, it does nothing.
 pub(super) fn unavailable(kernel: &dyn Kernel, budget: Budget) -> Option<KernelError> {
     let end = budget.end.min(kernel.now() + share(budget));
     kernel.run(&[vec![Op::ReadyNft]], end).pop()?.failed

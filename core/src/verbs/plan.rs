@@ -1,7 +1,7 @@
 //! Plan: the steps that a takeover or a release would take on this node now, as plain
-//! values. Nothing is changed. Where a step waits for something, its title says so. What
-//! goes on around the steps is not in it: expedited grace periods, echoes, the bar, and the
-//! database's entries.
+//! values. Nothing is changed. If a step waits for something, its title says so. The plan
+//! leaves out what accompanies the steps: expedited grace periods, echoes, the bar, and
+//! the database's entries.
 
 use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind};
@@ -18,13 +18,13 @@ use super::release::{CLOSE, closing, logouts};
 use super::takeover::{self, Steps};
 use super::{look, unseen};
 
-/// A function that finds the steps.
+/// A function that returns the steps of an action.
 pub type Planner = fn(&dyn Kernel, &str, &Scope, Budget) -> Result<Vec<Step>, Failure>;
 
-/// Returns the planner for an action, by its OCF name.
+/// Returns the planner for an action, given its OCF name.
 ///
 /// # Errors
-/// When no action of that name has a plan.
+/// When there is no plan for an action with this name.
 pub fn planner(action: &str) -> Result<Planner, Failure> {
     match action {
         "start" => Ok(takeover_steps),
@@ -36,10 +36,10 @@ pub fn planner(action: &str) -> Result<Planner, Failure> {
     }
 }
 
-/// Returns the steps of [`super::takeover`]; those with nothing to do are left out.
+/// Returns the steps of [`super::takeover`], without those that have nothing to do.
 ///
 /// # Errors
-/// What would have the takeover refuse before its first step.
+/// Every reason for which the takeover would refuse before its first step.
 pub fn takeover_steps(
     kernel: &dyn Kernel,
     node: &str,
@@ -65,10 +65,10 @@ pub fn takeover_steps(
     Ok(without_empty(steps.collect()))
 }
 
-/// Returns the steps of [`super::release`]; those with nothing to do are left out.
+/// Returns the steps of [`super::release`], without those that have nothing to do.
 ///
 /// # Errors
-/// Something is there and cannot be read.
+/// When something exists and cannot be read.
 pub fn release_steps(
     kernel: &dyn Kernel,
     node: &str,
@@ -86,7 +86,7 @@ pub fn release_steps(
     }
     let ports = lio::remove_ports(&found.export).into_iter();
     steps.extend(ports.map(|(title, chains)| Step::new(title, chains)));
-    // A disk that does not answer is no reason to keep the rest from people.
+    // If a disk does not answer, people should still see the rest of the plan.
     let (ours, _) = ownership::owned(kernel, &disks, &keys, budget);
     steps.push(Step::new(CLOSE, closing(&found, &ours, keys.now)));
     let (title, hbas) = lio::remove_hbas(&found.export);

@@ -1,26 +1,26 @@
-//! What a target needs of the queues of its disks, whatever this node's tuning says.
+//! Settings that a target needs in its disks' queues, whatever this node's tuning says.
 
 use crate::action::budget::Budget;
 use crate::disks::disk::Disk;
 use crate::kernel::{Chain, Kernel, Op, paths};
 
-/// A setting of a disk's queue.
+/// A setting of a disk's queue that a target depends on.
 struct Setting {
-    /// The attribute, as sysfs has it.
+    /// The path of the attribute, below the block device in sysfs.
     attribute: &'static str,
-    /// Returns whether a value is one that a target cannot have.
+    /// Returns whether a value is one with which a target must not run.
     is_wrong: fn(&str) -> bool,
-    /// The value that is written then.
+    /// The value that is written in place of a wrong one.
     right: &'static str,
-    /// What has changed by it, in words.
+    /// The line that is logged after the change.
     changed: &'static str,
-    /// What may happen where it cannot be written.
+    /// The danger if the attribute cannot be written, for a warning.
     danger: &'static str,
 }
 
 const SETTINGS: [Setting; 2] = [
-    // tuned and udev rules for flash turn it off. A command that is not counted looks like
-    // none.
+    // tuned, and udev rules for flash disks, turn this off. A drain would not see
+    // commands that are not counted.
     Setting {
         attribute: "queue/iostats",
         is_wrong: |value| value == "0",
@@ -28,15 +28,15 @@ const SETTINGS: [Setting; 2] = [
         changed: "requests to a disk are counted from now on (iostats)",
         danger: "a stop may not see all commands",
     },
-    // tcm_fc carries out all commands of a port in one thread: one that is held back holds
-    // up every LUN. A Linux initiator takes a command that it has heard nothing of for lost
-    // after some three seconds, and sends it again. The data of the first one never comes,
-    // and a stop finds it in flight for good. A capture of the lab's fabric showed this
-    // while a path died; the thread stood still at a flush.
+    // tcm_fc carries out all commands of a port in one thread, so a command that is held
+    // back holds up every LUN. After some three seconds without an answer a Linux
+    // initiator gives a command up and sends it again. The data of the first command
+    // never comes, and a stop finds it in flight forever. A capture of the lab's fabric
+    // showed this while a path died. The thread was stuck at a flush.
     //
-    // Writeback throttling (block/blk-wbt.c) takes LIO's writes and flushes for a page
-    // cache's and makes them wait while reads are slow. That it was what held the thread is
-    // inferred from its source; no stack was seen.
+    // Writeback throttling (block/blk-wbt.c) treats LIO's writes and flushes like those
+    // of a page cache, and makes them wait while reads are slow. That it held the thread
+    // is inferred from its source. No stack was seen.
     Setting {
         attribute: "queue/wbt_lat_usec",
         is_wrong: |value| value != "0",
@@ -46,11 +46,11 @@ const SETTINGS: [Setting; 2] = [
     },
 ];
 
-/// Sets what a target needs of each disk's queue, where it is otherwise.
+/// Corrects the settings of each disk's queue. Failures are only logged.
 pub(super) fn set(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) {
     for setting in &SETTINGS {
         let attribute = |disk: &Disk| paths::block(&disk.name, setting.attribute);
-        // A kernel without such a thing does not say.
+        // An attribute that cannot be read is one that this kernel does not have.
         let wrong = disks.iter().map(attribute).filter(|path| {
             kernel.read(path).is_ok_and(|text| (setting.is_wrong)(text.trim()))
         });

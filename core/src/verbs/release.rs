@@ -1,8 +1,8 @@
-//! Release: let what is in flight end, log out, and leave nothing.
+//! Release: let commands in flight end, log the ports out, and remove everything.
 //!
-//! The order decides. A port that logs out with a command in flight hangs the kernel for
-//! good; a LUN that is unmapped under a live port is an I/O error at the initiator. So:
-//! quiesce, drain, log out, unmap.
+//! The order matters. If a port logs out with a command in flight, the kernel hangs
+//! forever. If a LUN is unmapped under a live port, initiators get an I/O error. So the
+//! order is: quiesce, drain, log out, unmap.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -36,21 +36,22 @@ use super::{late, look, told};
 const LINKLESS: Duration = Duration::from_secs(4);
 /// How much of the time may be waited for other groups' ports.
 const PERCENT_TO_BE_ALONE: u32 = 40;
-/// The step in which the disks are given up.
+/// The title of the step that gives up the disks.
 const GIVE_UP: &str = "give up the disks";
-/// How long disks may take to say whose they are, where nothing here serves them.
+/// How long disks that this node does not serve may take to report their reservations.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The step that closes the disks.
 pub(super) const CLOSE: &str = "close the disks and give them up";
 
-/// Stops serving a group on this node. If nothing is there, that is a success. Keys on
-/// its disks are given up. A key that stays is only a warning: nothing writes there any
-/// more. So is an entry of the database that stays.
+/// Stops serving a group on this node. If nothing of it is here, that is a success. The
+/// keys on its disks are given up. A key that stays is only a warning, because nothing on
+/// this node writes to the disk any longer. A database entry that stays is only a warning
+/// too.
 ///
 /// # Errors
-/// When anything is left by which the node could serve: a port, a session, an export, an
-/// open disk, a keeper; or a command that may still end a later ownership. Only fencing
-/// can rule that out, so the agent reports every error as a failed stop.
+/// When something is left with which this node could serve: a port, a session, an export,
+/// an open disk, a keeper, or a command that may still end a later ownership. Only
+/// fencing can rule that out, so the agent reports every error as a failed stop.
 pub fn release(
     kernel: &dyn Kernel,
     node: &str,
@@ -58,12 +59,12 @@ pub fn release(
     budget: Budget,
     phases: &mut Phases,
 ) -> Result<(), Failure> {
-    // A stop goes on without them, and they take a small part of its time.
+    // A stop does not depend on nftables, and they may use only a small part of its time.
     let mut nftables = Nftables::get_ready(kernel, scope, budget);
     let found = look(kernel, scope)?;
     let disks = scope.disks(kernel, &found.export);
-    // The note of the cluster's word is a hint. Where it cannot be read, each key of the
-    // node's name is ours.
+    // The note of the cluster's word is only a hint. If it cannot be read, every key with
+    // this node's name counts as this node's.
     let keys = Keys::of(kernel, node).unwrap_or_else(|error| {
         log::warn!("{error}");
         Keys::new(node, None)
@@ -79,7 +80,7 @@ pub fn release(
         phases.end(kernel, "logout");
     }
 
-    // From here on nothing is skipped because something before it failed.
+    // From here on every step is tried, even if one before it failed.
     let mut left: Vec<Failure> = Vec::new();
     expedited(kernel, scope, budget, || {
         let mut step = |title, chains| {
@@ -89,7 +90,7 @@ pub fn release(
         };
         let ports = lio::remove_ports(&found.export).into_iter();
         ports.for_each(|(title, chains)| step(title, chains));
-        // Nobody is served through strays, so one that stays fails no stop.
+        // Initiators are not served through strays, so a stray that stays is no failure.
         let (title, strays) = lio::remove_strays(&found.export);
         if let Err(errors) = Step::new(title, strays).apply(kernel, budget) {
             log::warn!("{title}: {}", told(&errors));
@@ -98,8 +99,8 @@ pub fn release(
         let (closed, given_up) = disown(kernel, &found, disks, &keys, budget);
         let (title, hbas) = lio::remove_hbas(&found.export);
         step(title, hbas);
-        // A stop fails for what serves, and for what may still be carried out. A key that
-        // stays does not count: the next owner of the disk removes it before a port
+        // Only what could still serve, or may still be carried out, makes a stop fail. A
+        // key that stays does not, because the disk's next owner removes it before a port
         // appears.
         for (title, errors) in [(CLOSE, closed), (GIVE_UP, given_up.outstanding)] {
             left.extend((!errors.is_empty()).then(|| Failure::kernel(title, &errors)));
@@ -110,7 +111,7 @@ pub fn release(
         nftables.lift(kernel, budget);
         accounts.end(kernel, scope, &mut nftables, budget);
     });
-    // Before the last look: what is done by then shows there.
+    // This comes before the last look, so that the look shows what late calls have done.
     left.extend(late::serves_no_more(kernel, &scope.name, budget).err());
     let still = look(kernel, scope)?;
     phases.end(kernel, "disown");
@@ -132,8 +133,8 @@ pub fn release(
         return Err(further.fold(first.clone(), Failure::and));
     }
     for wwpn in &scope.wwpns {
-        // An entry is a hint, on a disk in memory that may be full. What it describes is
-        // gone.
+        // An entry is only a hint, and what it describes is gone. /run, where it is, may
+        // be full.
         if let Err(error) = registry::forget(kernel, &scope.name, *wwpn) {
             log::warn!("forget the virtual port: {error}");
         }
@@ -141,8 +142,9 @@ pub fn release(
     Ok(())
 }
 
-/// Waits until no other group's virtual port hangs from a physical port that is to be turned
-/// off: it would go with it. Where both leave the node, they do so side by side.
+/// Waits until a physical port that is to be turned off carries no other group's virtual
+/// port, which would go off with it. If both groups leave this node, they do so side by
+/// side.
 fn alone(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failure> {
     let own: Vec<_> = found.live().filter(|p| p.is_own()).map(|p| p.wwpn).collect();
     if own.is_empty() {
@@ -150,7 +152,7 @@ fn alone(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
     }
     let hanging = || match guests(kernel, &own) {
         Ok(ports) => ports.iter().flatten().map(|port| port.wwpn.to_string()).collect(),
-        // What cannot be read may hang from it.
+        // If a port cannot be read, it may be one of those.
         Err(error) => vec![error.to_string()],
     };
     let end = budget.first(PERCENT_TO_BE_ALONE).end;
@@ -162,9 +164,9 @@ fn alone(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
         .advise("Move the groups away first that this port carries as a guest"))
 }
 
-/// Closes the disks and gives them up. Returns what could not be closed, and what is left
-/// on the disks. Where nothing here served them, all of that is keys: nothing that is
-/// carried out late ends anything.
+/// Closes the disks and gives them up. Returns the errors of closing, and what is left on
+/// the disks. If this node did not serve the disks, only keys can be left: a command that
+/// is carried out late does no harm there.
 fn disown(
     kernel: &dyn Kernel,
     found: &Found,
@@ -173,7 +175,8 @@ fn disown(
     budget: Budget,
 ) -> (Vec<KernelError>, Left) {
     if found.is_gone() {
-        // Nothing here served these disks; those that still carry our key are given up.
+        // This node does not serve these disks, so only those with a key of this node are
+        // given up.
         let end = budget.end.min(kernel.now() + PATIENCE);
         let soon = Budget { end, ..budget };
         let (ours, mut keys_left) = ownership::owned(kernel, &disks, keys, soon);
@@ -200,9 +203,9 @@ fn disown(
     (open, ownership::given_up(kernel, &closed, left, keys, budget))
 }
 
-/// Returns the operations that give up some disks, each once it is closed. A disk that
-/// could not be closed stays ours: without an owner it would be open to all. Then come
-/// the chains that close the backstores of other disks.
+/// Returns the operations that close disks and give them up, a chain for each disk. A
+/// disk that cannot be closed is not given up, because it would be open here without an
+/// owner. Chains that close other backstores follow.
 pub(super) fn closing(found: &Found, disks: &[PathBuf], key: Key) -> Vec<Chain> {
     let mut close: BTreeMap<&PathBuf, Chain> = BTreeMap::new();
     for store in &found.export.backstores {
@@ -222,11 +225,8 @@ pub(super) fn closing(found: &Found, disks: &[PathBuf], key: Key) -> Vec<Chain> 
     chains
 }
 
-/// Returns the operations that take every port off the fabric: it is deleted, or kept
-/// where its target is bound to it.
-///
-/// # Errors
-/// When the address or the switch of a physical port cannot be read.
+/// Returns the operations that take every port out of the fabric. A port is deleted, or
+/// only logged out if its target is bound to it.
 pub(super) fn logouts(
     kernel: &dyn Kernel,
     found: &Found,
@@ -238,8 +238,8 @@ pub(super) fn logouts(
     found.live().map(one).collect()
 }
 
-/// Logs every port out. An error means that a port may be there still: then nothing may
-/// be unmapped under it.
+/// Logs every port out. After an error a port may still be there, so nothing may be
+/// unmapped under it.
 fn log_out(
     kernel: &dyn Kernel,
     scope: &Scope,
@@ -278,8 +278,8 @@ fn log_out(
     }
 }
 
-/// Returns whether a logout ran out of time. A port that the kernel is still busy
-/// deleting is not gone, even if it is not listed.
+/// Returns whether a logout ran out of time. While the kernel is still deleting a port,
+/// the port is not gone, even if the kernel no longer lists it.
 fn is_late(answer: &Result<(), Vec<KernelError>>) -> bool {
     answer.as_ref().is_err_and(|errors| errors.iter().any(|error| error.is_late()))
 }

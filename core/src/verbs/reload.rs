@@ -1,8 +1,8 @@
-//! Reload: LUNs and initiators come and go under a port that is served.
+//! Reload: add and remove LUNs and initiators while the group is served.
 //!
-//! A LUN goes as a port does: quiesced, drained, and only then unmapped. Commands on the
-//! other LUNs go on meanwhile. LIO tells initiators of each change (unit attention 3F/0E,
-//! `core_enable_device_list_for_node`).
+//! A LUN is removed like a port: it is quiesced and drained, and only then unmapped.
+//! Commands to the other LUNs go on meanwhile. LIO reports each change to the initiators
+//! (unit attention 3F/0E, `core_enable_device_list_for_node`).
 
 use std::collections::BTreeSet;
 
@@ -28,13 +28,13 @@ use super::here::{driver, find_disks, luns, misconfigured};
 use super::takeover::export;
 use super::{late, look, queues, unseen};
 
-/// Changes a group that is served here to what its configuration says now, without its
-/// ports being touched. Where nothing has changed it does nothing.
+/// Changes a group that is served here to what its configuration says now. The ports are
+/// not touched. If nothing has changed, nothing is done.
 ///
 /// # Errors
-/// Names the step and the cause. A disk that is missing or that cannot be owned changes
-/// nothing, and so does one that is to have another's number ([`numbers::KEEP`]); what fails
-/// later stays as far as it came, and a stop leaves nothing of it.
+/// The failure names the step and the cause. Nothing is changed if a disk is missing or
+/// cannot be owned, or if a number would get another disk ([`numbers::KEEP`]). A later
+/// failure leaves the changes that were made. A stop removes them with the rest.
 pub fn reload(
     kernel: &dyn Kernel,
     node: &str,
@@ -53,7 +53,8 @@ pub fn reload(
     let entries = entries(kernel, node, group, &all, scope, &found)?;
     let obsolete = Obsolete::of(group, &disks, &found.export);
 
-    // Until all is done the database has both: what comes and what goes may be ours.
+    // Until the end, the database has the disks that come and those that go, because this
+    // node may own either.
     for entry in &entries {
         let mut both = entry.clone();
         let before = scope.entries.iter().filter(|old| old.wwpn == entry.wwpn);
@@ -103,8 +104,8 @@ pub fn reload(
     entries.iter().try_for_each(|entry| registry::record(kernel, entry))
 }
 
-/// Refuses to put another disk behind a number under which initiators know one: what they
-/// have sent, and send again, would be written to the other.
+/// Checks that no number gets another disk than initiators know. Commands that they send
+/// again would be written to the other disk.
 fn numbers_kept(group: &Group, disks: &[Disk], found: &Found) -> Result<(), Failure> {
     let causes = numbers::misplaced(group, disks, &found.export);
     if causes.is_empty() {
@@ -113,14 +114,14 @@ fn numbers_kept(group: &Group, disks: &[Disk], found: &Found) -> Result<(), Fail
     Err(Failure::of(Kind::Refused, numbers::KEEP, causes).advise(numbers::OUT_THEN_IN))
 }
 
-/// Returns whether a disk is exported already, under the number that it is to have.
+/// Returns whether a disk is exported already, under its number in the configuration.
 fn serves(found: &Found, group: &Group, disk: &Disk) -> bool {
     let path = lio::backstore_of(group.wwnn, disk);
     let there = path.and_then(|path| found.export.backstore(&path)).filter(|b| b.enabled);
     there.is_some_and(|b| b.holds(group.wwnn, disk))
 }
 
-/// Returns what the database is to say of each port.
+/// Returns the database entry of each port, with the new disks.
 fn entries(
     kernel: &dyn Kernel,
     node: &str,
@@ -160,9 +161,9 @@ fn apply(
     done.map_err(|errors| Failure::kernel(title, &errors))
 }
 
-/// Turns commands to the LUNs that go away, and waits until none is in flight. What LIO
-/// has accepted and not yet given to the disk, the removal itself waits for
-/// (`transport_clear_lun_ref`).
+/// Turns away commands to the LUNs that are to be removed, and waits until none is in
+/// flight. For commands that LIO has accepted and not yet given to a disk, the removal
+/// itself waits (`transport_clear_lun_ref`).
 fn drain(
     kernel: &dyn Kernel,
     obsolete: &Obsolete,

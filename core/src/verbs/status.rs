@@ -1,5 +1,5 @@
-//! Status: what this node serves, from its database and its kernel; nothing is changed,
-//! and the cluster is not asked.
+//! Status: what this node serves, by its database and its kernel. Nothing is changed, and
+//! the cluster is not asked.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ use crate::wwn::Wwn;
 use super::health::departed;
 use super::{survey, unseen};
 
-/// A node.
+/// The status of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Status {
@@ -29,71 +29,72 @@ pub struct Status {
     pub node: String,
     /// The node's physical ports.
     pub physical_ports: Vec<Physical>,
-    /// The takeover groups that the node serves, or has begun to.
+    /// The takeover groups that the node serves, or has begun to serve.
     pub groups: Vec<Served>,
 }
 
-/// A physical port.
+/// The status of a physical port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Physical {
-    /// The port as a takeover looks at it.
+    /// The port, as a takeover sees it.
     #[serde(flatten)]
     pub port: PhysicalPort,
-    /// The speed as the kernel prints it: `10 Gbit`.
+    /// The port's speed in the kernel's words: `10 Gbit`.
     pub speed: String,
 }
 
-/// A takeover group.
+/// The status of a takeover group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Served {
-    /// The Pacemaker resource.
+    /// The group's name: that of its Pacemaker resource.
     pub group: String,
-    /// Whether the group is at home here.
+    /// Whether the group is at home on this node.
     pub role: Role,
     /// When the takeover began, in seconds since 1970.
     pub since: u64,
-    /// The group's node name.
+    /// The group's node name (WWNN).
     pub wwnn: Wwn,
     /// The group's ports.
     pub ports: Vec<Port>,
     /// The group's LUNs.
     pub luns: Vec<Lun>,
-    /// The phases of the takeover.
+    /// The phases of the takeover, each with its length.
     pub took: Vec<Took>,
-    /// What is wrong with the group, each in words; nothing where it is healthy.
+    /// What is wrong with the group, in sentences; empty if it is healthy.
     pub faults: Vec<String>,
 }
 
-/// A virtual port.
+/// The status of a virtual port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Port {
-    /// The port name.
+    /// The port name (WWPN).
     pub wwpn: Wwn,
-    /// The port's state: `Active` when it is logged in; `absent` when the kernel has none.
+    /// The port's state: `Active` when it is logged in, `absent` if the kernel has no
+    /// such port.
     pub state: Seen<VportState>,
-    /// The physical port that carries it: `host2`.
+    /// The physical port that carries the virtual one: `host2`.
     pub host: String,
     /// The port's address on the fabric: `0x010203`.
     pub fcid: Option<String>,
-    /// Every initiator that may log in.
+    /// The initiators that may log in to the port.
     pub sessions: Vec<Session>,
 }
 
-/// An initiator at a port.
+/// The status of an initiator at a port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Session {
     /// The initiator's port name.
     pub initiator: Wwn,
-    /// The initiator's state: `Online` while it is logged in; `absent` when the port has
+    /// The initiator's state: `Online` while it is logged in, `absent` if the port has
     /// never met it.
     pub state: Seen<PortState>,
 }
 
-/// A LUN.
+/// The status of a LUN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Lun {
@@ -101,56 +102,55 @@ pub struct Lun {
     pub lun: u16,
     /// The disk, by its name in the configuration.
     pub device: DeviceName,
-    /// The disk's device node here: `/dev/sdb`.
+    /// The disk's device node on this node: `/dev/sdb`.
     pub node: PathBuf,
-    /// The size in bytes; unknown where the disk has gone.
+    /// The disk's size in bytes; `None` if the disk has gone.
     pub bytes: Option<u64>,
-    /// How initiators are answered.
+    /// How the LUN answers commands.
     pub service: Service,
-    /// Who owns the disk.
+    /// Who owns the LUN's disk.
     pub owner: Owner,
-    /// The key that holds the disk's reservation: `0x7573...`.
+    /// The key that holds the disk's reservation (`0x7573...`), if there is one.
     pub key: Option<String>,
 }
 
-/// How a LUN answers.
+/// How a LUN answers commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Service {
-    /// Commands are carried out.
+    /// The LUN carries out commands.
     Serving,
-    /// Commands are answered with "try again".
+    /// The LUN answers every command with "try again".
     Quiesced,
-    /// The LUN is not there.
+    /// LIO does not export the LUN.
     Absent,
 }
 
-/// Who owns a disk.
+/// The owner of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Owner {
-    /// This node, alone.
+    /// This node is the owner, and no other key is registered.
     ThisNode,
-    /// Somebody else has a key on it.
+    /// Somebody else has registered a key.
     Another,
-    /// Nobody has reserved it.
+    /// The disk is not reserved.
     Nobody,
-    /// Something else than reservations decides (`ownership=none`).
+    /// The group uses no reservations (`ownership=none`).
     NotReserved,
-    /// The disk does not say.
+    /// The disk does not answer.
     Unknown,
 }
 
 impl Owner {
-    /// Returns whether the disk is as it should be where it is served.
+    /// Returns whether this owner is right for a disk that is served here.
     pub fn is_well(self) -> bool {
         matches!(self, Self::ThisNode | Self::NotReserved)
     }
 }
 
 impl Status {
-    /// Returns whether every physical port is online or dark, and every group served as a
-    /// whole.
+    /// Returns whether every physical port is online or dark, and no group has a fault.
     pub fn is_healthy(&self) -> bool {
         let well = |physical: &Physical| {
             matches!(physical.port.state, PortState::Online | PortState::Dark)
@@ -163,7 +163,7 @@ impl Status {
 /// Returns the status of this node.
 ///
 /// # Errors
-/// When something is there and cannot be read.
+/// When something exists and cannot be read.
 pub fn status(
     kernel: &dyn Kernel,
     node: &str,
@@ -186,14 +186,15 @@ pub fn status(
     })
 }
 
-/// Returns the status of a group; `None` where its last entry has gone meanwhile.
+/// Returns the status of a group; `None` if its last database entry has been removed
+/// meanwhile.
 fn served(
     kernel: &dyn Kernel,
     keys: &Keys,
     name: &str,
     budget: Budget,
 ) -> Result<Option<Served>, Failure> {
-    // Without a configuration: what the database says is what is looked for.
+    // No configuration is at hand, so only what is in the database is looked for.
     let scope = Scope::gather(kernel, name, |_| None);
     let Some(entry) = scope.entries.first() else { return Ok(None) };
     let found = survey(kernel, &scope)?;
@@ -261,7 +262,8 @@ fn luns(
             lun: number,
             device: disk.spec.device.clone(),
             node: disk.node.clone(),
-            // The kernel counts in 512 bytes, whatever the disk's blocks are.
+            // The kernel counts in units of 512 bytes, whatever the size of the disk's
+            // blocks.
             bytes: sectors
                 .and_then(|n| n.parse::<u64>().ok())
                 .and_then(|n| n.checked_mul(512)),
@@ -273,7 +275,8 @@ fn luns(
     entry.disks.iter().zip(reservations).filter_map(lun).collect()
 }
 
-/// Returns who owns a disk that answered so, or was not asked, and the key that holds it.
+/// Returns the owner of a disk by its answer, and the key that holds it. `None` stands
+/// for a disk that was not asked.
 pub(super) fn owner(
     now: Option<Result<Reservation, KernelError>>,
     keys: &Keys,

@@ -28,17 +28,18 @@ use crate::situation::claims::Claims;
 use crate::situation::found::Situation;
 use crate::situation::scope::Scope;
 
-/// How much of the time a takeover may use before it gives up; the rest is for undoing.
+/// How much of the time a takeover may use before it gives up, in percent. Undoing needs
+/// the rest.
 const PERCENT_TO_BUILD: u32 = 75;
 
-/// How much of the time may be waited for a name that is logged in elsewhere; what follows
-/// needs the rest.
+/// How much of the time a takeover may wait for a name that is logged in elsewhere, in
+/// percent. The steps after that need the rest.
 const PERCENT_TO_WAIT: u32 = 65;
 
-/// What a takeover does, in its order.
+/// The steps of a takeover, in order.
 pub(super) struct Steps {
-    /// Turns off a physical port that is on and has no target yet: initiators that meet
-    /// it without its LUNs never ask again.
+    /// Turns off a physical port that is on and has no target yet. Initiators that meet
+    /// the port without its LUNs would never ask again.
     pub dark: Step,
     /// Makes the backstores' directory; then each disk is owned and LIO opens it. While
     /// one chain waits for its disk, another uses this node.
@@ -51,12 +52,12 @@ pub(super) struct Steps {
     pub bound: Vec<Step>,
 }
 
-/// Serves a group on this node. What is there already is left as it is, so that doing it
-/// again does nothing.
+/// Serves a group on this node. Anything that is served already is left as it is, so a
+/// second takeover does nothing.
 ///
 /// # Errors
-/// Names the step and the cause. Everything that was built has been taken down again,
-/// unless the message says otherwise.
+/// The failure names the step and the cause. Everything that was built has been removed
+/// again, unless the failure says otherwise.
 pub fn takeover(
     kernel: &dyn Kernel,
     node: &str,
@@ -67,7 +68,8 @@ pub fn takeover(
     let group = scope.group.as_ref().map_err(misconfigured)?;
     late::settled(kernel, &group.name, budget)?;
     let mut here = with_all_that_comes(kernel, scope, group, budget)?;
-    // Before anything is taken: where a node still serves, this one leaves it alone.
+    // This comes before anything is taken, so that another node that still serves is not
+    // disturbed.
     if elsewhere(kernel, &here.absent)?.is_some() {
         not_elsewhere(kernel, &here.absent, budget.first(PERCENT_TO_WAIT))?;
         phases.end(kernel, "wait");
@@ -100,7 +102,8 @@ pub fn takeover(
     let built = build(kernel, &keys, scope, group, &here, first, phases);
     let Err(failure) = built else {
         for entry in entries {
-            // This is for people alone: the group is served.
+            // The phases in the entry are only for people, so a failure here is no
+            // failure of the start.
             if let Err(failure) = registry::record(kernel, &entry.after(phases)) {
                 log::warn!("{failure}");
             }
@@ -109,7 +112,7 @@ pub fn takeover(
     };
     phases.end(kernel, "failing");
     log::warn!("{failure}; undoing");
-    // The entries are read again: those of a moment ago are there by now.
+    // The entries are read again, because this takeover has just written some.
     let undo =
         Scope { entries: registry::of_group(kernel, &group.name), ..scope.clone() };
     let rest = Budget { start: kernel.now(), end: budget.end };
@@ -119,9 +122,9 @@ pub fn takeover(
     }
 }
 
-/// Records what is begun, unless another group has begun with a name or a disk of it
-/// since this one looked. Of two starts at one moment, each then sees the other's
-/// entries.
+/// Writes the entries of this takeover, unless another group has claimed a name or a disk
+/// of it since the last look. If two starts claim at one moment, each then sees the
+/// other's entries, and neither goes on.
 fn claim(
     kernel: &dyn Kernel,
     scope: &Scope,
@@ -168,7 +171,7 @@ fn build(
             Ownership::None => own.run(kernel, budget),
         };
         done(own.title, results)?;
-        // What was opened under the name of a disk may be another one.
+        // While a disk was opened, another one may have come under its name.
         disk::still_there(kernel, &owned)?;
         phases.end(kernel, "own");
         if let Some(state) = state_device(&owned) {
@@ -201,8 +204,8 @@ fn build(
     Ok(())
 }
 
-/// Builds the target on ports that are there, and serves. A new port has logged in by
-/// itself, as an initiator; it logs in again with its target.
+/// Builds the target on ports that exist, and lets them serve. A new port has logged in
+/// by itself, as an initiator. It logs in again with its target.
 fn bind(
     kernel: &dyn Kernel,
     scope: &Scope,
@@ -220,7 +223,7 @@ fn bind(
     })
 }
 
-/// Returns everything up to the moment from which the ports are served.
+/// Returns the steps of a takeover, up to the one from which the ports serve.
 pub(super) fn steps(
     kernel: &dyn Kernel,
     group: &Group,
@@ -232,7 +235,7 @@ pub(super) fn steps(
         export_steps(kernel, group, here.driver, &here.owned(), now);
     let own = here.disks.iter().zip(open.chains).map(|(held, open)| {
         let take = match group.ownership {
-            // A disk whose reservation is not known is planned as if it were free.
+            // A disk whose reservation was not read is planned like a free one.
             Ownership::Scsi3Pr => {
                 let now = held.reservation.clone().unwrap_or_default();
                 ownership::take(&held.disk.node, keys, &now)
@@ -305,7 +308,7 @@ fn apply(kernel: &dyn Kernel, step: &Step, budget: Budget) -> Result<(), Failure
     done(step.title, step.run(kernel, budget))
 }
 
-/// Checks that each chain of a step came to its end.
+/// Checks that every chain of a step has succeeded.
 fn done(title: &'static str, results: Vec<ChainResult>) -> Result<(), Failure> {
     let errors: Vec<_> = results.into_iter().filter_map(|r| r.failed).collect();
     match errors.is_empty() {
