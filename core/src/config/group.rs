@@ -278,7 +278,7 @@ mod tests {
         }
     }
 
-    /// An exit reason is a line that people read.
+    /// Checks that an error stays short, because people read an exit reason as one line.
     #[test]
     fn many_faults_and_long_words_make_no_page() {
         let words = ["x".repeat(9000), "y ".repeat(9000)].join(" ");

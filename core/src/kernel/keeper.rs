@@ -26,6 +26,8 @@ pub fn keep(device: &Path, at: &Path, op: &Op) -> Result<Done, KernelError> {
     if answers(at).is_ok() {
         return Ok(Done::Unchanged);
     }
+    // A keeper that has died leaves its mount, and the directory cannot be used before
+    // that is gone.
     unmount(at).map_err(|errno| op.failed(Cause::Errno(errno as i32)))?;
     fs::create_dir_all(at).map_err(failed)?;
     let mut keeper = Command::new("/proc/self/exe")

@@ -75,8 +75,8 @@ pub fn take_name(group: &str, purpose: Purpose) {
     }
 }
 
-/// Carries out an operation. If it may make a group serve, the thread has the name for
-/// that meanwhile.
+/// Carries out an operation. While an operation of [`serves`] runs, its thread has a name
+/// that says so.
 pub fn under_its_name<T>(group: Option<&str>, op: &Op, act: impl FnOnce() -> T) -> T {
     let Some(group) = group.filter(|_| serves(op)) else { return act() };
     take_name(group, Purpose::Serves);

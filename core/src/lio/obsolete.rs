@@ -34,6 +34,8 @@ impl Obsolete {
             .iter()
             .filter_map(|disk| Some((super::backstore_of(group.wwnn, disk)?, disk)))
             .collect();
+        // From the backstores up: a LUN goes with its backstore, and a mapped LUN goes
+        // with its LUN.
         let stays = |b: &&Backstore| {
             kept.get(&b.path).is_some_and(|disk| b.holds(group.wwnn, disk))
         };

@@ -172,8 +172,8 @@ impl Watch {
     }
 }
 
-/// Notes that the groups are being checked, if the last check was at least `every` ago.
-/// Returns whether it was, so that the caller should check them now.
+/// Returns whether the groups are to be checked now, because the last check was at least
+/// `every` ago. If so, notes the time of this check.
 ///
 /// # Errors
 /// When the file cannot be read or written.

@@ -81,10 +81,13 @@ fn count(
     let Some(mut open) = accounts.look(kernel, nftables, budget) else {
         return Ok(Counted::Unknown);
     };
+    // Without a link no command can be answered any longer, and tcm_fc never ends those.
     if !open.is_empty() && !found.live().any(VirtualPort::is_linked) {
         return Err(endless(&open, "were in flight when the link was lost"));
     }
     loop {
+        // The bar may stay only for a moment, so it is not set while a disk is still
+        // busy.
         if !wait_until(kernel, end, || in_flight(kernel, stores).is_empty()) {
             return overdue(&[]);
         }
@@ -104,11 +107,15 @@ fn count(
                 unchanged_since = kernel.now();
             }
             let unchanged = kernel.now().saturating_sub(unchanged_since);
+            // Counts that stand still with nothing but aborted commands left will not
+            // change any more.
             if unchanged >= BELIEVED && open.iter().all(|its| its.open() <= its.aborted) {
                 return Err(endless(&open, "were given up by their initiators"));
             }
             kernel.sleep(LOOK_AGAIN);
         }
+        // The kernel lifts the bar soon. Initiators then send again what was barred, and
+        // are answered.
         let bar_again = kernel.now() + UNBARRED;
         while !open.is_empty() && kernel.now() < bar_again {
             if kernel.now() >= end {

@@ -86,6 +86,8 @@ pub fn health(
         Err(error) => return Health::Failed(vec![error.to_string()]),
     };
     let group = group.as_ref();
+    // First everything that the kernel shows at once. Disks are asked only if that is
+    // sound.
     let (mut faults, mut lost) = ports(kernel, group, &found, budget);
     lost.extend(refused);
     faults.extend(exports(group, &found));
@@ -145,6 +147,7 @@ fn in_force<'a>(
     if misplaced.is_empty() {
         return Ok((Cow::Borrowed(group), misplaced));
     }
+    // The database has the disks that are served, and LIO has the initiators.
     let mut before = group.clone();
     let disks = scope.entries.first().map(|entry| &entry.disks);
     before.disks = disks.into_iter().flatten().map(|disk| disk.spec.clone()).collect();

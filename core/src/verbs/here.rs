@@ -44,9 +44,9 @@ pub(super) struct Here {
 }
 
 /// Observes this node, and waits for what may still come. After a boot, disks may come,
-/// and a physical port's link or login. A physical port may also be dark until the group
-/// that has its names turns it on. After a failure both groups may come to this node at
-/// once.
+/// and a physical port's link or login. After a failure a physical port may also be dark
+/// because the group that has its names is still on its way to this node, and will turn
+/// it on.
 pub(super) fn with_all_that_comes(
     kernel: &dyn Kernel,
     scope: &Scope,
@@ -276,6 +276,8 @@ pub(super) fn driver(
 ) -> Result<&'static dyn Driver, Failure> {
     let candidates = lio::candidates(group.driver);
     let of_host = |host: &str| candidates.iter().copied().find(|d| d.serves(host));
+    // Targets decide first. A port without a target, and one that is still to appear, has
+    // the driver of its host.
     let mut drivers: Vec<_> = found.export.trees.iter().map(|tree| tree.driver).collect();
     let bare = found.vports.iter().filter(|v| found.export.tree(v.wwpn).is_none());
     for vport in bare {

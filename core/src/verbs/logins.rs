@@ -80,6 +80,7 @@ pub(super) fn active(
         let wwpn = port.wwpn;
         let online =
             |vport: &VirtualPort| fc::is_online(kernel, &vport.parent).unwrap_or(false);
+        // Without its physical port's link a port shows any state, and that says nothing.
         let hopeless = state.and_then(VportState::hopeless);
         let hopeless = hopeless.filter(|_| vport.as_ref().is_some_and(online));
         let since = hopeless.map(|_| *hopeless_since.get_or_insert(kernel.now()));
@@ -90,6 +91,7 @@ pub(super) fn active(
             let cause = format!("{wwpn} is in state '{state}'");
             return Err(Failure::new(Kind::Node, step, cause).advise(advice));
         }
+        // A port that somebody has deleted will not log in either.
         if budget.is_over(kernel) || vport.is_none() {
             let spent = budget.spent(kernel).as_secs_f32();
             let cause = format!("{wwpn} is in state '{state}' after {spent:.1} s");

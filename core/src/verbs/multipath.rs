@@ -50,6 +50,7 @@ pub(super) fn findings(
             findings.push(Finding::doubtful(what, found, advice));
         }
     }
+    // Only paths that come back later need multipathd, so a takeover succeeds without it.
     let hear = kernel.run(&[vec![Op::HearMultipathd]], budget.end);
     if let Some(error) = hear.into_iter().find_map(|result| result.failed) {
         let advice = ownership::KEEP_PATHS;

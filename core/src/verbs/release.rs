@@ -183,6 +183,8 @@ fn disown(
         keys_left.extend(ownership::give_up(kernel, &ours, keys, soon).all());
         return (Vec::new(), Left { keys: keys_left, ..Left::default() });
     }
+    // Results come in the order of the chains: first the disks that are given up, then
+    // others that are only closed.
     let step = Step::new(CLOSE, closing(found, &disks, keys.now));
     let mut results = step.run(kernel, budget);
     let others = results.split_off(disks.len().min(results.len()));

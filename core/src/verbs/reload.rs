@@ -62,6 +62,7 @@ pub fn reload(
         registry::record(kernel, &both)?;
     }
     phases.end(kernel, "look");
+    // New disks are owned before anything is removed, so that a failure changes nothing.
     let keys = Keys::of(kernel, node).map_err(unseen)?;
     let owned = group.ownership == Ownership::Scsi3Pr;
     if owned {
@@ -85,6 +86,7 @@ pub fn reload(
     })?;
     phases.end(kernel, "remove");
     if owned {
+        // Only disks that LIO has closed are given up.
         let mut left = scope.disks(kernel, &found.export);
         let stay: BTreeSet<_> = all.iter().map(|disk| &disk.node).collect();
         left.retain(|node| !stay.contains(node));
@@ -94,6 +96,7 @@ pub fn reload(
         }
         phases.end(kernel, "disown");
     }
+    // A new size, and the queues' settings, must be in place before new LUNs are seen.
     disk::rescan(kernel, &disks, budget);
     queues::set(kernel, &disks, budget);
     let now = look(kernel, scope)?.export;
@@ -104,8 +107,8 @@ pub fn reload(
     entries.iter().try_for_each(|entry| registry::record(kernel, entry))
 }
 
-/// Checks that no number gets another disk than initiators know. Commands that they send
-/// again would be written to the other disk.
+/// Checks that no number gets another disk than initiators know. Otherwise a command that
+/// an initiator sends again could be carried out on the wrong disk.
 fn numbers_kept(group: &Group, disks: &[Disk], found: &Found) -> Result<(), Failure> {
     let causes = numbers::misplaced(group, disks, &found.export);
     if causes.is_empty() {

@@ -86,12 +86,16 @@ pub fn takeover(
     if let Some(known) = &scope.known {
         numbers::not_smaller(kernel, group, &owned, known)?;
     }
+    // Who owns the disks is asked in detail only if they do not look free. That saves a
+    // question to each disk.
     let exported = here.found.export.backstores.iter().any(|b| b.enabled);
     if exported || !ownership::seem_free(kernel, &owned, budget) {
         here = here.with_owners(kernel, group, budget)?;
         not_lost(group, &here, &keys)?;
         ownership::nobody_elses(here.disks.iter().filter_map(Held::answered), &keys)?;
     }
+    // The database has the group before the first change, so that a stop finds whatever
+    // was begun.
     let entry = |(port, physical): &(PortSpec, PhysicalPort)| {
         Entry::new(kernel, node, group, &owned, port, physical)
     };
@@ -174,6 +178,7 @@ fn build(
         // While a disk was opened, another one may have come under its name.
         disk::still_there(kernel, &owned)?;
         phases.end(kernel, "own");
+        // Saved reservations must be in LIO before there are LUNs.
         if let Some(state) = state_device(&owned) {
             let export = &here.found.export;
             let give_back = saved_reservations::give_back(
@@ -186,6 +191,7 @@ fn build(
         export.iter().try_for_each(|step| apply(kernel, step, budget))
     })?;
     phases.end(kernel, "export");
+    // Another node may have logged in with the name while the target was built.
     not_elsewhere(kernel, &here.absent, budget)?;
     create.apply(kernel, budget).map_err(|errors| {
         Failure::kernel(create.title, &errors)
@@ -194,6 +200,7 @@ fn build(
     if !bound.is_empty() {
         bind(kernel, scope, group, here, &bound, budget)?;
     }
+    // The start has succeeded only once initiators can reach the ports.
     for port in group.ports.iter().filter(|port| !here.lost.contains(port)) {
         active(kernel, port, budget)?;
     }

@@ -58,6 +58,8 @@ pub fn check(
     keys: &Keys,
     budget: Budget,
 ) -> Checked {
+    // What can be mended is mended first. The answers of disks that were mended replace
+    // the earlier ones.
     let mut now = read(kernel, &nodes(disks), budget);
     let mend = |(disk, now): (&Disk, &Result<Reservation, KernelError>)| match now {
         Ok(now) => mended(kernel, disk, now, keys),

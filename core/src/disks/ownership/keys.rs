@@ -126,8 +126,7 @@ fn word(text: &str) -> Option<u16> {
     plain.then(|| u16::from_str_radix(digits, 16).ok()).flatten()
 }
 
-/// Returns whether this node knows its cluster's word. The note of it does not outlive a
-/// boot.
+/// Returns whether the cluster's word is noted on this node. A boot removes the note.
 pub fn knows_cluster(kernel: &dyn Kernel) -> bool {
     kernel.load(Path::new(paths::CLUSTER)).is_ok_and(|text| word(&text).is_some())
 }

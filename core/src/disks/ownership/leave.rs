@@ -93,6 +93,8 @@ pub fn given_up(
         carry_out(kernel, &again, &mut left, budget);
         now = read_back(kernel, disks, &left, budget);
     }
+    // What counts is what the disks report. A command that failed is reported only for a
+    // disk with something left on it.
     let mut found = Left::default();
     for ((disk, answer), now) in disks.iter().zip(left).zip(now) {
         let error = match now {

@@ -251,6 +251,8 @@ fn acquired(
     let after = read_back(kernel, &nodes(disks), taken, budget);
     let mut causes = Vec::new();
     for ((disk, answer), now) in disks.iter().zip(taken).zip(&after) {
+        // The disk's own report decides. How a command failed only explains why a disk is
+        // not owned.
         let why = match (now, &answer.failed) {
             (Ok(now), _) if keys.own(now) => {
                 if let Some(paths) = unregistered(kernel, disk, now, keys) {
@@ -272,6 +274,7 @@ fn acquired(
         log::debug!("{} disks are ours under key {}", disks.len(), keys.now);
         return Ok(());
     }
+    // Disks that do not answer need other advice than disks that somebody else owns.
     let mut errors = after.iter().filter_map(|now| now.as_ref().err()).peekable();
     if errors.peek().is_some() {
         return Err(unanswered(causes, errors));

@@ -196,6 +196,7 @@ fn parse(answers: &str) -> Result<Account, String> {
         },
         Element::Alone { .. } => None,
     };
+    // Each pair of addresses is an element of up to three sets, one for each count.
     let mut commands: BTreeMap<(u32, u32), Commands> = BTreeMap::new();
     type Count = fn(&mut Commands) -> &mut u64;
     let counts: [(&str, Count); 3] = [

@@ -120,6 +120,8 @@ impl Store {
         if at as u64 >= room(size(&self.file)?) {
             return Err(Cause::Errno(Errno::ENOSPC as i32));
         }
+        // If the disk has another record than this process knows, another process writes
+        // to it too.
         let found = newest(&self.file, &self.name, at)?.map(|slot| slot.change);
         if found != before.map(|slot| slot.change) {
             return Err(Cause::Device(

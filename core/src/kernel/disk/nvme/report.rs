@@ -70,6 +70,8 @@ pub fn parse(report: &[u8], host: &[u8]) -> Result<Reservation, String> {
             found.host_key = Some(key);
         }
     }
+    // If all registrants hold the reservation, there is no single holder. Key zero stands
+    // for all.
     found.holder = match (kind, holder) {
         (0, None) => None,
         (kind, _) if ALL_REGISTRANTS.contains(&kind) => {
