@@ -135,8 +135,9 @@ pub fn whole(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
     if causes.is_empty() {
         return Ok(());
     }
-    let advice = "Give whole disks; or set ownership=none and let another resource see to it \
-                  that one node alone has what is below: LVM-activate with a system id";
+    let advice = "Use whole disks. Or set ownership=none and let another resource \
+                  guarantee that only one node uses the disks beneath: LVM-activate \
+                  with a system id";
     Err(Failure::of(Kind::Configuration, FIND, causes).advise(advice))
 }
 
@@ -186,8 +187,9 @@ fn ask(
     if causes.is_empty() {
         return Ok(());
     }
-    let advice = "The array has another disk in its place. Have this node look anew: \
-                  rescan-scsi-bus.sh --forcerescan, or take the disk out and find it again";
+    let advice = "The array has another disk in its place. Have this node look again: \
+                  rescan-scsi-bus.sh --forcerescan, or remove the disk from the node \
+                  and scan for it";
     Err(Failure::of(Kind::Node, IDENTIFY, causes).advise(advice))
 }
 

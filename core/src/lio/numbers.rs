@@ -189,8 +189,9 @@ pub fn misplaced(group: &Group, disks: &[Disk], export: &Export) -> Vec<String> 
 /// The title of the step that compares the disks behind LUN numbers.
 pub const KEEP: &str = "keep the disks behind LUN numbers";
 /// Advice on how to put another disk behind a LUN number.
-pub const OUT_THEN_IN: &str = "Take the number out of disks first, and let initiators forget \
-                               it; bring it in with its new disk in a second change";
+pub const OUT_THEN_IN: &str = "Remove the number from disks first, and have initiators \
+                               forget it. Then add it with its new disk in a second \
+                               change";
 
 #[cfg(test)]
 mod tests {

@@ -188,7 +188,7 @@ fn unreadable(error: &KernelError) -> Failure {
         ..Failure::kernel(GIVE_BACK, std::slice::from_ref(error))
     }
     .advise(
-        "Without it those whom a reservation keeps out would be let in. To begin anew, \
-             write zeros to the first MiB of the state device",
+        "Without it, initiators that a reservation keeps out would be let in. To begin \
+         again, write zeros to the first MiB of the state device",
     )
 }

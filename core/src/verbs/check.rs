@@ -143,15 +143,15 @@ fn changed_by_others(kernel: &dyn Kernel, group: &Group, disks: &[Disk]) -> Vec<
     let mut findings = Vec::new();
     if !unguarded.is_empty() {
         let found = format!("{} would clear this group's LUNs", unguarded.join(" and "));
-        let advice = "Turn it off (systemctl disable), or have the package's own \
-                      understudy.conf beside it in force again: neighbours.md";
+        let advice = "Turn it off (systemctl disable), or restore the package's own \
+                      understudy.conf beside it: neighbours.md";
         findings.push(Finding::doubtful(what, found, advice));
     }
     if let Some(saved) = Saved::read(kernel) {
         let has = saved.has(kernel, group, disks, !unguarded.is_empty());
         if !has.is_empty() {
             let found = format!("{} has {}", saved.file.display(), has.join(", "));
-            let advice = "A boot would make that again, beside the group: while no group \
+            let advice = "A boot would restore that beside the group: while no group \
                           is here, delete it in targetcli and save";
             findings.push(Finding::doubtful(what, found, advice));
         }
@@ -314,8 +314,8 @@ fn doubtful_names(specs: &[DiskSpec]) -> Vec<Finding> {
 fn port_ids(kernel: &dyn Kernel) -> Option<Finding> {
     let release = kernel::is_before(kernel, (6, 4))?;
     let found = format!("kernel {release} gives relative target port ids by itself");
-    let advice = "As a rule they come out as on a newer kernel: in the order of ports. From \
-                  6.4 on they are set";
+    let advice = "Usually they are the same as on a newer kernel: in the order of \
+                  ports. From 6.4 on understudy sets them";
     Some(Finding::doubtful("port ids", found, advice))
 }
 

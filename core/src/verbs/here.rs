@@ -289,9 +289,12 @@ pub(super) fn driver(
         None => Ok(drivers.first().or(candidates.first()).copied().unwrap_or(&TCM_FC)),
         Some(other) => {
             let first = drivers.first().map_or("", |driver| driver.name());
-            let cause = format!("its ports are of {first} and {}", other.name());
-            Err(Failure::new(Kind::Node, "choose a driver", cause)
-                .advise("A group's ports have one driver: say which by driver"))
+            let cause =
+                format!("its ports have two drivers, {first} and {}", other.name());
+            Err(Failure::new(Kind::Node, "choose a driver", cause).advise(
+                "All ports of a group need one driver: choose it with the \
+                 parameter driver",
+            ))
         }
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn findings(
                 "" => format!("{slot} ({}) has {all} path", disk.device),
                 _ => format!("{slot} ({}): of {all} paths {down}", disk.device),
             };
-            let advice = "The group is served by the others; see why";
+            let advice = "The group is served by the other paths; see why";
             findings.push(Finding::doubtful(what, found, advice));
         }
     }

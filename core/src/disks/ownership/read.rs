@@ -111,8 +111,8 @@ pub fn advice<'a>(errors: impl IntoIterator<Item = &'a KernelError>) -> &'static
              give disks with persistent reservations: SCSI-3's, or NVMe's"
         }
         () if all(Cause::Reserved) => {
-            "Find out who does it. It ends with its holder, or with a reset of the LUN: \
-             sg_reset --device"
+            "Find out who has reserved it. The reservation ends with its holder, or \
+             with a reset of the LUN: sg_reset --device"
         }
         () => {
             "See why the disk does not answer: its paths, its array, the kernel's log. Who \

@@ -197,25 +197,26 @@ pub fn nobody_elses<'a>(
 /// Advice if another node's key is registered under this node's NVMe Host ID. The disk
 /// takes both nodes for one host. A registration by this node would replace the other
 /// node's key and keep it out of nothing.
-pub const SHARED_HOST_ID: &str = "No two nodes may have one NVMe Host ID: the disk would keep \
-                                  neither out. Give each its own in /etc/nvme/hostid and \
-                                  /etc/nvme/hostnqn, stop the group and connect anew. A key \
-                                  that another program of this node has left: nvme \
-                                  resv-register --rrega=1";
+pub const SHARED_HOST_ID: &str = "No two nodes may have one NVMe Host ID: the disk \
+                                  would keep neither out. Give each its own in \
+                                  /etc/nvme/hostid and /etc/nvme/hostnqn, stop the \
+                                  group and connect again. If another program of this \
+                                  node has left the key: nvme resv-register --rrega=1";
 
 /// Advice if an NVMe namespace has a registrant with the key 0. Programs that unregister
 /// by replacing their key leave one. No other host can remove it, because a command that
 /// removes a key treats 0 as an invalid field, unless all registrants hold the
 /// reservation.
-const KEY_ZERO: &str = "That host has to end it: nvme resv-register --rrega=1 --crkey=0. Where \
-                        it is gone, and no node serves the group: register any key here, then \
-                        nvme resv-release --rrela=1, which clears the namespace";
+const KEY_ZERO: &str = "The host with that key has to remove it: nvme resv-register \
+                        --rrega=1 --crkey=0. If that host is gone, and no node serves \
+                        the group: register any key here, then nvme resv-release \
+                        --rrela=1, which clears the namespace";
 
 /// Advice for a disk that somebody outside this cluster uses.
-pub const NOT_OURS: &str = "Keep that away from the group's disks: masking at the array, the \
-                            devices of fence_scsi, reservation_key in multipath.conf. A key \
-                            that is left of something gone: sg_persist --clear, nvme \
-                            resv-release --rrela=1";
+pub const NOT_OURS: &str = "Keep the owner of that key away from the group's disks: by \
+                            masking at the array, the devices of fence_scsi, or \
+                            reservation_key in multipath.conf. If the owner no longer \
+                            exists: sg_persist --clear, nvme resv-release --rrela=1";
 
 /// Returns the first key that makes this node leave a disk alone, and whose it is. A key
 /// that is only registered, beside a reservation of this cluster, is in nobody's way. A

@@ -228,8 +228,8 @@ fn named(file: &File) -> Result<Option<String>, Cause> {
         Some(name) => Ok(Some(name.trim().to_owned())),
         None if start.iter().all(|byte| *byte == 0) => Ok(None),
         None => Err(Cause::Device(
-            "it has data of something else; give a device of its own, and write zeros to \
-             its first MiB if that data is of no use any more"
+            "it has data of something else; give a device of its own, and write zeros \
+             to its first MiB if that data is no longer needed"
                 .into(),
         )),
     }

@@ -79,7 +79,10 @@ fn conflict(op: &Op) -> &'static str {
         Op::Reserve { .. } | Op::PreemptAndAbort { .. } => {
             "reservation conflict: another node owns the disk"
         }
-        _ => "reservation conflict: it has another key of this node's Host ID, or none",
+        _ => {
+            "reservation conflict: another key is registered under this node's Host \
+             ID, or none"
+        }
     }
 }
 
