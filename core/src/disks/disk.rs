@@ -220,8 +220,8 @@ fn grown(disk: &Disk, answer: Result<Done, KernelError>) {
     }
 }
 
-/// Returns the names of the block devices that are stacked on this one, such as a
-/// multipath device on its path.
+/// Returns the names of the block devices that are stacked on the block device `name`,
+/// such as a multipath device on one of its paths.
 ///
 /// # Errors
 /// When they cannot be listed. A device that has no such list has none.

@@ -43,7 +43,7 @@ pub struct Identity(BTreeMap<u16, Lun>);
 /// A way in which two nodes would present a LUN differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
-    /// The LUN is on only one of the nodes, or is another disk there. The text says
+    /// The LUN is on only one of the nodes, or is a different disk on each. The text says
     /// which.
     Another(String),
     /// Only the size differs. A takeover reads the size again, so it will be mended.
@@ -102,7 +102,7 @@ impl Lun {
         let limit = |attribute: &&str| {
             kernel::attribute(kernel, &paths::block(&disk.name, attribute)).ok()
         };
-        // If one of them cannot be read, the limits count as unknown.
+        // If one of the limits cannot be read, all of them count as unknown.
         let limits: Option<Vec<String>> = LIMITS.iter().map(limit).collect();
         let digest = |limits: Vec<String>| {
             fnv128(&limits.iter().map(String::as_str).collect::<Vec<_>>()) as u16

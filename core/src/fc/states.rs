@@ -189,7 +189,7 @@ impl<S: fmt::Display> Serialize for Seen<S> {
 mod tests {
     use super::*;
 
-    /// The lists in the kernel's source, with one word more that they do not have.
+    /// The states in the kernel's source, and one word that is none of them.
     const VPORTS: [&str; 11] = [
         "Unknown",
         "Active",

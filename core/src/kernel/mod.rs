@@ -80,7 +80,7 @@ pub trait Kernel {
     fn now(&self) -> Instant;
     /// Returns the time on the wall clock, in whole seconds since 1970.
     fn wall(&self) -> u64;
-    /// Waits for this long. For changes that the kernel reports by no event.
+    /// Waits for `time`, because the kernel reports some changes by no event.
     fn sleep(&self, time: Duration);
 }
 

@@ -66,7 +66,7 @@ pub enum Op {
         /// The new key.
         key: Key,
     },
-    /// Register a key by every path, in place of any that this node has there.
+    /// Register a key by every path, in place of any that this node has on the disk.
     Register {
         /// The block device.
         disk: PathBuf,

@@ -166,8 +166,8 @@ pub fn observe(
     with_backstores(kernel, glance(kernel, wwnns, wwpns)?)
 }
 
-/// Reads what LIO has under these names, except the mapped LUNs. Each initiator has as
-/// many of these as there are LUNs.
+/// Reads what LIO has under these node names and port names, except the mapped LUNs. Each
+/// initiator has as many mapped LUNs as there are LUNs.
 pub fn survey(
     kernel: &dyn Kernel,
     wwnns: &[Wwn],
@@ -189,7 +189,7 @@ fn with_backstores(
     Ok(export)
 }
 
-/// Reads what LIO has under these names, except the backstores.
+/// Reads what LIO has under these node names and port names, except the backstores.
 pub fn glance(
     kernel: &dyn Kernel,
     wwnns: &[Wwn],

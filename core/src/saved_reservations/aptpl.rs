@@ -59,8 +59,8 @@ impl Registration<'_> {
         let field = |(name, value): &(&str, &str)| match *name {
             // The LUN may have another number now.
             "mapped_lun" | "target_lun" => format!("{name}={lun}"),
-            // LIO writes these in hexadecimal, and parses a number that begins with 0 as
-            // octal.
+            // LIO writes these two fields in hexadecimal, and parses a number that begins
+            // with 0 as octal.
             "res_type" | "res_scope" => {
                 format!("{name}={}", u8::from_str_radix(value, 16).unwrap_or_default())
             }

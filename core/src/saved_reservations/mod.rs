@@ -94,7 +94,8 @@ pub fn lead(root: &Path, group: &Group, disk: &Disk, backstore: &Path) -> Chain 
     let serial = disk.unit_serial(group.wwnn);
     let file = paths::aptpl(root, &serial);
     let to = paths::kept_files(group.wwnn).join(paths::aptpl_name(&serial));
-    // LIO may have written a file of its own there. It is out of date.
+    // LIO may have written a file of its own where the link is to be. That file is out of
+    // date.
     let mut chain = vec![Op::Unlink(file.clone()), Op::Link { at: file, to }];
     if group.preserve == Preserve::All {
         let path = backstore.join("attrib/force_pr_aptpl");

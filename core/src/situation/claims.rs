@@ -136,9 +136,10 @@ impl<'a> Disks<'a> {
         self.used.insert(stack.top, group);
     }
 
-    /// Returns the group whose disk a write to this one could change, because they are
-    /// one disk, or one is beneath the other. Two devices side by side on one disk share
-    /// its reservation. These conflict if either group reserves its disks.
+    /// Returns the group whose disk a write to the device `node` could change, because
+    /// they are one disk, or one is beneath the other. Two devices side by side on one
+    /// disk share that disk's reservation. These conflict if either group reserves its
+    /// disks.
     pub fn group(
         &self,
         kernel: &dyn Kernel,

@@ -136,8 +136,8 @@ impl Scope {
             disks.extend(all.filter_map(|disk| disk.node_now(kernel)));
         }
         let exported = export.backstores.iter().map(|b| &b.device);
-        // A group that was taken over with reservations has reserved these too, even if
-        // its configuration says otherwise now.
+        // A group that was taken over with reservations has reserved every disk that LIO
+        // exports, even if its configuration says otherwise now.
         let known = self.entries.iter().any(|e| e.ownership == Ownership::Scsi3Pr);
         if known || owner.is_some() {
             let nodes = exported.filter(|d| paths::is_below(d, paths::DEV));

@@ -81,7 +81,8 @@ fn count(
     let Some(mut open) = accounts.look(kernel, nftables, budget) else {
         return Ok(Counted::Unknown);
     };
-    // Without a link no command can be answered any longer, and tcm_fc never ends those.
+    // Without a link no command can be answered any longer, and tcm_fc never ends a
+    // command without an answer.
     if !open.is_empty() && !found.live().any(VirtualPort::is_linked) {
         return Err(endless(&open, "were in flight when the link was lost"));
     }

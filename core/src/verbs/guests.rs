@@ -7,7 +7,7 @@ use crate::run_files::registry;
 use crate::situation::scope::Scope;
 use crate::wwn::Wwn;
 
-/// Returns the virtual ports on physical ports that are on and have one of these names;
+/// Returns the virtual ports on physical ports that are on and have one of `names`;
 /// `None` if no such physical port is on.
 ///
 /// # Errors

@@ -39,7 +39,7 @@ pub(super) fn not_elsewhere(
     Ok(())
 }
 
-/// Returns the first of these ports that is logged in on another node, with this node's
+/// Returns the first port of `absent` that is logged in on another node, with this node's
 /// name for it as a remote port.
 pub(super) fn elsewhere(
     kernel: &dyn Kernel,

@@ -152,7 +152,7 @@ fn alone(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
     }
     let hanging = || match guests(kernel, &own) {
         Ok(ports) => ports.iter().flatten().map(|port| port.wwpn.to_string()).collect(),
-        // If a port cannot be read, it may be one of those.
+        // A port that cannot be read may belong to another group.
         Err(error) => vec![error.to_string()],
     };
     let end = budget.first(PERCENT_TO_BE_ALONE).end;

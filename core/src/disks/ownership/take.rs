@@ -22,8 +22,8 @@ pub fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
     let preempt = |other: Key| Op::PreemptAndAbort { disk: disk.clone(), key, other };
     let is_new = now.keys.is_empty() || now.host_key == Some(Key(0));
     let mut chain = match is_new {
-        // No key of this node is known there. `Join` fails if there is one after all, so
-        // that no key is replaced unseen.
+        // As far as this node knows, it has no key on the disk. If there is one after
+        // all, `Join` fails, so that no key is replaced unseen.
         true => vec![Op::Join { disk: disk.clone(), key }],
         // This node's key is registered again even if it is there: a path that has come
         // back has no registration.
