@@ -1,22 +1,25 @@
-//! qla2xxx: the target of QLogic's ports, through tcm_qla2xxx. Built from the kernel's
-//! source (6.1.192 and 6.12.117), and not yet run on hardware.
+//! qla2xxx, the target driver for ports of QLogic's HBAs, through tcm_qla2xxx. It was
+//! written from the kernel's source (6.1.192 and 6.12.117), and has not yet run on
+//! hardware.
 //!
-//! Of the two fabrics of tcm_qla2xxx, `qla2xxx` is the one in use: a mkdir in
-//! `qla2xxx_npiv` takes a lock that its task holds already (`qlt_lport_register`,
-//! `qlt_add_target`: `qla_tgt_mutex`). So the virtual port is made by `vport_create`, and
-//! its target after it.
+//! tcm_qla2xxx has two fabrics, and `qla2xxx` is the one in use. A mkdir in the other
+//! one, `qla2xxx_npiv`, takes a lock that its task already holds (`qla_tgt_mutex` in
+//! `qlt_lport_register` and `qlt_add_target`). So `vport_create` makes the virtual port,
+//! and the target is made after it.
 //!
-//! Why a target stays. Making it binds it to the port that has its name at that moment
-//! (`tcm_qla2xxx_lport_register_cb`), and no other. Removing it takes the target functions
-//! away from every port of the HBA's function (`qlt_lport_deregister`: `tgt_ops`), without
-//! which the next command to any of them, the physical port included, is the kernel's end
-//! (`qlt_handle_cmd_for_atio`). And `enable` = 0 leaves a reset requested in a virtual
-//! port's flags that nothing ever does (`qlt_disable_vha`; `qla2x00_do_dpc_vp` does not
-//! look), with which the port is never ready again (`qla2x00_configure_loop`). So a release
-//! writes `vport_disable`, which logs the port out and waits for its sessions
-//! (`qla24xx_disable_vp`), takes LUNs and initiators away, and leaves port and empty target
-//! as they are: the next takeover fills the target and lets the port log in again. A boot
-//! ends it.
+//! A target stays until a boot, for three reasons. Making it binds it to the port that
+//! has its name at that moment, and to no other (`tcm_qla2xxx_lport_register_cb`).
+//! Removing it takes the target functions from every port of the HBA's function
+//! (`tgt_ops` in `qlt_lport_deregister`). The next command to any of these ports, also to
+//! the physical one, then crashes the kernel (`qlt_handle_cmd_for_atio`). And writing 0
+//! to `enable` leaves a request for a reset in the virtual port's flags, which nothing
+//! ever carries out (`qlt_disable_vha`; `qla2x00_do_dpc_vp` does not look at it). With
+//! that request the port never becomes ready again (`qla2x00_configure_loop`).
+//!
+//! So a release writes `vport_disable`, which logs the port out and waits for its
+//! sessions to end (`qla24xx_disable_vp`). It removes LUNs and initiators, and leaves the
+//! port and its empty target. The next takeover fills the target and lets the port log in
+//! again.
 
 use std::path::Path;
 
@@ -28,7 +31,7 @@ use crate::digest::fnv128;
 use crate::kernel::{self, Kernel, paths};
 use crate::wwn::Wwn;
 
-/// The one value of [`Qla2xxx`].
+/// The driver qla2xxx, for [`super::DRIVERS`].
 pub static QLA2XXX: Qla2xxx = Qla2xxx;
 
 /// See the module's text.
@@ -41,10 +44,11 @@ const MODE: &str = "qlini_mode";
 /// Initiator and target, and target alone (`qlt_parse_ini_mode`).
 const DUAL: &str = "dual";
 const DISABLED: &str = "disabled";
-/// Whether an initiator without an ACL of its own gets one when it logs in.
+/// The attribute that decides whether an initiator without an ACL gets one when it logs
+/// in.
 const DEMO: &str = "attrib/generate_node_acls";
-/// The first kernel, of those that were looked at, that prepares a virtual port's list of
-/// commands from unknown senders (`qlt_vport_create`: `unknown_atio_list`); 6.1 does not.
+/// The first kernel known to prepare a virtual port's list of commands from unknown
+/// senders (`unknown_atio_list` in `qlt_vport_create`). 6.1 does not prepare it.
 const PREPARED: (u32, u32) = (6, 12);
 
 impl Driver for Qla2xxx {
@@ -72,14 +76,14 @@ impl Driver for Qla2xxx {
         true
     }
 
-    /// Returns a number made of the port's name: no two ports on a node that are enabled
-    /// may have the same (`target_tpg_register_rtpi`).
+    /// Returns a number made from the port's name, because no two enabled ports of a node
+    /// may have one number (`target_tpg_register_rtpi`).
     fn port_id(&self, wwpn: Wwn, _: u16) -> u16 {
         (fnv128(&["rtpi", &wwpn.hex()]) % 65535) as u16 + 1
     }
 
-    /// Turns off ACLs that LIO makes at a login. The other defaults concern such dynamic
-    /// ACLs alone (`tcm_qla2xxx_make_tpg`).
+    /// Returns the attribute that stops LIO from making an ACL at a login. The other
+    /// defaults only concern such dynamic ACLs (`tcm_qla2xxx_make_tpg`).
     fn attributes(&self) -> &'static [(&'static str, &'static str)] {
         &[(DEMO, "0")]
     }

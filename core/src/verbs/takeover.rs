@@ -41,8 +41,8 @@ pub(super) struct Steps {
     /// Turns off a physical port that is on and has no target yet. Initiators that meet
     /// the port without its LUNs would never ask again.
     pub dark: Step,
-    /// Makes the backstores' directory; then each disk is owned and LIO opens it. While
-    /// one chain waits for its disk, another uses this node.
+    /// The first step makes the backstores' directory. In the second each disk is owned
+    /// and opened by LIO. While one of its chains waits for a disk, another can run.
     pub disks: [Step; 2],
     /// Builds the target of a driver that needs no port for it.
     pub export: Vec<Step>,
@@ -287,8 +287,8 @@ fn serve(here: &Here, port: &PortSpec) -> Chain {
     }
 }
 
-/// Exports what is not exported yet of a group with these disks, disks first. With a state
-/// device among them, initiators get their reservations back before there are LUNs.
+/// Exports everything of a group that is not exported yet, from the disks up. If `disks`
+/// has the state disk, initiators' reservations are restored before LUNs are made.
 pub(super) fn export(
     kernel: &dyn Kernel,
     group: &Group,
