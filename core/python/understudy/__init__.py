@@ -1,3 +1,3 @@
-"""What understudy knows of a storage node; the stubs beside this file say it all."""
+"""What understudy knows about a storage node; the stubs beside this file say it all."""
 
 from ._core import *  # noqa: F403

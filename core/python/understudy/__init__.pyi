@@ -1,4 +1,4 @@
-"""What understudy knows of a storage node: nothing in here changes one.
+"""What understudy knows about a storage node: nothing in here changes one.
 
 Every function looks at the node that it runs on, and needs root; below the folder that the
 environment variable UNDERSTUDY_ROOT names instead, for tests, it needs the files alone.
