@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::commands::{Command, Stage};
 use super::san::{Hba, San};
-use super::traffic::{Command, Stage};
 use super::transport::Port;
 use understudy_core::fc::address;
 use understudy_core::kernel::account::{Account, Commands};

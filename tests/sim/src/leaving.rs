@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
+use super::commands::{Answer, Stage};
 use super::configfs;
 use super::san::{Node, San};
-use super::traffic::{Answer, Stage};
 use super::tree::Tree;
 use understudy_core::kernel::disk::nvme::names::is_nvme;
 use understudy_core::kernel::paths;

@@ -4,6 +4,8 @@
 //! kernel or cost an initiator an I/O error. It has a clock of its own, which goes as far
 //! as an operation or a pause takes; all that is due by then has happened.
 
+mod boot;
+mod commands;
 mod configfs;
 mod contents;
 mod disks;

@@ -1,8 +1,10 @@
 //! A schedule: two nodes, their cluster, and everything that a seed makes happen to them.
 
+mod actions;
 mod checks;
 mod disks;
 mod keepers;
+mod parts;
 mod registrations;
 mod trouble;
 
@@ -14,10 +16,12 @@ use std::time::Duration;
 
 use understudy_core::kernel::Instant;
 use understudy_core::wwn::Wwn;
-use understudy_sim::{Fault, Hba, Rng, San, SharedSan};
+use understudy_sim::{Hba, Rng, San, SharedSan};
 
-use crate::agent::{Action, Agent, Answer, NAMES, Step, TIMEOUT};
-use crate::cluster::{GROUPS, Known, NODES, Node, Side, Want};
+use parts::{Acting, Course, Event, Order};
+
+use crate::agent::NAMES;
+use crate::cluster::{GROUPS, NODES, Node, Side, Want};
 use crate::common::{Setup, initiators};
 use crate::groups::{Shelf, setup};
 use crate::tally::Tally;
@@ -71,116 +75,6 @@ pub struct Schedule {
 
 /// A registered key and the port it was registered through, or no registration.
 type Registered = Option<(Wwn, u64)>;
-
-/// What may happen in a schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Course {
-    /// Groups are moved, and nothing goes wrong.
-    Moves,
-    /// Disks leave and come back, too.
-    Disks,
-    /// Anything.
-    All,
-}
-
-/// An agent at work, and what was seen of its group meanwhile.
-struct Acting {
-    id: u64,
-    agent: Agent,
-    /// Whether one of its operations may hang.
-    hangs: bool,
-    /// Whether it is killed before its time is over.
-    doomed: bool,
-    /// Whether something was wrong that may have it fail.
-    disturbed: bool,
-    /// Whether a disk of the group was not on the node at some moment.
-    lacks: bool,
-    /// Whether a disk of the group had left the node before and was still open.
-    clings: bool,
-    /// Whether the group's keeper had died at some moment, and before.
-    unkept: bool,
-    was_unkept: bool,
-    /// Whether a node ran meanwhile that should have been fenced.
-    beside_undead: bool,
-    /// Whether every port of the group was logged in at some moment, none was, and not every
-    /// one was.
-    seen_serving: bool,
-    seen_idle: bool,
-    seen_less: bool,
-    /// For each disk of the group, whether the node owned it at some moment.
-    seen_owned: Vec<bool>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Order {
-    id: u64,
-    node: usize,
-    group: usize,
-    action: Action,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
-    /// An agent goes on.
-    Goes {
-        node: usize,
-        group: usize,
-        id: u64,
-    },
-    /// An agent's time is over.
-    Kill {
-        node: usize,
-        group: usize,
-        id: u64,
-    },
-    /// An order reaches its node.
-    Order(Order),
-    /// A side stops waiting for an answer.
-    Unheard(Order),
-    /// Every side decides what to do.
-    Thinks,
-    /// Fencing answers.
-    Fenced {
-        side: u64,
-        node: usize,
-        lies: bool,
-    },
-    Boots {
-        node: usize,
-    },
-    /// An initiator registers a key.
-    Registers,
-    /// A node's path to a disk works again.
-    Returns {
-        node: usize,
-        disk: String,
-        path: usize,
-    },
-    /// A disk of a group leaves a node.
-    Leaves {
-        node: usize,
-        group: usize,
-    },
-    /// A disk that has left a node comes back.
-    ComesBack {
-        node: usize,
-        disk: String,
-        id: u64,
-    },
-    /// udev links to a disk that has come back.
-    IsNamed {
-        node: usize,
-        disk: String,
-        id: u64,
-    },
-    /// Something else on a node lets a disk of a group go.
-    LetsGo {
-        node: usize,
-        group: usize,
-        disk: String,
-    },
-    Trouble,
-}
 
 impl Schedule {
     pub fn new(seed: u64, hba: Hba, shelf: Shelf, aloud: bool) -> Self {
@@ -376,132 +270,6 @@ impl Schedule {
                     }
                 }
             }
-        }
-    }
-
-    fn order(&mut self, side: usize, node: usize, group: usize, action: Action) {
-        self.next_id += 1;
-        let (id, side) = (self.next_id, &mut self.sides[side]);
-        side.groups[group].on[node] = Known::Busy(id, action);
-        let order = Order { id, node, group, action };
-        // Orders to a node do not overtake each other: they take equally long.
-        if self.is_heard() {
-            self.after(Duration::from_millis(20), Event::Order(order));
-        }
-        self.after(TIMEOUT + TIMEOUT / 4, Event::Unheard(order));
-    }
-
-    /// Whether a message gets through.
-    fn is_heard(&mut self) -> bool {
-        let lost = self.course == Course::All
-            && self.now() < self.calm_at
-            && self.rng.one_in(50);
-        self.is_spoilt |= lost;
-        self.tally.messages_lost += u64::from(lost);
-        !lost
-    }
-
-    fn arrives(&mut self, order: Order) {
-        let Order { id, node, group, action } = order;
-        let side = self.sides.iter().find(|side| side.is_member(node));
-        // An order that nobody waits for any longer is dropped.
-        if side.is_some_and(|s| s.groups[group].on[node] == Known::Busy(id, action)) {
-            self.queues[node][group].push_back(order);
-            self.begin(node, group);
-        }
-    }
-
-    /// Begins the next action on a group, if none is under way.
-    fn begin(&mut self, node: usize, group: usize) {
-        if self.agents[node][group].is_some() {
-            return;
-        }
-        let Some(order) = self.queues[node][group].front() else { return };
-        let (id, action) = (order.id, order.action);
-        self.say(|| format!("{} {}: {action:?}", NAMES[node], self.setups[group].name));
-        let fault = self.fault();
-        let hangs = matches!(fault, Some((_, Fault::Hangs | Fault::HangsDone)));
-        let held = action == Action::Start && self.held[node][group];
-        let disturbed = fault.is_some() || held || self.is_disturbed(node);
-        let beside_undead = !self.san.borrow().unfenced.is_empty();
-        let (lacks, clings) = (self.lacks(node, group), self.clings(node, group));
-        let was_unkept = self.is_unkept(node, group);
-        let doomed = std::mem::take(&mut self.doomed[node]);
-        self.is_spoilt |= doomed;
-        let agent = Agent::new(&self.san, node, &self.setups[group], action, fault);
-        self.agents[node][group] = Some(Acting {
-            id,
-            agent,
-            hangs,
-            doomed,
-            disturbed,
-            lacks,
-            clings,
-            unkept: was_unkept,
-            was_unkept,
-            beside_undead,
-            seen_serving: false,
-            seen_idle: false,
-            seen_less: false,
-            seen_owned: vec![false; self.setups[group].all_disks().count()],
-        });
-        self.see(node, group);
-        let time = if doomed { self.takes(0, 8000) } else { TIMEOUT };
-        self.after(time, Event::Kill { node, group, id });
-        self.after(Duration::ZERO, Event::Goes { node, group, id });
-        self.disk_may_leave(node, group);
-    }
-
-    fn goes(&mut self, node: usize, group: usize, id: u64) {
-        let acting = self.agents[node][group].as_mut().filter(|acting| acting.id == id);
-        let Some(acting) = acting else { return };
-        match acting.agent.step() {
-            Step::Until(time) => {
-                let time = time.saturating_sub(self.now());
-                self.after(time, Event::Goes { node, group, id });
-            }
-            Step::Ended(answer) => self.ended(node, group, answer),
-        }
-    }
-
-    fn ended(&mut self, node: usize, group: usize, answer: Answer) {
-        self.say(|| format!("{} {}: {answer:?}", NAMES[node], self.setups[group].name));
-        self.see(node, group);
-        let Some(acting) = self.agents[node][group].take() else { return };
-        self.is_true(node, group, &acting, &answer);
-        acting.agent.end();
-        self.report(node, group, Some(answer));
-    }
-
-    fn kill(&mut self, node: usize, group: usize, id: u64) {
-        let Some(acting) = self.agents[node][group].take_if(|acting| acting.id == id)
-        else {
-            return;
-        };
-        self.say(|| format!("{} {}: killed", NAMES[node], self.setups[group].name));
-        self.tally.agents_killed += 1;
-        let answer = Answer::Failed("killed".into());
-        if !acting.doomed {
-            self.is_needed(node, group, &acting, &answer);
-        }
-        acting.agent.end();
-        self.report(node, group, Some(answer));
-    }
-
-    /// Sends an answer to the side that asked, and begins what waits for it.
-    fn report(&mut self, node: usize, group: usize, answer: Option<Answer>) {
-        let Some(order) = self.queues[node][group].pop_front() else { return };
-        if self.is_heard() {
-            self.answered(order, answer.as_ref());
-        }
-        self.begin(node, group);
-    }
-
-    fn answered(&mut self, order: Order, answer: Option<&Answer>) {
-        let Order { id, node, group, .. } = order;
-        let side = self.sides.iter_mut().find(|side| side.is_member(node));
-        if let Some(side) = side {
-            side.learn(node, group, id, answer);
         }
     }
 }
