@@ -13,6 +13,9 @@ use understudy_core::kernel::Done;
 use understudy_core::kernel::{Cause, paths};
 use understudy_core::wwn::Wwn;
 
+/// The attribute with a backstore's ALUA state.
+const ALUA: &str = "alua/default_tg_pt_gp/alua_access_state";
+
 /// What a directory of LIO's stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item<'a> {
@@ -124,7 +127,7 @@ fn populate(tree: &mut Tree, path: &Path, item: Item) {
                 ("udev_path", "\n"),
                 ("enable", "0\n"),
                 ("wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: \n"),
-                ("alua/default_tg_pt_gp/alua_access_state", "0\n"),
+                (ALUA, "0\n"),
                 ("attrib/force_pr_aptpl", "0\n"),
                 ("attrib/is_nonrot", "0\n"),
                 ("attrib/max_write_same_len", "0\n"),
@@ -366,14 +369,18 @@ fn store<'a>(tree: &'a Tree, path: &'a Path) -> Option<&'a Path> {
     Some(at)
 }
 
+/// Returns whether a backstore turns commands away.
+pub fn is_transitioning(tree: &Tree, store: &Path) -> bool {
+    tree.read(&store.join(ALUA)).is_ok_and(|state| state.trim() == "15")
+}
+
 /// Returns what is behind a LUN, a mapped LUN, or the link in one of them.
 pub fn backstore<'a>(tree: &'a Tree, path: &Path) -> Option<Served<'a>> {
     let store = store(tree, path)?;
-    let state = tree.read(&store.join("alua/default_tg_pt_gp/alua_access_state")).ok()?;
     let serial = tree.read(&store.join("wwn/vpd_unit_serial")).ok()?;
     Some(Served {
         device: disk(tree, store)?,
         serial: serial.rsplit(": ").next()?.trim_end(),
-        transitioning: state.trim() == "15",
+        transitioning: is_transitioning(tree, store),
     })
 }

@@ -22,7 +22,10 @@ impl San {
             .values()
             .filter(its)
             .find(|command| (first..=Stage::Lost).contains(&command.stage));
-        command.map(|command| format!("a command ({:?})", command.stage))
+        let mut pr_outs = self.pr_outs.values();
+        let waits = pr_outs.any(|its| its.node == node && its.port == port.id);
+        let command = command.map(|command| format!("a command ({:?})", command.stage));
+        command.or(waits.then(|| "a PERSISTENT RESERVE OUT".into()))
     }
 
     /// Answers an ECHO for an initiator, after all that it had to send before: the data
@@ -74,16 +77,22 @@ impl San {
                 continue;
             };
             let its = |c: &&Command| c.node == node && c.port == port.id;
+            let address = |name: Wwn| {
+                let number = self.initiators.iter().position(|its| *its == name);
+                0x01_0300 + number.unwrap_or_default() as u32
+            };
+            for its in self.pr_outs.values() {
+                if its.node == node && its.port == port.id {
+                    open.entry((target, address(its.initiator))).or_default().0 += 1;
+                }
+            }
             for command in self.commands.values().filter(its) {
                 let lost = command.stage == Stage::Lost;
                 if !lost && !(Stage::Arrived..=Stage::InDisk).contains(&command.stage) {
                     continue;
                 }
-                let flow = self.flows.get(command.flow);
-                let initiator = flow.and_then(|flow| {
-                    self.initiators.iter().position(|its| *its == flow.initiator)
-                });
-                let initiator = 0x01_0300 + initiator.unwrap_or_default() as u32;
+                let Some(flow) = self.flows.get(command.flow) else { continue };
+                let initiator = address(flow.initiator);
                 let (came, aborted) = open.entry((target, initiator)).or_default();
                 *came += 1;
                 *aborted += u64::from(lost);

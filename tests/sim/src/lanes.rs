@@ -82,6 +82,7 @@ impl SimKernel<'_> {
             }
             Some(Fault::HangsDone) => {
                 let _ = san.perform(self.node, op);
+                san.is_given_up(self.node, op);
                 Turn::Hung
             }
             Some(Fault::Dies | Fault::DoesNothing) | None => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::configfs::{self, Item};
-use super::registrations;
+use super::keepers::{self, Keeper};
 use super::san::San;
 use understudy_core::kernel::nexus;
 use understudy_core::kernel::{Cause, paths};
@@ -36,10 +36,9 @@ impl San {
         if let Some(answer) = self.perform_qla2xxx(node, op) {
             return answer;
         }
-        let now = self.now;
+        let (now, ends_at) = (self.now, self.ends_at);
         let Some(there) = self.nodes.get_mut(node) else { return Ok(Done::Unchanged) };
         let (tree, names) = (&mut there.tree, &there.names);
-        let keepers = &mut there.keepers;
         let first = |disk: &Path| {
             let name = disk.file_name().unwrap_or_default().to_string_lossy();
             names.get(name.as_ref()).cloned().unwrap_or_else(|| name.into_owned())
@@ -122,11 +121,16 @@ impl San {
             Op::LoadState(device) if !tree.exists(device) => Err(errno(Errno::ENOENT)),
             Op::LoadState(device) => Ok(Done::State(self.disks.state(&first(device)))),
             Op::Keep { device, at } => {
-                let known = self.disks.state(&first(device));
-                registrations::keep(tree, keepers, (device, known), at).map_err(errno)
+                let keeper = Keeper::new(self.disks.state(&first(device)), ends_at);
+                let all = &mut there.keepers;
+                keepers::keep(tree, all, (device, keeper), at).map_err(errno)
             }
-            Op::HearKeeper(at) => registrations::hear(tree, keepers, at).map_err(errno),
-            Op::EndKeeper(at) => Ok(registrations::end(tree, keepers, at)),
+            Op::HearKeeper(at) => keepers::hear(tree, &there.keepers, at).map_err(errno),
+            Op::EndKeeper(at) => {
+                let done = keepers::end(tree, &mut there.keepers, at);
+                self.refuse(node, at);
+                Ok(done)
+            }
             // Which processes want it is the real kernel's side's business (`rcu.rs`).
             Op::Expedite => {
                 tree.file(paths::RCU_EXPEDITED, "1\n");
@@ -280,10 +284,23 @@ impl San {
             Op::Bar { .. } | Op::BeginAccount { .. } => ROUND_TRIP + self.nft.cost(),
             Op::ReadAccount(_) | Op::EndAccount { .. } => ROUND_TRIP,
             Op::Echo(_) | Op::LogOut { .. } | Op::ReadyNft | Op::LiftBar(_) => ROUND_TRIP,
+            // A keeper does one thing after another, and is asked for nothing on the disk.
+            Op::HearKeeper(at) => {
+                let until = self.keeper_is_busy_until(node, at);
+                ROUND_TRIP + until.saturating_sub(self.now)
+            }
+            Op::EndKeeper(_) => QUICK,
+            Op::Keep { at, .. } => {
+                let until = self.keeper_is_busy_until(node, at);
+                let time = until.saturating_sub(self.now);
+                ROUND_TRIP + time.max(self.stalled(node).unwrap_or_default())
+            }
             // What is asked of a disk.
             _ => ROUND_TRIP + self.stalled(node).unwrap_or_default(),
         };
-        cost + self.takes(0, 60)
+        let cost = cost + self.takes(0, 60);
+        self.ends_at = self.now + cost;
+        cost
     }
 
     /// Returns how long a grace period takes that the kernel waits for with a lock held.

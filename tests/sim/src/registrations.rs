@@ -2,12 +2,12 @@
 //! change to where its file leads, and takes it in again
 //! (drivers/target/target_core_pr.c).
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
 use super::configfs;
+use super::pr_out::{Asked, Text};
 use super::san::{Node, San};
 use super::tree::{Entry, Tree};
 use understudy_core::kernel::state::Record;
@@ -20,57 +20,9 @@ const TOLD: &str = "pr/told";
 /// takes them in.
 const KNOWN: &str = "pr/known";
 
-/// A keeper that runs on a node, or has died there and left its mount.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Keeper {
-    is_dead: bool,
-    /// What it has read from the state device, or written there: it writes over nothing else.
-    known: Vec<Record>,
-}
-
-/// The keepers of a node, by their directories.
-pub(super) type Keepers = BTreeMap<PathBuf, Keeper>;
-
 impl San {
-    /// Ends the process of the keeper that a node has for a state device, and leaves its mount.
-    /// Returns whether there was one.
-    pub fn keeper_dies(&mut self, node: usize, disk: &str) -> bool {
-        let at = self.keeper_of(node, disk).map(|(at, _)| at.clone());
-        let keepers = self.nodes.get_mut(node).map(|node| &mut node.keepers);
-        let keeper = keepers.zip(at).and_then(|(all, at)| all.get_mut(&at));
-        let alive = keeper.filter(|keeper| !keeper.is_dead);
-        alive.map(|keeper| keeper.is_dead = true).is_some()
-    }
-
-    /// Returns whether a node has a keeper for a state device that has died.
-    pub fn has_dead_keeper(&self, node: usize, disk: &str) -> bool {
-        self.keeper_of(node, disk).is_some_and(|(_, keeper)| keeper.is_dead)
-    }
-
-    /// Returns whether a node has a keeper for a state device.
-    pub fn has_keeper(&self, node: usize, disk: &str) -> bool {
-        self.keeper_of(node, disk).is_some()
-    }
-
-    /// Returns whether the keeper that a node has for a state device knows what is there.
-    pub fn keeper_knows(&self, node: usize, disk: &str) -> bool {
-        let keeper = self.keeper_of(node, disk);
-        keeper.is_some_and(|(_, keeper)| keeper.known == self.disks.state(disk))
-    }
-
-    fn keeper_of(&self, node: usize, disk: &str) -> Option<(&PathBuf, &Keeper)> {
-        let there = self.nodes.get(node)?;
-        let mounts = there.tree.read(Path::new(paths::MOUNTS)).ok()?;
-        let its = |at: &Path| {
-            let on = |line: &&str| line.split(' ').nth(1) == at.to_str();
-            let line = mounts.lines().find(on)?;
-            Some(there.first_name(line.split(' ').next()?.strip_prefix("/dev/")?))
-        };
-        there.keepers.iter().find(|(at, _)| its(at) == Some(disk))
-    }
-
-    /// Registers a key by an initiator through a port, and reserves if a type is given.
-    /// Returns whether that was answered with success.
+    /// Registers a key by an initiator through a port, and reserves if a type is given, in no
+    /// time. Returns whether that was answered with success.
     pub fn register(
         &mut self,
         initiator: Wwn,
@@ -79,14 +31,39 @@ impl San {
         key: u64,
         reserve: Option<u8>,
     ) -> bool {
-        let has_session = |node: &&mut Node| {
-            node.port(port).is_some_and(|port| port.sessions.contains(&initiator))
-        };
-        let Some(node) = self.nodes.iter_mut().find(has_session) else { return false };
-        let tree = &mut node.tree;
-        let Some(store) = configfs::store_of(tree, port, initiator, lun) else {
+        let Some((node, store)) = self.session(initiator, port, lun) else {
             return false;
         };
+        let asked = Asked { initiator, port, lun, key, reserve };
+        match self.take_in(node, &store, &asked) {
+            Text::Held => true,
+            Text::Nowhere => false,
+            Text::Saved { at, record, device } => self.save(node, &at, &device, record),
+        }
+    }
+
+    /// Returns the node on which an initiator is logged in to a port, and the backstore of a
+    /// LUN there.
+    pub(super) fn session(
+        &self,
+        initiator: Wwn,
+        port: Wwn,
+        lun: u16,
+    ) -> Option<(usize, PathBuf)> {
+        let has_session = |node: &Node| {
+            node.port(port).is_some_and(|port| port.sessions.contains(&initiator))
+        };
+        let number = self.nodes.iter().position(has_session)?;
+        let tree = &self.nodes.get(number)?.tree;
+        Some((number, configfs::store_of(tree, port, initiator, lun)?))
+    }
+
+    /// Has LIO take a registration in. Returns where its text is to be saved. What cannot be
+    /// written LIO keeps nevertheless.
+    pub(super) fn take_in(&mut self, node: usize, store: &Path, asked: &Asked) -> Text {
+        let Asked { initiator, port, lun, key, reserve } = asked;
+        let Some(node) = self.nodes.get_mut(node) else { return Text::Nowhere };
+        let tree = &mut node.tree;
         let mut known = lines(tree, &store.join(KNOWN));
         known.retain(|line| !line.contains(&format!("initiator_node={initiator},")));
         let holder = reserve.map_or(String::new(), |kind| {
@@ -100,24 +77,12 @@ impl San {
         tree.file(store.join(KNOWN), known.join("\n"));
         let forced = tree.read(&store.join("attrib/force_pr_aptpl")) == Ok("1\n");
         if !forced {
-            return true;
+            return Text::Held;
         }
-        let Some((device, at, serial)) = kept_on(tree, &store) else { return false };
-        // The keeper's write fails, and LIO keeps what it could not write.
-        if !node.has_device(&device) {
-            return false;
-        }
-        let device = node.first_name(&device).to_owned();
-        let state = self.disks.state(&device);
-        let keeper = node.keepers.get_mut(&at);
-        if keeper.as_ref().is_some_and(|its| its.is_dead || its.known != state) {
-            return false;
-        }
-        self.disks.put(&device, Record { serial, text: written(&known) });
-        if let Some(keeper) = keeper {
-            keeper.known = self.disks.state(&device);
-        }
-        true
+        let Some((device, at, serial)) = kept_on(tree, store) else {
+            return Text::Nowhere;
+        };
+        Text::Saved { at, device, record: Record { serial, text: written(&known) } }
     }
 
     /// Returns the registrations that LIO holds for a LUN on the node where its port is
@@ -133,7 +98,7 @@ impl San {
     }
 }
 
-fn lines(tree: &Tree, path: &Path) -> Vec<String> {
+pub(super) fn lines(tree: &Tree, path: &Path) -> Vec<String> {
     tree.read(path).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
@@ -196,48 +161,4 @@ pub fn mapped(tree: &mut Tree, store: &Path, port: Wwn, initiator: Wwn) {
     known.extend(now);
     tree.file(store.join(TOLD), later.join("\n"));
     tree.file(store.join(KNOWN), known.join("\n"));
-}
-
-/// Starts a keeper, unless one runs and answers: its directory is mounted.
-pub fn keep(
-    tree: &mut Tree,
-    keepers: &mut Keepers,
-    (device, known): (&Path, Vec<Record>),
-    at: &Path,
-) -> Result<Done, Errno> {
-    if keepers.get(at).is_some_and(|keeper| keeper.is_dead) {
-        end(tree, keepers, at);
-    }
-    let mut mounts = lines(tree, Path::new(paths::MOUNTS));
-    let mount = format!("{} {} fuse rw 0 0", device.display(), at.display());
-    if mounts.contains(&mount) {
-        return Ok(Done::Unchanged);
-    }
-    if !tree.exists(device) {
-        return Err(Errno::ENOENT);
-    }
-    mounts.push(mount);
-    keepers.insert(at.to_owned(), Keeper { is_dead: false, known });
-    tree.file(paths::MOUNTS, mounts.join("\n"));
-    tree.dir(at);
-    Ok(Done::Changed)
-}
-
-/// Succeeds if a directory has a keeper.
-pub fn hear(tree: &Tree, keepers: &Keepers, at: &Path) -> Result<Done, Errno> {
-    if keepers.get(at).is_some_and(|keeper| keeper.is_dead) {
-        return Err(Errno::ENOTCONN);
-    }
-    let mounts = lines(tree, Path::new(paths::MOUNTS));
-    let there = mounts.iter().any(|line| line.split(' ').nth(1) == at.to_str());
-    if there { Ok(Done::Unchanged) } else { Err(Errno::ENOTCONN) }
-}
-
-/// Ends a keeper: its directory is unmounted and removed.
-pub fn end(tree: &mut Tree, keepers: &mut Keepers, at: &Path) -> Done {
-    keepers.remove(at);
-    let mut mounts = lines(tree, Path::new(paths::MOUNTS));
-    mounts.retain(|line| line.split(' ').nth(1) != at.to_str());
-    tree.file(paths::MOUNTS, mounts.join("\n"));
-    if tree.remove(at).is_some() { Done::Changed } else { Done::Unchanged }
 }

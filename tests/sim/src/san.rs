@@ -12,7 +12,8 @@ use nix::errno::Errno;
 use super::commands::{Command, Flow};
 use super::configfs;
 use super::disks::Disks;
-use super::registrations::Keepers;
+use super::keepers::Keepers;
+use super::pr_out::PrOut;
 use super::rng::Rng;
 use super::transport::Port;
 use super::tree::Tree;
@@ -67,6 +68,12 @@ pub struct San {
     pub(super) initiators: Vec<Wwn>,
     pub(super) flows: Vec<Flow>,
     pub(super) commands: BTreeMap<usize, Command>,
+    /// Registrations that wait for their keeper.
+    pub(super) pr_outs: BTreeMap<usize, PrOut>,
+    /// Answers to registrations: success, an error, or none where the node has lost its power.
+    pub answers: Vec<(usize, Option<bool>)>,
+    /// When the operation ends that was begun last.
+    pub(super) ends_at: Instant,
     /// Ids of ports and commands, each used once.
     pub(super) next_id: usize,
     agenda: BinaryHeap<Reverse<(Instant, u64, Event)>>,
@@ -162,6 +169,8 @@ pub(super) enum Event {
     Sends { flow: usize, epoch: u64 },
     /// A command goes a step further.
     Goes { command: usize },
+    /// A keeper writes what a command waits for.
+    Saves { pr_out: usize },
 }
 
 impl San {
@@ -189,6 +198,9 @@ impl San {
             initiators: initiators.to_vec(),
             flows: Vec::new(),
             commands: BTreeMap::new(),
+            pr_outs: BTreeMap::new(),
+            answers: Vec::new(),
+            ends_at: Instant::ZERO,
             next_id: 0,
             agenda: BinaryHeap::new(),
             noted: 0,
@@ -263,6 +275,7 @@ impl San {
             self.left(node, &port, Duration::ZERO);
         }
         self.forget_commands_of(node);
+        self.forget_pr_outs_of(node);
         self.changes += 1;
     }
 
@@ -330,6 +343,7 @@ impl San {
                 Event::News { node, boots, wwpn } => self.news(node, boots, wwpn),
                 Event::Sends { flow, epoch } => self.sends(flow, epoch),
                 Event::Goes { command } => self.goes(command),
+                Event::Saves { pr_out } => self.saves(pr_out),
             }
         }
         self.now = self.now.max(to);

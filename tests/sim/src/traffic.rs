@@ -117,6 +117,7 @@ impl San {
         let Some(command) = self.commands.get(&id).cloned() else { return };
         match command.stage {
             Stage::OnTheWire => self.arrives(id, &command),
+            Stage::Arrived if self.waits_behind(id, command.node, command.port) => {}
             Stage::Arrived => self.is_judged(id, &command),
             Stage::AwaitsData => {
                 self.frame(&command);
