@@ -81,6 +81,12 @@ pub fn root(kernel: &dyn Kernel) -> Option<PathBuf> {
     ["/var", "/etc"].iter().any(|dir| paths::is_below(&root, dir)).then_some(root)
 }
 
+/// Returns the questions whether each keeper that runs answers.
+pub fn questions(keepers: &[Keeper]) -> Vec<Chain> {
+    let running = keepers.iter().filter(|keeper| keeper.device.is_some());
+    running.map(|keeper| vec![Op::HearKeeper(keeper.at.clone())]).collect()
+}
+
 /// Returns the operations that end a keeper. By then no initiator may be logged in.
 pub fn end(keeper: &Keeper) -> Chain {
     let links = keeper.links.iter().cloned().map(Op::Unlink);

@@ -14,6 +14,7 @@ use crate::kernel::{Chain, Kernel, KernelError, Op};
 use crate::lio::numbers;
 use crate::lio::{self, ALUA_ACTIVE_OPTIMIZED};
 use crate::run_files::registry::EntryDisk;
+use crate::saved_reservations;
 use crate::situation::found::Found;
 use crate::situation::scope::Scope;
 
@@ -337,9 +338,7 @@ fn unkept(group: &Group, found: &Found) -> Option<String> {
 /// Returns a fault for each keeper that has died or hangs. LIO waits for such a keeper,
 /// or refuses reservations.
 fn unheard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Vec<String> {
-    let keepers = found.keepers.iter().filter(|keeper| keeper.device.is_some());
-    let chains: Vec<Chain> =
-        keepers.map(|keeper| vec![Op::HearKeeper(keeper.at.clone())]).collect();
+    let chains = saved_reservations::questions(&found.keepers);
     let end = budget.end.min(kernel.now() + PATIENCE);
     let results = kernel.run(&chains, end).into_iter();
     results.filter_map(|result| Some(result.failed?.to_string())).collect()

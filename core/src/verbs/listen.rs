@@ -15,8 +15,9 @@ use crate::action::budget::Budget;
 use crate::action::failure::Failure;
 use crate::action::step::Step;
 use crate::fc::{self, VirtualPort};
-use crate::kernel::{Instant, Kernel};
+use crate::kernel::{Chain, Instant, Kernel, KernelError};
 use crate::lio;
+use crate::saved_reservations;
 use crate::situation::found::Found;
 
 use super::drain::{BARRED, PERCENT_TO_DRAIN, in_flight, undrained, wait_until};
@@ -30,6 +31,8 @@ const SETTLED: Duration = Duration::from_millis(250);
 /// How long a port must be quiet if an initiator gave no echo. Such an initiator may
 /// still have to send the data of a WRITE, which is in no counter either.
 const SETTLED_UNHEARD: Duration = Duration::from_millis(1500);
+/// Within which time a keeper answers that has nothing to write.
+const PROMPT: Duration = Duration::from_millis(100);
 
 /// Waits for a moment in which nothing is in flight and no frames come or go.
 pub(super) fn listen(
@@ -45,11 +48,14 @@ pub(super) fn listen(
         if !wait_until(kernel, end, || in_flight(kernel, stores).is_empty()) {
             return Err(undrained(in_flight(kernel, stores), budget.spent(kernel)));
         }
+        keepers_answer(kernel, found, budget, end)?;
         // The bar last, and for a moment only: the kernel lifts it by itself after some
         // seconds, before an initiator takes a command that it sent for lost.
         nftables.bar(kernel, found, budget);
         let barred_until = kernel.now() + BARRED;
         match settles(kernel, found, settled, barred_until.min(budget.end)) {
+            // What had just come when the keeper answered waits for it now.
+            Rest::Quiet if !keepers_answer(kernel, found, budget, end)? => {}
             Rest::Quiet => return Ok(()),
             _ if budget.is_over(kernel) => {
                 let why = "no time was left to see whether commands still come";
@@ -65,6 +71,31 @@ pub(super) fn listen(
                 return Ok(());
             }
         }
+    }
+}
+
+/// Waits until each keeper has written what it was asked to write: it does one thing after
+/// another, so its answer comes after that. Returns whether each answered at once. A keeper that
+/// has died keeps nobody waiting.
+///
+/// # Errors
+/// When a keeper does not answer. It may hold an initiator's PERSISTENT RESERVE OUT, and is not
+/// ended for that: LIO would answer RESERVE, RELEASE, CLEAR and PREEMPT with success
+/// (`core_scsi3_pro_reserve` in drivers/target/target_core_pr.c), and nothing would be saved.
+fn keepers_answer(
+    kernel: &dyn Kernel,
+    found: &Found,
+    budget: Budget,
+    end: Instant,
+) -> Result<bool, Failure> {
+    let since = kernel.now();
+    let chains: Vec<Chain> = saved_reservations::questions(&found.keepers);
+    let results = kernel.run(&chains, end.max(since + PROMPT)).into_iter();
+    let late = results.filter_map(|result| result.failed).filter(KernelError::is_late);
+    let busy: Vec<_> = late.map(|error| error.to_string()).collect();
+    match busy.is_empty() {
+        true => Ok(kernel.now().saturating_sub(since) < PROMPT),
+        false => Err(undrained(busy, budget.spent(kernel))),
     }
 }
 

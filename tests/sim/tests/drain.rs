@@ -324,3 +324,52 @@ fn no_stop_fails_by_what_is_best_effort() {
     }
     assert!(points > 30, "{points}");
 }
+
+/// Returns a node that serves a group with a state disk, and the first port and initiator.
+fn keeping(setup: Setup) -> (Node, Wwn, Wwn) {
+    let node = common::served(&setup.keeping());
+    let port = node.setup.ports[0].parse().unwrap();
+    (node, port, common::initiators()[0])
+}
+
+/// A PERSISTENT RESERVE OUT waits for its keeper, and no counter shows it.
+#[test]
+fn a_stop_waits_for_what_a_keeper_writes() {
+    for setup in [Setup::new(2, 1), Setup::new(2, 1).on_qla2xxx()] {
+        for flushed in [false, true] {
+            let (a, port, initiator) = keeping(setup.clone());
+            let san = || a.san.borrow_mut();
+            if flushed {
+                a.flush(&a.setup.ports[0]);
+            }
+            assert!(san().keeper_stands_still(0, "sdz", Duration::from_secs(3)));
+            let id = san().asks_to_register(initiator, port, 0, 7).unwrap();
+            let since = a.kernel.now();
+            a.stop().unwrap();
+            assert!(a.kernel.now() - since > Duration::from_secs(3));
+            assert_eq!(san().answers, [(id, Some(true))]);
+            assert_eq!(a.leavings(), [""; 0]);
+        }
+    }
+}
+
+/// To end the keeper would have LIO answer, and nothing would be saved. Where nobody waits for
+/// it, it is ended.
+#[test]
+fn a_stop_fails_for_what_a_keeper_does_not_write() {
+    for setup in [Setup::new(2, 1), Setup::new(2, 1).on_qla2xxx()] {
+        let (a, port, initiator) = keeping(setup.clone());
+        let san = || a.san.borrow_mut();
+        assert!(san().keeper_stands_still(0, "sdz", Duration::from_secs(1000)));
+        san().asks_to_register(initiator, port, 0, 7).unwrap();
+        let failure = a.stop().unwrap_err().to_string();
+        assert!(failure.contains("still in flight"), "{failure}");
+        assert!(san().answers.is_empty() && san().has_port(0, port));
+        assert!(matches!(a.health(Level::Port), Health::Failed(_)));
+    }
+    let (a, ..) = keeping(Setup::new(2, 1));
+    assert!(a.san.borrow_mut().keeper_stands_still(0, "sdz", Duration::from_secs(1000)));
+    assert!(matches!(a.health(Level::Owner), Health::Failed(_)));
+    a.stop().unwrap();
+    assert_eq!(a.leavings(), [""; 0]);
+}
