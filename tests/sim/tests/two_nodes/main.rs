@@ -7,7 +7,7 @@
 //! see each other's ports. On an idle node something else may have a disk for a while. A disk
 //! may leave a node and come back under another name: its initiators meet errors until the
 //! group is started again, and no monitor says meanwhile that all is well. The keeper of what
-//! initiators register may die, which a monitor of level 10 or 20 has to say.
+//! initiators register may die or stand still, which a monitor of level 10 or 20 has to say.
 //!
 //! After every step: no disk can be written to by both nodes; no WWPN is logged in twice,
 //! unless one of the two should have been fenced and was not; a stop that succeeded left
@@ -114,6 +114,8 @@ fn schedules(hba: Hba, shelf: Shelf, usual: u64) {
         (tally.renamed, 20),
         (tally.errors, 10),
         (tally.keepers_died, 200),
+        (tally.keepers_still, 200),
+        (tally.stuck, 2000),
         (tally.starts[1], 100),
         (tally.stops[1], 100),
         (tally.monitors[1], 10),

@@ -38,7 +38,9 @@ pub struct Schedule {
     wwpns: [Vec<Wwn>; GROUPS],
     /// What each initiator may have registered on each group's LUN, and through which
     /// port: the last registration that was answered, and all since that were not.
-    registered: BTreeMap<(usize, u16, Wwn), Vec<Registered>>,
+    registered: BTreeMap<Nexus, Vec<Registered>>,
+    /// Registrations that are not answered yet, by the simulation's number.
+    unanswered: BTreeMap<usize, Nexus>,
     sides: Vec<Side>,
     /// For each node and group, the agent that acts, and the orders that wait for it.
     agents: [[Option<Acting>; GROUPS]; NODES],
@@ -72,6 +74,9 @@ pub struct Schedule {
     aloud: bool,
     pub tally: Tally,
 }
+
+/// A group's LUN and an initiator.
+type Nexus = (usize, u16, Wwn);
 
 /// A registered key and the port it was registered through, or no registration.
 type Registered = Option<(Wwn, u64)>;
@@ -128,6 +133,7 @@ impl Schedule {
             setups: setups.map(Rc::new),
             wwpns,
             registered: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             sides: vec![side],
             agents: Default::default(),
             queues: Default::default(),
@@ -181,6 +187,7 @@ impl Schedule {
                     self.happens(event);
                 }
             }
+            self.hear_answers();
             self.check();
         }
         let san = self.san.borrow();

@@ -40,8 +40,11 @@ pub struct Tally {
     /// Answers that were given while nothing had gone wrong but disks and keepers: nobody was
     /// fenced until then, and nothing had failed for another reason.
     pub unspoilt: u64,
-    /// Keepers of initiators' registrations that have died.
+    /// Keepers of initiators' registrations that have died, and that stood still for a while.
     pub keepers_died: u64,
+    pub keepers_still: u64,
+    /// Stops that failed because a registration waited for such a keeper.
+    pub stuck: u64,
     /// Disks that something else on an idle node had for a while.
     pub held: u64,
     pub partitions: u64,
@@ -80,6 +83,8 @@ impl AddAssign for Tally {
         self.disks_alone += other.disks_alone;
         self.unspoilt += other.unspoilt;
         self.keepers_died += other.keepers_died;
+        self.keepers_still += other.keepers_still;
+        self.stuck += other.stuck;
         self.held += other.held;
         self.partitions += other.partitions;
         self.fenced += other.fenced;

@@ -76,6 +76,7 @@ impl Schedule {
             clings,
             unkept: was_unkept,
             was_unkept,
+            stuck: false,
             beside_undead,
             seen_serving: false,
             seen_idle: false,
@@ -83,6 +84,7 @@ impl Schedule {
             seen_owned: vec![false; self.setups[group].all_disks().count()],
         });
         self.see(node, group);
+        self.note_stuck();
         let time = if doomed { self.takes(0, 8000) } else { TIMEOUT };
         self.after(time, Event::Kill { node, group, id });
         self.after(Duration::ZERO, Event::Goes { node, group, id });
@@ -106,6 +108,12 @@ impl Schedule {
         self.see(node, group);
         let Some(acting) = self.agents[node][group].take() else { return };
         self.is_true(node, group, &acting, &answer);
+        let fails = matches!(answer, Answer::Failed(_));
+        if fails && acting.stuck && acting.agent.action == Action::Stop {
+            // The node is fenced for it.
+            self.is_spoilt = true;
+            self.tally.stuck += 1;
+        }
         acting.agent.end();
         self.report(node, group, Some(answer));
     }
@@ -122,6 +130,7 @@ impl Schedule {
             self.is_needed(node, group, &acting, &answer);
         }
         acting.agent.end();
+        self.start_is_killed(node, group);
         self.report(node, group, Some(answer));
     }
 

@@ -136,7 +136,8 @@ impl Schedule {
         let needed = match action {
             Action::Start if acting.lacks => true,
             Action::Monitor(_) if acting.lacks || self.clings(node, group) => true,
-            Action::Monitor(_) if acting.unkept => true,
+            Action::Monitor(_) | Action::Start if acting.unkept => true,
+            Action::Stop if acting.stuck => true,
             _ if !self.is_spoilt => false,
             _ if acting.disturbed => true,
             Action::Start => false,
@@ -171,6 +172,7 @@ impl Schedule {
         for (node, group) in (0..NODES).flat_map(|n| (0..GROUPS).map(move |g| (n, g))) {
             self.see(node, group);
         }
+        self.note_stuck();
         self.lay_to_rest();
         let san = self.san.borrow();
         for disk in san.disks.names() {

@@ -27,9 +27,11 @@ pub(super) struct Acting {
     pub lacks: bool,
     /// Whether a disk of the group had left the node before and was still open.
     pub clings: bool,
-    /// Whether the group's keeper had died at some moment, and before.
+    /// Whether the group's keeper had died or stood still at some moment, and before.
     pub unkept: bool,
     pub was_unkept: bool,
+    /// Whether a registration waited for a keeper that stood still.
+    pub stuck: bool,
     /// Whether a node ran meanwhile that should have been fenced.
     pub beside_undead: bool,
     /// Whether every port of the group was logged in at some moment, none was, and not every

@@ -17,18 +17,30 @@ impl Schedule {
             let luns = &self.setups[group].disks;
             let (lun, _) = luns[any(luns.len(), &mut self.rng)];
             let key = 1 + self.rng.below(1 << 40);
-            let mut san = self.san.borrow_mut();
-            let answered = san.register(initiator, port, lun, key, None);
-            let may_be =
-                self.registered.entry((group, lun, initiator)).or_insert(vec![None]);
-            if answered {
-                may_be.clear();
-                self.tally.registered += 1;
+            let sent = self.san.borrow_mut().asks_to_register(initiator, port, lun, key);
+            if let Some(id) = sent {
+                let nexus = (group, lun, initiator);
+                let may_be = self.registered.entry(nexus).or_insert(vec![None]);
+                may_be.push(Some((port, key)));
+                self.unanswered.insert(id, nexus);
+                self.hear_answers();
             }
-            may_be.push(Some((port, key)));
         }
         let time = self.takes(100, 3000);
         self.after(time, Event::Registers);
+    }
+
+    /// Takes note of the answers that initiators get. An initiator has one command under way.
+    pub(super) fn hear_answers(&mut self) {
+        let answers = std::mem::take(&mut self.san.borrow_mut().answers);
+        for (id, answer) in answers {
+            let nexus = self.unanswered.remove(&id);
+            let may_be = nexus.and_then(|nexus| self.registered.get_mut(&nexus));
+            if let (Some(true), Some(may_be)) = (answer, may_be) {
+                may_be.drain(..may_be.len() - 1);
+                self.tally.registered += 1;
+            }
+        }
     }
 
     /// Asserts that what initiators were told is registered is there, on the node that

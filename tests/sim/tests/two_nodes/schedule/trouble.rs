@@ -191,7 +191,7 @@ impl Schedule {
         match self.rng.below(12) {
             _ if self.course == Course::Moves => self.moves(group),
             2.. if self.course == Course::Disks => self.disk_leaves(node, group),
-            1 if self.course == Course::Disks => self.keeper_dies(node, group),
+            1 if self.course == Course::Disks => self.keeper_fails(node, group),
             _ if self.course == Course::Disks => self.moves(group),
             0..=4 if self.dead.is_some() && self.rng.one_in(2) => {
                 self.path_dies(node, group);
@@ -212,7 +212,7 @@ impl Schedule {
                 self.disturb(node);
             }
             7 if alive => self.is_held(node, group),
-            9 if alive => self.keeper_dies(node, group),
+            9 if alive => self.keeper_fails(node, group),
             8 if alive && by_one_path => self.disk_leaves(node, group),
             _ => self.moves(group),
         }
