@@ -33,7 +33,8 @@ use super::{late, look, queues, unseen};
 ///
 /// # Errors
 /// The failure names the step and the cause. Nothing is changed if a disk is missing or
-/// cannot be owned, or if a number would get another disk ([`numbers::KEEP`]). A later
+/// cannot be owned, or if a number would get another disk ([`numbers::KEEP`]). Nor is
+/// anything if the disk of a LUN that stays has come back under another name. A later
 /// failure leaves the changes that were made. A stop removes them with the rest.
 pub fn reload(
     kernel: &dyn Kernel,
@@ -52,6 +53,7 @@ pub fn reload(
     let driver = driver(kernel, group, &found, &[])?;
     let entries = entries(kernel, node, group, &all, scope, &found)?;
     let obsolete = Obsolete::of(group, &disks, &found.export);
+    nothing_rebuilt(group, &obsolete)?;
 
     // Until the end, the database has the disks that come and those that go, because this
     // node may own either.
@@ -115,6 +117,21 @@ fn numbers_kept(group: &Group, disks: &[Disk], found: &Found) -> Result<(), Fail
         return Ok(());
     }
     Err(Failure::of(Kind::Refused, numbers::KEEP, causes).advise(numbers::OUT_THEN_IN))
+}
+
+/// Refuses to take a LUN away that stays in the group, and to make it again. Its disk has left
+/// this node and come back under another name; initiators meet errors, and would lose the LUN.
+fn nothing_rebuilt(group: &Group, obsolete: &Obsolete) -> Result<(), Failure> {
+    let stays = |number: u16| group.luns().any(|lun| lun == number);
+    let rebuilt = obsolete.luns.iter().filter(|lun| stays(lun.number));
+    let numbers: BTreeSet<u16> = rebuilt.map(|lun| lun.number).collect();
+    let words = |number| format!("LUN {number} is not open under its disk's name");
+    let causes: Vec<_> = numbers.into_iter().map(words).collect();
+    if causes.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::of(Kind::Failed, "look at this node", causes)
+        .advise("Its disk has left and come back; restart the group"))
 }
 
 /// Returns whether a disk is exported already, under its number in the configuration.

@@ -162,6 +162,24 @@ fn a_lun_that_does_not_drain_is_kept() {
     assert_eq!(a.health(Level::Owner), Health::Running);
 }
 
+/// A LUN whose disk has come back under another name would be made again, and be gone meanwhile.
+#[test]
+fn a_reload_takes_no_lun_away_that_stays() {
+    let (mut a, _) = pair();
+    a.start().unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    let (before, disk) = (a.setup.clone(), a.setup.disks[0].1.clone());
+    a.san.borrow_mut().leaves(0, &disk);
+    assert_ne!(a.san.borrow_mut().comes_back_as(0, &disk), Some(disk.clone()));
+    a.san.borrow_mut().is_named(0, &disk);
+    let tree = a.kernel.below("/sys/kernel/config");
+    let mut more = before.clone();
+    more.disks.push((9, "sdx".into()));
+    let failure = a.reload(&more).unwrap_err().to_string();
+    assert!(failure.contains("restart the group"), "{failure}");
+    assert_eq!(a.kernel.below("/sys/kernel/config"), tree);
+}
+
 #[test]
 fn a_group_that_is_not_served_is_not_changed() {
     let (mut a, _) = pair();
