@@ -343,7 +343,7 @@ fn same_disks(group: &Group, disks: &[Disk], export: &Export) -> Result<(), Fail
 
 /// Checks that no keeper uses another disk than the group's state disk. Its records would
 /// be taken for this group's.
-fn same_state(disks: &[Disk], found: &Found) -> Result<(), Failure> {
+pub(super) fn same_state(disks: &[Disk], found: &Found) -> Result<(), Failure> {
     let state = state_device(disks);
     for device in found.keepers.iter().filter_map(|keeper| keeper.device.as_ref()) {
         if state.is_none_or(|state| state.node != *device) {

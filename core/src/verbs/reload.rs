@@ -24,7 +24,7 @@ use crate::situation::scope::Scope;
 
 use super::drain::{PERCENT_TO_DRAIN, in_flight, still_in_flight, wait_until};
 use super::expedited::expedited;
-use super::here::{driver, find_disks, luns, misconfigured};
+use super::here::{driver, find_disks, luns, misconfigured, same_state};
 use super::takeover::export;
 use super::{late, look, queues, unseen};
 
@@ -54,6 +54,7 @@ pub fn reload(
     let entries = entries(kernel, node, group, &all, scope, &found)?;
     let obsolete = Obsolete::of(group, &disks, &found.export);
     nothing_rebuilt(group, &obsolete)?;
+    same_state(&all, &found)?;
 
     // Until the end, the database has the disks that come and those that go, because this
     // node may own either.

@@ -180,6 +180,26 @@ fn a_reload_takes_no_lun_away_that_stays() {
     assert_eq!(a.kernel.below("/sys/kernel/config"), tree);
 }
 
+/// A reload that recorded the new name of a state disk would hide from monitors that the keeper
+/// has the device open that has left.
+#[test]
+fn a_reload_does_not_hide_that_a_state_disk_has_left() {
+    let (mut a, _) = crate::common::pair(&Setup::new(2, 1).keeping());
+    a.start().unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    a.san.borrow_mut().leaves(0, "sdz");
+    assert_ne!(a.san.borrow_mut().comes_back_as(0, "sdz"), Some("sdz".into()));
+    a.san.borrow_mut().is_named(0, "sdz");
+    let mut more = a.setup.clone();
+    more.disks.push((9, "sdx".into()));
+    let failure = a.reload(&more).unwrap_err().to_string();
+    assert!(failure.contains("reservations are kept on /dev/sdz here"), "{failure}");
+    assert!(matches!(a.health(Level::Port), Health::Failed(_)));
+    a.stop().unwrap();
+    a.start().unwrap();
+    assert_eq!(a.health(Level::Disk), Health::Running);
+}
+
 #[test]
 fn a_group_that_is_not_served_is_not_changed() {
     let (mut a, _) = pair();
