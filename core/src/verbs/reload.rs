@@ -92,7 +92,8 @@ pub fn reload(
         // Only disks that LIO has closed are given up.
         let mut left = scope.disks(kernel, &found.export);
         let stay: BTreeSet<_> = all.iter().map(|disk| &disk.node).collect();
-        left.retain(|node| !stay.contains(node));
+        // One that has left has another name by now, if it is here.
+        left.retain(|node| !stay.contains(node) && !disk::has_left(kernel, node));
         let errors = ownership::give_up(kernel, &left, &keys, budget).all();
         if !errors.is_empty() {
             return Err(Failure::kernel("give up the disks", &errors));

@@ -178,6 +178,14 @@ fn a_reload_takes_no_lun_away_that_stays() {
     let failure = a.reload(&more).unwrap_err().to_string();
     assert!(failure.contains("restart the group"), "{failure}");
     assert_eq!(a.kernel.below("/sys/kernel/config"), tree);
+    // What leaves the group may go.
+    let_go(&a);
+    let mut less = before;
+    less.disks.remove(0);
+    a.reload(&less).unwrap();
+    assert_eq!(a.health(Level::Disk), Health::Running);
+    a.stop().unwrap();
+    assert_eq!(a.leavings(), [""; 0]);
 }
 
 /// A reload that recorded the new name of a state disk would hide from monitors that the keeper
