@@ -100,7 +100,7 @@ impl San {
                     behind,
                 };
                 self.pr_outs.insert(id, its);
-                self.changes += 1;
+                self.changes += u64::from(due > now + time);
                 self.after(due.saturating_sub(now), Event::Saves { pr_out: id });
             }
         }
@@ -156,7 +156,6 @@ impl San {
             return;
         };
         self.answers.push((id, answer));
-        self.changes += 1;
         let there = self.nodes.get_mut(node).and_then(|node| node.port_mut(port));
         there.into_iter().for_each(|port| port.frames += 1);
         for command in behind {

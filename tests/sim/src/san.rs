@@ -371,6 +371,19 @@ impl San {
         self.nodes.get(node).is_some_and(|node| node.exports(disk))
     }
 
+    /// Returns the disk to which an initiator's LUN leads on a node.
+    pub fn disk_behind(
+        &self,
+        node: usize,
+        port: Wwn,
+        initiator: Wwn,
+        lun: u16,
+    ) -> Option<String> {
+        let node = self.nodes.get(node)?;
+        let found = configfs::served(&node.tree, port, initiator, lun)?;
+        Some(node.first_name(found.device).to_owned())
+    }
+
     /// Returns whether a node carries out what an initiator sends to a LUN.
     pub fn serves(&self, node: usize, port: Wwn, initiator: Wwn, lun: u16) -> bool {
         let Some(node) = self.nodes.get(node) else { return false };

@@ -8,14 +8,15 @@ use std::time::Duration;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use understudy_core::action::budget::Budget;
+use understudy_core::action::failure::Kind;
 use understudy_core::action::phases::Phases;
 use understudy_core::disks::ownership::{Keys, remember_cluster};
 use understudy_core::kernel::{Instant, Kernel};
 use understudy_core::situation::scope::Scope;
-use understudy_core::verbs::{Health, Level, health, release, takeover};
+use understudy_core::verbs::{Health, Level, health, release, reload, takeover};
 use understudy_sim::{Fault, SharedSan, SimKernel};
 
-use crate::common::Setup;
+use crate::groups::{Config, Wrong};
 
 pub const NAMES: [&str; 2] = ["a", "b"];
 /// The cluster's word, which is part of its nodes' keys.
@@ -28,6 +29,7 @@ const INNER: Duration = Duration::from_secs(18);
 pub enum Action {
     Start,
     Stop,
+    Reload,
     Monitor(Level),
 }
 
@@ -41,6 +43,8 @@ pub fn keys(node: usize) -> Keys {
 pub enum Answer {
     Done,
     Failed(String),
+    /// Nothing was changed, and what there was goes on.
+    Refused(String),
     Health(Health),
 }
 
@@ -66,11 +70,11 @@ impl Agent {
     pub fn new(
         san: &SharedSan,
         node: usize,
-        setup: &Rc<Setup>,
+        config: &Rc<Config>,
         action: Action,
         fault: Option<(usize, Fault)>,
     ) -> Self {
-        let (san, setup) = (Rc::clone(san), Rc::clone(setup));
+        let (san, config) = (Rc::clone(san), Rc::clone(config));
         let stack = STACKS.with_borrow_mut(Vec::pop);
         let stack = stack.unwrap_or_else(|| DefaultStack::new(1 << 18).unwrap());
         let life = Coroutine::with_stack(stack, move |yielder, ()| {
@@ -81,7 +85,7 @@ impl Agent {
             };
             let kernel = SimKernel::enter(&san, node).paused_by(&pause);
             kernel.plan(fault);
-            act(&kernel, node, &setup, action)
+            act(&kernel, node, &config, action)
         });
         Self { action, life }
     }
@@ -115,7 +119,12 @@ fn held_up(san: &SharedSan, time: Duration) -> Option<Instant> {
     Some(san.now() + time + san.takes(0, stall))
 }
 
-fn act(kernel: &dyn Kernel, node: usize, setup: &Setup, action: Action) -> Answer {
+fn act(kernel: &dyn Kernel, node: usize, config: &Config, action: Action) -> Answer {
+    let setup = &config.setup;
+    // The agent asks the cluster which disks initiators know behind their numbers.
+    if action == Action::Start && config.wrong == Some(Wrong::Swapped) {
+        return Answer::Failed("another disk is behind a number".into());
+    }
     let scope = Scope::gather(kernel, &setup.name, |name| setup.param(name));
     let budget = Budget::new(kernel, INNER);
     let (name, mut phases) = (NAMES[node], Phases::since(budget.start));
@@ -126,10 +135,17 @@ fn act(kernel: &dyn Kernel, node: usize, setup: &Setup, action: Action) -> Answe
     }
     let answer = match action {
         Action::Start => takeover(kernel, name, &scope, budget, &mut phases),
+        Action::Reload => reload(kernel, name, &scope, budget, &mut phases),
         Action::Stop => release(kernel, name, &scope, budget, &mut phases),
         Action::Monitor(level) => {
             return Answer::Health(health(kernel, name, &scope, level, budget));
         }
     };
-    answer.map_or_else(|failure| Answer::Failed(failure.to_string()), |()| Answer::Done)
+    match answer {
+        Ok(()) => Answer::Done,
+        Err(failure) if failure.kind == Kind::Refused => {
+            Answer::Refused(failure.to_string())
+        }
+        Err(failure) => Answer::Failed(failure.to_string()),
+    }
 }

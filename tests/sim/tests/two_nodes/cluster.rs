@@ -51,6 +51,9 @@ pub enum Known {
     Busy(u64, Action),
 }
 
+/// For each node and group, whether the node serves the group as it was configured before.
+pub type Stale = [[bool; GROUPS]; NODES];
+
 /// What a side wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Want {
@@ -71,6 +74,11 @@ impl Side {
 
     pub fn is_member(&self, node: usize) -> bool {
         self.nodes[node] == Node::Member
+    }
+
+    /// Returns whether a group is known to run on a node.
+    pub fn runs(&self, node: usize, group: usize) -> bool {
+        self.is_member(node) && self.groups[group].on[node] == Known::Running
     }
 
     /// Takes note that a node is no longer heard.
@@ -107,8 +115,9 @@ impl Side {
         known && self.groups.iter().all(settled)
     }
 
-    /// Returns what is to be done now.
-    pub fn wants(&mut self, now: Instant, rng: &mut Rng) -> Vec<Want> {
+    /// Returns what is to be done now. A group whose configuration has changed since it was
+    /// started is reloaded.
+    pub fn wants(&mut self, now: Instant, rng: &mut Rng, stale: &Stale) -> Vec<Want> {
         let mut wants = Vec::new();
         for node in 0..NODES {
             if self.nodes[node] == Node::Lost {
@@ -141,6 +150,7 @@ impl Side {
             match running.as_slice() {
                 [] => act(target, Action::Start),
                 [node] if *node != target => act(*node, Action::Stop),
+                [node] if stale[*node][number] => act(*node, Action::Reload),
                 [node] if now >= group.monitor_at => {
                     let levels = [Level::Port, Level::Owner, Level::Disk];
                     act(*node, Action::Monitor(levels[rng.below(3) as usize]));
@@ -161,9 +171,13 @@ impl Side {
         }
         let group = &mut self.groups[group];
         group.on[node] = match (action, answer) {
-            (Action::Start, Some(Answer::Done)) => Known::Running,
+            (Action::Start | Action::Reload, Some(Answer::Done)) => Known::Running,
+            (Action::Reload, Some(Answer::Refused(_))) => Known::Running,
             (Action::Stop, Some(Answer::Done)) => Known::Stopped,
-            (Action::Monitor(_), Some(Answer::Health(Health::Running))) => Known::Running,
+            (
+                Action::Monitor(_),
+                Some(Answer::Health(Health::Running | Health::Degraded(_))),
+            ) => Known::Running,
             (Action::Monitor(_), Some(Answer::Health(Health::NotRunning))) => {
                 Known::Stopped
             }

@@ -9,11 +9,17 @@
 //! group is started again, and no monitor says meanwhile that all is well. The keeper of what
 //! initiators register may die or stand still, which a monitor of level 10 or 20 has to say.
 //!
+//! In one schedule of eight somebody edits the groups' configurations: a LUN or an initiator
+//! comes or goes, or something is wrong that a reload has to refuse, until it is repaired. Nodes
+//! that do not hear each other have each their own copy.
+//!
 //! After every step: no disk can be written to by both nodes; no WWPN is logged in twice,
 //! unless one of the two should have been fenced and was not; a stop that succeeded left
 //! nothing; a monitor that said "running" or "not running" was right, and from level 10 on
 //! the node owned the disks; where a start succeeded, every registration that was
-//! acknowledged to an initiator is there. An action that fails has a reason: in one schedule
+//! acknowledged to an initiator is there; a LUN number keeps its disk; a reload that succeeded
+//! has put its configuration into force and left nothing of a LUN that went, and one that failed
+//! before it did anything has left all as it was. An action that fails has a reason: in one schedule
 //! of eight groups are moved and nothing goes wrong, so that none may fail; in the others
 //! what was wrong must be something that the action met. The simulation itself fails a test
 //! in which a port logs out with commands in flight, or a LUN is unmapped under a live port.
@@ -117,6 +123,11 @@ fn schedules(hba: Hba, shelf: Shelf, usual: u64) {
         (tally.keepers_still, 200),
         (tally.stuck, 2000),
         (tally.starts[1], 100),
+        (tally.edited, 10),
+        (tally.reloads[0], 10),
+        (tally.reloads[1], 40),
+        (tally.wrong_edits, 25),
+        (tally.luns_gone, 100),
         (tally.stops[1], 100),
         (tally.monitors[1], 10),
         (tally.agents_killed, 20),

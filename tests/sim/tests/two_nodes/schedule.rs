@@ -3,6 +3,7 @@
 mod actions;
 mod checks;
 mod disks;
+mod edits;
 mod keepers;
 mod parts;
 mod registrations;
@@ -23,7 +24,7 @@ use parts::{Acting, Course, Event, Order};
 use crate::agent::NAMES;
 use crate::cluster::{GROUPS, NODES, Node, Side, Want};
 use crate::common::{Setup, initiators};
-use crate::groups::{Shelf, setup};
+use crate::groups::{Config, GUEST, SPARE, Shelf, disk, setup};
 use crate::tally::Tally;
 
 /// How long things go wrong; after that the cluster is left to itself.
@@ -34,7 +35,16 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub struct Schedule {
     san: SharedSan,
     rng: Rng,
-    setups: [Rc<Setup>; GROUPS],
+    /// Each group with every disk that it may have.
+    setups: [Setup; GROUPS],
+    /// What each node's copy of the cluster's configuration says of each group, and what a
+    /// start or a reload has put into force there.
+    configs: [[Rc<Config>; GROUPS]; NODES],
+    applied: [[Option<Rc<Config>>; GROUPS]; NODES],
+    /// What to return to where a configuration is wrong.
+    good: [Rc<Config>; GROUPS],
+    /// Whether configurations are edited.
+    is_edited: bool,
     wwpns: [Vec<Wwn>; GROUPS],
     /// What each initiator may have registered on each group's LUN, and through which
     /// port: the last registration that was answered, and all since that were not.
@@ -84,7 +94,12 @@ type Registered = Option<(Wwn, u64)>;
 impl Schedule {
     pub fn new(seed: u64, hba: Hba, shelf: Shelf, aloud: bool) -> Self {
         let mut rng = Rng::new(seed);
-        let setups = [0, 1].map(|home| setup(home, shelf, &mut rng));
+        let mut setups = [0, 1].map(|home| setup(home, shelf, &mut rng));
+        let configs = setups.clone().map(|setup| Rc::new(Config { setup, wrong: None }));
+        let is_edited = rng.one_in(8);
+        for (home, setup) in setups.iter_mut().enumerate().filter(|_| is_edited) {
+            setup.disks.push((SPARE, disk(home, shelf, "2")));
+        }
         let names: Vec<_> = setups.iter().flat_map(Setup::all_disks).collect();
         let mut san = San::new(&names, &initiators());
         san.hba = hba;
@@ -111,12 +126,13 @@ impl Schedule {
             setup.ports.iter().map(|port| port.parse().unwrap()).collect::<Vec<Wwn>>()
         });
         for (setup, wwpns) in setups.iter().zip(&wwpns) {
-            for (lun, disk) in &setup.disks {
+            for (lun, disk) in setup.disks.iter().filter(|(lun, _)| *lun != SPARE) {
                 for (port, initiator) in wwpns.iter().zip(initiators()) {
                     san.write_from(initiator, *port, *lun, disk);
                 }
             }
         }
+        san.unused = ([SPARE].into(), [GUEST.parse().unwrap()].into());
         san.zoned = rng.one_in(4);
         let zoned = u64::from(san.zoned);
         san.add_nodes(NODES);
@@ -130,7 +146,11 @@ impl Schedule {
         let mut schedule = Self {
             san: Rc::new(RefCell::new(san)),
             rng,
-            setups: setups.map(Rc::new),
+            setups,
+            good: configs.clone(),
+            configs: [configs.clone(), configs],
+            applied: Default::default(),
+            is_edited,
             wwpns,
             registered: BTreeMap::new(),
             unanswered: BTreeMap::new(),
@@ -156,6 +176,7 @@ impl Schedule {
                 schedules: 1,
                 calm: u64::from(course == Course::Moves),
                 zoned,
+                edited: u64::from(is_edited),
                 ..Tally::default()
             },
         };
@@ -164,6 +185,10 @@ impl Schedule {
         for _ in 0..1 + schedule.rng.below(troubles) {
             let time = Duration::from_millis(schedule.rng.below(16_000));
             schedule.after(time, Event::Trouble);
+        }
+        for _ in 0..if is_edited { 1 + schedule.rng.below(4) } else { 0 } {
+            let time = Duration::from_millis(schedule.rng.below(18_000));
+            schedule.after(time, Event::Edits);
         }
         if course == Course::Disks {
             schedule.disks_alone();
@@ -190,6 +215,7 @@ impl Schedule {
             self.hear_answers();
             self.check();
         }
+        self.nobody_serves_what_left();
         let san = self.san.borrow();
         self.tally.writes = san.acknowledged().sum();
         self.tally.unguarded = san.unguarded;
@@ -207,6 +233,7 @@ impl Schedule {
         self.now() > self.calm_at
             && self.sides.len() == 1
             && self.sides[0].is_settled()
+            && !self.is_any_stale()
             && !(0..NODES).any(|node| {
                 (0..GROUPS)
                     .any(|group| self.clings(node, group) || self.is_unkept(node, group))
@@ -250,15 +277,17 @@ impl Schedule {
             Event::IsNamed { node, disk, id } => self.disk_is_named(node, disk, id),
             Event::LetsGo { node, group, disk } => self.lets_go(node, group, &disk),
             Event::Trouble => self.trouble(),
+            Event::Edits => self.edits(),
+            Event::Repairs { group } => self.repairs(group),
         }
     }
 
     /// Starts what each side wants done.
     fn think(&mut self) {
         self.heal();
-        let now = self.now();
+        let (now, stale) = (self.now(), self.stale());
         for at in 0..self.sides.len() {
-            for want in self.sides[at].wants(now, &mut self.rng) {
+            for want in self.sides[at].wants(now, &mut self.rng, &stale) {
                 match want {
                     Want::Fence(node) => {
                         assert!(

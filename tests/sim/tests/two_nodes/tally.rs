@@ -14,6 +14,13 @@ pub struct Tally {
     pub starts: [u64; 2],
     pub stops: [u64; 2],
     pub monitors: [u64; 2],
+    pub reloads: [u64; 2],
+    /// Schedules in which configurations are edited, edits, those that are wrong, and LUNs that
+    /// a reload has taken away.
+    pub edited: u64,
+    pub edits: u64,
+    pub wrong_edits: u64,
+    pub luns_gone: u64,
     pub writes: u64,
     /// Keys that were left on a disk by a stop that could not give them up.
     pub keys_left: u64,
@@ -67,6 +74,11 @@ impl AddAssign for Tally {
         self.starts = add(self.starts, other.starts);
         self.stops = add(self.stops, other.stops);
         self.monitors = add(self.monitors, other.monitors);
+        self.reloads = add(self.reloads, other.reloads);
+        self.edited += other.edited;
+        self.edits += other.edits;
+        self.wrong_edits += other.wrong_edits;
+        self.luns_gone += other.luns_gone;
         self.writes += other.writes;
         self.keys_left += other.keys_left;
         self.registered += other.registered;

@@ -58,17 +58,28 @@ impl Schedule {
         self.say(|| format!("{} {}: {action:?}", NAMES[node], self.setups[group].name));
         let fault = self.fault();
         let hangs = matches!(fault, Some((_, Fault::Hangs | Fault::HangsDone)));
-        let held = action == Action::Start && self.held[node][group];
+        let held =
+            matches!(action, Action::Start | Action::Reload) && self.held[node][group];
         let disturbed = fault.is_some() || held || self.is_disturbed(node);
         let beside_undead = !self.san.borrow().unfenced.is_empty();
         let (lacks, clings) = (self.lacks(node, group), self.clings(node, group));
         let was_unkept = self.is_unkept(node, group);
         let doomed = std::mem::take(&mut self.doomed[node]);
         self.is_spoilt |= doomed;
-        let agent = Agent::new(&self.san, node, &self.setups[group], action, fault);
+        let config = self.told(node, group, action);
+        let before = self.applied[node][group].clone();
+        let was_whole = before
+            .as_ref()
+            .filter(|_| action == Action::Reload)
+            .is_some_and(|before| self.is_whole(node, group, before));
+        let agent = Agent::new(&self.san, node, &config, action, fault);
+        let disks = config.setup.all_disks().count();
         self.agents[node][group] = Some(Acting {
             id,
             agent,
+            config,
+            before,
+            was_whole,
             hangs,
             doomed,
             disturbed,
@@ -81,7 +92,7 @@ impl Schedule {
             seen_serving: false,
             seen_idle: false,
             seen_less: false,
-            seen_owned: vec![false; self.setups[group].all_disks().count()],
+            seen_owned: vec![false; disks],
         });
         self.see(node, group);
         self.note_stuck();
@@ -108,6 +119,7 @@ impl Schedule {
         self.see(node, group);
         let Some(acting) = self.agents[node][group].take() else { return };
         self.is_true(node, group, &acting, &answer);
+        self.is_put_into_force(node, group, &acting, &answer);
         let fails = matches!(answer, Answer::Failed(_));
         if fails && acting.stuck && acting.agent.action == Action::Stop {
             // The node is fenced for it.

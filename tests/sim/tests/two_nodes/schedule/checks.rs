@@ -1,5 +1,7 @@
 //! What must be true in a schedule, at every moment and of every answer.
 
+use std::rc::Rc;
+
 use understudy_core::verbs::{Health, Level};
 use understudy_core::wwn::Wwn;
 
@@ -7,6 +9,7 @@ use super::{Acting, Schedule};
 use crate::agent::{Action, Answer, NAMES, keys};
 use crate::cluster::{GROUPS, NODES};
 use crate::common::initiators;
+use crate::groups::Config;
 
 impl Schedule {
     /// Notes whether a group is served or idle on a node while an agent acts on it.
@@ -20,7 +23,8 @@ impl Schedule {
             acting.seen_idle |= idle;
             acting.seen_less |= !serving;
             let owns = |disk| keys(node).own(&san.disks.reservation(disk));
-            let disks = self.setups[group].all_disks();
+            let config = Rc::clone(&acting.config);
+            let disks = config.setup.all_disks();
             for (seen, disk) in acting.seen_owned.iter_mut().zip(disks) {
                 *seen = *seen || owns(disk);
             }
@@ -41,11 +45,13 @@ impl Schedule {
         let count = match action {
             Action::Start => &mut self.tally.starts,
             Action::Stop => &mut self.tally.stops,
+            Action::Reload => &mut self.tally.reloads,
             Action::Monitor(_) => &mut self.tally.monitors,
         };
         count[usize::from(!well)] += 1;
         self.tally.unspoilt += u64::from(!self.is_spoilt);
         match (action, answer) {
+            (Action::Reload, Answer::Done) => self.is_changed(node, group, acting),
             (Action::Start, Answer::Done) => {
                 assert!(
                     acting.seen_serving,
@@ -94,7 +100,7 @@ impl Schedule {
             true => {
                 acting.seen_owned.iter().all(|seen| *seen) || acting.hangs || self.stalled
             }
-            false => self.setups[group].all_disks().all(owns),
+            false => acting.config.setup.all_disks().all(owns),
         };
         let action = acting.agent.action;
         assert!(owned, "{action:?} of {name} on {node} succeeded, and it is not owned");
@@ -112,7 +118,14 @@ impl Schedule {
             let left = san.disks.reservation(disk).keys;
             let ours = left.iter().any(|key| keys(node).are(*key));
             // A stop does not fail because a disk does not say whose it is.
-            let excused = acting.hangs || acting.lacks || self.stalled;
+            // A configuration that cannot be read does not say which disks they are.
+            let unclear = acting.disturbed || acting.config.wrong.is_some();
+            // After a boot nothing shows that a LUN was here which has left the group since.
+            let told = acting.before.iter().chain([&acting.config]);
+            let is_its =
+                told.flat_map(|config| config.setup.all_disks()).any(|its| its == disk);
+            let idle = acting.before.is_none() && unclear || !is_its;
+            let excused = acting.hangs || acting.lacks || self.stalled || idle;
             assert!(!ours || excused, "{name}: a key on {disk}");
             self.tally.keys_left += u64::from(ours);
             assert!(!san.exports(node, disk), "{name}: {disk} is open on {node}");
@@ -129,21 +142,29 @@ impl Schedule {
         answer: &Answer,
     ) {
         let (name, action) = (&self.setups[group].name, acting.agent.action);
-        let (san, disks) = (self.san.borrow(), || self.setups[group].all_disks());
+        let (san, disks) = (self.san.borrow(), || acting.config.setup.all_disks());
+        let all = || self.setups[group].all_disks();
         let serves = self.wwpns[group].iter().any(|wwpn| san.has_port(node, *wwpn))
-            || disks().any(|disk| san.exports(node, disk));
+            || all().any(|disk| san.exports(node, disk));
         let owns = |disk| keys(node).own(&san.disks.reservation(disk));
         let needed = match action {
-            Action::Start if acting.lacks => true,
+            Action::Start | Action::Reload if acting.lacks => true,
+            Action::Start | Action::Reload if acting.config.wrong.is_some() => true,
+            Action::Monitor(_) if !acting.is_as_before() => true,
+            Action::Monitor(_) if acting.config.wrong.is_some() => true,
+            Action::Reload if acting.clings => true,
             Action::Monitor(_) if acting.lacks || self.clings(node, group) => true,
-            Action::Monitor(_) | Action::Start if acting.unkept => true,
+            Action::Monitor(_) | Action::Start | Action::Reload if acting.unkept => true,
             Action::Stop if acting.stuck => true,
             _ if !self.is_spoilt => false,
             _ if acting.disturbed => true,
             Action::Start => false,
+            Action::Reload => !acting.was_whole,
             Action::Stop => serves,
             Action::Monitor(_) => {
-                acting.seen_less || !disks().all(owns) || !self.is_whole(node, group)
+                acting.seen_less
+                    || !disks().all(owns)
+                    || !self.is_whole(node, group, &acting.config)
             }
         };
         assert!(
@@ -153,13 +174,13 @@ impl Schedule {
         );
     }
 
-    /// Returns whether every initiator can use every LUN of a group on a node.
-    fn is_whole(&self, node: usize, group: usize) -> bool {
+    /// Returns whether every initiator can use every LUN of a configuration on a node.
+    pub(super) fn is_whole(&self, node: usize, group: usize, config: &Config) -> bool {
         let san = self.san.borrow();
         let serves = |port: Wwn, lun: u16| {
             initiators().into_iter().all(|its| san.serves(node, port, its, lun))
         };
-        let mut luns = self.setups[group].disks.iter().map(|(lun, _)| *lun);
+        let mut luns = config.setup.disks.iter().map(|(lun, _)| *lun);
         luns.all(|lun| self.wwpns[group].iter().all(|port| serves(*port, lun)))
     }
 

@@ -1,6 +1,9 @@
 //! What a schedule is made of: its course, the agents at work, and the events to come.
 
+use std::rc::Rc;
+
 use crate::agent::{Action, Agent};
+use crate::groups::Config;
 
 /// What may happen in a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +20,11 @@ pub(super) enum Course {
 pub(super) struct Acting {
     pub id: u64,
     pub agent: Agent,
+    /// The configuration that it got, and the one that was in force on the node.
+    pub config: Rc<Config>,
+    pub before: Option<Rc<Config>>,
+    /// Whether all of that was served, before a reload.
+    pub was_whole: bool,
     /// Whether one of its operations may hang.
     pub hangs: bool,
     /// Whether it is killed before its time is over.
@@ -112,4 +120,9 @@ pub(super) enum Event {
         disk: String,
     },
     Trouble,
+    /// Somebody edits the configuration of a group, and repairs it.
+    Edits,
+    Repairs {
+        group: usize,
+    },
 }

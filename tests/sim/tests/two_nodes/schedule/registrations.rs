@@ -5,6 +5,7 @@ use understudy_sim::Rng;
 use super::{Event, Registered, Schedule};
 use crate::cluster::GROUPS;
 use crate::common::{INITIATORS, initiators};
+use crate::groups::SPARE;
 
 impl Schedule {
     /// Has an initiator register a key, for which it may get no answer.
@@ -14,8 +15,9 @@ impl Schedule {
             let any = |of: usize, rng: &mut Rng| rng.below(of as u64) as usize;
             let port = self.wwpns[group][any(self.wwpns[group].len(), &mut self.rng)];
             let initiator = initiators()[any(INITIATORS.len(), &mut self.rng)];
-            let luns = &self.setups[group].disks;
-            let (lun, _) = luns[any(luns.len(), &mut self.rng)];
+            let luns = self.setups[group].disks.iter().filter(|(lun, _)| *lun != SPARE);
+            let luns: Vec<u16> = luns.map(|(lun, _)| *lun).collect();
+            let lun = luns[any(luns.len(), &mut self.rng)];
             let key = 1 + self.rng.below(1 << 40);
             let sent = self.san.borrow_mut().asks_to_register(initiator, port, lun, key);
             if let Some(id) = sent {

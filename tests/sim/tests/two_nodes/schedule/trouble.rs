@@ -125,6 +125,7 @@ impl Schedule {
 
     pub(super) fn boots(&mut self, node: usize) {
         self.say(|| format!("{} boots", NAMES[node]));
+        self.applied[node] = Default::default();
         self.san.borrow_mut().boot(node);
         self.finds_all(node);
     }
@@ -141,11 +142,13 @@ impl Schedule {
             [] => {
                 self.next_id += 1;
                 self.sides.push(Side::new(self.next_id, [0, 1]));
+                self.agrees();
             }
             [side] if calm || self.rng.one_in(8) => {
                 let off = (0..NODES).find(|node| side.nodes[*node] == Node::Off);
                 if let Some(node) = off {
                     side.join(node);
+                    self.configs[node] = self.configs[1 - node].clone();
                 }
             }
             [_] => {}
@@ -154,6 +157,7 @@ impl Schedule {
                 self.say(|| "the nodes hear each other again".into());
                 self.next_id += 1;
                 self.sides = vec![Side::new(self.next_id, [0, 1])];
+                self.agrees();
             }
             _ => {}
         }
@@ -164,11 +168,11 @@ impl Schedule {
         let disks: Vec<_> = self.setups[group].all_disks().map(str::to_owned).collect();
         let disk = disks[self.rng.below(disks.len() as u64) as usize].clone();
         let path = self.rng.below(2) as usize;
+            self.disturb(node);
         if self.dead.as_mut().is_some_and(|dead| dead.insert((node, disk.clone()))) {
             self.say(|| format!("{}: {disk}-{path} fails", NAMES[node]));
             self.san.borrow_mut().disks.set_dead(&disk, Nexus { node, path }, true);
             self.tally.paths_lost += 1;
-            self.disturb(node);
             let time = Duration::from_millis(self.rng.below(30_000));
             self.after(time, Event::Returns { node, disk, path });
         }
@@ -219,12 +223,12 @@ impl Schedule {
     }
 
     /// Has something else on a node take a disk of a group for a while, as a volume group does
-    /// that initiators have made on a LUN. It can where the group is not served.
+    /// that initiators have made on a LUN. It can where the disk is not served.
     fn is_held(&mut self, node: usize, group: usize) {
         let luns = &self.setups[group].disks;
         let disk = luns[self.rng.below(luns.len() as u64) as usize].1.clone();
         let san = self.san.borrow();
-        let is_open = self.setups[group].all_disks().any(|disk| san.exports(node, disk));
+        let is_open = san.exports(node, &disk);
         let name = san.name_of(node, &disk);
         drop(san);
         let Some(disk) = name.filter(|_| !is_open && !self.held[node][group]) else {
@@ -236,7 +240,8 @@ impl Schedule {
         self.is_spoilt = true;
         self.tally.held += 1;
         if let Some(acting) = &mut self.agents[node][group] {
-            acting.disturbed |= acting.agent.action == Action::Start;
+            let action = acting.agent.action;
+            acting.disturbed |= matches!(action, Action::Start | Action::Reload);
         }
         let time = Duration::from_millis(self.rng.below(20_000));
         self.after(time, Event::LetsGo { node, group, disk });
