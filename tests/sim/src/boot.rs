@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::san::{Hba, Node, San};
 use super::tree::Tree;
-use super::{leaving, qla2xxx};
+use super::{leaving, path_leaves, qla2xxx};
 use understudy_core::kernel::paths;
 
 impl San {
@@ -87,11 +87,6 @@ fn is_multipath(tree: &mut Tree, disk: &str, names: &[String]) {
         tree.link(format!("/dev/disk/by-id/wwn-{disk}"), format!("/dev/{first}"));
     }
     for name in names {
-        tree.link(paths::block(name, &format!("holders/{disk}")), "/sys/devices");
-        tree.link(paths::block(disk, &format!("slaves/{name}")), "/sys/devices");
-        tree.file(format!("/dev/{name}"), "");
-        tree.file(paths::block(name, "inflight"), "");
-        tree.file(paths::block(name, "device/wwid"), format!("naa.6001405{disk}\n"));
-        tree.file(paths::block(name, "device/state"), "running\n");
+        path_leaves::is_path(tree, disk, name);
     }
 }

@@ -15,6 +15,7 @@ mod keepers;
 mod lanes;
 mod leaving;
 mod nvmet;
+mod path_leaves;
 mod perform;
 mod pr_out;
 mod qla2xxx;

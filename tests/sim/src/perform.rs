@@ -185,7 +185,17 @@ impl San {
                     self.disks.keep_paths(&name, node, None);
                 }
                 let mut aborted = BTreeSet::new();
+                let is_there: BTreeSet<_> = paths
+                    .iter()
+                    .filter(|p| tree.exists(&p.node))
+                    .cloned()
+                    .map(|p| p.node)
+                    .collect();
                 let answer = nexus::by_paths(op, paths, |path| {
+                    // It has left, and its map has not heard of that.
+                    if !is_there.contains(path) {
+                        return Err(op.failed(errno(Errno::ENOENT)));
+                    }
                     let (answer, ended) = self.disks.perform(node, &first(path), op);
                     aborted.extend(ended.into_iter().map(|nexus| nexus.node));
                     answer.map_err(|cause| op.failed(cause))
