@@ -39,9 +39,11 @@ impl Cause {
     }
 
     /// Returns whether a path has failed, rather than the disk having answered.
+    /// The node of a path that leaves goes a moment before multipathd takes the path out of its
+    /// map.
     pub fn is_paths(&self) -> bool {
-        const OF_PATHS: [Errno; 4] =
-            [Errno::ENODEV, Errno::ENXIO, Errno::ENOLINK, Errno::EIO];
+        const OF_PATHS: [Errno; 5] =
+            [Errno::ENODEV, Errno::ENXIO, Errno::ENOLINK, Errno::EIO, Errno::ENOENT];
         match self {
             Self::PathFailed(_) => true,
             Self::Errno(errno) => OF_PATHS.iter().any(|its| *its as i32 == *errno),

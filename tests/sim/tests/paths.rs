@@ -280,3 +280,35 @@ fn a_second_path_of_a_served_disk_is_a_doubt() {
     assert!(failure.contains("2 paths and no multipath device"), "{failure}");
     assert_eq!(a.leavings(), [""; 0]);
 }
+
+/// The node of a path goes at once where the path leaves, and its map has it a moment longer.
+#[test]
+fn a_path_that_has_just_left_hinders_nothing() {
+    for path in [0, 1] {
+        let (a, b) = pair_by_paths(&Setup::new(2, 1), 2);
+        let leaves = |node: usize| {
+            let name = a.san.borrow_mut().path_leaves(node, "sda", path).unwrap();
+            assert!(!a.san.borrow().disks.is_registered("sda", Nexus { node, path }));
+            name
+        };
+        let name = leaves(0);
+        a.start().unwrap();
+        a.kernel.sleep(Duration::from_secs(1));
+        assert!(!matches!(a.health(Level::Disk), Health::Failed(_)));
+        a.san.borrow_mut().path_is_forgotten(0, "sda", &name);
+        // Its name is another's by now.
+        a.san.borrow_mut().path_leaves(0, "sdb", path).unwrap();
+        a.san.borrow_mut().path_is_forgotten(0, "sdb", &format!("sdb-{path}"));
+        let back = ["sdb", "sda"]
+            .map(|disk| a.san.borrow_mut().path_returns(0, disk, path).unwrap());
+        assert_eq!(back, [format!("sda-{path}"), format!("sdb-{path}")]);
+        assert_eq!(a.health(Level::Disk), Health::Running);
+        assert!(a.owns_all());
+        leaves(1);
+        a.stop().unwrap();
+        assert_eq!(a.leavings(), [""; 0]);
+        b.start().unwrap();
+        b.stop().unwrap();
+        assert_eq!(b.leavings(), [""; 0]);
+    }
+}
