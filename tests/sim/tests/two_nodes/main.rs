@@ -2,12 +2,13 @@
 //! disks with reservations, a fabric, initiators that write, and a cluster manager that
 //! starts, stops, probes, fences late, loses messages and falls apart. Both nodes' agents
 //! go on one operation at a time, each held up as the seed decides; some of the
-//! operations fail or hang. In a quarter of the schedules each SCSI disk has two paths from
-//! each node, and one of the two may fail and come back; in another quarter the nodes do not
-//! see each other's ports. On an idle node something else may have a disk for a while. A disk
-//! may leave a node and come back under another name: its initiators meet errors until the
-//! group is started again, and no monitor says meanwhile that all is well. The keeper of what
-//! initiators register may die or stand still, which a monitor of level 10 or 20 has to say.
+//! operations fail or hang. In a quarter of the schedules each SCSI disk has two paths
+//! from each node, and one of the two may fail or leave, and come back under another
+//! name; in another quarter the nodes do not see each other's ports. On an idle node
+//! something else may have a disk for a while. A disk may leave a node and come back
+//! under another name: its initiators meet errors until the group is started again, and
+//! no monitor says meanwhile that all is well. The keeper of what initiators register may
+//! die or stand still, which a monitor of level 10 or 20 has to say.
 //!
 //! In one schedule of eight somebody edits the groups' configurations: a LUN or an initiator
 //! comes or goes, or something is wrong that a reload has to refuse, until it is repaired. Nodes
@@ -136,6 +137,7 @@ fn schedules(hba: Hba, shelf: Shelf, usual: u64) {
         (tally.power_cuts, 10),
         // The kernel alone sees the paths of a namespace.
         (if shelf == Shelf::Scsi { tally.paths_lost } else { schedules }, 20),
+        (if shelf == Shelf::Scsi { tally.paths_left } else { schedules }, 40),
         (tally.partitions, 10),
         (tally.fenced, 10),
         (tally.lies, 20),

@@ -272,6 +272,9 @@ impl Schedule {
             Event::Boots { node } => self.boots(node),
             Event::Registers => self.registers(),
             Event::Returns { node, disk, path } => self.path_returns(node, disk, path),
+            Event::IsForgotten { node, disk, name } => {
+                self.san.borrow_mut().path_is_forgotten(node, &disk, &name);
+            }
             Event::Leaves { node, group } => self.disk_leaves(node, group),
             Event::ComesBack { node, disk, id } => self.disk_comes_back(node, disk, id),
             Event::IsNamed { node, disk, id } => self.disk_is_named(node, disk, id),

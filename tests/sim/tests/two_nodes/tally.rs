@@ -34,6 +34,9 @@ pub struct Tally {
     pub power_cuts: u64,
     /// Paths to disks that failed for a while, one of two.
     pub paths_lost: u64,
+    /// Those that left the node, and those of them that came back under another name.
+    pub paths_left: u64,
+    pub paths_renamed: u64,
     /// Disks that have left a node for a while: all, those that a node served, those of a
     /// group that an action was under way for, and those that came back under another name.
     pub disks_left: u64,
@@ -87,6 +90,8 @@ impl AddAssign for Tally {
         self.messages_lost += other.messages_lost;
         self.power_cuts += other.power_cuts;
         self.paths_lost += other.paths_lost;
+        self.paths_left += other.paths_left;
+        self.paths_renamed += other.paths_renamed;
         self.disks_left += other.disks_left;
         self.left_in_service += other.left_in_service;
         self.left_in_action += other.left_in_action;

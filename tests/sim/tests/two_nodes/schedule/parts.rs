@@ -96,6 +96,12 @@ pub(super) enum Event {
         disk: String,
         path: usize,
     },
+    /// multipathd takes a path out of its map that has left.
+    IsForgotten {
+        node: usize,
+        disk: String,
+        name: String,
+    },
     /// A disk of a group leaves a node.
     Leaves {
         node: usize,

@@ -1,6 +1,5 @@
 //! What goes wrong in a schedule, and how it ends.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -109,11 +108,7 @@ impl Schedule {
 
     /// Returns whether something is wrong now that may have an action on a node fail.
     pub(super) fn is_disturbed(&self, node: usize) -> bool {
-        let has_dead =
-            |dead: &BTreeSet<(usize, String)>| dead.iter().any(|(its, _)| *its == node);
-        self.now() < self.stalled_until[node]
-            || self.dead.as_ref().is_some_and(has_dead)
-            || !self.san.borrow().unfenced.is_empty()
+        self.now() < self.stalled_until[node] || !self.san.borrow().unfenced.is_empty()
     }
 
     /// Takes note that something may have the actions fail that are under way on a node.
@@ -163,15 +158,28 @@ impl Schedule {
         }
     }
 
-    /// Has one of a node's two paths to a disk fail for a while, if both work.
+    /// Has one of a node's two paths to a disk fail or leave for a while, if both work.
     fn path_dies(&mut self, node: usize, group: usize) {
         let disks: Vec<_> = self.setups[group].all_disks().map(str::to_owned).collect();
         let disk = disks[self.rng.below(disks.len() as u64) as usize].clone();
         let path = self.rng.below(2) as usize;
-            self.disturb(node);
         if self.dead.as_mut().is_some_and(|dead| dead.insert((node, disk.clone()))) {
-            self.say(|| format!("{}: {disk}-{path} fails", NAMES[node]));
-            self.san.borrow_mut().disks.set_dead(&disk, Nexus { node, path }, true);
+            let leaves = self.rng.one_in(2);
+            if leaves {
+                let name = self.san.borrow_mut().path_leaves(node, &disk, path);
+                self.say(|| {
+                    format!("{}: {disk}-{path} leaves, as {name:?}", NAMES[node])
+                });
+                if let Some(name) = name {
+                    self.tally.paths_left += 1;
+                    let time = self.takes(1, 1000);
+                    let disk = disk.clone();
+                    self.after(time, Event::IsForgotten { node, disk, name });
+                }
+            } else {
+                self.say(|| format!("{}: {disk}-{path} fails", NAMES[node]));
+                self.san.borrow_mut().disks.set_dead(&disk, Nexus { node, path }, true);
+            }
             self.tally.paths_lost += 1;
             let time = Duration::from_millis(self.rng.below(30_000));
             self.after(time, Event::Returns { node, disk, path });
@@ -179,8 +187,10 @@ impl Schedule {
     }
 
     pub(super) fn path_returns(&mut self, node: usize, disk: String, path: usize) {
-        self.say(|| format!("{}: {disk}-{path} works again", NAMES[node]));
-        self.san.borrow_mut().disks.set_dead(&disk, Nexus { node, path }, false);
+        let name = self.san.borrow_mut().path_returns(node, &disk, path);
+        self.say(|| format!("{}: {disk}-{path} works again {name:?}", NAMES[node]));
+        self.tally.paths_renamed +=
+            u64::from(name.is_some_and(|n| n != format!("{disk}-{path}")));
         if let Some(dead) = &mut self.dead {
             dead.remove(&(node, disk));
         }
