@@ -7,24 +7,24 @@ use super::vport::VirtualPort;
 use crate::action::failure::{Failure, Kind, Missing};
 use crate::config::group::PortSpec;
 use crate::kernel::{Kernel, KernelError};
-use crate::lio::Driver;
 
 /// The title of the step that chooses a physical port.
 pub const CHOOSE: &str = "choose a physical port";
 
 /// Returns the physical port on which a virtual port is to appear. It must be online, in
-/// the right fabric, driven by one of `drivers`, and have room; of several, the one with
-/// the most room is chosen. A virtual port that exists already, logged out, stays where
-/// it is. A physical port that has the port's own name is the only choice: it need not be
-/// online, but it must be possible to turn it off.
+/// the right fabric, and have room; of several, the one with the most room is chosen.
+/// `unserved` says by the name of a port's driver why no target can be behind its ports. A
+/// virtual port that exists already, logged out, stays where it is. A physical port that has
+/// the port's own name is the only choice: it need not be online, but it must be possible to
+/// turn it off.
 ///
 /// # Errors
 /// [`Kind::Node`], with what is wrong with each physical port of this node.
 pub fn choose(
     kernel: &dyn Kernel,
     port: &PortSpec,
-    drivers: &[&dyn Driver],
     there: Option<&VirtualPort>,
+    unserved: &dyn Fn(&str) -> Option<String>,
 ) -> Result<PhysicalPort, Failure> {
     let mut unfit = Vec::new();
     let mut fit = Vec::new();
@@ -42,7 +42,8 @@ pub fn choose(
                 Some("has this very name, and cannot be turned off".to_owned())
             }
             Err(error) if own => Some(format!("has this very name: {error}")),
-            _ => why_unfit(&physical, port, drivers, there.is_none()),
+            _ => unserved(&physical.driver)
+                .or_else(|| why_unfit(&physical, port, there.is_none())),
         };
         match why {
             Some(why) => unfit.push(format!("{} {why}", physical.host)),
@@ -90,14 +91,8 @@ pub fn is_lost(kernel: &dyn Kernel, port: &PortSpec) -> Result<bool, KernelError
 fn why_unfit(
     physical: &PhysicalPort,
     port: &PortSpec,
-    drivers: &[&dyn Driver],
     needs_room: bool,
 ) -> Option<String> {
-    if !drivers.iter().any(|driver| driver.serves(&physical.driver)) {
-        let name = &physical.driver;
-        let drivers: Vec<_> = drivers.iter().map(|driver| driver.name()).collect();
-        return Some(format!("is driven by {name}, not for {}", drivers.join(" or ")));
-    }
     if physical.state != PortState::Online {
         return Some(format!("is {}", physical.state));
     }

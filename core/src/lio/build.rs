@@ -4,19 +4,18 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::action::step::Step;
 use crate::config::group::{Group, PortSpec};
 use crate::disks::disk::Disk;
 use crate::kernel::{Chain, Op, paths};
 use crate::wwn::Wwn;
 
-use super::observe::{Export, Lun, tpg};
-use super::{ALUA_ACTIVE_OPTIMIZED, ALUA_STATE, Driver, hba};
+use super::observe::{Export, Lun, Tree, tpg};
+use super::wanted::Wanted;
+use super::{ALUA_ACTIVE_OPTIMIZED, ALUA_STATE, hba};
 
 /// The name of the links that understudy makes in LIO. LIO accepts any name.
 pub const LINK: &str = "backstore";
-
-/// A portal group's attribute.
-pub(super) const ENABLE: &str = "enable";
 
 /// Returns the path of the backstore of a LUN.
 pub fn backstore_path(wwnn: Wwn, lun: u16) -> PathBuf {
@@ -36,9 +35,10 @@ pub fn frame(group: &Group) -> Chain {
 
 /// Returns the operations that make the target ports, a chain for each: the directories
 /// of the port and of each initiator, and the attributes.
-pub fn targets(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain> {
+pub fn targets(wanted: &Wanted) -> Vec<Chain> {
+    let Wanted { group, driver, .. } = *wanted;
     let target = |(port, number): (&PortSpec, u16)| {
-        let path = paths::lio_port(driver.fabric(), port.wwpn);
+        let path = wanted.port_dir(port);
         let tpg = tpg(&path);
         let mut chain = vec![
             Op::MakeDir(paths::lio_fabric(driver.fabric())),
@@ -46,8 +46,8 @@ pub fn targets(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain
             Op::MakeDir(tpg.clone()),
         ];
         // An identifier is set before there is anything that could be seen with it.
-        if export.tree(port.wwpn).is_none_or(|tree| tree.luns.is_empty() && !tree.enabled)
-        {
+        let is_unseen = |tree: &Tree| tree.luns.is_empty() && tree.enabled != Some(true);
+        if wanted.tree(port).is_none_or(is_unseen) {
             chain.push(set_port_id(&tpg, driver.port_id(port.wwpn, number)));
         }
         let set = |(name, value): &(&str, &str)| write(&tpg, name, (*value).into());
@@ -59,12 +59,6 @@ pub fn targets(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain
         chain
     };
     group.ports.iter().zip(1..).map(target).collect()
-}
-
-/// Returns the operation that makes a target port serve, where its driver needs to be
-/// told.
-pub fn enable(driver: &dyn Driver, wwpn: Wwn) -> Op {
-    write(&tpg(&paths::lio_port(driver.fabric(), wwpn)), ENABLE, "1".into())
 }
 
 /// Returns the operation that sets the relative target port identifier. Kernels before
@@ -125,15 +119,24 @@ fn make(group: &Group, disk: &Disk, path: &Path) -> Chain {
     ]
 }
 
+/// Returns the steps that make the LUNs and map them, once there are backstores and
+/// target ports.
+pub fn luns(wanted: &Wanted) -> [Step; 2] {
+    [
+        Step::new("make the LUNs", port_luns(wanted)),
+        Step::new("map the LUNs", mapped_luns(wanted)),
+    ]
+}
+
 /// Returns the operations that make the LUNs of each port: a chain for each disk, so that
 /// its ports come in their order.
-pub fn luns(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain> {
+fn port_luns(wanted: &Wanted) -> Vec<Chain> {
+    let group = wanted.group;
     let of = |number: u16| {
         let to = backstore_path(group.wwnn, number);
         let ports = group.ports.iter().filter_map(|port| {
-            let dir = tpg(&paths::lio_port(driver.fabric(), port.wwpn)).join("lun");
-            let known = export.tree(port.wwpn).map_or([].as_slice(), |tree| &tree.luns);
-            lun(&dir, number, to.clone(), known)
+            let known = wanted.tree(port).map_or([].as_slice(), |tree| &tree.luns);
+            lun(&wanted.tpg(port).join("lun"), number, to.clone(), known)
         });
         ports.flatten().collect()
     };
@@ -143,14 +146,15 @@ pub fn luns(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain> {
 /// Returns the operations that map the LUNs to each initiator, under the same numbers.
 /// Each initiator has one chain, as REPORT LUNS lists LUNs in the order in which they
 /// came (`core_enable_device_list_for_node`).
-pub fn mapped_luns(group: &Group, driver: &dyn Driver, export: &Export) -> Vec<Chain> {
+fn mapped_luns(wanted: &Wanted) -> Vec<Chain> {
+    let group = wanted.group;
     let mut chains = Vec::new();
     for port in &group.ports {
-        let tpg = tpg(&paths::lio_port(driver.fabric(), port.wwpn));
+        let tpg = wanted.tpg(port);
         for initiator in &group.initiators {
             let dir = tpg.join("acls").join(initiator.to_string());
-            let acl = export
-                .tree(port.wwpn)
+            let acl = wanted
+                .tree(port)
                 .and_then(|tree| tree.acls.iter().find(|acl| acl.path == dir));
             let known = acl.map_or([].as_slice(), |acl| &acl.mapped);
             let missing = group.luns().filter_map(|number| {
@@ -179,6 +183,6 @@ pub fn set_alua(backstore: &Path, state: &str) -> Op {
     write(backstore, ALUA_STATE, state.into())
 }
 
-fn write(dir: &Path, attribute: &str, text: String) -> Op {
+pub(super) fn write(dir: &Path, attribute: &str, text: String) -> Op {
     Op::Write { path: dir.join(attribute), text }
 }

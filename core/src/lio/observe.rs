@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::build::{ENABLE, LINK};
+use super::build::LINK;
+use super::driver::{DRIVERS, Driver, Stays};
+use super::{ALUA_STATE, hba};
 use crate::disks::disk::Disk;
 use crate::kernel::{self, Kernel, KernelError, paths};
-use crate::lio::{ALUA_STATE, DRIVERS, Driver, hba};
 use crate::wwn::Wwn;
 
 /// Everything that LIO has of a group.
@@ -45,8 +46,8 @@ pub struct Tree {
     pub driver: &'static dyn Driver,
     /// The port's directory.
     pub path: PathBuf,
-    /// Whether the port serves; always false for a driver that need not be told.
-    pub enabled: bool,
+    /// Whether the port was told to serve; `None` for a driver that need not be told.
+    pub enabled: Option<bool>,
     /// Whether the port has its portal group, `tpgt_1`.
     pub has_tpg: bool,
     /// The port's LUNs.
@@ -141,6 +142,11 @@ impl Tree {
         tpg(&self.path)
     }
 
+    /// Returns whether the target belongs to its port for as long as the kernel runs.
+    pub fn is_bound(&self) -> bool {
+        self.driver.stays() == Stays::UntilBoot
+    }
+
     /// Returns whether the port has nothing to serve, and nobody to serve it to.
     pub fn is_bare(&self) -> bool {
         self.luns.is_empty() && self.acls.is_empty()
@@ -198,6 +204,19 @@ pub fn glance(
     outline(kernel, wwnns, wwpns, Mapped::Seen)
 }
 
+/// Looks for every target that stays until a boot, no matter whose, and not for backstores.
+///
+/// # Errors
+/// See [`observe`].
+pub fn lasting(kernel: &dyn Kernel) -> Result<Export, KernelError> {
+    let mut wwpns = Vec::new();
+    for driver in DRIVERS.iter().filter(|driver| driver.stays() == Stays::UntilBoot) {
+        let names = kernel.list(&paths::lio_fabric(driver.fabric()))?;
+        wwpns.extend(names.iter().filter_map(|name| name.parse::<Wwn>().ok()));
+    }
+    glance(kernel, &[], &wwpns)
+}
+
 /// Whether mapped LUNs are looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mapped {
@@ -214,8 +233,7 @@ fn outline(
     let mut export = Export::default();
     for wwpn in wwpns {
         for driver in DRIVERS {
-            let path = paths::lio_port(driver.fabric(), *wwpn);
-            if kernel.exists(&path) {
+            if let Some(path) = driver.find(kernel, *wwpn)? {
                 export.trees.push(tree(kernel, *wwpn, driver, path, mapped)?);
             }
         }
@@ -255,7 +273,8 @@ fn tree(
         acls.push(Acl { mapped, path });
     }
     let luns = luns(kernel, &tpg.join("lun"))?;
-    let enabled = driver.binds() && kernel::attribute(kernel, &tpg.join(ENABLE))? == "1";
+    let switch = driver.switch().map(|name| kernel::attribute(kernel, &tpg.join(name)));
+    let enabled = switch.transpose()?.map(|text| text == "1");
     let has_tpg = kernel.exists(&tpg);
     Ok(Tree { wwpn, driver, enabled, has_tpg, luns, acls, path })
 }

@@ -29,7 +29,7 @@ pub fn remove_ports(export: &Export) -> [(&'static str, Vec<Chain>); 3] {
     let acls = trees().flat_map(|tree| &tree.acls).map(forget);
     let luns = trees().flat_map(|tree| &tree.luns).map(unlink);
     let ports = trees()
-        .filter(|tree| !tree.driver.binds())
+        .filter(|tree| !tree.is_bound())
         .map(|tree| vec![Op::RemoveDir(tree.tpg()), Op::RemoveDir(tree.path.clone())]);
     [
         ("remove the initiators", acls.collect()),

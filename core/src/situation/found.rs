@@ -1,7 +1,7 @@
 //! What was found of a group on this node: ports, targets and backstores, keepers.
 
 use crate::fc::VirtualPort;
-use crate::lio::{Export, Tree};
+use crate::lio::{Driver, Export, Situation, TCM_FC, Tree};
 use crate::saved_reservations::Keeper;
 use crate::wwn::Wwn;
 
@@ -14,62 +14,6 @@ pub struct Found {
     pub export: Export,
     /// The group's keepers.
     pub keepers: Vec<Keeper>,
-}
-
-/// The situation of one port of a group on this node, by two facts: the virtual port, and
-/// its target in LIO. A target is empty if it has neither LUNs nor initiators. It is bound
-/// if its driver keeps it with its port until a boot ([`crate::lio::Driver::binds`]).
-///
-/// | situation | the port | its target | what a takeover does | what a release does |
-/// | --- | --- | --- | --- | --- |
-/// | `Absent` | none | none | makes both | nothing |
-/// | `Serving` | any; if bound, not `Disabled` | not empty | leaves it | logs the port out, takes the LUNs away |
-/// | `Parked` | `Disabled` | bound | fills the target, lets the port log in | empties the target |
-/// | `Stray` | any other | bound, empty, enabled | logs the port out, then as for `Parked` | logs the port out |
-/// | `Orphaned` | none | bound | refuses: only a boot helps | empties the target |
-/// | `Partial` | anything else: a start or a stop was cut short | | goes on | takes it down |
-///
-/// A `Parked` port is what a release leaves where targets are bound. It becomes a `Stray`
-/// one when the HBA is reset, which lets every port log in. Of ports that are bound only
-/// `Disabled` says that the driver has logged one out: a link event shows a port that is
-/// logged in as `VPort Failed` for a moment (`qla2x00_async_event`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Situation {
-    /// Nothing of the port is here.
-    Absent,
-    /// Initiators have LUNs behind the port.
-    Serving,
-    /// The port was told to stay out of the fabric, and waits for a takeover.
-    Parked,
-    /// The port was let into the fabric with nothing behind it.
-    Stray,
-    /// Somebody has deleted the port. No other port can take its target.
-    Orphaned,
-    /// The port is without its target, or the target without its LUNs or its port.
-    Partial,
-}
-
-impl Situation {
-    fn of(port: Option<&VirtualPort>, target: Option<&Tree>) -> Self {
-        let Some(target) = target else {
-            return if port.is_none() { Self::Absent } else { Self::Partial };
-        };
-        let is_bound = target.driver.binds();
-        match port {
-            None if is_bound => Self::Orphaned,
-            None => Self::Partial,
-            Some(port) if is_bound && port.is_disabled() => Self::Parked,
-            Some(_) if !target.is_bare() => Self::Serving,
-            Some(_) if is_bound && target.enabled => Self::Stray,
-            Some(_) => Self::Partial,
-        }
-    }
-
-    /// Returns whether a takeover uses the port again: it was made earlier, and its target
-    /// is ready to be filled.
-    pub fn is_reusable(self) -> bool {
-        matches!(self, Self::Parked | Self::Stray)
-    }
 }
 
 impl Found {
@@ -100,17 +44,17 @@ impl Found {
         self.vports.iter().find(|vport| vport.wwpn == wwpn)
     }
 
-    /// Returns whether a port's target is bound to it: the two stay until a boot, so a
-    /// release logs the port out and does not delete it.
-    pub fn is_bound(&self, wwpn: Wwn) -> bool {
-        self.export.tree(wwpn).is_some_and(|tree| tree.driver.binds())
+    /// Returns the driver of a port's target. A port that has none goes as tcm_fc's do.
+    pub fn driver(&self, wwpn: Wwn) -> &'static dyn Driver {
+        self.export.tree(wwpn).map_or(&TCM_FC, |tree| tree.driver)
     }
 
     /// Returns whether a port is idle: logged out or absent, with an empty target that
     /// stays until a boot. An idle port is no sign that the group runs.
     pub fn is_idle(&self, wwpn: Wwn) -> bool {
         let out = self.vport(wwpn).is_none_or(|vport| !vport.may_be_logged_in());
-        out && self.is_bound(wwpn) && self.export.tree(wwpn).is_some_and(Tree::is_bare)
+        let stays = |tree: &Tree| tree.is_bound() && tree.is_bare();
+        out && self.export.tree(wwpn).is_some_and(stays)
     }
 
     /// Returns the virtual ports that a release has to log out: all that are not parked.
@@ -124,7 +68,7 @@ impl Found {
 mod tests {
     use super::*;
     use crate::fc::VportState;
-    use crate::lio::{Acl, Lun, QLA2XXX, TCM_FC};
+    use crate::lio::{Acl, Lun, QLA2XXX};
 
     /// Every port, in every state, with every target: its situation, and the other
     /// answers about the two.
@@ -199,8 +143,8 @@ mod tests {
                 false => ["bound off empty", "bound off full"],
                 true => ["bound on empty", "bound on full"],
             };
-            let fc = |luns, acls| tree(&TCM_FC, enabled, luns, acls);
-            let qla2xxx = |luns, acls| tree(&QLA2XXX, enabled, luns, acls);
+            let fc = |luns, acls| tree(&TCM_FC, None, luns, acls);
+            let qla2xxx = |luns, acls| tree(&QLA2XXX, Some(enabled), luns, acls);
             targets.extend([
                 ("unbound empty", fc(Vec::new(), Vec::new())),
                 ("unbound full", fc(lun(), Vec::new())),
@@ -218,7 +162,7 @@ mod tests {
         let answers = [
             (found.is_empty(), "empty"),
             (found.is_gone(), "gone"),
-            (found.is_bound(wwpn()), "bound"),
+            (found.export.trees.iter().any(Tree::is_bound), "bound"),
             (found.is_idle(wwpn()), "idle"),
             (found.situation(wwpn()).is_reusable(), "reusable"),
             (found.live().next().is_some(), "live"),

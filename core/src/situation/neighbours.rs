@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::config::group::Group;
 use crate::disks::disk::Disk;
 use crate::kernel::{Kernel, KernelError, paths};
-use crate::lio::{self, DRIVERS, Tree};
+use crate::lio::{self, DRIVERS};
 use crate::run_files::registry;
 use crate::wwn::Wwn;
 
@@ -31,15 +31,9 @@ pub fn in_use(kernel: &dyn Kernel) -> Vec<String> {
 /// Returns, in words, the empty targets that stay until a boot. A takeover needs them,
 /// and removing one would reset its HBA.
 fn bound(kernel: &dyn Kernel) -> Result<Vec<String>, KernelError> {
-    let mut found = Vec::new();
-    for driver in DRIVERS.iter().filter(|driver| driver.binds()) {
-        let names = kernel.list(&paths::lio_fabric(driver.fabric()))?;
-        let wwpns: Vec<Wwn> = names.iter().filter_map(|name| name.parse().ok()).collect();
-        let trees = lio::glance(kernel, &[], &wwpns)?.trees.into_iter();
-        let bound = trees.filter(|tree| tree.driver.binds()).filter(Tree::is_bare);
-        found.extend(bound.map(|tree| format!("target {} belongs to a port", tree.wwpn)));
-    }
-    Ok(found)
+    let trees = lio::lasting(kernel)?.trees.into_iter();
+    let bound = trees.filter(|tree| tree.is_bound() && tree.is_bare());
+    Ok(bound.map(|tree| format!("target {} belongs to a port", tree.wwpn)).collect())
 }
 
 /// Returns the units that would clear a group's targets when they are stopped. They are

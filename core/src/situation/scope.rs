@@ -10,7 +10,7 @@ use crate::disks::disk;
 use crate::fc::{self, VirtualPort};
 use crate::kernel::{Kernel, KernelError, paths};
 use crate::lio::numbers::Numbers;
-use crate::lio::{self, Export};
+use crate::lio::{self, Export, Tree};
 use crate::run_files::registry::{self, Entry};
 use crate::saved_reservations;
 use crate::situation::claims::Claims;
@@ -77,7 +77,7 @@ impl Scope {
     pub fn is_of_others(&self, found: &Found) -> bool {
         let kept = found.keepers.iter().any(|keeper| keeper.device.is_some());
         let targets_alone = found.vports.is_empty() && found.export.hbas.is_empty();
-        let bound = found.export.trees.iter().any(|tree| tree.driver.binds());
+        let bound = found.export.trees.iter().any(Tree::is_bound);
         self.entries.is_empty() && !found.is_empty() && targets_alone && !kept && !bound
     }
 

@@ -10,13 +10,13 @@ use crate::disks::holders;
 use crate::disks::ownership::{self, Keys};
 use crate::fc::{self, PhysicalPort};
 use crate::kernel::{self, Chain, Kernel, Op, paths};
-use crate::lio::{self, Driver};
+use crate::lio::{self, Driver, Situation};
 use crate::saved_reservations;
-use crate::situation::found::{Found, Situation};
+use crate::situation::found::Found;
 use crate::situation::neighbours::{self, Saved};
 use crate::situation::scope::Scope;
 
-use super::here::{left_out, misconfigured, orphaned, state_device, target_is_here};
+use super::here::{left_out, misconfigured, orphaned, state_device};
 use super::multipath;
 use super::nftables;
 use super::status::{Owner, owner};
@@ -104,7 +104,7 @@ pub fn check(
     let loaded = drivers.iter().filter(|d| kernel.exists(&paths::module(d.module())));
     let loaded: Vec<_> = loaded.map(|driver| driver.module()).collect();
     let well = format!("LIO is here, with {}", loaded.join(" and "));
-    findings.extend(Finding::of("target", target_is_here(kernel, &drivers), &well));
+    findings.extend(Finding::of("target", lio::is_here(kernel, &drivers), &well));
     findings.extend(physical_ports(kernel, scope, group, &drivers, budget));
     findings.extend(port_ids(kernel));
     let specs = group.all_disks();
@@ -191,6 +191,7 @@ fn physical_ports(
     // If this is not known for a port, the port is judged as one that has to be here.
     let is_lost = |port: &PortSpec| left_out(kernel, group, port).unwrap_or(false);
     let all_lost = group.ports.iter().all(is_lost);
+    let unserved = |host: &str| lio::unserved(drivers, host);
     let one = |port: &PortSpec| {
         let (wwpn, there) = (port.wwpn, found.vport(port.wwpn));
         match (found.situation(wwpn), there) {
@@ -203,7 +204,7 @@ fn physical_ports(
             }
             _ => {}
         }
-        let chosen = fc::choose(kernel, port, drivers, there);
+        let chosen = fc::choose(kernel, port, there, &unserved);
         let well = chosen.as_ref().map_or_else(
             |_| String::new(),
             |port| match port.wwpn == wwpn {
@@ -221,22 +222,21 @@ fn physical_ports(
         findings
     };
     let mut findings: Vec<_> = group.ports.iter().flat_map(one).collect();
-    let carriers = match carriers(kernel, group, drivers, &found) {
+    let carriers = match carriers(kernel, group, &unserved, &found) {
         Ok(carriers) => carriers,
         failed => {
             findings.extend(Finding::of(what, failed, ""));
             return findings;
         }
     };
-    for physical in &carriers {
-        let driver = drivers.iter().find(|d| d.binds() && d.serves(&physical.driver));
-        let Some(driver) = driver else { continue };
-        let ready = target_is_here(kernel, &[*driver])
-            .and_then(|()| driver.ready(kernel, physical.wwpn));
-        let host = &physical.host;
+    for PhysicalPort { host, wwpn, driver, .. } in &carriers {
+        let driver = drivers.iter().find(|its| its.serves(driver));
+        let ready = driver.and_then(|its| Some((its, its.ready(kernel, *wwpn)?)));
+        let Some((driver, ready)) = ready else { continue };
+        let ready = lio::is_here(kernel, &[*driver]).and(ready);
         let well = format!("{} is ready on {host}", driver.name());
         findings.extend(Finding::of("driver", ready, &well));
-        let doubts = driver.doubts(kernel, physical.wwpn).into_iter();
+        let doubts = driver.doubts(kernel, *wwpn).into_iter();
         findings.extend(
             doubts.map(|(found, advice)| Finding::doubtful("driver", found, advice)),
         );
@@ -261,7 +261,7 @@ fn no_bar(kernel: &dyn Kernel, budget: Budget) -> Option<Finding> {
 fn carriers(
     kernel: &dyn Kernel,
     group: &Group,
-    drivers: &[&'static dyn Driver],
+    unserved: &dyn Fn(&str) -> Option<String>,
     found: &Found,
 ) -> Result<Vec<PhysicalPort>, Failure> {
     let mut carriers: Vec<PhysicalPort> = Vec::new();
@@ -271,7 +271,7 @@ fn carriers(
                 .map_err(unseen)?
                 .into_iter()
                 .find(|physical| physical.host == vport.parent),
-            None => fc::choose(kernel, port, drivers, None).ok(),
+            None => fc::choose(kernel, port, None, unserved).ok(),
         };
         let Some(physical) = chosen else { continue };
         if carriers.iter().all(|known| known.host != physical.host) {

@@ -91,7 +91,9 @@ pub fn health(
     // sound.
     let (mut faults, mut lost) = ports(kernel, group, &found, budget);
     lost.extend(refused);
-    faults.extend(exports(group, &found));
+    // What LIO has besides is no fault: a changed configuration is put into force by
+    // Pacemaker, not by a monitor.
+    faults.extend(lio::missing(group, &found.export));
     faults.extend(turned_away(kernel, group, level));
     faults.extend(unkept(group, &found));
     faults.extend(departed(kernel, scope));
@@ -197,10 +199,8 @@ fn ports(
                     break;
                 }
             }
-            // What qla2xxx shows while a link comes and goes.
-            let passes = state == Some(VportState::Failed) && found.is_bound(wwpn);
-            let hopeless = state.as_ref().and_then(VportState::hopeless).is_some();
-            if kernel.now() >= patience || hopeless && !passes {
+            let hopeless = |state| found.driver(wwpn).hopeless(state).is_some();
+            if kernel.now() >= patience || state.as_ref().is_some_and(hopeless) {
                 faults.push(fault);
                 break;
             }
@@ -230,42 +230,6 @@ fn not_served(
         Ok(None) => Some(format!("port {wwpn} has no fc_host")),
         Err(error) => Some(format!("port {wwpn}: {error}")),
     }
-}
-
-/// Returns what the group says and LIO has not. What LIO has besides is no fault: a
-/// changed configuration is put into force by Pacemaker, not by a monitor.
-fn exports(group: &Group, found: &Found) -> Vec<String> {
-    let mut faults = Vec::new();
-    for lun in group.luns() {
-        let path = lio::backstore_path(group.wwnn, lun);
-        for port in &group.ports {
-            let Some(tree) = found.export.tree(port.wwpn) else { continue };
-            let leads_to = |luns: &[lio::Lun], to: &PathBuf| {
-                luns.iter().any(|l| l.number == lun && l.leads_to(to))
-            };
-            if !leads_to(&tree.luns, &path) {
-                faults.push(format!("LUN {lun} is not exported by {}", port.wwpn));
-            }
-            let to = tree.tpg().join("lun").join(format!("lun_{lun}"));
-            for initiator in &group.initiators {
-                let dir = tree.tpg().join("acls").join(initiator.to_string());
-                let acl = tree.acls.iter().find(|acl| acl.path == dir);
-                if !acl.is_some_and(|acl| leads_to(&acl.mapped, &to)) {
-                    faults.push(format!("LUN {lun} is not mapped to {initiator}"));
-                }
-            }
-        }
-    }
-    for port in &group.ports {
-        match found.export.tree(port.wwpn) {
-            None => faults.push(format!("port {} has no target", port.wwpn)),
-            Some(tree) if tree.driver.binds() && !tree.enabled => {
-                faults.push(format!("port {} has a target that is off", port.wwpn));
-            }
-            Some(_) => {}
-        }
-    }
-    faults
 }
 
 /// Returns the LUNs that do not carry out commands. A stop that failed leaves all of them

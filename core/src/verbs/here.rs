@@ -1,6 +1,5 @@
 //! What this node has for a group, observed before anything is changed.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::{late, look, unseen};
@@ -11,9 +10,9 @@ use crate::disks::disk::{self, Disk};
 use crate::disks::holders;
 use crate::disks::ownership::{self, Held, Keys, Whose};
 use crate::fc::{self, PhysicalPort, VirtualPort};
-use crate::kernel::{Kernel, paths};
-use crate::lio::{self, Driver, Export, TCM_FC, numbers};
-use crate::situation::found::{Found, Situation};
+use crate::kernel::Kernel;
+use crate::lio::{self, Driver, Export, Situation, TCM_FC, Wanted, numbers};
+use crate::situation::found::Found;
 use crate::situation::scope::Scope;
 
 /// How much of the time may be spent waiting for disks after a boot, and for physical
@@ -129,7 +128,8 @@ fn observe_with(
     // missing.
     scope.claims.allow(kernel, group, [])?;
     let drivers = lio::candidates(group.driver);
-    target_is_here(kernel, &drivers)?;
+    lio::is_here(kernel, &drivers)?;
+    let unserved = |host: &str| lio::unserved(&drivers, host);
     let disks = find()?;
     scope.claims.allow(kernel, group, &disks)?;
     let found = look(kernel, scope)?;
@@ -153,7 +153,7 @@ fn observe_with(
             (Situation::Orphaned, _) => return Err(orphaned(&found, port)),
             (_, None) if left_out(kernel, group, port)? => lost.push(port.clone()),
             _ => {
-                let physical = fc::choose(kernel, port, &drivers, vport)?;
+                let physical = fc::choose(kernel, port, vport, &unserved)?;
                 absent.push((port.clone(), physical));
             }
         }
@@ -162,12 +162,15 @@ fn observe_with(
     own.map(|(_, physical)| physical)
         .try_for_each(|p| same_node_name(kernel, group, p))?;
     let driver = driver(kernel, group, &found, &absent)?;
-    target_is_here(kernel, &[driver])?;
-    absent.iter().try_for_each(|(_, physical)| driver.ready(kernel, physical.wwpn))?;
-    // A target that belongs to its port cannot be there without it.
-    let all = lost.len() == group.ports.len() || driver.binds();
-    if let Some(port) = lost.first().filter(|_| all) {
-        fc::choose(kernel, port, &drivers, None)?;
+    lio::is_here(kernel, &[driver])?;
+    let carriers = absent.iter().map(|(_, physical)| physical.wwpn);
+    carriers.filter_map(|wwpn| driver.ready(kernel, wwpn)).collect::<Result<(), _>>()?;
+    let needed = match lost.len() == group.ports.len() {
+        true => &lost,
+        false => driver.needed(&lost),
+    };
+    if let Some(port) = needed.first() {
+        fc::choose(kernel, port, None, &unserved)?;
     }
     let disks = disks.into_iter().map(Held::from).collect();
     Ok(Here { driver, disks, found, absent, lost })
@@ -250,6 +253,12 @@ impl Here {
         self.disks.iter().map(|held| held.disk.clone()).collect()
     }
 
+    /// Returns a group beside these observations of it, as a driver is given them.
+    pub(super) fn wanted<'a>(&'a self, group: &'a Group) -> Wanted<'a> {
+        let Found { vports, export, .. } = &self.found;
+        Wanted { group, driver: self.driver, export, vports, absent: &self.absent }
+    }
+
     /// Returns these observations with the disks' owners, where reservations are ours to
     /// make.
     pub(super) fn with_owners(
@@ -297,26 +306,6 @@ pub(super) fn driver(
             ))
         }
     }
-}
-
-/// Checks that LIO is here, and one of these drivers.
-pub(super) fn target_is_here(
-    kernel: &dyn Kernel,
-    drivers: &[&dyn Driver],
-) -> Result<(), Failure> {
-    let loaded = |driver: &&dyn Driver| kernel.exists(&paths::module(driver.module()));
-    if let (false, Some(driver)) = (drivers.iter().any(loaded), drivers.first()) {
-        let cause = format!("the module {} is not loaded", driver.module());
-        return Err(
-            Failure::new(Kind::Node, "look at this node", cause).advise(driver.loaded())
-        );
-    }
-    if !kernel.exists(Path::new(paths::TARGET)) {
-        let cause = format!("{} is not there", paths::TARGET);
-        return Err(Failure::new(Kind::Node, "look at this node", cause)
-            .advise("Load target_core_mod and mount configfs: sys-kernel-config.mount"));
-    }
-    Ok(())
 }
 
 /// Checks that no backstore holds another disk than the one that the group says: it would

@@ -7,10 +7,10 @@
 use crate::action::budget::Budget;
 use crate::action::step::Step;
 use crate::fc;
-use crate::kernel::{Kernel, KernelError, paths};
-use crate::lio::{self, DRIVERS};
+use crate::kernel::{Kernel, KernelError};
+use crate::lio::{self, Situation};
 use crate::run_files::registry;
-use crate::situation::found::{Found, Situation};
+use crate::situation::found::Found;
 use crate::wwn::Wwn;
 
 /// Logs out ports that should be parked, and returns their names. Ports with an entry in
@@ -22,17 +22,13 @@ pub fn keep_out(
     kernel: &dyn Kernel,
     budget: Budget,
 ) -> Result<Vec<Wwn>, Vec<KernelError>> {
-    let fabrics = DRIVERS.iter().filter(|driver| driver.binds());
-    let names = fabrics.map(|driver| kernel.list(&paths::lio_fabric(driver.fabric())));
-    let names: Vec<_> = names.collect::<Result<_, _>>().map_err(|error| vec![error])?;
-    let targets: Vec<Wwn> =
-        names.into_iter().flatten().filter_map(|name| name.parse().ok()).collect();
-    if targets.is_empty() {
-        return Ok(Vec::new());
-    }
     let look = || {
-        let export = lio::glance(kernel, &[], &targets)?;
-        Ok(Found { vports: fc::virtual_ports(kernel)?, export, keepers: Vec::new() })
+        let export = lio::lasting(kernel)?;
+        let vports = match export.trees.is_empty() {
+            true => Vec::new(),
+            false => fc::virtual_ports(kernel)?,
+        };
+        Ok(Found { vports, export, keepers: Vec::new() })
     };
     let found = look().map_err(|error| vec![error])?;
     // The database is read after the ports, so that a takeover which began meanwhile is
@@ -43,7 +39,8 @@ pub fn keep_out(
             && known.iter().all(|entry| entry.wwpn != port.wwpn)
     };
     let stray: Vec<_> = found.vports.iter().filter(stray).collect();
-    let out = stray.iter().map(|port| vec![fc::log_out(port)]).collect();
+    let out = stray.iter().map(|port| found.driver(port.wwpn).vanish(kernel, port));
+    let out = out.collect::<Result<_, _>>().map_err(|error| vec![error])?;
     Step::new("keep the virtual port out", out).apply(kernel, budget)?;
     Ok(stray.into_iter().map(|port| port.wwpn).collect())
 }

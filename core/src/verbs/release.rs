@@ -13,7 +13,7 @@ use crate::action::failure::{Failure, Kind};
 use crate::action::phases::Phases;
 use crate::action::step::Step;
 use crate::disks::ownership::{self, Keys, Left};
-use crate::fc::{self, VirtualPort};
+use crate::fc;
 use crate::kernel::reservation::Key;
 use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op};
 use crate::lio;
@@ -29,17 +29,15 @@ use super::guests::guests;
 use super::nftables::Nftables;
 use super::{late, look, told};
 
-/// How long a port without its link may take to log out; with its link it takes a
-/// fraction of a second. Where the link was lost under load, tcm_fc is wedged and the
-/// logout never ends, and every second until the fence is one of the initiators'
-/// patience.
-const LINKLESS: Duration = Duration::from_secs(4);
 /// How much of the time may be waited for other groups' ports.
 const PERCENT_TO_BE_ALONE: u32 = 40;
 /// The title of the step that gives up the disks.
 const GIVE_UP: &str = "give up the disks";
 /// How long disks that this node does not serve may take to report their reservations.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What an operator should know of a logout that failed.
+const NOTHING_UNMAPPED: &str = "Nothing was unmapped under it. If the kernel does not \
+                                answer, only fencing gets this node back";
 /// The step that closes the disks.
 pub(super) const CLOSE: &str = "close the disks and give them up";
 
@@ -233,11 +231,7 @@ pub(super) fn logouts(
     kernel: &dyn Kernel,
     found: &Found,
 ) -> Result<Vec<Chain>, KernelError> {
-    let one = |port: &VirtualPort| match found.is_bound(port.wwpn) {
-        true => Ok(vec![fc::log_out(port)]),
-        false => fc::delete(kernel, port),
-    };
-    found.live().map(one).collect()
+    found.live().map(|port| found.driver(port.wwpn).vanish(kernel, port)).collect()
 }
 
 /// Logs every port out. After an error a port may still be there, so nothing may be
@@ -252,9 +246,9 @@ fn log_out(
     let logouts =
         logouts(kernel, found).map_err(|error| Failure::kernel(title, &[error]))?;
     let step = Step::new(title, logouts);
-    // A port that is kept waits for its sessions, some ten seconds at most.
-    let linked = found.live().all(|p| p.is_linked() || found.is_bound(p.wwpn));
-    let patience = if linked { budget.end } else { kernel.now() + LINKLESS };
+    let hangs = found.live().filter_map(|port| found.driver(port.wwpn).may_hang(port));
+    let hang = hangs.min_by_key(|hang| hang.after);
+    let patience = hang.map_or(budget.end, |hang| kernel.now() + hang.after);
     let answer = step.apply(kernel, Budget { end: budget.end.min(patience), ..budget });
     let vports = fc::virtual_ports(kernel)
         .map_err(|error| Failure::kernel("look for the virtual port", &[error]))?;
@@ -269,14 +263,10 @@ fn log_out(
             let cause = format!("still there: {}", names.join(", "));
             Err(Failure::new(Kind::Failed, step.title, cause))
         }
-        Err(errors) if linked => Err(Failure::kernel(step.title, &errors).advise(
-            "Nothing was unmapped under it. If the kernel does not answer, only fencing \
-             gets this node back",
-        )),
-        Err(errors) => Err(Failure::kernel(step.title, &errors).advise(
-            "It had lost its link, which under load wedges tcm_fc (a kernel fault): only \
-             fencing gets this node back",
-        )),
+        Err(errors) => {
+            let advice = hang.map_or(NOTHING_UNMAPPED, |hang| hang.advice);
+            Err(Failure::kernel(step.title, &errors).advise(advice))
+        }
     }
 }
 

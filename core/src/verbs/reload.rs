@@ -17,7 +17,7 @@ use crate::fc;
 use crate::kernel::reservation::Reservation;
 use crate::kernel::{Chain, Kernel};
 use crate::lio::numbers;
-use crate::lio::{self, Obsolete};
+use crate::lio::{self, Obsolete, Wanted};
 use crate::run_files::registry::{self, Entry};
 use crate::situation::found::Found;
 use crate::situation::scope::Scope;
@@ -104,9 +104,9 @@ pub fn reload(
     disk::rescan(kernel, &disks, budget);
     queues::set(kernel, &disks, budget);
     let now = look(kernel, scope)?.export;
-    expedited(kernel, scope, budget, || {
-        export(kernel, group, driver, &all, &now, budget)
-    })?;
+    let (vports, absent) = (&found.vports, &[]);
+    let wanted = Wanted { group, driver, export: &now, vports, absent };
+    expedited(kernel, scope, budget, || export(kernel, &wanted, &all, budget))?;
     phases.end(kernel, "export");
     entries.iter().try_for_each(|entry| registry::record(kernel, entry))
 }

@@ -21,11 +21,10 @@ use crate::disks::ownership::{self, Held, Keys};
 use crate::fc::{self, PhysicalPort};
 use crate::kernel::{Chain, ChainResult, Kernel, KernelError, Op};
 use crate::lio::numbers;
-use crate::lio::{self, Driver, Export};
+use crate::lio::{self, TargetSteps, Wanted};
 use crate::run_files::registry::{self, Entry};
 use crate::saved_reservations;
 use crate::situation::claims::Claims;
-use crate::situation::found::Situation;
 use crate::situation::scope::Scope;
 
 /// How much of the time a takeover may use before it gives up, in percent. Undoing needs
@@ -44,12 +43,12 @@ pub(super) struct Steps {
     /// The first step makes the backstores' directory. In the second each disk is owned
     /// and opened by LIO. While one of its chains waits for a disk, another can run.
     pub disks: [Step; 2],
-    /// Builds the target of a driver that needs no port for it.
-    pub export: Vec<Step>,
+    /// Builds as much of the target as needs no port.
+    pub before: Vec<Step>,
     /// Makes the names appear on the fabric.
     pub create: Step,
-    /// Builds the target of a driver that binds it to its port, and lets it serve.
-    pub bound: Vec<Step>,
+    /// Builds what needs its port, and lets it serve.
+    pub after: Vec<Step>,
 }
 
 /// Serves a group on this node. Anything that is served already is left as it is, so a
@@ -161,7 +160,7 @@ fn build(
     budget: Budget,
     phases: &mut Phases,
 ) -> Result<(), Failure> {
-    let Steps { dark, disks: [frame, own], export, create, bound } =
+    let Steps { dark, disks: [frame, own], before, create, after } =
         steps(kernel, group, here, keys)?;
     apply(kernel, &dark, budget)?;
     account::begin(kernel, &here.absent, budget);
@@ -188,7 +187,7 @@ fn build(
             disk::still_there(kernel, std::slice::from_ref(state))?;
             phases.end(kernel, "give back");
         }
-        export.iter().try_for_each(|step| apply(kernel, step, budget))
+        before.iter().try_for_each(|step| apply(kernel, step, budget))
     })?;
     phases.end(kernel, "export");
     // Another node may have logged in with the name while the target was built.
@@ -197,8 +196,8 @@ fn build(
         Failure::kernel(create.title, &errors)
             .advise("The kernel's log has the driver's own words")
     })?;
-    if !bound.is_empty() {
-        bind(kernel, scope, group, here, &bound, budget)?;
+    if !after.is_empty() {
+        bind(kernel, scope, group, here, &after, budget)?;
     }
     // The start has succeeded only once initiators can reach the ports.
     for port in group.ports.iter().filter(|port| !here.lost.contains(port)) {
@@ -237,9 +236,8 @@ pub(super) fn steps(
     here: &Here,
     keys: &Keys,
 ) -> Result<Steps, Failure> {
-    let now = &here.found.export;
-    let [frame, open, target @ ..] =
-        export_steps(kernel, group, here.driver, &here.owned(), now);
+    let (wanted, driver) = (here.wanted(group), here.driver);
+    let ([frame, open], target) = export_steps(kernel, &wanted, &here.owned());
     let own = here.disks.iter().zip(open.chains).map(|(held, open)| {
         let take = match group.ownership {
             // A disk whose reservation was not read is planned like a free one.
@@ -256,59 +254,40 @@ pub(super) fn steps(
     let lit = lit.filter(|port| port.is_own());
     let dark: Result<_, _> = lit.map(|port| fc::delete(kernel, port)).collect();
     let dark = Step::new("turn the physical port off", dark.map_err(unseen)?);
-    let create = here.absent.iter().map(|(port, physical)| {
-        Ok(match (here.found.situation(port.wwpn), here.found.vport(port.wwpn)) {
-            (Situation::Parked, _) => Chain::new(),
-            // Initiators have met it empty: it logs out, and in again when it serves.
-            (Situation::Stray, Some(vport)) => vec![fc::log_out(vport)],
-            _ => vec![fc::create(kernel, physical, port.wwpn, group.wwnn)?],
-        })
-    });
+    let create = here.absent.iter();
+    let create =
+        create.map(|(port, physical)| driver.appear(kernel, &wanted, port, physical));
     let create: Result<_, _> = create.collect();
     let create = Step::new("create the virtual port", create.map_err(unseen)?);
-    let (mut export, mut bound) = (target.to_vec(), Vec::new());
-    if here.driver.binds() {
-        std::mem::swap(&mut export, &mut bound);
-        let serve = group.ports.iter().map(|port| serve(here, port)).collect();
-        bound.push(Step::new("serve", serve));
-    }
-    Ok(Steps { dark, disks: [frame, own], export, create, bound })
-}
-
-/// Returns the operations that make a port serve whose target is bound to it.
-fn serve(here: &Here, port: &PortSpec) -> Chain {
-    let wwpn = port.wwpn;
-    let enabled = here.found.export.tree(wwpn).is_some_and(|tree| tree.enabled);
-    let vport = here.found.vport(wwpn);
-    match vport.filter(|_| here.found.situation(wwpn).is_reusable()) {
-        _ if !enabled => vec![lio::enable(here.driver, wwpn)],
-        Some(vport) => vec![fc::log_in(vport)],
-        None => Chain::new(),
-    }
+    let serve = group.ports.iter().map(|port| driver.serve(&wanted, port));
+    let serve: Vec<_> = serve.filter(|chain| !chain.is_empty()).collect();
+    let mut after = target.after;
+    after.extend((!serve.is_empty()).then(|| Step::new("serve", serve)));
+    Ok(Steps { dark, disks: [frame, own], before: target.before, create, after })
 }
 
 /// Exports everything of a group that is not exported yet, from the disks up. If `disks`
 /// has the state disk, initiators' reservations are restored before LUNs are made.
 pub(super) fn export(
     kernel: &dyn Kernel,
-    group: &Group,
-    driver: &dyn Driver,
+    wanted: &Wanted,
     disks: &[Disk],
-    now: &Export,
     budget: Budget,
 ) -> Result<(), Failure> {
-    let [frame, open, rest @ ..] = export_steps(kernel, group, driver, &luns(disks), now);
+    let Wanted { group, export, .. } = *wanted;
+    let ([frame, open], target) = export_steps(kernel, wanted, &luns(disks));
     apply(kernel, &frame, budget)?;
     apply(kernel, &open, budget)?;
     disk::still_there(kernel, &luns(disks))?;
     if let Some(state) = state_device(disks) {
         apply(
             kernel,
-            &saved_reservations::give_back(kernel, group, state, disks, now, budget)?,
+            &saved_reservations::give_back(kernel, group, state, disks, export, budget)?,
             budget,
         )?;
     }
-    rest.iter().try_for_each(|step| apply(kernel, step, budget))
+    let mut steps = target.before.iter().chain(&target.after);
+    steps.try_for_each(|step| apply(kernel, step, budget))
 }
 
 fn apply(kernel: &dyn Kernel, step: &Step, budget: Budget) -> Result<(), Failure> {
@@ -324,24 +303,22 @@ fn done(title: &'static str, results: Vec<ChainResult>) -> Result<(), Failure> {
     }
 }
 
-/// Returns the steps that export what is not exported yet, disks first.
+/// Returns the steps that make the backstores that are not there yet, and those that build
+/// the rest of the export.
 fn export_steps(
     kernel: &dyn Kernel,
-    group: &Group,
-    driver: &dyn Driver,
+    wanted: &Wanted,
     disks: &[Disk],
-    now: &Export,
-) -> [Step; 5] {
-    let mut targets = lio::targets(group, driver, now);
+) -> ([Step; 2], TargetSteps) {
+    let Wanted { group, export, .. } = *wanted;
+    let mut target = wanted.driver.build(wanted);
     let mut frame = vec![lio::frame(group)];
-    if !driver.binds() {
-        frame.append(&mut targets);
-    }
+    frame.append(&mut target.first);
     let root = saved_reservations::root(kernel);
     frame.extend(root.as_deref().map(state_directory));
-    let mut backstores = lio::build(group, disks, now);
+    let mut backstores = lio::build(group, disks, export);
     if let (Some(root), Some(_)) = (root, &group.state) {
-        let linked = now.linked();
+        let linked = export.linked();
         for (disk, chain) in disks.iter().zip(&mut backstores) {
             let path = lio::backstore_of(group.wwnn, disk);
             if let Some(path) = path.filter(|path| !linked.contains(path.as_path())) {
@@ -349,13 +326,11 @@ fn export_steps(
             }
         }
     }
-    [
+    let steps = [
         Step::new("make the target's directories", frame),
         Step::new("make the backstores", backstores),
-        Step::new("make the target ports", targets),
-        Step::new("make the LUNs", lio::luns(group, driver, now)),
-        Step::new("map the LUNs", lio::mapped_luns(group, driver, now)),
-    ]
+    ];
+    (steps, target)
 }
 
 /// Returns the operations that make LIO's directory for state files. Without it LIO

@@ -23,12 +23,17 @@
 
 use std::path::Path;
 
-use super::Driver;
-use super::build::ENABLE;
-use super::observe::tpg;
+use super::{Driver, Stays, TargetSteps};
 use crate::action::failure::{Failure, Kind};
+use crate::action::step::Step;
+use crate::config::group::PortSpec;
 use crate::digest::fnv128;
-use crate::kernel::{self, Kernel, paths};
+use crate::fc::{self, PhysicalPort, VirtualPort, VportState};
+use crate::kernel::{self, Chain, Kernel, KernelError, paths};
+use crate::lio::build::{luns, targets, write};
+use crate::lio::observe::tpg;
+use crate::lio::situation::Situation;
+use crate::lio::wanted::Wanted;
 use crate::wwn::Wwn;
 
 /// The driver qla2xxx, for [`super::DRIVERS`].
@@ -38,9 +43,13 @@ pub static QLA2XXX: Qla2xxx = Qla2xxx;
 #[derive(Debug)]
 pub struct Qla2xxx;
 
+/// The driver's directory in LIO's configfs.
+const FABRIC: &str = "qla2xxx";
 /// The port driver's module, whose parameter says what its ports may be.
 const PORT_MODULE: &str = "qla2xxx";
 const MODE: &str = "qlini_mode";
+/// The attribute of a portal group that lets it serve.
+const ENABLE: &str = "enable";
 /// Initiator and target, and target alone (`qlt_parse_ini_mode`).
 const DUAL: &str = "dual";
 const DISABLED: &str = "disabled";
@@ -65,15 +74,15 @@ impl Driver for Qla2xxx {
     }
 
     fn fabric(&self) -> &'static str {
-        "qla2xxx"
+        FABRIC
     }
 
     fn serves(&self, host_driver: &str) -> bool {
         host_driver == PORT_MODULE
     }
 
-    fn binds(&self) -> bool {
-        true
+    fn switch(&self) -> Option<&'static str> {
+        Some(ENABLE)
     }
 
     /// Returns a number made from the port's name, because no two enabled ports of a node
@@ -88,44 +97,60 @@ impl Driver for Qla2xxx {
         &[(DEMO, "0")]
     }
 
-    /// Looks at the mode of the port's driver and at the physical port's target. Enabling
-    /// that target resets the chip, and with it every virtual port (`qlt_enable_vha`):
-    /// that is for the boot, and never done in here.
-    fn ready(&self, kernel: &dyn Kernel, physical: Wwn) -> Result<(), Failure> {
-        let lacks = |step, cause: String, advice| {
-            Err(Failure::new(Kind::Node, step, cause).advise(advice))
-        };
-        let path = paths::module_parameter(PORT_MODULE, MODE);
-        let step = "look at the port's mode";
-        let mode = kernel::attribute(kernel, &path).map_err(|error| Failure {
-            kind: Kind::Node,
-            ..Failure::kernel(step, &[error])
-        })?;
-        if mode != DUAL && mode != DISABLED {
-            let cause = format!("{PORT_MODULE} was loaded with {MODE}={mode}");
-            return lacks(
-                step,
-                cause,
-                "Load it with qlini_mode=dual (/etc/modprobe.d), and renew the initramfs \
-                 where that loads it (update-initramfs -u, dracut -f)",
-            );
+    fn build(&self, wanted: &Wanted) -> TargetSteps {
+        let mut after = vec![Step::new("make the target ports", targets(wanted))];
+        after.extend(luns(wanted));
+        TargetSteps { after, ..TargetSteps::default() }
+    }
+
+    /// Returns the operations for a port that is new, or was parked. Where initiators have
+    /// met it empty it logs out, and [`Self::serve`] lets it log in.
+    fn appear(
+        &self,
+        kernel: &dyn Kernel,
+        wanted: &Wanted,
+        port: &PortSpec,
+        physical: &PhysicalPort,
+    ) -> Result<Chain, KernelError> {
+        Ok(match (wanted.situation(port), wanted.vport(port)) {
+            (Situation::Parked, _) => Chain::new(),
+            (Situation::Stray, Some(vport)) => vec![fc::log_out(vport)],
+            _ => vec![fc::create(kernel, physical, port.wwpn, wanted.group.wwnn)?],
+        })
+    }
+
+    fn serve(&self, wanted: &Wanted, port: &PortSpec) -> Chain {
+        let enabled = wanted.tree(port).and_then(|tree| tree.enabled);
+        let vport = wanted.vport(port);
+        match vport.filter(|_| wanted.situation(port).is_reusable()) {
+            _ if enabled != Some(true) => {
+                vec![write(&wanted.tpg(port), ENABLE, "1".into())]
+            }
+            Some(vport) => vec![fc::log_in(vport)],
+            None => Chain::new(),
         }
-        let base = tpg(&paths::lio_port(self.fabric(), physical)).join(ENABLE);
-        let step = "look at the physical port's target";
-        let enabled = kernel::attribute(kernel, &base).map_err(|error| Failure {
-            kind: Kind::Node,
-            ..Failure::kernel(step, &[error])
-        })?;
-        if enabled != "1" {
-            let cause = format!("{} is not 1", base.display());
-            return lacks(
-                step,
-                cause,
-                "Enable it at boot, before any group is served, for it resets the HBA: \
-                 understudy-qla2xxx.service does (docs/qla2xxx.md)",
-            );
-        }
-        Ok(())
+    }
+
+    fn needed<'a>(&self, lost: &'a [PortSpec]) -> &'a [PortSpec] {
+        lost
+    }
+
+    /// Returns none for what the driver shows while a link comes and goes
+    /// (`qla2x00_async_event`).
+    fn hopeless(&self, state: &VportState) -> Option<&'static str> {
+        state.hopeless().filter(|_| *state != VportState::Failed)
+    }
+
+    fn vanish(&self, _: &dyn Kernel, port: &VirtualPort) -> Result<Chain, KernelError> {
+        Ok(vec![fc::log_out(port)])
+    }
+
+    fn stays(&self) -> Stays {
+        Stays::UntilBoot
+    }
+
+    fn ready(&self, kernel: &dyn Kernel, physical: Wwn) -> Option<Result<(), Failure>> {
+        Some(is_ready(kernel, physical))
     }
 
     fn doubts(&self, kernel: &dyn Kernel, physical: Wwn) -> Vec<(String, &'static str)> {
@@ -147,7 +172,7 @@ impl Driver for Qla2xxx {
                     doubts.push((error.to_string(), "See why it cannot be read"));
                 }
             };
-        let base = tpg(&paths::lio_port(self.fabric(), physical));
+        let base = tpg(&paths::lio_port(FABRIC, physical));
         doubt_if(
             &base.join(DEMO),
             "1",
@@ -166,4 +191,44 @@ impl Driver for Qla2xxx {
         );
         doubts
     }
+}
+
+/// Looks at the mode of the port's driver and at the physical port's target. Enabling
+/// that target resets the chip, and with it every virtual port (`qlt_enable_vha`):
+/// that is for the boot, and never done in here.
+fn is_ready(kernel: &dyn Kernel, physical: Wwn) -> Result<(), Failure> {
+    let lacks = |step, cause: String, advice| {
+        Err(Failure::new(Kind::Node, step, cause).advise(advice))
+    };
+    let path = paths::module_parameter(PORT_MODULE, MODE);
+    let step = "look at the port's mode";
+    let mode = kernel::attribute(kernel, &path).map_err(|error| Failure {
+        kind: Kind::Node,
+        ..Failure::kernel(step, &[error])
+    })?;
+    if mode != DUAL && mode != DISABLED {
+        let cause = format!("{PORT_MODULE} was loaded with {MODE}={mode}");
+        return lacks(
+            step,
+            cause,
+            "Load it with qlini_mode=dual (/etc/modprobe.d), and renew the initramfs \
+             where that loads it (update-initramfs -u, dracut -f)",
+        );
+    }
+    let base = tpg(&paths::lio_port(FABRIC, physical)).join(ENABLE);
+    let step = "look at the physical port's target";
+    let enabled = kernel::attribute(kernel, &base).map_err(|error| Failure {
+        kind: Kind::Node,
+        ..Failure::kernel(step, &[error])
+    })?;
+    if enabled != "1" {
+        let cause = format!("{} is not 1", base.display());
+        return lacks(
+            step,
+            cause,
+            "Enable it at boot, before any group is served, for it resets the HBA: \
+             understudy-qla2xxx.service does (docs/qla2xxx.md)",
+        );
+    }
+    Ok(())
 }

@@ -1,0 +1,59 @@
+//! A group as it is to be served here, beside what there is of it now.
+
+use std::path::PathBuf;
+
+use crate::config::group::{Group, PortSpec};
+use crate::fc::{PhysicalPort, VirtualPort};
+
+use super::driver::{Driver, Names};
+use super::observe::{Export, Tree, tpg};
+use super::situation::Situation;
+
+/// What a driver is told before it says what is to be done.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The group.
+    pub group: &'a Group,
+    /// The driver that serves the group.
+    pub driver: &'a dyn Driver,
+    /// What LIO exports of the group now.
+    pub export: &'a Export,
+    /// The group's ports that are here now.
+    pub vports: &'a [VirtualPort],
+    /// The ports that have to appear, each with the physical port that is to carry it.
+    pub absent: &'a [(PortSpec, PhysicalPort)],
+}
+
+impl<'a> Wanted<'a> {
+    /// Returns a port that is here now.
+    pub fn vport(&self, port: &PortSpec) -> Option<&'a VirtualPort> {
+        self.vports.iter().find(|vport| vport.wwpn == port.wwpn)
+    }
+
+    /// Returns the target that a port has now.
+    pub fn tree(&self, port: &PortSpec) -> Option<&'a Tree> {
+        self.export.tree(port.wwpn)
+    }
+
+    /// Returns the situation of a port now.
+    pub fn situation(&self, port: &PortSpec) -> Situation {
+        Situation::of(self.vport(port), self.tree(port))
+    }
+
+    /// Returns the directory of a port's target: the one that it has, or else the one that
+    /// is to be made.
+    pub fn port_dir(&self, port: &PortSpec) -> PathBuf {
+        let new = || {
+            let carrier = self.absent.iter().find(|(absent, _)| absent == port);
+            let physical = carrier.map(|(_, physical)| physical.wwpn);
+            let names = Names { wwpn: port.wwpn, wwnn: self.group.wwnn, physical };
+            self.driver.port_dir(&names)
+        };
+        self.tree(port).map_or_else(new, |tree| tree.path.clone())
+    }
+
+    /// Returns the directory of a port's portal group.
+    pub fn tpg(&self, port: &PortSpec) -> PathBuf {
+        tpg(&self.port_dir(port))
+    }
+}
