@@ -5,6 +5,7 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
+use understudy_core::action::Action;
 use understudy_core::action::budget::Budget;
 use understudy_core::action::failure::{Failure, Kind};
 use understudy_core::config::group::is_same_node;
@@ -163,7 +164,7 @@ fn could_serve(
             return Some(false);
         }
     };
-    match health(kernel, node, &scope, Level::Port, budget) {
+    match health(&Action::new(kernel, node, budget), &scope, Level::Port) {
         Health::Running => Some(true),
         Health::NotRunning => Some(check_node(kernel, &scope, budget).is_ok()),
         Health::Degraded(_) => Some(false),

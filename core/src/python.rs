@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use serde::Serialize;
 
+use crate::action::Action;
 use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind};
 use crate::action::step::Step;
@@ -228,7 +229,7 @@ mod understudy {
     fn status(node: Option<String>) -> PyResult<Status> {
         let kernel = kernel()?;
         let node = node.unwrap_or_else(|| crate::run_files::node::name(&kernel));
-        verbs::status::status(&kernel, &node, Budget::new(&kernel, TIME))
+        verbs::status::status(&Action::new(&kernel, &node, Budget::new(&kernel, TIME)))
             .map_err(|failure| raised(&failure))
     }
 
@@ -237,8 +238,8 @@ mod understudy {
     fn check(group: &Group, node: Option<String>) -> PyResult<Vec<Finding>> {
         let kernel = kernel()?;
         let node = node.unwrap_or_else(|| crate::run_files::node::name(&kernel));
-        let budget = Budget::new(&kernel, TIME);
-        Ok(verbs::check::check(&kernel, &node, &group.scope(&kernel), budget))
+        let action = Action::new(&kernel, &node, Budget::new(&kernel, TIME));
+        Ok(verbs::check::check(&action, &group.scope(&kernel)))
     }
 
     #[pyfunction]
@@ -247,8 +248,8 @@ mod understudy {
         let kernel = kernel()?;
         let node = node.unwrap_or_else(|| crate::run_files::node::name(&kernel));
         let steps = verbs::plan::planner(action).map_err(|failure| raised(&failure))?;
-        let budget = Budget::new(&kernel, TIME);
-        let steps = steps(&kernel, &node, &group.scope(&kernel), budget);
+        let action = Action::new(&kernel, &node, Budget::new(&kernel, TIME));
+        let steps = steps(&action, &group.scope(&kernel));
         let planned = |Step { title, chains }: Step| {
             let operations = chains.iter().flatten().map(ToString::to_string).collect();
             Planned { title, operations }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use understudy_core::action::Action;
 use understudy_core::action::budget::Budget;
 use understudy_core::action::failure::Failure;
 use understudy_core::config::group::{Group, LinkLoss, PortSpec};
@@ -54,7 +55,8 @@ fn findings(
     let configuration = Configuration::read(node)?;
     let configured = configuration.group(id)?;
     let scope = configuration.scope(kernel, configured, node, || Some(&view))?;
-    let mut findings = look::check(kernel, node, &scope, Budget::new(kernel, TIME));
+    let action = Action::new(kernel, node, Budget::new(kernel, TIME));
+    let mut findings = look::check(&action, &scope);
     findings.extend(fencing(&view));
     findings.extend(configuration.fences_by_keys().map(by_keys));
     findings.extend(configured.home().and_then(|home| nowhere(&view, home)));

@@ -3,6 +3,7 @@
 
 use std::fmt::{Display, Write as _};
 
+use understudy_core::action::Action;
 use understudy_core::action::budget::Budget;
 use understudy_core::fc::{PhysicalPort, PortState, VportState};
 use understudy_core::kernel::Kernel;
@@ -16,7 +17,7 @@ use crate::exit::Code;
 
 /// Prints them. The code is 0 also where something is wrong: that is in the metrics.
 pub fn metrics(kernel: &dyn Kernel, node: &str, _: &Line) -> Code {
-    match look::status(kernel, node, Budget::new(kernel, TIME)) {
+    match look::status(&Action::new(kernel, node, Budget::new(kernel, TIME))) {
         Ok(status) => crate::print(&text(&status, &moves::all(kernel))),
         Err(failure) => complain(&failure.to_string(), Code::Failed),
     }

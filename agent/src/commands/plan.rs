@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use understudy_core::action::Action;
 use understudy_core::action::budget::Budget;
 use understudy_core::action::failure::Failure;
 use understudy_core::action::step::Step;
@@ -23,7 +24,7 @@ pub fn plan(kernel: &dyn Kernel, node: &str, line: &Line) -> Code {
         let view = cluster::view()?;
         let id = &view.group(line.word())?.id;
         let scope = Configuration::read(node)?.group(id)?.scope(kernel)?;
-        steps(kernel, node, &scope, Budget::new(kernel, TIME))
+        steps(&Action::new(kernel, node, Budget::new(kernel, TIME)), &scope)
     };
     match planned() {
         Ok(steps) => crate::print(&text(&steps)),

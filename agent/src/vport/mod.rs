@@ -7,9 +7,9 @@ mod start;
 mod stop;
 mod validate;
 
+use understudy_core::action::Action;
 use understudy_core::action::budget::Budget;
 use understudy_core::action::failure::Failure;
-use understudy_core::action::phases::Phases;
 use understudy_core::kernel::Kernel;
 use understudy_core::kernel::late::Purpose;
 use understudy_core::situation::scope::Scope;
@@ -72,22 +72,26 @@ impl<'a> Call<'a> {
         &self.node
     }
 
+    /// Returns what a verb is given.
+    fn action(&self) -> Action<'_> {
+        Action::new(self.kernel(), self.node(), self.budget)
+    }
+
     /// Runs a verb that changes something, and logs the one line that says how long it
     /// took.
     fn change(&self, verb: Verb, done: &str) -> Result<(), Failure> {
-        let mut phases = Phases::since(self.budget.start);
-        let answer =
-            verb(self.kernel(), self.node(), &self.scope, self.budget, &mut phases);
+        let mut action = self.action();
+        let answer = verb(&mut action, &self.scope);
         if answer.is_ok() {
-            log::info!("{done} in {phases}");
+            log::info!("{done} in {}", action.phases);
         } else {
-            phases.end(self.kernel(), "failing");
-            log::info!("failed in {phases}");
+            action.end("failing");
+            log::info!("failed in {}", action.phases);
         }
-        phases.table().lines().for_each(|row| log::debug!("{row}"));
+        action.phases.table().lines().for_each(|row| log::debug!("{row}"));
         answer
     }
 }
 
 /// What changes a group on this node.
-type Verb = fn(&dyn Kernel, &str, &Scope, Budget, &mut Phases) -> Result<(), Failure>;
+type Verb = fn(&mut Action, &Scope) -> Result<(), Failure>;

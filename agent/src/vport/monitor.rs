@@ -15,7 +15,7 @@ pub fn monitor(call: &Call) -> Outcome {
         10..20 => Level::Owner,
         _ => Level::Disk,
     };
-    let health = health(call.kernel(), call.node(), &call.scope, level, call.budget);
+    let health = health(&call.action(), &call.scope, level);
     if matches!(health, Health::Running | Health::Degraded(_)) {
         if level > Level::Port {
             tell_identity(call);

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::action::budget::Budget;
+use crate::action::Action;
 use crate::action::failure::Failure;
 use crate::config::group::{DiskSpec, Group, Ownership, PortSpec};
 use crate::disks::disk::{self, Disk};
@@ -83,12 +83,8 @@ impl Finding {
 }
 
 /// Checks everything that a takeover needs of this node, and returns all findings.
-pub fn check(
-    kernel: &dyn Kernel,
-    node: &str,
-    scope: &Scope,
-    budget: Budget,
-) -> Vec<Finding> {
+pub fn check(action: &Action, scope: &Scope) -> Vec<Finding> {
+    let Action { kernel, budget, .. } = *action;
     let group = match &scope.group {
         Ok(group) => group,
         Err(error) => {
@@ -105,7 +101,7 @@ pub fn check(
     let loaded: Vec<_> = loaded.map(|driver| driver.module()).collect();
     let well = format!("LIO is here, with {}", loaded.join(" and "));
     findings.extend(Finding::of("target", lio::is_here(kernel, &drivers), &well));
-    findings.extend(physical_ports(kernel, scope, group, &drivers, budget));
+    findings.extend(physical_ports(action, scope, group, &drivers));
     findings.extend(port_ids(kernel));
     let specs = group.all_disks();
     let found = disk::find_all(kernel, &specs, &scope.in_use());
@@ -123,12 +119,12 @@ pub fn check(
     ));
     let whose = scope.claims.allow(kernel, group, &disks);
     findings.extend(Finding::of("whose", whose, "no other group here has any of it"));
-    findings.extend(to_come(readable(kernel, &disks, budget), scope));
-    findings.extend(to_come(state(kernel, group, &disks, budget), scope));
+    findings.extend(to_come(readable(action, &disks), scope));
+    findings.extend(to_come(state(action, group, &disks), scope));
     if group.ownership == Ownership::Scsi3Pr {
         let whole = disk::whole(kernel, &disks);
         findings.extend(Finding::of("whole", whole, "no disk is a part of another"));
-        findings.extend(reservations(kernel, node, &disks, budget));
+        findings.extend(reservations(action, &disks));
         findings.extend(multipath::findings(kernel, &disks, budget));
     }
     findings.extend(changed_by_others(kernel, group, &disks));
@@ -177,12 +173,12 @@ fn to_come(findings: impl IntoIterator<Item = Finding>, scope: &Scope) -> Vec<Fi
 }
 
 fn physical_ports(
-    kernel: &dyn Kernel,
+    action: &Action,
     scope: &Scope,
     group: &Group,
     drivers: &[&'static dyn Driver],
-    budget: Budget,
 ) -> Vec<Finding> {
+    let kernel = action.kernel;
     let what = "port";
     let found = match survey(kernel, scope) {
         Ok(found) => found,
@@ -243,14 +239,14 @@ fn physical_ports(
     }
     let barred = |port: &PhysicalPort| fc::software_link(kernel, &port.host).is_some();
     if carriers.iter().any(barred) {
-        findings.extend(no_bar(kernel, budget));
+        findings.extend(no_bar(action));
     }
     findings
 }
 
 /// Returns a finding if a stop could set no bar on this node.
-fn no_bar(kernel: &dyn Kernel, budget: Budget) -> Option<Finding> {
-    let why = nftables::unavailable(kernel, budget)?.to_string();
+fn no_bar(action: &Action) -> Option<Finding> {
+    let why = nftables::unavailable(action.kernel, action.budget)?.to_string();
     let advice = "Install nftables. Without them a stop cannot count what is in flight nor \
                   keep new commands out: it takes seconds more and may log the port out \
                   under a command, which hangs the kernel; then the node is fenced";
@@ -320,12 +316,7 @@ fn port_ids(kernel: &dyn Kernel) -> Option<Finding> {
 }
 
 /// Returns a finding about the state disk: whether this node can read it.
-fn state(
-    kernel: &dyn Kernel,
-    group: &Group,
-    disks: &[Disk],
-    budget: Budget,
-) -> Option<Finding> {
+fn state(action: &Action, group: &Group, disks: &[Disk]) -> Option<Finding> {
     let what = "initiators";
     if group.state.is_none() {
         let found = "reservations that they make end when the group moves";
@@ -333,7 +324,7 @@ fn state(
     }
     let disk = state_device(disks)?;
     let advice = "The state device has to be a disk of the group's own";
-    Some(match saved_reservations::load(kernel, &disk.node, budget) {
+    Some(match saved_reservations::load(action.kernel, &disk.node, action.budget) {
         Ok(records) => {
             let luns = records.iter().filter(|record| !record.text.is_empty()).count();
             Finding::good(what, format!("reservations are kept; of {luns} LUNs now"))
@@ -342,11 +333,11 @@ fn state(
     })
 }
 
-fn readable(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> Vec<Finding> {
+fn readable(action: &Action, disks: &[Disk]) -> Vec<Finding> {
     let what = "reads";
     let chains: Vec<Chain> =
         disks.iter().map(|disk| vec![Op::ReadDisk(disk.node.clone())]).collect();
-    let results = kernel.run(&chains, budget.end);
+    let results = action.kernel.run(&chains, action.budget.end);
     let failed = disks.iter().zip(results).filter_map(|(disk, result)| {
         let found = format!("{}: {}", disk.slot, result.failed?);
         Some(Finding::bad(what, found, "See the kernel's log; check the disk's paths"))
@@ -360,12 +351,8 @@ fn readable(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> Vec<Finding>
 
 /// Returns findings about reservations: whether the disks support them, and who owns
 /// them.
-fn reservations(
-    kernel: &dyn Kernel,
-    node: &str,
-    disks: &[Disk],
-    budget: Budget,
-) -> Vec<Finding> {
+fn reservations(action: &Action, disks: &[Disk]) -> Vec<Finding> {
+    let Action { kernel, node, budget, .. } = *action;
     let what = "reservations";
     let keys = match Keys::of(kernel, node).map_err(unseen) {
         Ok(keys) => keys,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::action::budget::Budget;
+use crate::action::Action;
 use crate::config::group::{DeviceName, Group, LinkLoss, Ownership, PortSpec, Slot};
 use crate::disks::disk::{self, Disk};
 use crate::disks::ownership::{self, Checked, Keys};
@@ -58,13 +58,8 @@ pub enum Health {
 
 /// Returns the health of a group. A configuration that cannot be parsed hides nothing
 /// that is on this node. If nothing is, it does not matter.
-pub fn health(
-    kernel: &dyn Kernel,
-    node: &str,
-    scope: &Scope,
-    level: Level,
-    budget: Budget,
-) -> Health {
+pub fn health(action: &Action, scope: &Scope, level: Level) -> Health {
+    let kernel = action.kernel;
     let found = match scope.glance(kernel) {
         Ok(found) => found,
         Err(error) => return Health::Failed(vec![error.to_string()]),
@@ -89,7 +84,7 @@ pub fn health(
     let group = group.as_ref();
     // First everything that the kernel shows at once. Disks are asked only if that is
     // sound.
-    let (mut faults, mut lost) = ports(kernel, group, &found, budget);
+    let (mut faults, mut lost) = ports(action, group, &found);
     lost.extend(refused);
     // What LIO has besides is no fault: a changed configuration is put into force by
     // Pacemaker, not by a monitor.
@@ -98,7 +93,7 @@ pub fn health(
     faults.extend(unkept(group, &found));
     faults.extend(departed(kernel, scope));
     if faults.is_empty() && level >= Level::Owner {
-        faults.extend(unheard(kernel, &found, budget));
+        faults.extend(unheard(action, &found));
         match find_disks(kernel, scope, group) {
             Ok(disks) => {
                 faults.extend(misled(kernel, scope, group, &disks));
@@ -106,7 +101,7 @@ pub fn health(
                 match late::asking(kernel, &group.name) {
                     Asking::Free => {
                         let Checked { faults: more, doubts } =
-                            deeper(kernel, node, group, &disks, level, budget);
+                            deeper(action, group, &disks, level);
                         faults.extend(more);
                         lost.extend(doubts);
                     }
@@ -161,12 +156,8 @@ fn in_force<'a>(
 
 /// Returns what is wrong with the ports, in two lists. Ports that have only lost their
 /// link are in the second one, if the configuration tolerates that.
-fn ports(
-    kernel: &dyn Kernel,
-    group: &Group,
-    found: &Found,
-    budget: Budget,
-) -> (Vec<String>, Vec<String>) {
+fn ports(action: &Action, group: &Group, found: &Found) -> (Vec<String>, Vec<String>) {
+    let Action { kernel, budget, .. } = *action;
     let (mut faults, mut lost) = (Vec::new(), Vec::new());
     let patience = kernel.now() + PATIENCE.min(budget.length() / 2);
     for port in &group.ports {
@@ -301,21 +292,16 @@ fn unkept(group: &Group, found: &Found) -> Option<String> {
 
 /// Returns a fault for each keeper that has died or hangs. LIO waits for such a keeper,
 /// or refuses reservations.
-fn unheard(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Vec<String> {
+fn unheard(action: &Action, found: &Found) -> Vec<String> {
+    let Action { kernel, budget, .. } = *action;
     let chains = saved_reservations::questions(&found.keepers);
     let end = budget.end.min(kernel.now() + PATIENCE);
     let results = kernel.run(&chains, end).into_iter();
     results.filter_map(|result| Some(result.failed?.to_string())).collect()
 }
 
-fn deeper(
-    kernel: &dyn Kernel,
-    node: &str,
-    group: &Group,
-    disks: &[Disk],
-    level: Level,
-    budget: Budget,
-) -> Checked {
+fn deeper(action: &Action, group: &Group, disks: &[Disk], level: Level) -> Checked {
+    let Action { kernel, node, budget, .. } = *action;
     let mut checked = match (group.ownership, Keys::of(kernel, node)) {
         (Ownership::None, _) => Checked::default(),
         (Ownership::Scsi3Pr, Ok(keys)) => ownership::check(kernel, disks, &keys, budget),

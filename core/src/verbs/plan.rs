@@ -3,11 +3,10 @@
 //! leaves out what accompanies the steps: expedited grace periods, echoes, the bar, and
 //! the database's entries.
 
-use crate::action::budget::Budget;
+use crate::action::Action;
 use crate::action::failure::{Failure, Kind};
 use crate::action::step::Step;
 use crate::disks::ownership::{self, Held, Keys};
-use crate::kernel::Kernel;
 use crate::lio;
 use crate::saved_reservations;
 use crate::situation::scope::Scope;
@@ -19,7 +18,7 @@ use super::takeover::{self, Steps};
 use super::{look, unseen};
 
 /// A function that returns the steps of an action.
-pub type Planner = fn(&dyn Kernel, &str, &Scope, Budget) -> Result<Vec<Step>, Failure>;
+pub type Planner = fn(&Action, &Scope) -> Result<Vec<Step>, Failure>;
 
 /// Returns the planner for an action, given its OCF name.
 ///
@@ -40,12 +39,8 @@ pub fn planner(action: &str) -> Result<Planner, Failure> {
 ///
 /// # Errors
 /// Every reason for which the takeover would refuse before its first step.
-pub fn takeover_steps(
-    kernel: &dyn Kernel,
-    node: &str,
-    scope: &Scope,
-    budget: Budget,
-) -> Result<Vec<Step>, Failure> {
+pub fn takeover_steps(action: &Action, scope: &Scope) -> Result<Vec<Step>, Failure> {
+    let Action { kernel, node, budget, .. } = *action;
     let group = scope.group.as_ref().map_err(misconfigured)?;
     let here = observe(kernel, scope, group)?.with_owners(kernel, group, budget)?;
     let keys = Keys::of(kernel, node).map_err(unseen)?;
@@ -69,12 +64,8 @@ pub fn takeover_steps(
 ///
 /// # Errors
 /// When something exists and cannot be read.
-pub fn release_steps(
-    kernel: &dyn Kernel,
-    node: &str,
-    scope: &Scope,
-    budget: Budget,
-) -> Result<Vec<Step>, Failure> {
+pub fn release_steps(action: &Action, scope: &Scope) -> Result<Vec<Step>, Failure> {
+    let Action { kernel, node, budget, .. } = *action;
     let found = look(kernel, scope)?;
     let disks = scope.disks(kernel, &found.export);
     let keys = Keys::of(kernel, node).map_err(unseen)?;

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::action::Action;
 use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind};
-use crate::action::phases::Phases;
 use crate::action::step::Step;
 use crate::disks::ownership::{self, Keys, Left};
 use crate::fc;
@@ -50,32 +50,27 @@ pub(super) const CLOSE: &str = "close the disks and give them up";
 /// When something is left with which this node could serve: a port, a session, an export,
 /// an open disk, a keeper, or a command that may still end a later ownership. Only
 /// fencing can rule that out, so the agent reports every error as a failed stop.
-pub fn release(
-    kernel: &dyn Kernel,
-    node: &str,
-    scope: &Scope,
-    budget: Budget,
-    phases: &mut Phases,
-) -> Result<(), Failure> {
+pub fn release(action: &mut Action, scope: &Scope) -> Result<(), Failure> {
+    let Action { kernel, budget, .. } = *action;
     // A stop does not depend on nftables, and they may use only a small part of its time.
     let mut nftables = Nftables::get_ready(kernel, scope, budget);
     let found = look(kernel, scope)?;
     let disks = scope.disks(kernel, &found.export);
     // The note of the cluster's word is only a hint. If it cannot be read, every key with
     // this node's name counts as this node's.
-    let keys = Keys::of(kernel, node).unwrap_or_else(|error| {
+    let keys = Keys::of(kernel, action.node).unwrap_or_else(|error| {
         log::warn!("{error}");
-        Keys::new(node, None)
+        Keys::new(action.node, None)
     });
     let accounts = Accounts::of(kernel, &found);
-    phases.end(kernel, "look");
+    action.end("look");
     if found.live().next().is_some() {
-        alone(kernel, &found, budget)?;
+        alone(action, &found)?;
         drain(kernel, &found, &accounts, &mut nftables, budget)?;
-        phases.end(kernel, "drain");
+        action.end("drain");
         nftables.start_again(kernel, budget);
-        log_out(kernel, scope, &found, budget)?;
-        phases.end(kernel, "logout");
+        log_out(action, scope, &found)?;
+        action.end("logout");
     }
 
     // From here on every step is tried, even if one before it failed.
@@ -93,8 +88,8 @@ pub fn release(
         if let Err(errors) = Step::new(title, strays).apply(kernel, budget) {
             log::warn!("{title}: {}", told(&errors));
         }
-        phases.end(kernel, "remove");
-        let (closed, given_up) = disown(kernel, &found, disks, &keys, budget);
+        action.end("remove");
+        let (closed, given_up) = disown(action, &found, disks, &keys);
         let (title, hbas) = lio::remove_hbas(&found.export);
         step(title, hbas);
         // Only what could still serve, or may still be carried out, makes a stop fail. A
@@ -112,7 +107,7 @@ pub fn release(
     // This comes before the last look, so that the look shows what late calls have done.
     left.extend(late::serves_no_more(kernel, &scope.name, budget).err());
     let still = look(kernel, scope)?;
-    phases.end(kernel, "disown");
+    action.end("disown");
 
     if left.is_empty() && !still.is_gone() {
         let stays = |wwpn| !still.is_idle(wwpn);
@@ -143,7 +138,8 @@ pub fn release(
 /// Waits until a physical port that is to be turned off carries no other group's virtual
 /// port, which would go off with it. If both groups leave this node, they do so side by
 /// side.
-fn alone(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failure> {
+fn alone(action: &Action, found: &Found) -> Result<(), Failure> {
+    let Action { kernel, budget, .. } = *action;
     let own: Vec<_> = found.live().filter(|p| p.is_own()).map(|p| p.wwpn).collect();
     if own.is_empty() {
         return Ok(());
@@ -166,12 +162,12 @@ fn alone(kernel: &dyn Kernel, found: &Found, budget: Budget) -> Result<(), Failu
 /// the disks. If this node did not serve the disks, only keys can be left: a command that
 /// is carried out late does no harm there.
 fn disown(
-    kernel: &dyn Kernel,
+    action: &Action,
     found: &Found,
     disks: Vec<PathBuf>,
     keys: &Keys,
-    budget: Budget,
 ) -> (Vec<KernelError>, Left) {
+    let Action { kernel, budget, .. } = *action;
     if found.is_gone() {
         // This node does not serve these disks, so only those with a key of this node are
         // given up.
@@ -236,12 +232,8 @@ pub(super) fn logouts(
 
 /// Logs every port out. After an error a port may still be there, so nothing may be
 /// unmapped under it.
-fn log_out(
-    kernel: &dyn Kernel,
-    scope: &Scope,
-    found: &Found,
-    budget: Budget,
-) -> Result<(), Failure> {
+fn log_out(action: &Action, scope: &Scope, found: &Found) -> Result<(), Failure> {
+    let Action { kernel, budget, .. } = *action;
     let title = "log the virtual port out";
     let logouts =
         logouts(kernel, found).map_err(|error| Failure::kernel(title, &[error]))?;

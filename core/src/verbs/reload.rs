@@ -6,16 +6,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::action::budget::Budget;
+use crate::action::Action;
 use crate::action::failure::{Failure, Kind};
-use crate::action::phases::Phases;
 use crate::action::step::Step;
 use crate::config::group::{Group, Ownership};
 use crate::disks::disk::{self, Disk};
 use crate::disks::ownership::{self, Keys};
 use crate::fc;
+use crate::kernel::Chain;
 use crate::kernel::reservation::Reservation;
-use crate::kernel::{Chain, Kernel};
 use crate::lio::numbers;
 use crate::lio::{self, Obsolete, Wanted};
 use crate::run_files::registry::{self, Entry};
@@ -36,13 +35,8 @@ use super::{late, look, queues, unseen};
 /// cannot be owned, or if a number would get another disk ([`numbers::KEEP`]). Nor is
 /// anything if the disk of a LUN that stays has come back under another name. A later
 /// failure leaves the changes that were made. A stop removes them with the rest.
-pub fn reload(
-    kernel: &dyn Kernel,
-    node: &str,
-    scope: &Scope,
-    budget: Budget,
-    phases: &mut Phases,
-) -> Result<(), Failure> {
+pub fn reload(action: &mut Action, scope: &Scope) -> Result<(), Failure> {
+    let Action { kernel, budget, .. } = *action;
     let group = scope.group.as_ref().map_err(misconfigured)?;
     late::settled(kernel, &group.name, budget)?;
     let all = find_disks(kernel, scope, group)?;
@@ -51,7 +45,7 @@ pub fn reload(
     let found = look(kernel, scope)?;
     numbers_kept(group, &disks, &found)?;
     let driver = driver(kernel, group, &found, &[])?;
-    let entries = entries(kernel, node, group, &all, scope, &found)?;
+    let entries = entries(action, group, &all, scope, &found)?;
     let obsolete = Obsolete::of(group, &disks, &found.export);
     nothing_rebuilt(group, &obsolete)?;
     same_state(&all, &found)?;
@@ -64,9 +58,9 @@ pub fn reload(
         both.disks.extend(before.flat_map(|old| old.disks.clone()));
         registry::record(kernel, &both)?;
     }
-    phases.end(kernel, "look");
+    action.end("look");
     // New disks are owned before anything is removed, so that a failure changes nothing.
-    let keys = Keys::of(kernel, node).map_err(unseen)?;
+    let keys = Keys::of(kernel, action.node).map_err(unseen)?;
     let owned = group.ownership == Ownership::Scsi3Pr;
     if owned {
         let coming: Vec<Disk> =
@@ -79,15 +73,15 @@ pub fn reload(
             let nodes: Vec<_> = coming.iter().map(|disk| disk.node.clone()).collect();
             ownership::give_up(kernel, &nodes, &keys, budget);
         })?;
-        phases.end(kernel, "own");
+        action.end("own");
     }
-    drain(kernel, &obsolete, budget)?;
-    phases.end(kernel, "drain");
+    drain(action, &obsolete)?;
+    action.end("drain");
     expedited(kernel, scope, budget, || {
         let mut steps = obsolete.remove().into_iter();
-        steps.try_for_each(|(title, chains)| apply(kernel, title, chains, budget))
+        steps.try_for_each(|(title, chains)| apply(action, title, chains))
     })?;
-    phases.end(kernel, "remove");
+    action.end("remove");
     if owned {
         // Only disks that LIO has closed are given up.
         let mut left = scope.disks(kernel, &found.export);
@@ -98,7 +92,7 @@ pub fn reload(
         if !errors.is_empty() {
             return Err(Failure::kernel("give up the disks", &errors));
         }
-        phases.end(kernel, "disown");
+        action.end("disown");
     }
     // A new size, and the queues' settings, must be in place before new LUNs are seen.
     disk::rescan(kernel, &disks, budget);
@@ -106,8 +100,8 @@ pub fn reload(
     let now = look(kernel, scope)?.export;
     let (vports, absent) = (&found.vports, &[]);
     let wanted = Wanted { group, driver, export: &now, vports, absent };
-    expedited(kernel, scope, budget, || export(kernel, &wanted, &all, budget))?;
-    phases.end(kernel, "export");
+    expedited(kernel, scope, budget, || export(action, &wanted, &all))?;
+    action.end("export");
     entries.iter().try_for_each(|entry| registry::record(kernel, entry))
 }
 
@@ -145,13 +139,13 @@ fn serves(found: &Found, group: &Group, disk: &Disk) -> bool {
 
 /// Returns the database entry of each port, with the new disks.
 fn entries(
-    kernel: &dyn Kernel,
-    node: &str,
+    action: &Action,
     group: &Group,
     disks: &[Disk],
     scope: &Scope,
     found: &Found,
 ) -> Result<Vec<Entry>, Failure> {
+    let Action { kernel, node, .. } = *action;
     let physical = fc::physical_ports(kernel).map_err(unseen)?;
     let entry = |port: &crate::config::group::PortSpec| {
         let is_reusable = found.situation(port.wwpn).is_reusable();
@@ -174,31 +168,27 @@ fn entries(
 }
 
 fn apply(
-    kernel: &dyn Kernel,
+    action: &Action,
     title: &'static str,
     chains: Vec<Chain>,
-    budget: Budget,
 ) -> Result<(), Failure> {
-    let done = Step::new(title, chains).apply(kernel, budget);
+    let done = Step::new(title, chains).apply(action.kernel, action.budget);
     done.map_err(|errors| Failure::kernel(title, &errors))
 }
 
 /// Turns away commands to the LUNs that are to be removed, and waits until none is in
 /// flight. For commands that LIO has accepted and not yet given to a disk, the removal
 /// itself waits (`transport_clear_lun_ref`).
-fn drain(
-    kernel: &dyn Kernel,
-    obsolete: &Obsolete,
-    budget: Budget,
-) -> Result<(), Failure> {
+fn drain(action: &Action, obsolete: &Obsolete) -> Result<(), Failure> {
+    let Action { kernel, budget, .. } = *action;
     let stores = &obsolete.backstores;
-    apply(kernel, "quiesce the LUNs", lio::quiesce(stores), budget)?;
+    apply(action, "quiesce the LUNs", lio::quiesce(stores))?;
     let end = budget.first(PERCENT_TO_DRAIN).end;
     if wait_until(kernel, end, || in_flight(kernel, stores).is_empty()) {
         return Ok(());
     }
     let busy = in_flight(kernel, stores);
-    apply(kernel, "serve the LUNs again", lio::resume(stores), budget)?;
+    apply(action, "serve the LUNs again", lio::resume(stores))?;
     Err(still_in_flight(busy, budget.spent(kernel))
         .advise("The LUNs were kept; see why the disk does not answer"))
 }

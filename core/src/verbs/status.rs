@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::action::budget::Budget;
+use crate::action::Action;
 use crate::action::failure::Failure;
 use crate::config::group::{DeviceName, Ownership};
 use crate::disks::ownership::{self, Keys};
@@ -164,11 +164,8 @@ impl Status {
 ///
 /// # Errors
 /// When something exists and cannot be read.
-pub fn status(
-    kernel: &dyn Kernel,
-    node: &str,
-    budget: Budget,
-) -> Result<Status, Failure> {
+pub fn status(action: &Action) -> Result<Status, Failure> {
+    let Action { kernel, node, .. } = *action;
     let physical_ports = fc::physical_ports(kernel)
         .map_err(unseen)?
         .into_iter()
@@ -178,7 +175,7 @@ pub fn status(
     names.sort_unstable();
     names.dedup();
     let keys = Keys::of(kernel, node).map_err(unseen)?;
-    let groups = names.iter().map(|name| served(kernel, &keys, name, budget));
+    let groups = names.iter().map(|name| served(action, &keys, name));
     Ok(Status {
         node: node.to_owned(),
         physical_ports: physical_ports.collect(),
@@ -188,19 +185,15 @@ pub fn status(
 
 /// Returns the status of a group; `None` if its last database entry has been removed
 /// meanwhile.
-fn served(
-    kernel: &dyn Kernel,
-    keys: &Keys,
-    name: &str,
-    budget: Budget,
-) -> Result<Option<Served>, Failure> {
+fn served(action: &Action, keys: &Keys, name: &str) -> Result<Option<Served>, Failure> {
+    let kernel = action.kernel;
     // No configuration is at hand, so only what is in the database is looked for.
     let scope = Scope::gather(kernel, name, |_| None);
     let Some(entry) = scope.entries.first() else { return Ok(None) };
     let found = survey(kernel, &scope)?;
     let ports = scope.entries.iter().map(|entry| port(kernel, entry, &found));
     let ports = ports.collect::<Result<Vec<_>, _>>().map_err(unseen)?;
-    let luns = luns(kernel, keys, entry, &found, budget);
+    let luns = luns(action, keys, entry, &found);
     let mut faults = faults(&ports, &luns);
     faults.extend(departed(kernel, &scope));
     Ok(Some(Served {
@@ -234,13 +227,8 @@ fn port(kernel: &dyn Kernel, entry: &Entry, found: &Found) -> Result<Port, Kerne
     })
 }
 
-fn luns(
-    kernel: &dyn Kernel,
-    keys: &Keys,
-    entry: &Entry,
-    found: &Found,
-    budget: Budget,
-) -> Vec<Lun> {
+fn luns(action: &Action, keys: &Keys, entry: &Entry, found: &Found) -> Vec<Lun> {
+    let Action { kernel, budget, .. } = *action;
     let nodes: Vec<PathBuf> = entry.disks.iter().map(|disk| disk.node.clone()).collect();
     let asked = entry.ownership == Ownership::Scsi3Pr;
     let reservations = match asked {

@@ -11,9 +11,9 @@ use super::here::{
 };
 use super::logins::{active, elsewhere, not_elsewhere};
 use super::{late, queues, release, unseen};
+use crate::action::Action;
 use crate::action::budget::Budget;
 use crate::action::failure::Failure;
-use crate::action::phases::Phases;
 use crate::action::step::Step;
 use crate::config::group::{Group, Ownership, PortSpec};
 use crate::disks::disk::{self, Disk};
@@ -57,13 +57,8 @@ pub(super) struct Steps {
 /// # Errors
 /// The failure names the step and the cause. Everything that was built has been removed
 /// again, unless the failure says otherwise.
-pub fn takeover(
-    kernel: &dyn Kernel,
-    node: &str,
-    scope: &Scope,
-    budget: Budget,
-    phases: &mut Phases,
-) -> Result<(), Failure> {
+pub fn takeover(action: &mut Action, scope: &Scope) -> Result<(), Failure> {
+    let Action { kernel, budget, .. } = *action;
     let group = scope.group.as_ref().map_err(misconfigured)?;
     late::settled(kernel, &group.name, budget)?;
     let mut here = with_all_that_comes(kernel, scope, group, budget)?;
@@ -71,15 +66,16 @@ pub fn takeover(
     // disturbed.
     if elsewhere(kernel, &here.absent)?.is_some() {
         not_elsewhere(kernel, &here.absent, budget.first(PERCENT_TO_WAIT))?;
-        phases.end(kernel, "wait");
+        action.end("wait");
         here = with_all_that_comes(kernel, scope, group, budget)?;
     }
     if scope.is_of_others(&here.found) {
         log::warn!("targets with names of {} are here: they are removed", group.name);
-        release(kernel, node, scope, budget.first(PERCENT_TO_BUILD), phases)?;
+        let part = budget.first(PERCENT_TO_BUILD);
+        action.within(part, |action| release(action, scope))?;
         here = with_all_that_comes(kernel, scope, group, budget)?;
     }
-    let keys = Keys::of(kernel, node).map_err(unseen)?;
+    let keys = Keys::of(kernel, action.node).map_err(unseen)?;
     let owned = here.owned();
     disk::asked(kernel, &owned, budget)?;
     if let Some(known) = &scope.known {
@@ -96,30 +92,30 @@ pub fn takeover(
     // The database has the group before the first change, so that a stop finds whatever
     // was begun.
     let entry = |(port, physical): &(PortSpec, PhysicalPort)| {
-        Entry::new(kernel, node, group, &owned, port, physical)
+        Entry::new(kernel, action.node, group, &owned, port, physical)
     };
     let entries: Vec<Entry> = here.absent.iter().map(entry).collect();
     claim(kernel, scope, group, &entries, &owned)?;
-    phases.end(kernel, "look");
-    let first = budget.first(PERCENT_TO_BUILD);
-    let built = build(kernel, &keys, scope, group, &here, first, phases);
+    action.end("look");
+    let part = budget.first(PERCENT_TO_BUILD);
+    let built = action.within(part, |action| build(action, &keys, scope, group, &here));
     let Err(failure) = built else {
         for entry in entries {
             // The phases in the entry are only for people, so a failure here is no
             // failure of the start.
-            if let Err(failure) = registry::record(kernel, &entry.after(phases)) {
+            if let Err(failure) = registry::record(kernel, &entry.after(&action.phases)) {
                 log::warn!("{failure}");
             }
         }
         return Ok(());
     };
-    phases.end(kernel, "failing");
+    action.end("failing");
     log::warn!("{failure}; undoing");
     // The entries are read again, because this takeover has just written some.
     let undo =
         Scope { entries: registry::of_group(kernel, &group.name), ..scope.clone() };
     let rest = Budget { start: kernel.now(), end: budget.end };
-    match release(kernel, node, &undo, rest, phases) {
+    match action.within(rest, |action| release(action, &undo)) {
         Ok(()) => Err(failure),
         Err(left) => Err(failure.and(format!("and undoing it failed: {left}"))),
     }
@@ -152,22 +148,21 @@ fn claim(
 }
 
 fn build(
-    kernel: &dyn Kernel,
+    action: &mut Action,
     keys: &Keys,
     scope: &Scope,
     group: &Group,
     here: &Here,
-    budget: Budget,
-    phases: &mut Phases,
 ) -> Result<(), Failure> {
+    let Action { kernel, budget, .. } = *action;
     let Steps { dark, disks: [frame, own], before, create, after } =
         steps(kernel, group, here, keys)?;
-    apply(kernel, &dark, budget)?;
+    apply(action, &dark)?;
     account::begin(kernel, &here.absent, budget);
     let owned = here.owned();
     queues::set(kernel, &luns(&owned), budget);
     expedited(kernel, scope, budget, || {
-        apply(kernel, &frame, budget)?;
+        apply(action, &frame)?;
         disk::still_there(kernel, &owned)?;
         let results = match group.ownership {
             Ownership::Scsi3Pr => ownership::own(kernel, &owned, &own, keys, budget)?,
@@ -176,20 +171,20 @@ fn build(
         done(own.title, results)?;
         // While a disk was opened, another one may have come under its name.
         disk::still_there(kernel, &owned)?;
-        phases.end(kernel, "own");
+        action.end("own");
         // Saved reservations must be in LIO before there are LUNs.
         if let Some(state) = state_device(&owned) {
             let export = &here.found.export;
             let give_back = saved_reservations::give_back(
                 kernel, group, state, &owned, export, budget,
             )?;
-            apply(kernel, &give_back, budget)?;
+            apply(action, &give_back)?;
             disk::still_there(kernel, std::slice::from_ref(state))?;
-            phases.end(kernel, "give back");
+            action.end("give back");
         }
-        before.iter().try_for_each(|step| apply(kernel, step, budget))
+        before.iter().try_for_each(|step| apply(action, step))
     })?;
-    phases.end(kernel, "export");
+    action.end("export");
     // Another node may have logged in with the name while the target was built.
     not_elsewhere(kernel, &here.absent, budget)?;
     create.apply(kernel, budget).map_err(|errors| {
@@ -197,7 +192,7 @@ fn build(
             .advise("The kernel's log has the driver's own words")
     })?;
     if !after.is_empty() {
-        bind(kernel, scope, group, here, &after, budget)?;
+        bind(action, scope, group, here, &after)?;
     }
     // The start has succeeded only once initiators can reach the ports.
     for port in group.ports.iter().filter(|port| !here.lost.contains(port)) {
@@ -206,26 +201,26 @@ fn build(
     for PortSpec { wwpn, .. } in &here.lost {
         log::warn!("{wwpn} is left out: no physical port here is online in its fabric");
     }
-    phases.end(kernel, "login");
+    action.end("login");
     Ok(())
 }
 
 /// Builds the target on ports that exist, and lets them serve. A new port has logged in
 /// by itself, as an initiator. It logs in again with its target.
 fn bind(
-    kernel: &dyn Kernel,
+    action: &Action,
     scope: &Scope,
     group: &Group,
     here: &Here,
     steps: &[Step],
-    budget: Budget,
 ) -> Result<(), Failure> {
+    let Action { kernel, budget, .. } = *action;
     let is_new = |port: &&PortSpec| !here.found.situation(port.wwpn).is_reusable();
     for port in group.ports.iter().filter(is_new) {
         active(kernel, port, budget)?;
     }
     expedited(kernel, scope, budget, || {
-        steps.iter().try_for_each(|step| apply(kernel, step, budget))
+        steps.iter().try_for_each(|step| apply(action, step))
     })
 }
 
@@ -269,29 +264,27 @@ pub(super) fn steps(
 /// Exports everything of a group that is not exported yet, from the disks up. If `disks`
 /// has the state disk, initiators' reservations are restored before LUNs are made.
 pub(super) fn export(
-    kernel: &dyn Kernel,
+    action: &Action,
     wanted: &Wanted,
     disks: &[Disk],
-    budget: Budget,
 ) -> Result<(), Failure> {
+    let Action { kernel, budget, .. } = *action;
     let Wanted { group, export, .. } = *wanted;
     let ([frame, open], target) = export_steps(kernel, wanted, &luns(disks));
-    apply(kernel, &frame, budget)?;
-    apply(kernel, &open, budget)?;
+    apply(action, &frame)?;
+    apply(action, &open)?;
     disk::still_there(kernel, &luns(disks))?;
     if let Some(state) = state_device(disks) {
-        apply(
-            kernel,
-            &saved_reservations::give_back(kernel, group, state, disks, export, budget)?,
-            budget,
-        )?;
+        let give_back =
+            saved_reservations::give_back(kernel, group, state, disks, export, budget)?;
+        apply(action, &give_back)?;
     }
     let mut steps = target.before.iter().chain(&target.after);
-    steps.try_for_each(|step| apply(kernel, step, budget))
+    steps.try_for_each(|step| apply(action, step))
 }
 
-fn apply(kernel: &dyn Kernel, step: &Step, budget: Budget) -> Result<(), Failure> {
-    done(step.title, step.run(kernel, budget))
+fn apply(action: &Action, step: &Step) -> Result<(), Failure> {
+    done(step.title, step.run(action.kernel, action.budget))
 }
 
 /// Checks that every chain of a step has succeeded.

@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use understudy_core::action::Action;
 use understudy_core::action::budget::Budget;
-use understudy_core::action::phases::Phases;
 use understudy_core::kernel::Kernel;
 use understudy_core::run_files::registry;
 use understudy_core::situation::neighbours::Saved;
@@ -75,18 +75,18 @@ fn verbs(kernel: &TreeKernel, parameters: &str) {
     };
     let gather = || Scope::gather(kernel, "group-a", param);
     let budget = || Budget::new(kernel, Duration::from_millis(60));
+    let action = || Action::new(kernel, "a", budget());
     for level in [Level::Port, Level::Owner, Level::Disk] {
-        if let Health::Failed(faults) = health(kernel, "a", &gather(), level, budget()) {
+        if let Health::Failed(faults) = health(&action(), &gather(), level) {
             assert!(!faults.is_empty());
         }
     }
-    let mut phases = Phases::since(kernel.now());
     let answers = [
         check_node(kernel, &gather(), budget()),
-        status(kernel, "a", budget()).map(drop),
-        takeover(kernel, "a", &gather(), budget(), &mut phases),
-        status(kernel, "a", budget()).map(drop),
-        release(kernel, "a", &gather(), budget(), &mut phases),
+        status(&action()).map(drop),
+        takeover(&mut action(), &gather()),
+        status(&action()).map(drop),
+        release(&mut action(), &gather()),
     ];
     if answers.last().is_some_and(Result::is_ok) {
         // A stop that succeeds means that nothing is left.

@@ -124,8 +124,7 @@ fn a_start_that_has_looked_too_early_is_refused_all_the_same() {
     let early = other.scope_with(&[]);
     a.start().unwrap();
     let before = snapshot(&a);
-    let (budget, mut phases) = (other.budget(), other.phases());
-    let refused = takeover(&other.kernel, other.name, &early, budget, &mut phases);
+    let refused = takeover(&mut other.action(), &early);
     let refused = refused.unwrap_err();
     assert_eq!(refused.kind, Kind::Configuration, "{refused}");
     assert!(refused.to_string().contains("group-a"), "{refused}");

@@ -55,7 +55,7 @@ fn a_disk_that_comes_back_under_another_name_is_no_health() {
         a.kernel.sleep(Duration::from_secs(1));
         assert_eq!(a.health(Level::Disk), Health::Running, "{disk}");
         a.san.borrow_mut().leaves(0, &disk);
-        let status = status(&a.kernel, a.name, a.budget()).unwrap();
+        let status = status(&a.action()).unwrap();
         let left = |fault: &String| fault.contains("has left this node");
         assert!(status.groups[0].faults.iter().any(left), "{disk}: {status:?}");
         let again = format!("{disk}q");
@@ -72,7 +72,7 @@ fn a_disk_that_comes_back_under_another_name_is_no_health() {
         // The kernel shows this too, where the database has no entry.
         let mut scope = a.scope_with(&[]);
         scope.entries.clear();
-        let health = health(&a.kernel, a.name, &scope, Level::Owner, a.budget());
+        let health = health(&a.action(), &scope, Level::Owner);
         let Health::Failed(why) = health else { panic!("{disk}: {health:?}") };
         let open = format!("is open as /dev/{disk}, and its disk is /dev/{again}");
         assert!(why.iter().any(|why| why.contains(&open)), "{disk}: {why:?}");
@@ -113,7 +113,7 @@ fn a_disk_that_has_anothers_name_by_now_is_not_served() {
             };
             let kernel = SimKernel::enter(&a.san, 0).paused_by(&pause);
             let scope = a.scope_with(&[]);
-            let start = takeover(&kernel, a.name, &scope, a.budget(), &mut a.phases());
+            let start = takeover(&mut a.action_on(&kernel), &scope);
             assert!(!a.san.borrow().exports(0, "sdx"), "{disk} at {at}: {start:?}");
             served[usize::from(start.is_ok())] += 1;
             a.stop().unwrap();
@@ -141,7 +141,7 @@ fn a_start_after_a_boot_waits_for_its_disks() {
         };
         let kernel = SimKernel::enter(&a.san, 0).paused_by(&pause);
         let scope = a.scope_with(&[]);
-        takeover(&kernel, a.name, &scope, a.budget(), &mut a.phases()).unwrap();
+        takeover(&mut a.action_on(&kernel), &scope).unwrap();
         assert!(a.owns_all(), "{disks:?}");
     }
     // A disk that is missing beside others, or long after the boot, is missing: another

@@ -33,7 +33,7 @@ fn named(page: &str) -> BTreeSet<&str> {
 fn every_field_of_a_nodes_status_is_on_the_page() {
     let (a, _) = pair(&Setup::new(2, 2).keeping());
     a.start().unwrap();
-    let status = status(&a.kernel, a.name, a.budget()).unwrap();
+    let status = status(&a.action()).unwrap();
     let mut printed = BTreeSet::new();
     fields(&serde_json::to_value(&status).unwrap(), &mut printed);
     let page = include_str!("../../../docs/status.md");

@@ -226,8 +226,7 @@ fn a_stop_waits_for_what_comes_between_two_looks() {
             san.advance(to);
         };
         let kernel = SimKernel::enter(&a.san, 0).paused_by(&pause);
-        release(&kernel, a.name, &a.scope_with(&[]), a.budget(), &mut a.phases())
-            .unwrap();
+        release(&mut a.action_on(&kernel), &a.scope_with(&[])).unwrap();
         assert!(looks.get() > 40, "{}", looks.get());
     }
 }

@@ -18,7 +18,7 @@ fn is_refused(node: &Node, words: &str) {
         assert_eq!(failure.kind, Kind::Node, "{failure}");
         assert!(failure.to_string().contains(words), "{failure}");
     }
-    let all = check(&node.kernel, node.name, &scope, node.budget());
+    let all = check(&node.action(), &scope);
     let found = all.into_iter().find(|found| found.what == "holders").unwrap();
     assert_eq!(found.verdict, Verdict::Bad);
     assert!(found.found.contains(words), "{found:?}");

@@ -49,7 +49,7 @@ fn a_node_that_learns_its_clusters_word_goes_on_serving() {
     remember_cluster(&a.kernel, "00c1").unwrap();
     assert_eq!(a.health(Level::Disk), Health::Running);
     assert_eq!(on(&a, "sda").keys, [key_of("a")]);
-    let served = status(&a.kernel, a.name, a.budget()).unwrap();
+    let served = status(&a.action()).unwrap();
     assert!(served.is_healthy(), "{served:?}");
     a.start().unwrap();
     assert_eq!(a.health(Level::Disk), Health::Running);
@@ -143,10 +143,9 @@ fn keys_that_keep_nodes_apart_are_named_and_left() {
         program(&a, disk, nexus, FENCING[nexus], reserves);
         let failure = refused(&a, disk, "as fence_scsi");
         assert!(failure.to_string().contains(&FENCING[nexus].to_string()), "{failure}");
-        let plan =
-            plan::takeover_steps(&a.kernel, a.name, &a.scope_with(&[]), a.budget());
+        let plan = plan::takeover_steps(&a.action(), &a.scope_with(&[]));
         assert!(plan.unwrap_err().to_string().contains("as fence_scsi"));
-        let found = check(&a.kernel, a.name, &a.scope_with(&[]), a.budget());
+        let found = check(&a.action(), &a.scope_with(&[]));
         let bad = found.iter().find(|finding| finding.verdict == Verdict::Bad).unwrap();
         assert!(bad.found.contains("as fence_scsi"), "{bad:?}");
     }

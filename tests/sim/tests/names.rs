@@ -96,12 +96,12 @@ fn a_name_that_each_node_deals_out_is_a_doubt() {
     let (a, _) = pair(&Setup::new(2, 1));
     for name in ["/dev/disk/by-path/pci-0000:09:00.0-lun-0", "/dev/mapper/mpatha"] {
         let scope = a.scope_with(&[("disks", &format!("0={name}"))]);
-        let all = check(&a.kernel, a.name, &scope, a.budget());
+        let all = check(&a.action(), &scope);
         let doubt = all.into_iter().find(|found| found.what == "names").unwrap();
         assert_eq!(doubt.verdict, Verdict::Doubtful, "{name}");
     }
     let scope = a.scope_with(&[]);
-    let all = check(&a.kernel, a.name, &scope, a.budget());
+    let all = check(&a.action(), &scope);
     assert!(all.iter().all(|found| found.what != "names"));
 }
 

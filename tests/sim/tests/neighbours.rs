@@ -82,7 +82,7 @@ fn what_was_saved_is_restored_without_groups() {
 
 fn doubts(node: &Node) -> Vec<Finding> {
     let scope = node.scope_with(&[]);
-    let all = check::check(&node.kernel, node.name, &scope, node.budget()).into_iter();
+    let all = check::check(&node.action(), &scope).into_iter();
     let doubts: Vec<_> = all.filter(|finding| finding.what == "neighbours").collect();
     assert!(doubts.iter().all(|finding| finding.verdict == Verdict::Doubtful));
     doubts

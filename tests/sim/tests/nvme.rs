@@ -257,7 +257,7 @@ fn one_host_id_for_both_nodes_is_named_while_one_serves() {
     write(&a);
     a.start().unwrap();
     is_well(&a);
-    let found = check(&b.kernel, b.name, &b.scope_with(&[]), b.budget());
+    let found = check(&b.action(), &b.scope_with(&[]));
     let bad = found.iter().find(|finding| finding.verdict == Verdict::Bad).unwrap();
     assert!(bad.found.contains("under this node's own Host ID"), "{bad:?}");
     assert!(bad.advice.contains("/etc/nvme/hostid"), "{bad:?}");
@@ -289,8 +289,8 @@ fn an_earlier_host_id_of_this_node_hinders_nothing() {
 fn the_status_says_whose_a_namespace_is() {
     let (a, b) = nodes();
     a.start().unwrap();
-    assert!(status(&a.kernel, a.name, a.budget()).unwrap().is_healthy());
-    let found = check(&b.kernel, b.name, &b.scope_with(&[]), b.budget());
+    assert!(status(&a.action()).unwrap().is_healthy());
+    let found = check(&b.action(), &b.scope_with(&[]));
     assert!(found.iter().any(|finding| finding.found == "2 another's"), "{found:?}");
 }
 

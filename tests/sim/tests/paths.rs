@@ -223,7 +223,7 @@ fn a_path_is_registered_though_the_holders_is_dead() {
 fn check_names_a_path_that_is_down() {
     let said = |node: &Node| -> Vec<String> {
         let scope = node.scope_with(&[]);
-        let all = check(&node.kernel, node.name, &scope, node.budget());
+        let all = check(&node.action(), &scope);
         let its = all.into_iter().filter(|finding| finding.what == "paths");
         its.map(|finding| format!("{:?}: {}", finding.verdict, finding.found)).collect()
     };

@@ -258,7 +258,7 @@ fn a_flap_of_the_link_is_no_failure() {
     let kernel = SimKernel::enter(&a.san, 0);
     let kernel = kernel.paused_by(&pause);
     let scope = a.scope_with(&[]);
-    let seen = health(&kernel, a.name, &scope, Level::Port, a.budget());
+    let seen = health(&a.action_on(&kernel), &scope, Level::Port);
     assert_eq!(seen, Health::Running);
 }
 
@@ -330,7 +330,7 @@ fn a_target_without_its_port_is_named() {
 }
 
 fn look(node: &Node) -> Vec<Finding> {
-    check::check(&node.kernel, node.name, &node.scope_with(&[]), node.budget())
+    check::check(&node.action(), &node.scope_with(&[]))
 }
 
 #[test]
@@ -371,11 +371,11 @@ fn a_plan_has_every_operation() {
     };
     for _ in 0..2 {
         let scope = a.scope_with(&[]);
-        carry_out(plan::takeover_steps(&a.kernel, a.name, &scope, a.budget()).unwrap());
+        carry_out(plan::takeover_steps(&a.action(), &scope).unwrap());
         assert_eq!(a.health(Level::Disk), Health::Running);
-        carry_out(plan::release_steps(&a.kernel, a.name, &scope, a.budget()).unwrap());
+        carry_out(plan::release_steps(&a.action(), &scope).unwrap());
         assert_eq!(a.leavings(), [""; 0]);
-        let rest = plan::release_steps(&a.kernel, a.name, &scope, a.budget()).unwrap();
+        let rest = plan::release_steps(&a.action(), &scope).unwrap();
         assert_eq!(rest, []);
     }
 }

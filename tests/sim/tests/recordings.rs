@@ -194,11 +194,10 @@ fn a_recording_says_all_that_a_replay_needs() {
     b.kernel.set_dir(Path::new("/var"));
     let noted = Noted { kernel: &b.kernel, calls: RefCell::default() };
     for _ in 0..2 {
-        takeover(&noted, b.name, &b.scope_with(&[]), b.budget(), &mut b.phases())
-            .unwrap();
+        takeover(&mut b.action_on(&noted), &b.scope_with(&[])).unwrap();
         noted.sleep(Duration::from_secs(1));
     }
-    release(&noted, b.name, &b.scope_with(&[]), b.budget(), &mut b.phases()).unwrap();
+    release(&mut b.action_on(&noted), &b.scope_with(&[])).unwrap();
     let calls = noted.calls.into_inner();
     assert!(calls.len() > 15, "{}", calls.len());
     assert_eq!(differences(&calls), [""; 0]);

@@ -13,7 +13,7 @@ use understudy_core::verbs::{check_node, takeover};
 /// Starts the group with the sizes that initiators know.
 fn start(node: &Node, known: &Numbers) -> Result<(), Failure> {
     let scope = Scope { known: Some(known.clone()), ..node.scope_with(&[]) };
-    takeover(&node.kernel, node.name, &scope, node.budget(), &mut node.phases())
+    takeover(&mut node.action(), &scope)
 }
 
 /// Sets how large a node takes a disk for, in sectors.

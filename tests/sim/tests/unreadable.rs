@@ -78,7 +78,7 @@ fn a_link_that_cannot_be_seen_is_not_a_lost_link() {
     a.kernel.set(&format!("/sys/class/fc_vports/{vport}/vport_state"), "Linkdown\n");
     spoil(&a, "fc_host/host2/port_state");
     let scope = a.scope_with(&[("link_loss", "degraded")]);
-    let seen = faults(health(&a.kernel, a.name, &scope, Level::Port, a.budget()));
+    let seen = faults(health(&a.action(), &scope, Level::Port));
     assert!(seen.contains("is Linkdown") && seen.contains(WHY), "{seen}");
 }
 
@@ -90,7 +90,7 @@ fn a_fabric_that_cannot_be_seen_is_not_a_lost_fabric() {
     a.start_with(&change).unwrap();
     let look = || {
         let scope = a.scope_with(&change);
-        health(&a.kernel, a.name, &scope, Level::Port, a.budget())
+        health(&a.action(), &scope, Level::Port)
     };
     assert!(matches!(look(), Health::Degraded(_)));
     spoil(&a, "fc_host/host2/fabric_name");
@@ -109,7 +109,7 @@ fn a_virtual_port_whose_host_cannot_be_read_has_one() {
 #[test]
 fn a_session_that_cannot_be_read_is_not_absent() {
     let a = serving(&Setup::new(1, 1));
-    let look = || status(&a.kernel, a.name, a.budget());
+    let look = || status(&a.action());
     assert!(look().unwrap().is_healthy());
     for end in ["rport-3:0-0/port_state", "host2/port_state", "host3/port_name"] {
         spoil(&a, end);
@@ -207,7 +207,7 @@ fn a_doubt_that_cannot_be_looked_into_stays_one() {
     let base = "20:00:52:54:00:00:00:00/tpgt_1/attrib/generate_node_acls";
     spoil(&a, base);
     let scope = a.scope_with(&[]);
-    let findings = check::check(&a.kernel, a.name, &scope, a.budget());
+    let findings = check::check(&a.action(), &scope);
     let doubts = findings.iter().filter(|found| found.verdict == Verdict::Doubtful);
     assert!(doubts.into_iter().any(|doubt| doubt.found.contains(WHY)), "{findings:?}");
 }

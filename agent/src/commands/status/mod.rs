@@ -6,6 +6,7 @@ pub mod node;
 use std::io::Write;
 use std::time::Duration;
 
+use understudy_core::action::Action;
 use understudy_core::action::budget::Budget;
 use understudy_core::action::failure::Failure;
 use understudy_core::kernel::Kernel;
@@ -52,7 +53,7 @@ fn look_once(
         let text = if programs { json(&now) } else { now.table(paint) };
         return Ok((text, now.is_healthy()));
     }
-    let now = look::status(kernel, node, Budget::new(kernel, TIME))?;
+    let now = look::status(&Action::new(kernel, node, Budget::new(kernel, TIME)))?;
     let text = match programs {
         true => json(&now),
         false => node::table(&now, kernel.wall(), paint, line.has("--all")),

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use understudy_core::action::Action;
 use understudy_core::action::budget::Budget;
 use understudy_core::action::failure::Failure;
-use understudy_core::action::phases::Phases;
 use understudy_core::disks::ownership::Keys;
 use understudy_core::kernel::reservation::Key;
 use understudy_core::kernel::{Kernel, Op};
@@ -212,13 +212,19 @@ impl Node {
         Budget::new(&self.kernel, Duration::from_secs(20))
     }
 
-    pub fn phases(&self) -> Phases {
-        Phases::since(self.kernel.now())
+    /// Returns what a verb is given.
+    pub fn action(&self) -> Action<'_> {
+        self.action_on(&self.kernel)
+    }
+
+    /// Returns what a verb is given that has another door to the node's kernel.
+    pub fn action_on<'a>(&'a self, kernel: &'a dyn Kernel) -> Action<'a> {
+        Action::new(kernel, self.name, self.budget())
     }
 
     pub fn start_with(&self, change: &[(&str, &str)]) -> Result<(), Failure> {
         let scope = self.scope_with(change);
-        takeover(&self.kernel, self.name, &scope, self.budget(), &mut self.phases())
+        takeover(&mut self.action(), &scope)
     }
 
     pub fn start(&self) -> Result<(), Failure> {
@@ -227,7 +233,7 @@ impl Node {
 
     pub fn stop_with(&self, change: &[(&str, &str)]) -> Result<(), Failure> {
         let scope = self.scope_with(change);
-        release(&self.kernel, self.name, &scope, self.budget(), &mut self.phases())
+        release(&mut self.action(), &scope)
     }
 
     pub fn stop(&self) -> Result<(), Failure> {
@@ -239,11 +245,11 @@ impl Node {
     pub fn reload(&mut self, to: &Setup) -> Result<(), Failure> {
         self.setup = to.clone();
         let scope = self.scope_with(&[]);
-        reload(&self.kernel, self.name, &scope, self.budget(), &mut self.phases())
+        reload(&mut self.action(), &scope)
     }
 
     pub fn health(&self, level: Level) -> Health {
-        health(&self.kernel, self.name, &self.scope_with(&[]), level, self.budget())
+        health(&self.action(), &self.scope_with(&[]), level)
     }
 
     /// Returns everything that a stop must not leave: ports, exports, entries, keys.

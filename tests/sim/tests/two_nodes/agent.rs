@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
-use understudy_core::action::budget::Budget;
 use understudy_core::action::failure::Kind;
-use understudy_core::action::phases::Phases;
+use understudy_core::action::{self, budget::Budget};
 use understudy_core::disks::ownership::{Keys, remember_cluster};
 use understudy_core::kernel::{Instant, Kernel};
 use understudy_core::situation::scope::Scope;
@@ -127,18 +126,18 @@ fn act(kernel: &dyn Kernel, node: usize, config: &Config, action: Action) -> Ans
     }
     let scope = Scope::gather(kernel, &setup.name, |name| setup.param(name));
     let budget = Budget::new(kernel, INNER);
-    let (name, mut phases) = (NAMES[node], Phases::since(budget.start));
+    let mut given = action::Action::new(kernel, NAMES[node], budget);
     // A node learns its cluster's word at a start, but may also start a group before it
     // knows it.
     if action == Action::Start && budget.start.as_millis() % 3 > 0 {
         let _ = remember_cluster(kernel, WORD);
     }
     let answer = match action {
-        Action::Start => takeover(kernel, name, &scope, budget, &mut phases),
-        Action::Reload => reload(kernel, name, &scope, budget, &mut phases),
-        Action::Stop => release(kernel, name, &scope, budget, &mut phases),
+        Action::Start => takeover(&mut given, &scope),
+        Action::Reload => reload(&mut given, &scope),
+        Action::Stop => release(&mut given, &scope),
         Action::Monitor(level) => {
-            return Answer::Health(health(kernel, name, &scope, level, budget));
+            return Answer::Health(health(&given, &scope, level));
         }
     };
     match answer {

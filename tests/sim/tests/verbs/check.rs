@@ -15,7 +15,7 @@ fn numbers_that_some_initiators_do_not_see_are_doubtful() {
     let (a, _) = pair();
     let doubts = |disks: &str| {
         let scope = a.scope_with(&[("disks", disks)]);
-        let all = check::check(&a.kernel, a.name, &scope, a.budget()).into_iter();
+        let all = check::check(&a.action(), &scope).into_iter();
         let all = all.filter(|finding| finding.what == "LUN numbers");
         all.map(|finding| (finding.verdict, finding.found)).collect::<Vec<_>>()
     };
@@ -34,7 +34,7 @@ fn a_check_says_all_that_is_in_the_way() {
     a.start().unwrap();
     let look = |node: &Node, changes: &[(&str, &str)]| {
         let scope = node.scope_with(changes);
-        check::check(&node.kernel, node.name, &scope, node.budget())
+        check::check(&node.action(), &scope)
     };
     let bad = |findings: &[Finding]| {
         let bad = findings.iter().filter(|finding| finding.verdict == Verdict::Bad);
@@ -60,7 +60,7 @@ fn a_check_says_what_a_missing_nft_costs() {
         let (a, _) = crate::common::pair(setup);
         a.san.borrow_mut().nft = nft;
         let scope = a.scope_with(&[]);
-        let findings = check::check(&a.kernel, a.name, &scope, a.budget()).into_iter();
+        let findings = check::check(&a.action(), &scope).into_iter();
         findings.filter(|finding| finding.what == "bar").collect::<Vec<_>>()
     };
     let fcoe = Setup::new(1, 2);
@@ -82,14 +82,12 @@ fn a_disk_that_is_still_to_be_made_is_in_nobodys_way() {
     assert_eq!(failure.kind, Kind::Node, "{failure}");
     let scope = Scope { maker: Some("pool".into()), ..scope };
     assert_eq!(check_node(&a.kernel, &scope, a.budget()), Ok(()));
-    let findings = check::check(&a.kernel, a.name, &scope, a.budget());
+    let findings = check::check(&a.action(), &scope);
     let disks = findings.iter().find(|finding| finding.what == "disks").unwrap();
     assert_eq!(disks.verdict, Verdict::Doubtful);
     assert!(disks.found.contains("made by pool, which does not run here"), "{disks:?}");
     // A start fails without the disk.
-    assert!(
-        plan::planner("start").unwrap()(&a.kernel, a.name, &scope, a.budget()).is_err()
-    );
+    assert!(plan::planner("start").unwrap()(&a.action(), &scope).is_err());
 }
 
 /// The disk may be a DRBD device whose other half is promoted elsewhere.
@@ -99,7 +97,7 @@ fn a_disk_that_does_not_answer_yet_is_in_nobodys_way() {
     let verdict = |maker: Option<&str>| {
         let scope = a.scope_with(&[("ownership", "none")]);
         let scope = Scope { maker: maker.map(String::from), ..scope };
-        let findings = check::check(&a.kernel, a.name, &scope, a.budget());
+        let findings = check::check(&a.action(), &scope);
         findings.iter().find(|finding| finding.what == "reads").unwrap().verdict
     };
     a.kernel.plan(None);

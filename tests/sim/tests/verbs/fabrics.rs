@@ -42,7 +42,7 @@ fn a_port_on_its_way_is_waited_for() {
         };
         let kernel = SimKernel::enter(&a.san, 0).paused_by(&pause);
         let scope = a.scope_with(&[]);
-        takeover(&kernel, a.name, &scope, a.budget(), &mut a.phases()).unwrap();
+        takeover(&mut a.action_on(&kernel), &scope).unwrap();
         assert_eq!(a.health(Level::Disk), Health::Running);
         set(state);
         a.stop().unwrap();
@@ -81,7 +81,7 @@ fn a_lost_fabric_holds_up_no_takeover_in_the_other() {
 
     let verdicts = || -> Vec<_> {
         let scope = a.scope_with(&two("degraded"));
-        let all = check::check(&a.kernel, a.name, &scope, a.budget()).into_iter();
+        let all = check::check(&a.action(), &scope).into_iter();
         all.filter(|finding| finding.what == "port").map(|f| f.verdict).collect()
     };
     assert_eq!(verdicts(), [Verdict::Good, Verdict::Doubtful]);
@@ -89,7 +89,7 @@ fn a_lost_fabric_holds_up_no_takeover_in_the_other() {
     a.start_with(&two("degraded")).unwrap();
     let look = || {
         let scope = a.scope_with(&two("degraded"));
-        health(&a.kernel, a.name, &scope, Level::Owner, a.budget())
+        health(&a.action(), &scope, Level::Owner)
     };
     let lost = "port 20:02:00:25:00:00:00:01 is not here: its fabric is lost";
     assert_eq!(look(), Health::Degraded(vec![lost.into()]));
@@ -166,7 +166,7 @@ fn where_every_fabric_is_lost_nothing_is_served() {
     let delete = Op::Write { path, text: "2001002500000001:20000025b500000a".into() };
     assert!(a.kernel.run(&[vec![delete]], a.budget().end)[0].failed.is_none());
     set_link(&a.kernel, "", "Linkdown");
-    let seen = health(&a.kernel, a.name, &a.scope_with(&two), Level::Port, a.budget());
+    let seen = health(&a.action(), &a.scope_with(&two), Level::Port);
     assert!(matches!(seen, Health::Failed(faults) if faults.len() == 2));
 }
 

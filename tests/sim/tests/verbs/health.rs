@@ -48,7 +48,7 @@ fn a_lost_link_is_what_the_configuration_says() {
     let look = |link_loss| {
         let scope = a.scope_with(&[("link_loss", link_loss)]);
         let begun = a.kernel.now();
-        let health = health(&a.kernel, a.name, &scope, Level::Port, a.budget());
+        let health = health(&a.action(), &scope, Level::Port);
         (health, (a.kernel.now() - begun).as_secs())
     };
     let (degraded, took) = look("degraded");
@@ -77,7 +77,7 @@ fn a_flap_of_the_link_is_no_failure() {
     };
     let kernel = SimKernel::enter(&a.san, 0).paused_by(&pause);
     let scope = a.scope_with(&[]);
-    let seen = health(&kernel, a.name, &scope, Level::Port, a.budget());
+    let seen = health(&a.action_on(&kernel), &scope, Level::Port);
     assert_eq!(seen, Health::Running);
     assert!(a.kernel.now() >= back);
 }

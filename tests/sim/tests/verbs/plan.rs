@@ -21,16 +21,16 @@ fn a_plan_has_every_operation_and_does_none() {
             a.kernel.sleep(Duration::from_secs(2));
         }
     };
-    let steps = plan::takeover_steps(&a.kernel, a.name, &scope, a.budget()).unwrap();
+    let steps = plan::takeover_steps(&a.action(), &scope).unwrap();
     assert_eq!(a.health(Level::Port), Health::NotRunning);
     assert!(!a.owns_all());
     carry_out(steps);
     assert_eq!(a.health(Level::Disk), Health::Running);
 
-    let steps = plan::release_steps(&a.kernel, a.name, &scope, a.budget()).unwrap();
+    let steps = plan::release_steps(&a.action(), &scope).unwrap();
     assert_eq!(a.health(Level::Disk), Health::Running);
     carry_out(steps);
     assert_eq!(a.leavings(), [""; 0]);
-    let rest = plan::release_steps(&a.kernel, a.name, &scope, a.budget()).unwrap();
+    let rest = plan::release_steps(&a.action(), &scope).unwrap();
     assert_eq!(rest, []);
 }

@@ -76,7 +76,7 @@ fn a_broken_configuration_hides_no_port() {
     let broken = [("wwnn", "nonsense"), ("ports", ""), ("disks", "?")];
     let look = |node: &Node| {
         let scope = node.scope_with(&broken);
-        health(&node.kernel, node.name, &scope, Level::Port, node.budget())
+        health(&node.action(), &scope, Level::Port)
     };
     assert_eq!(look(&a), Health::NotRunning);
     a.stop_with(&broken).unwrap();

@@ -127,7 +127,7 @@ fn a_disk_that_has_grown_is_noticed() {
     let (mut a, b) = pair();
     a.start().unwrap();
     let sizes = |node: &Node| {
-        let now = status(&node.kernel, node.name, node.budget()).unwrap();
+        let now = status(&node.action()).unwrap();
         now.groups[0].luns.iter().map(|lun| lun.bytes).collect::<Vec<_>>()
     };
     let grow = |mebibytes: u64| {

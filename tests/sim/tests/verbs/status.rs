@@ -14,7 +14,7 @@ use crate::pair;
 #[test]
 fn status_says_what_is_served_and_what_is_wrong() {
     let (a, _) = pair();
-    let look = |node: &Node| status(&node.kernel, node.name, node.budget()).unwrap();
+    let look = |node: &Node| status(&node.action()).unwrap();
     assert!(look(&a).is_healthy() && look(&a).groups.is_empty());
     a.start().unwrap();
     a.kernel.sleep(Duration::from_secs(1));

@@ -315,7 +315,7 @@ fn news_of_a_logout_may_take_its_time() {
         a.san.borrow_mut().advance(to);
     };
     let kernel = SimKernel::enter(&a.san, 0).paused_by(&pause);
-    takeover(&kernel, a.name, &a.scope_with(&[]), a.budget(), &mut a.phases()).unwrap();
+    takeover(&mut a.action_on(&kernel), &a.scope_with(&[])).unwrap();
     assert_eq!(a.health(Level::Disk), Health::Running);
 }
 
@@ -323,8 +323,7 @@ fn news_of_a_logout_may_take_its_time() {
 #[test]
 fn an_initiator_gets_its_luns_one_after_another() {
     let (a, _) = pair();
-    let steps =
-        plan::takeover_steps(&a.kernel, a.name, &a.scope_with(&[]), a.budget()).unwrap();
+    let steps = plan::takeover_steps(&a.action(), &a.scope_with(&[])).unwrap();
     let map = steps.iter().find(|step| step.title == "map the LUNs").unwrap();
     let made = map.chains.iter().map(|chain| {
         let dirs = chain.iter().filter_map(|op| match op {
