@@ -180,7 +180,7 @@ fn the_ports_of_a_group_have_one_driver() {
     a.kernel.set_dir(Path::new(other));
     let failure = a.start().unwrap_err();
     assert_eq!(failure.kind, Kind::Node, "{failure}");
-    assert!(failure.to_string().contains("of tcm_fc and qla2xxx"), "{failure}");
+    assert!(failure.to_string().contains("two drivers, tcm_fc and qla2xxx"), "{failure}");
 }
 
 /// FC_VPORT_FAILED passes for a count of bytes; the rest must not be sent after it.
