@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
@@ -13,20 +12,16 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use serde::Serialize;
 
-use crate::action::Action;
-use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind};
 use crate::action::step::Step;
+use crate::config;
 use crate::config::group::DeviceName;
-use crate::config::params::VPORT;
-use crate::disks::ownership::{self, Keys};
+use crate::disks::ownership::Keys;
 use crate::fc::{PhysicalPort, PortState, Seen, VportState};
 use crate::kernel::RealKernel;
 use crate::kernel::reservation::{Holder, Key, Reservation};
+use crate::node::Node;
 use crate::run_files::registry::{Role, Took};
-use crate::situation::scope::Scope;
-use crate::text::quoted;
-use crate::verbs;
 use crate::verbs::check::{Finding, Verdict};
 use crate::verbs::status::{
     Lun, Owner, Physical, Port, Served, Service, Session, Status,
@@ -34,9 +29,6 @@ use crate::verbs::status::{
 use crate::wwn::Wwn;
 
 create_exception!(understudy, Error, PyException);
-
-/// How long a call may take: disks that do not answer are not waited for.
-const TIME: Duration = Duration::from_secs(20);
 
 /// As JSON spells it.
 fn spelled(value: &impl Serialize) -> String {
@@ -75,7 +67,7 @@ as_text!(ToString::to_string => Key, PortState, Seen<PortState>, Seen<VportState
 
 /// A failure as an exception: its text is the agent's own, and what it is made of are its
 /// attributes.
-fn raised(failure: &Failure) -> PyErr {
+fn raised(failure: Failure) -> PyErr {
     Python::attach(|py| {
         let error = Error::new_err(failure.to_string());
         let kind = match failure.kind {
@@ -97,7 +89,7 @@ fn raised(failure: &Failure) -> PyErr {
 }
 
 fn wrong(step: &'static str, cause: impl std::fmt::Display) -> PyErr {
-    raised(&Failure::new(Kind::Configuration, step, cause))
+    raised(Failure::new(Kind::Configuration, step, cause))
 }
 
 #[pymethods]
@@ -138,14 +130,14 @@ impl Reservation {
 
 /// Returns the reservation keys of a node in this node's cluster.
 fn keys_of(node: &str) -> PyResult<Keys> {
-    let failed = |error| raised(&Failure::kernel("look at this node", &[error]));
+    let failed = |error| raised(Failure::kernel("look at this node", &[error]));
     Keys::of(&RealKernel::of_environment(), node).map_err(failed)
 }
 
 /// A takeover group as configured.
 #[pyclass(frozen, module = "understudy")]
 struct Group {
-    name: String,
+    read: config::group::Group,
     parameters: BTreeMap<String, String>,
 }
 
@@ -168,32 +160,20 @@ impl Group {
         let parameters = parameters.unwrap_or_default().into_iter();
         let parameters: BTreeMap<_, _> =
             parameters.map(|(name, words)| (name, text(words))).collect();
-        let known = |name: &str| VPORT.iter().any(|spec| spec.name == name);
-        if let Some(name) = parameters.keys().find(|name| !known(name)) {
-            return Err(wrong(
-                "read the group",
-                format!("{} is no parameter", quoted(name)),
-            ));
-        }
-        crate::config::group::Group::parse(&name, |param| parameters.get(param).cloned())
+        let given = parameters.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        let read = config::group::Group::of(&name, given)
             .map_err(|error| wrong("read the group", error))?;
-        Ok(Self { name, parameters })
+        Ok(Self { read, parameters })
     }
 
     #[getter]
     fn name(&self) -> &str {
-        &self.name
+        &self.read.name
     }
 
     #[getter]
     fn parameters(&self) -> BTreeMap<String, String> {
         self.parameters.clone()
-    }
-}
-
-impl Group {
-    fn scope(&self, kernel: &RealKernel) -> Scope {
-        Scope::gather(kernel, &self.name, |param| self.parameters.get(param).cloned())
     }
 }
 
@@ -204,14 +184,13 @@ struct Planned {
     operations: Vec<String>,
 }
 
-/// This node's kernel, as for the commands.
-fn kernel() -> PyResult<RealKernel> {
-    let kernel = RealKernel::of_environment();
-    if kernel.may_act() {
-        return Ok(kernel);
-    }
-    let cause = "only root sees all that there is";
-    Err(raised(&Failure::new(Kind::Node, "look at this node", cause).advise("Be root")))
+/// Returns this node, under another name where one is given.
+fn node_of(name: Option<&str>) -> Result<Node<'static>, Failure> {
+    let here = Node::here()?;
+    Ok(match name {
+        Some(name) => here.named(name),
+        None => here,
+    })
 }
 
 #[pymodule(name = "_core")]
@@ -226,49 +205,30 @@ mod understudy {
 
     #[pyfunction]
     #[pyo3(signature = (node=None))]
-    fn status(node: Option<String>) -> PyResult<Status> {
-        let kernel = kernel()?;
-        let node = node.unwrap_or_else(|| crate::run_files::node::name(&kernel));
-        verbs::status::status(&Action::new(&kernel, &node, Budget::new(&kernel, TIME)))
-            .map_err(|failure| raised(&failure))
+    fn status(node: Option<&str>) -> PyResult<Status> {
+        node_of(node).and_then(|node| node.status()).map_err(raised)
     }
 
     #[pyfunction]
     #[pyo3(signature = (group, node=None))]
-    fn check(group: &Group, node: Option<String>) -> PyResult<Vec<Finding>> {
-        let kernel = kernel()?;
-        let node = node.unwrap_or_else(|| crate::run_files::node::name(&kernel));
-        let action = Action::new(&kernel, &node, Budget::new(&kernel, TIME));
-        Ok(verbs::check::check(&action, &group.scope(&kernel)))
+    fn check(group: &Group, node: Option<&str>) -> PyResult<Vec<Finding>> {
+        node_of(node).map(|node| node.check(&group.read)).map_err(raised)
     }
 
     #[pyfunction]
     #[pyo3(signature = (group, action, node=None))]
-    fn plan(group: &Group, action: &str, node: Option<String>) -> PyResult<Vec<Planned>> {
-        let kernel = kernel()?;
-        let node = node.unwrap_or_else(|| crate::run_files::node::name(&kernel));
-        let steps = verbs::plan::planner(action).map_err(|failure| raised(&failure))?;
-        let action = Action::new(&kernel, &node, Budget::new(&kernel, TIME));
-        let steps = steps(&action, &group.scope(&kernel));
+    fn plan(group: &Group, action: &str, node: Option<&str>) -> PyResult<Vec<Planned>> {
         let planned = |Step { title, chains }: Step| {
             let operations = chains.iter().flatten().map(ToString::to_string).collect();
             Planned { title, operations }
         };
-        let steps = steps.map_err(|failure| raised(&failure))?;
-        Ok(steps.into_iter().map(planned).collect())
+        let steps = node_of(node).and_then(|node| node.plan(&group.read, action));
+        Ok(steps.map_err(raised)?.into_iter().map(planned).collect())
     }
 
     #[pyfunction]
     fn reservation(device: PathBuf) -> PyResult<Reservation> {
-        let kernel = kernel()?;
-        let budget = Budget::new(&kernel, TIME);
-        let read = ownership::read(&kernel, &[device], budget).into_iter().next();
-        let none = || Failure::new(Kind::Failed, "read the reservation", "no answer");
-        read.ok_or_else(none)
-            .and_then(|read| {
-                read.map_err(|e| Failure::kernel("read the reservation", &[e]))
-            })
-            .map_err(|failure| raised(&failure))
+        Node::here().and_then(|node| node.reservation(&device)).map_err(raised)
     }
 
     #[pyfunction]

@@ -10,6 +10,7 @@ pub use super::spec::{DiskSpec, PortSpec};
 
 use super::params::VPORT;
 use super::reader::Reader;
+use crate::text::quoted;
 use crate::wwn::Wwn;
 
 /// A takeover group as configured: one node name, with its ports, disks and initiators.
@@ -110,6 +111,31 @@ impl Group {
             })
         };
         read.finish(whole()).map_err(GroupError)
+    }
+
+    /// Reads a group from its parameters, given by name. A list is its words, separated by
+    /// spaces.
+    ///
+    /// # Errors
+    /// Every fault found, each with the parameter and the value; a name that is no parameter's
+    /// is one.
+    pub fn of<'a>(
+        name: &str,
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, GroupError> {
+        let given: BTreeMap<_, _> = parameters.into_iter().collect();
+        let group = Self::parse(name, |param| given.get(param).map(|&text| text.into()));
+        let is_known = |name: &str| VPORT.iter().any(|param| param.name == name);
+        let unknown = given.into_keys().filter(|name| !is_known(name));
+        let mut faults: Vec<_> =
+            unknown.map(|name| format!("{} is no parameter", quoted(name))).collect();
+        match group {
+            Ok(group) if faults.is_empty() => Ok(group),
+            group => {
+                faults.extend(group.err().into_iter().flat_map(|error| error.0));
+                Err(GroupError(faults))
+            }
+        }
     }
 
     /// Returns every disk that is owned: the LUNs', then the state device.
@@ -246,6 +272,21 @@ mod tests {
             let error = with(param, value).unwrap_err().to_string();
             assert!(error.contains(want), "{param}={value}: {error}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_no_parameters_is_a_fault_among_the_others() {
+        let names = VPORT.iter().map(|param| param.name);
+        let given: Vec<_> = names.filter_map(|name| Some((name, good(name)?))).collect();
+        let pairs = || given.iter().map(|(name, text)| (*name, text.as_str()));
+        assert_eq!(Group::of("g", pairs()), Group::parse("g", good));
+        let faults = |pairs| Group::of("g", pairs).unwrap_err().0;
+        let colour = [("colour", "red")];
+        assert_eq!(
+            faults(pairs().chain(colour).collect::<Vec<_>>()),
+            ["'colour' is no parameter"]
+        );
+        assert_eq!(faults(colour.to_vec()).len(), 5);
     }
 
     #[test]

@@ -41,27 +41,44 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Gathers what there is to look for; `param` is as for [`Group::parse`].
+    /// Returns what there is to look for with a group whose configuration could be read.
+    pub fn of(kernel: &dyn Kernel, group: &Group) -> Self {
+        let wwpns = group.ports.iter().map(|port| port.wwpn);
+        Self::new(kernel, &group.name, Ok(group.clone()), Some(group.wwnn), wwpns)
+    }
+
+    /// Returns what there is to look for, as far as the configuration can be read; `param` is
+    /// as for [`Group::parse`].
     pub fn gather(
         kernel: &dyn Kernel,
         name: &str,
         param: impl Fn(&str) -> Option<String>,
+    ) -> Self {
+        // Word by word: one that is broken does not hide the others.
+        let wwnn = param("wwnn").and_then(|text| text.parse::<Wwn>().ok());
+        let ports = param("ports").unwrap_or_default();
+        let names = ports.split_whitespace().filter_map(|word| word.split('@').next());
+        let wwpns = names.filter_map(|name| name.parse::<Wwn>().ok());
+        Self::new(kernel, name, Group::parse(name, &param), wwnn, wwpns)
+    }
+
+    fn new(
+        kernel: &dyn Kernel,
+        name: &str,
+        group: Result<Group, GroupError>,
+        wwnn: Option<Wwn>,
+        ports: impl Iterator<Item = Wwn>,
     ) -> Self {
         let all = registry::entries(kernel).into_iter();
         let (entries, others): (Vec<_>, _) = all.partition(|entry| entry.group == name);
         let claims = Claims::of(others);
         let mut wwnns: BTreeSet<Wwn> = entries.iter().map(|e| e.wwnn).collect();
         let mut wwpns: BTreeSet<Wwn> = entries.iter().map(|e| e.wwpn).collect();
-        // Word by word: one that is broken does not hide the others.
-        let wwnn = param("wwnn").and_then(|text| text.parse::<Wwn>().ok());
         wwnns.extend(wwnn.filter(|wwnn| claims.on_node_name(*wwnn).is_none()));
-        let ports = param("ports").unwrap_or_default();
-        let names = ports.split_whitespace().filter_map(|word| word.split('@').next());
-        let names = names.filter_map(|name| name.parse::<Wwn>().ok());
-        wwpns.extend(names.filter(|wwpn| claims.on_port(*wwpn).is_none()));
+        wwpns.extend(ports.filter(|wwpn| claims.on_port(*wwpn).is_none()));
         Self {
             name: name.to_owned(),
-            group: Group::parse(name, param),
+            group,
             entries,
             claims,
             maker: None,

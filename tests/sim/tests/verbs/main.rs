@@ -5,6 +5,7 @@ mod check;
 mod common;
 mod fabrics;
 mod health;
+mod node;
 mod plan;
 mod release;
 mod reload;
