@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::driver::host_driver;
 use super::states::PortState;
@@ -11,7 +11,7 @@ use crate::kernel::{self, Kernel, KernelError, paths};
 use crate::wwn::{Wwn, from_sysfs};
 
 /// A physical port: an fc_host that can carry virtual ports.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct PhysicalPort {
     /// The kernel's name for the port: `host2`.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Declares an enum of port states, each with the kernel's word for it. A word that is
 /// not in the list is kept as `Other`.
@@ -48,6 +48,12 @@ macro_rules! states {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
                 to.serialize_str(self.word())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                String::deserialize(from).map(Self::from)
             }
         }
     };
@@ -170,10 +176,13 @@ impl<S> From<Option<S>> for Seen<S> {
     }
 }
 
+/// The word for a port that the kernel does not have.
+const ABSENT: &str = "absent";
+
 impl<S: fmt::Display> fmt::Display for Seen<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Absent => f.pad("absent"),
+            Self::Absent => f.pad(ABSENT),
             Self::In(state) => state.fmt(f),
         }
     }
@@ -182,6 +191,13 @@ impl<S: fmt::Display> fmt::Display for Seen<S> {
 impl<S: fmt::Display> Serialize for Seen<S> {
     fn serialize<T: Serializer>(&self, to: T) -> Result<T::Ok, T::Error> {
         to.collect_str(self)
+    }
+}
+
+impl<'de, S: From<String>> Deserialize<'de> for Seen<S> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(from)?;
+        Ok(if word == ABSENT { Self::Absent } else { Self::In(S::from(word)) })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
 use crate::action::failure::Failure;
@@ -22,7 +22,7 @@ use super::health::departed;
 use super::{survey, unseen};
 
 /// The status of a node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Status {
     /// The node's name in the cluster.
@@ -34,7 +34,7 @@ pub struct Status {
 }
 
 /// The status of a physical port.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Physical {
     /// The port, as a takeover sees it.
@@ -45,7 +45,7 @@ pub struct Physical {
 }
 
 /// The status of a takeover group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Served {
     /// The group's name: that of its Pacemaker resource.
@@ -67,7 +67,7 @@ pub struct Served {
 }
 
 /// The status of a virtual port.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Port {
     /// The port name (WWPN).
@@ -84,7 +84,7 @@ pub struct Port {
 }
 
 /// The status of an initiator at a port.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Session {
     /// The initiator's port name.
@@ -95,7 +95,7 @@ pub struct Session {
 }
 
 /// The status of a LUN.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
 pub struct Lun {
     /// The LUN's number.
@@ -115,7 +115,7 @@ pub struct Lun {
 }
 
 /// How a LUN answers commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Service {
     /// The LUN carries out commands.
@@ -127,7 +127,7 @@ pub enum Service {
 }
 
 /// The owner of a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Owner {
     /// This node is the owner, and no other key is registered.
@@ -142,7 +142,29 @@ pub enum Owner {
     Unknown,
 }
 
+impl Service {
+    /// Returns the words for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Quiesced => "quiesced",
+            Self::Absent => "absent",
+        }
+    }
+}
+
 impl Owner {
+    /// Returns the words for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ThisNode => "this node",
+            Self::Another => "another",
+            Self::Nobody => "nobody",
+            Self::NotReserved => "not reserved",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// Returns whether this owner is right for a disk that is served here.
     pub fn is_well(self) -> bool {
         matches!(self, Self::ThisNode | Self::NotReserved)

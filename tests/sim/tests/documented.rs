@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use common::{Setup, pair};
 use serde_json::Value;
-use understudy_core::verbs::status;
+use understudy_core::verbs::status::{self, Status};
 
 /// Collects the names of all fields, at every depth.
 fn fields(value: &Value, found: &mut BTreeSet<String>) {
@@ -33,7 +33,7 @@ fn named(page: &str) -> BTreeSet<&str> {
 fn every_field_of_a_nodes_status_is_on_the_page() {
     let (a, _) = pair(&Setup::new(2, 2).keeping());
     a.start().unwrap();
-    let status = status(&a.action()).unwrap();
+    let status = status::status(&a.action()).unwrap();
     let mut printed = BTreeSet::new();
     fields(&serde_json::to_value(&status).unwrap(), &mut printed);
     let page = include_str!("../../../docs/status.md");
@@ -43,4 +43,15 @@ fn every_field_of_a_nodes_status_is_on_the_page() {
         printed.iter().filter(|f| !named.contains(f.as_str())).collect();
     assert!(missing.is_empty(), "{missing:?}");
     assert!(printed.contains("vports_free") && printed.contains("took"), "{printed:?}");
+}
+
+#[test]
+fn a_program_reads_a_nodes_status_back() {
+    let (a, _) = pair(&Setup::new(2, 2));
+    a.start().unwrap();
+    a.kernel.set("/sys/class/fc_host/host2/port_state", "Half Way\n");
+    let status = status::status(&a.kernel, a.name, a.budget()).unwrap();
+    let json = serde_json::to_string(&status).unwrap();
+    assert!(json.contains("Half Way") && json.contains("\"absent\""), "{json}");
+    assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
 }

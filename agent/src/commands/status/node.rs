@@ -4,9 +4,7 @@ use std::fmt::Write as _;
 
 use understudy_core::fc::{PhysicalPort, PortState};
 use understudy_core::run_files::registry::Role;
-use understudy_core::verbs::status::{
-    Lun, Owner, Physical, Served, Service, Session, Status,
-};
+use understudy_core::verbs::status::{Lun, Physical, Served, Service, Session, Status};
 
 use crate::commands::table::{GREEN, RED, line, painted};
 
@@ -15,7 +13,7 @@ use crate::commands::table::{GREEN, RED, line, painted};
 pub fn table(status: &Status, wall: u64, paint: bool, all: bool) -> String {
     let mut text = format!("node {}\n", status.node);
     text += &line(&["physical port", "fabric", "state", "speed", "vports"], &PHYSICAL);
-    for Physical { port, speed } in &status.physical_ports {
+    for Physical { port, speed, .. } in &status.physical_ports {
         let PhysicalPort { wwpn, fabric, state, vports_in_use, vports_free, .. } = port;
         let fabric = fabric.map_or("-".into(), |fabric| fabric.to_string());
         let vports = format!("{vports_in_use} of {}", vports_in_use + vports_free);
@@ -106,21 +104,12 @@ fn group_table(group: &Served, wall: u64, paint: bool, all: bool) -> String {
 }
 
 fn lun_row(lun: &Lun) -> String {
-    let owner = match lun.owner {
-        Owner::ThisNode => "this node",
-        Owner::Another => "another",
-        Owner::Nobody => "nobody",
-        Owner::NotReserved => "not reserved",
-        Owner::Unknown => "unknown",
-    };
-    let service = match lun.service {
-        Service::Serving => "",
-        Service::Quiesced => ", quiesced",
-        Service::Absent => ", absent",
-    };
+    let mut owner = lun.owner.words().to_owned();
+    if lun.service != Service::Serving {
+        owner = format!("{owner}, {}", lun.service.words());
+    }
     let size = lun.bytes.map_or("-".into(), size);
     let number = format!("{:>5}", lun.lun);
-    let owner = format!("{owner}{service}");
     line(&[&number, &size, &short(&lun.device.to_string()), &owner], &LUN)
 }
 
@@ -166,58 +155,57 @@ fn span(seconds: u64) -> String {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use understudy_core::fc::{Seen, VportState};
-    use understudy_core::verbs::status::Port;
+    use serde_json::json;
 
     pub fn node() -> Status {
-        let name = |text: &str| text.parse().unwrap();
-        let lun = |lun, device: &str, service, owner| Lun {
-            lun,
-            device: understudy_core::config::group::DeviceName::Path(device.into()),
-            node: "/dev/sdb".into(),
-            bytes: Some(64 << 20),
-            service,
-            owner,
-            key: None,
+        let lun = |lun, device: &str, service: &str, owner: &str| {
+            json!({
+                "lun": lun,
+                "device": device,
+                "node": "/dev/sdb",
+                "bytes": 64 << 20,
+                "service": service,
+                "owner": owner,
+                "key": null,
+            })
         };
         let long = format!("/dev/disk/by-id/{}", "x".repeat(60));
-        Status {
-            node: "array-a".into(),
-            physical_ports: vec![Physical {
-                port: PhysicalPort {
-                    host: "host2".into(),
-                    wwpn: name("20:00:52:54:00:75:01:01"),
-                    fabric: Some(name("10:00:00:00:00:00:00:01")),
-                    state: PortState::Online,
-                    vports_in_use: 2,
-                    vports_free: 252,
-                    driver: "fcoe".into(),
-                },
-                speed: "10 Gbit".into(),
+        let status = json!({
+            "node": "array-a",
+            "physical_ports": [{
+                "host": "host2",
+                "wwpn": "20:00:52:54:00:75:01:01",
+                "fabric": "10:00:00:00:00:00:00:01",
+                "state": "Online",
+                "vports_in_use": 2,
+                "vports_free": 252,
+                "driver": "fcoe",
+                "speed": "10 Gbit",
             }],
-            groups: vec![Served {
-                group: "group-a".into(),
-                role: Role::Guest,
-                since: 1000,
-                wwnn: name("20:00:75:64:00:00:00:0a"),
-                ports: vec![Port {
-                    wwpn: name("20:01:75:64:00:00:00:0a"),
-                    state: Seen::In(VportState::Active),
-                    host: "host2".into(),
-                    fcid: Some("0x010203".into()),
-                    sessions: vec![Session {
-                        initiator: name("20:00:52:54:00:75:03:01"),
-                        state: Seen::In(PortState::Online),
+            "groups": [{
+                "group": "group-a",
+                "role": "guest",
+                "since": 1000,
+                "wwnn": "20:00:75:64:00:00:00:0a",
+                "ports": [{
+                    "wwpn": "20:01:75:64:00:00:00:0a",
+                    "state": "Active",
+                    "host": "host2",
+                    "fcid": "0x010203",
+                    "sessions": [{
+                        "initiator": "20:00:52:54:00:75:03:01",
+                        "state": "Online",
                     }],
                 }],
-                luns: vec![
-                    lun(0, "/dev/disk/by-id/a", Service::Serving, Owner::ThisNode),
-                    lun(16383, &long, Service::Quiesced, Owner::NotReserved),
+                "luns": [
+                    lun(0, "/dev/disk/by-id/a", "serving", "this-node"),
+                    lun(16383, &long, "quiesced", "not-reserved"),
                 ],
-                took: Vec::new(),
-                faults: vec!["LUN 16383 turns commands away".into()],
+                "took": [],
+                "faults": ["LUN 16383 turns commands away"],
             }],
-        }
+        });
+        serde_json::from_value(status).unwrap()
     }
 
     #[test]
@@ -235,7 +223,8 @@ pub mod tests {
         let mut node = node();
         let group = &mut node.groups[0];
         let [well, bad] = group.luns.clone().try_into().unwrap();
-        group.luns = (0..1024).map(|lun| Lun { lun, ..well.clone() }).collect();
+        group.luns = vec![well; 1024];
+        (0..).zip(&mut group.luns).for_each(|(number, lun)| lun.lun = number);
         group.luns.push(bad);
         let session = group.ports[0].sessions[0].clone();
         group.ports[0].sessions = vec![session; 64];
