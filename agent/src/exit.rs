@@ -61,7 +61,7 @@ impl Outcome {
         let code = match failure.kind {
             Kind::Configuration => Code::Configured,
             Kind::Node => Code::Installed,
-            Kind::Failed | Kind::Refused => Code::Failed,
+            _ => Code::Failed,
         };
         Self { code, reason: Some(failure.to_string()) }
     }

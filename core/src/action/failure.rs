@@ -8,6 +8,7 @@ use crate::kernel::KernelError;
 
 /// The kind of a failure, from which a caller sees whether to try again, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// The configuration is wrong, and equally wrong on every node.
     Configuration,
@@ -21,6 +22,7 @@ pub enum Kind {
 
 /// Something that is missing now, and may come by itself. A caller can wait for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Missing {
     /// A disk of the group is not on this node.
     Disk,
@@ -30,6 +32,7 @@ pub enum Missing {
 
 /// A cause of a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Why {
     /// The kernel refused something.
     Kernel(KernelError),
@@ -75,6 +78,7 @@ impl From<String> for Why {
 /// A failure of a verb: the step that failed, everything that went wrong in it, and
 /// advice for the operator. It prints as one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Failure {
     /// Whether another attempt, or another node, may succeed.
     pub kind: Kind,

@@ -7,6 +7,7 @@ use super::kind::words;
 /// What guarantees that one node owns a group's disks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Ownership {
     /// SCSI-3 (or NVMe) persistent reservations that understudy makes itself.
     Scsi3Pr,
@@ -22,6 +23,7 @@ pub const AUTO: &str = "auto";
 
 /// Which reservations of initiators the node that takes the group over restores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Preserve {
     /// Every registration and reservation.
     All,
@@ -40,6 +42,7 @@ words!(Preserve {
 
 /// How a monitor judges a group whose physical port has lost its link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LinkLoss {
     /// The monitor fails, so Pacemaker starts the group again where it can.
     Fail,

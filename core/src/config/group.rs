@@ -15,6 +15,7 @@ use crate::wwn::Wwn;
 
 /// A takeover group as configured: one node name, with its ports, disks and initiators.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Group {
     /// The Pacemaker resource's name.
     pub name: String,

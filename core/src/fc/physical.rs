@@ -13,6 +13,7 @@ use crate::wwn::{Wwn, from_sysfs};
 /// A physical port: an fc_host that can carry virtual ports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
+#[non_exhaustive]
 pub struct PhysicalPort {
     /// The kernel's name for the port: `host2`.
     pub host: String,

@@ -14,6 +14,7 @@ macro_rules! states {
     ) => {
         $(#[$about])*
         #[derive(Debug, Clone, PartialEq, Eq)]
+        #[non_exhaustive]
         pub enum $name {
             $($(#[$what])* $state,)+
             /// Another word, which this list of states does not have.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Why an operation failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Cause {
     /// The kernel's answer, an errno.
     Errno(i32),
@@ -81,6 +82,7 @@ impl std::fmt::Display for Cause {
 /// A failed operation: what was attempted, where, with which value, and why it failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{action} {}{}: {cause}", .path.display(), value_part(.value))]
+#[non_exhaustive]
 pub struct KernelError {
     /// What was attempted, as a verb: `read`, `write`, `mkdir`, ...
     pub action: String,

@@ -15,6 +15,8 @@ use crate::wwn::Wwn;
 
 /// An operation on the kernel. Each can be repeated: if it was done already, it succeeds.
 /// Operations that notice this report [`Done::Unchanged`].
+///
+/// The list is exhaustive, so that a kernel that lacks an operation does not compile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Op {

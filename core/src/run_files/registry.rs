@@ -67,6 +67,7 @@ pub struct Entry {
 /// A phase of a takeover that is over, and its length.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
+#[non_exhaustive]
 pub struct Took {
     /// The name of the phase.
     pub phase: String,

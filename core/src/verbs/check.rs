@@ -25,6 +25,7 @@ use super::{survey, unseen};
 /// A result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
+#[non_exhaustive]
 pub struct Finding {
     /// The subject of the check, in a word or two.
     pub what: &'static str,
@@ -36,7 +37,7 @@ pub struct Finding {
     pub advice: String,
 }
 
-/// How bad a finding is.
+/// How bad a finding is. The list is exhaustive, and in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {

@@ -39,7 +39,8 @@ pub enum Level {
     Disk,
 }
 
-/// The health of a group on this node.
+/// The health of a group on this node. The list is exhaustive: a caller has to answer each
+/// of them, or a group could be started twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
     /// The group is served completely.

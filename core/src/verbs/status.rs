@@ -24,6 +24,7 @@ use super::{survey, unseen};
 /// The status of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
+#[non_exhaustive]
 pub struct Status {
     /// The node's name in the cluster.
     pub node: String,
@@ -36,6 +37,7 @@ pub struct Status {
 /// The status of a physical port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
+#[non_exhaustive]
 pub struct Physical {
     /// The port, as a takeover sees it.
     #[serde(flatten)]
@@ -47,6 +49,7 @@ pub struct Physical {
 /// The status of a takeover group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
+#[non_exhaustive]
 pub struct Served {
     /// The group's name: that of its Pacemaker resource.
     pub group: String,
@@ -69,6 +72,7 @@ pub struct Served {
 /// The status of a virtual port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
+#[non_exhaustive]
 pub struct Port {
     /// The port name (WWPN).
     pub wwpn: Wwn,
@@ -86,6 +90,7 @@ pub struct Port {
 /// The status of an initiator at a port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
+#[non_exhaustive]
 pub struct Session {
     /// The initiator's port name.
     pub initiator: Wwn,
@@ -97,6 +102,7 @@ pub struct Session {
 /// The status of a LUN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all, module = "understudy"))]
+#[non_exhaustive]
 pub struct Lun {
     /// The LUN's number.
     pub lun: u16,
@@ -117,6 +123,7 @@ pub struct Lun {
 /// How a LUN answers commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Service {
     /// The LUN carries out commands.
     Serving,
@@ -129,6 +136,7 @@ pub enum Service {
 /// The owner of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Owner {
     /// This node is the owner, and no other key is registered.
     ThisNode,
