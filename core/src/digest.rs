@@ -3,7 +3,7 @@
 
 /// Returns the 128 bits of FNV-1a over the parts. A zero byte follows each part, so that
 /// `ab` and `c` differ from `a` and `bc`.
-pub fn fnv128(parts: &[&str]) -> u128 {
+pub(crate) fn fnv128(parts: &[&str]) -> u128 {
     fnv1a(parts.iter().flat_map(|part| part.bytes().chain([0])))
 }
 

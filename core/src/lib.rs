@@ -122,6 +122,8 @@
 //! [`status`]: Node::status
 //! [`takeover`]: Node::takeover
 
+#![warn(unreachable_pub)]
+
 pub mod action;
 pub mod config;
 mod digest;

@@ -24,7 +24,7 @@ impl Budget {
     /// Returns a budget that ends earlier: after this many percent of the length. The
     /// caller keeps the rest for work that has to follow.
     #[must_use]
-    pub fn first(self, percent: u32) -> Self {
+    pub(crate) fn first(self, percent: u32) -> Self {
         Self {
             start: self.start,
             end: self.start + self.length() * percent.min(100) / 100,
@@ -46,12 +46,12 @@ impl Budget {
     }
 
     /// Returns the time that has passed since the start.
-    pub fn spent(self, kernel: &dyn Kernel) -> Duration {
+    pub(crate) fn spent(self, kernel: &dyn Kernel) -> Duration {
         kernel.now().saturating_sub(self.start)
     }
 
     /// Returns whether the end has come.
-    pub fn is_over(self, kernel: &dyn Kernel) -> bool {
+    pub(crate) fn is_over(self, kernel: &dyn Kernel) -> bool {
         kernel.now() >= self.end
     }
 }

@@ -101,7 +101,7 @@ impl Failure {
     }
 
     /// Returns a failure with these causes and no advice yet.
-    pub fn of(
+    pub(crate) fn of(
         kind: Kind,
         step: &'static str,
         causes: impl IntoIterator<Item = impl Into<Why>>,
@@ -133,7 +133,7 @@ impl Failure {
 
     /// Returns this failure, marked as one that ends once the missing thing has come.
     #[must_use]
-    pub fn misses(mut self, missing: Missing) -> Self {
+    pub(crate) fn misses(mut self, missing: Missing) -> Self {
         self.missing = Some(missing);
         self
     }

@@ -21,7 +21,7 @@ impl Step {
 
     /// Carries out the step and returns one result for each chain. A chain that fails
     /// does not stop the others.
-    pub fn run(&self, kernel: &dyn Kernel, budget: Budget) -> Vec<ChainResult> {
+    pub(crate) fn run(&self, kernel: &dyn Kernel, budget: Budget) -> Vec<ChainResult> {
         let begun = kernel.now();
         let results = kernel.run(&self.chains, budget.end);
         let done = results.iter().flat_map(|result| &result.done);

@@ -94,7 +94,7 @@ impl DeviceName {
     /// Returns the reason why another disk may have this name on another node, or at
     /// another time; `None` for a name that only one disk can have.
     #[must_use]
-    pub fn doubt(&self) -> Option<&'static str> {
+    pub(crate) fn doubt(&self) -> Option<&'static str> {
         let Self::Path(path) = self else { return None };
         let text = path.to_str()?.strip_prefix("/dev/")?;
         let friendly = |name: &str| {

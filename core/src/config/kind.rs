@@ -37,7 +37,7 @@ impl Kind {
     /// Returns the number that a value stands for; `None` if the kind is not a number, or
     /// the value does not fit.
     #[must_use]
-    pub fn number(self, value: &str) -> Option<u32> {
+    pub(crate) fn number(self, value: &str) -> Option<u32> {
         match self {
             Self::Number { least, most } => {
                 value.parse().ok().filter(|number| (least..=most).contains(number))
@@ -73,7 +73,7 @@ impl Kind {
 }
 
 /// A type that is written as one of a few words in the configuration.
-pub trait Choice: Sized {
+pub(crate) trait Choice: Sized {
     /// The words, in the order in which they are listed for people.
     const WORDS: &'static [&'static str];
 

@@ -36,7 +36,7 @@ impl Param {
     /// # Errors
     /// A sentence that says what is wrong: the parameter is required and not given, or
     /// the value does not fit its kind.
-    pub fn value(&self, given: Option<String>) -> Result<String, String> {
+    pub(crate) fn value(&self, given: Option<String>) -> Result<String, String> {
         let given = given.map(|text| text.trim().to_owned());
         let given = given.filter(|text| !text.is_empty());
         let value = given.or(self.default.map(String::from));

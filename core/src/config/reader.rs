@@ -35,7 +35,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     }
 
     /// Returns a parameter's text; `None` if it is not set.
-    pub fn text(&mut self, name: &str) -> Option<String> {
+    pub(crate) fn text(&mut self, name: &str) -> Option<String> {
         self.value(name).map(|(_, value)| value).filter(|value| !value.is_empty())
     }
 
@@ -45,7 +45,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     }
 
     /// Returns a parameter's value as one of the words that it is declared with.
-    pub fn word(&mut self, name: &str) -> Option<&'static str> {
+    pub(crate) fn word(&mut self, name: &str) -> Option<&'static str> {
         let (param, value) = self.value(name)?;
         let word = param.kind.words().iter().copied().find(|word| *word == value);
         if word.is_none() {
@@ -56,7 +56,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     }
 
     /// Returns a parameter's value as the type whose words it is declared with.
-    pub fn choice<T: Choice>(&mut self, name: &str) -> Option<T> {
+    pub(crate) fn choice<T: Choice>(&mut self, name: &str) -> Option<T> {
         let word = self.word(name)?;
         let choice = T::of(word);
         if choice.is_none() {

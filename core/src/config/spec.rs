@@ -22,12 +22,12 @@ pub struct PortSpec {
 
 impl PortSpec {
     /// Returns whether the port may appear in the fabric with this name.
-    pub fn goes_to(&self, fabric: Wwn) -> bool {
+    pub(crate) fn goes_to(&self, fabric: Wwn) -> bool {
         self.fabrics.is_empty() || self.fabrics.contains(&fabric)
     }
 
     /// Returns the names of the port's fabric, for people: `A or B`.
-    pub fn fabrics_in_words(&self) -> String {
+    pub(crate) fn fabrics_in_words(&self) -> String {
         let names: Vec<_> = self.fabrics.iter().map(Wwn::to_string).collect();
         names.join(" or ")
     }

@@ -4,9 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use super::find::{
-    FIND, find_all, find_any, is_same_name, node_of, one_of_several, wwid_in,
-};
+pub(crate) use super::find::{FIND, is_same_name, node_of, one_of_several, wwid_in};
+pub use super::find::{find_all, find_any};
 use super::find::{is_there, wwid_of};
 use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind};
@@ -40,7 +39,7 @@ pub struct Disk {
 impl Disk {
     /// Returns whether a device node is a node of this disk: the one it was found at, or
     /// one with the disk's WWID.
-    pub fn is_at(&self, kernel: &dyn Kernel, node: &Path) -> bool {
+    pub(crate) fn is_at(&self, kernel: &dyn Kernel, node: &Path) -> bool {
         let wwid = || wwid_of(kernel, node.file_name()?.to_str()?);
         self.node == node || self.wwid.is_some() && wwid() == self.wwid
     }
@@ -69,14 +68,14 @@ impl Look for Seen<'_> {
 }
 
 /// Returns the paths of a disk: those of a multipath device, or else the disk itself.
-pub fn paths_of(kernel: &dyn Kernel, node: &Path) -> Vec<DiskPath> {
+pub(crate) fn paths_of(kernel: &dyn Kernel, node: &Path) -> Vec<DiskPath> {
     nexus::of(&Seen(kernel), node)
 }
 
 /// Returns whether a device that is open has left this node. The kernel keeps its name
 /// for it as long as it is open, but no longer shows it, and answers every request with
 /// an error.
-pub fn has_left(kernel: &dyn Kernel, node: &Path) -> bool {
+pub(crate) fn has_left(kernel: &dyn Kernel, node: &Path) -> bool {
     let name = node.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| !kernel.exists(&Path::new(paths::BLOCK).join(name)))
 }
@@ -87,7 +86,7 @@ pub fn has_left(kernel: &dyn Kernel, node: &Path) -> bool {
 ///
 /// # Errors
 /// [`Kind::Node`], because another node may still see the disks.
-pub fn still_there(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
+pub(crate) fn still_there(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
     let gone = disks.iter().filter(|disk| !is_there(kernel, disk));
     let words = |disk: &Disk| {
         let (slot, node) = (disk.slot, disk.node.display());
@@ -108,7 +107,7 @@ pub fn still_there(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Kind::Configuration`], because a partition is one on every node.
-pub fn whole(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
+pub(crate) fn whole(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
     let why = |disk: &Disk| {
         // Only names that end in a digit can be a partition's or a device mapper's. That
         // saves two reads for each `sdb`.
@@ -147,7 +146,7 @@ pub fn whole(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Kind::Node`], because another node may know the new disk already.
-pub fn identified(
+pub(crate) fn identified(
     kernel: &dyn Kernel,
     disks: &[Disk],
     budget: Budget,
@@ -160,7 +159,11 @@ pub fn identified(
 ///
 /// # Errors
 /// Those of [`identified`]. If the kernel refuses a new size, that is only logged.
-pub fn asked(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> Result<(), Failure> {
+pub(crate) fn asked(
+    kernel: &dyn Kernel,
+    disks: &[Disk],
+    budget: Budget,
+) -> Result<(), Failure> {
     ask(kernel, disks, budget, |node| vec![Op::Identify(node.clone()), Op::Rescan(node)])
 }
 
@@ -194,12 +197,12 @@ fn ask(
 }
 
 /// The title of the step that asks disks who they are.
-pub const IDENTIFY: &str = "look who the disks are";
+pub(crate) const IDENTIFY: &str = "look who the disks are";
 
 /// Makes the kernel read the size of each disk again, and logs each that has grown. If
 /// the kernel refuses a new size, that is only logged too: initiators do not need it
 /// until they use the new space.
-pub fn rescan(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) {
+pub(crate) fn rescan(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) {
     let chains: Vec<Chain> =
         disks.iter().map(|disk| vec![Op::Rescan(disk.node.clone())]).collect();
     let end = budget.end.min(kernel.now() + PATIENCE);
@@ -225,7 +228,10 @@ fn grown(disk: &Disk, answer: Result<Done, KernelError>) {
 ///
 /// # Errors
 /// When they cannot be listed. A device that has no such list has none.
-pub fn holders(kernel: &dyn Kernel, name: &str) -> Result<Vec<String>, KernelError> {
+pub(crate) fn holders(
+    kernel: &dyn Kernel,
+    name: &str,
+) -> Result<Vec<String>, KernelError> {
     match kernel.list(&paths::block(name, "holders")) {
         Err(error) if error.is_gone() => Ok(Vec::new()),
         holders => holders,

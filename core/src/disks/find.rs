@@ -11,7 +11,7 @@ use crate::kernel::nexus;
 use crate::kernel::{self, Kernel, KernelError, paths};
 
 /// The title of the step that finds a group's disks.
-pub const FIND: &str = "find the disks";
+pub(crate) const FIND: &str = "find the disks";
 
 /// Returns every disk of a group, as found on this node. A disk that is on this node
 /// under several paths, without a multipath device, is found if one of the paths is
@@ -57,7 +57,7 @@ pub fn find_any(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Vec<Disk> {
 
 /// Returns the device node of a disk that was once found at `before`. `None` if another
 /// disk has that node now, and the disk is nowhere on this node.
-pub fn node_of(
+pub(crate) fn node_of(
     kernel: &dyn Kernel,
     spec: &DiskSpec,
     wwid: &str,
@@ -75,7 +75,7 @@ pub fn node_of(
 
 /// Returns the disks that are used by one path although this node sees several, because
 /// there is no multipath device. Each comes with its number of paths.
-pub fn one_of_several<'a>(
+pub(crate) fn one_of_several<'a>(
     kernel: &dyn Kernel,
     disks: &'a [Disk],
 ) -> Vec<(&'a Disk, usize)> {
@@ -148,14 +148,14 @@ fn at_path(kernel: &dyn Kernel, path: &Path) -> Found {
 
 /// Returns whether two configured names are spellings of one disk's name, as far as the
 /// names themselves show that.
-pub fn is_same_name(one: &DeviceName, other: &DeviceName) -> bool {
+pub(crate) fn is_same_name(one: &DeviceName, other: &DeviceName) -> bool {
     let wwid = |name| Some(wwid_in(name)?.to_lowercase());
     one == other || wwid(one).is_some_and(|its| Some(its) == wwid(other))
 }
 
 /// Returns the WWID that a configured name has in it, in its canonical form; `None` if it
 /// has none.
-pub fn wwid_in(name: &DeviceName) -> Option<String> {
+pub(crate) fn wwid_in(name: &DeviceName) -> Option<String> {
     match name {
         DeviceName::Wwid(wwid) => Some(canonical(wwid)),
         // The links in by-id have the WWID in their names (60-persistent-storage.rules of

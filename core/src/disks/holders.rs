@@ -17,7 +17,7 @@ const ADVICE: &str = "Have this node leave the groups' disks alone (docs/storage
 /// # Errors
 /// [`Kind::Node`], with the name of each disk and of whatever uses it. Another node may
 /// be able to serve the group.
-pub fn none(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
+pub(crate) fn none(kernel: &dyn Kernel, disks: &[Disk]) -> Result<(), Failure> {
     let step = "look who has the disks";
     let unseen = |error| Failure::kernel(step, &[error]);
     let mounts = attribute(kernel, Path::new(paths::MOUNTS)).map_err(unseen)?;

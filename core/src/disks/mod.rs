@@ -4,7 +4,7 @@
 pub mod content;
 pub mod disk;
 mod find;
-pub mod holders;
+pub(crate) mod holders;
 pub mod identity;
 pub mod ownership;
-pub mod wwid;
+pub(crate) mod wwid;

@@ -5,7 +5,7 @@
 /// multipath and `scsi_id`. It begins with the type of the designator as a digit (SPC-4
 /// 7.8.6), and the name follows. A text in no known spelling is returned as it is.
 #[must_use]
-pub fn canonical(text: &str) -> String {
+pub(crate) fn canonical(text: &str) -> String {
     let text = text.trim();
     let lower = text.to_ascii_lowercase();
     let bare = ["dm-uuid-mpath-", "mpath-", "scsi-", "nvme-", "wwn-"]

@@ -20,7 +20,7 @@ pub const CHOOSE: &str = "choose a physical port";
 ///
 /// # Errors
 /// [`Kind::Node`], with what is wrong with each physical port of this node.
-pub fn choose(
+pub(crate) fn choose(
     kernel: &dyn Kernel,
     port: &PortSpec,
     there: Option<&VirtualPort>,
@@ -69,7 +69,7 @@ pub fn choose(
 }
 
 /// Returns the failure to choose a physical port because one of them cannot be read.
-pub fn unreadable(error: KernelError) -> Failure {
+pub(crate) fn unreadable(error: KernelError) -> Failure {
     let failure = Failure::kernel(CHOOSE, &[error]);
     Failure { kind: Kind::Node, ..failure.misses(Missing::Port) }
 }
@@ -77,7 +77,7 @@ pub fn unreadable(error: KernelError) -> Failure {
 /// Returns whether this node has lost a port's fabric: the port names one, and no
 /// physical port of this node is online in it. If a physical port has the port's own
 /// name, the fabric is not lost, because that port comes online with its group.
-pub fn is_lost(kernel: &dyn Kernel, port: &PortSpec) -> Result<bool, KernelError> {
+pub(crate) fn is_lost(kernel: &dyn Kernel, port: &PortSpec) -> Result<bool, KernelError> {
     if port.fabrics.is_empty() {
         return Ok(false);
     }

@@ -10,7 +10,7 @@ use crate::wwn::{Wwn, from_sysfs};
 
 /// The kernel's host for a port. Virtual and physical ports each have one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortHost {
+pub(crate) struct PortHost {
     /// The kernel's name for the host: `host3`.
     pub host: String,
     /// The port's state: `Online` when it is logged in.
@@ -24,7 +24,10 @@ pub struct PortHost {
 ///
 /// # Errors
 /// When any host cannot be read, because it may be the one that was asked for.
-pub fn host_of(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<PortHost>, KernelError> {
+pub(crate) fn host_of(
+    kernel: &dyn Kernel,
+    wwpn: Wwn,
+) -> Result<Option<PortHost>, KernelError> {
     for host in kernel.list(Path::new(paths::FC_HOSTS))? {
         let get = |name| kernel::attribute(kernel, &paths::fc_host(&host, name));
         if from_sysfs(&get("port_name")?) == Some(wwpn) {
@@ -38,7 +41,7 @@ pub fn host_of(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<PortHost>, Kerne
 /// Returns the network interface that the frames of a host come through; `None` unless
 /// the host is one of software FCoE. The device's path has the interface in it:
 /// .../net/eth1/ctlr_0/host2/...
-pub fn software_link(kernel: &dyn Kernel, host: &str) -> Option<String> {
+pub(crate) fn software_link(kernel: &dyn Kernel, host: &str) -> Option<String> {
     let device = kernel.resolve(&paths::fc_host(host, "device")).ok()?;
     let mut parts = device.iter().map(|part| part.to_string_lossy().into_owned());
     parts.find(|part| part == "net")?;
@@ -55,7 +58,7 @@ pub fn address(fcid: &str) -> Option<u32> {
 ///
 /// # Errors
 /// When the port's address cannot be read.
-pub fn bar(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<Op>, KernelError> {
+pub(crate) fn bar(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<Op>, KernelError> {
     let Some(port) = host_of(kernel, wwpn)? else { return Ok(None) };
     let bar = software_link(kernel, &port.host).zip(address(&port.fcid));
     Ok(bar.map(|(link, fcid)| Op::Bar { link, wwpn, fcid }))
@@ -67,7 +70,7 @@ pub fn bar(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<Op>, KernelError> {
 ///
 /// # Errors
 /// When the port's driver or address cannot be read.
-pub fn on_network(
+pub(crate) fn on_network(
     kernel: &dyn Kernel,
     wwpn: Wwn,
 ) -> Result<Option<(String, u32)>, KernelError> {
@@ -79,12 +82,12 @@ pub fn on_network(
 }
 
 /// The name of software FCoE's driver, as in [`super::PhysicalPort::driver`].
-pub const SOFTWARE: &str = "fcoe";
+pub(crate) const SOFTWARE: &str = "fcoe";
 
 /// Returns the interface by which software FCoE sends, for the interface by which it
 /// receives. They differ for a VLAN: frames are sent by the interface below it
 /// (`fcoe_xmit`).
-pub fn leaves_by(kernel: &dyn Kernel, link: &str) -> String {
+pub(crate) fn leaves_by(kernel: &dyn Kernel, link: &str) -> String {
     let about = paths::interface(link, "uevent");
     let said = kernel::attribute_or_empty(kernel, &about);
     if !said.lines().any(|line| line == "DEVTYPE=vlan") {
@@ -108,7 +111,7 @@ fn is_word(link: &str) -> bool {
 ///
 /// # Errors
 /// When a counter is there and cannot be read.
-pub fn frames(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<u64>, KernelError> {
+pub(crate) fn frames(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<u64>, KernelError> {
     let Some(port) = host_of(kernel, wwpn)? else { return Ok(None) };
     let count = |name| {
         let text = kernel::attribute(kernel, &paths::fc_host(&port.host, name))?;

@@ -9,14 +9,18 @@ mod states;
 mod switch;
 mod vport;
 
-pub use choose::{CHOOSE, choose, is_lost, unreadable};
+pub use choose::CHOOSE;
+pub(crate) use choose::{choose, is_lost, unreadable};
 pub use driver::host_driver;
-pub use link::{
-    PortHost, SOFTWARE, address, bar, frames, host_of, leaves_by, on_network,
-    software_link,
+pub use link::address;
+pub(crate) use link::{
+    SOFTWARE, bar, frames, host_of, leaves_by, on_network, software_link,
 };
-pub use physical::{PhysicalPort, is_online, physical_ports, speed, wwnn};
-pub use remote::{RemotePort, echoes, logged_in_elsewhere, remote_ports};
+pub use physical::{PhysicalPort, physical_ports};
+pub(crate) use physical::{is_online, speed, wwnn};
+pub use remote::logged_in_elsewhere;
+pub(crate) use remote::{echoes, remote_ports};
 pub use states::{PortState, Seen, VportState};
-pub use switch::{can_come, is_dark};
-pub use vport::{VirtualPort, create, delete, log_in, log_out, state, virtual_ports};
+pub use switch::can_come;
+pub use vport::{VirtualPort, delete};
+pub(crate) use vport::{create, log_in, log_out, state, virtual_ports};

@@ -36,7 +36,7 @@ pub struct PhysicalPort {
 impl PhysicalPort {
     /// Returns whether the port may come online by itself: it is dark, without its link,
     /// or about to log in (`fc_get_host_port_state`).
-    pub fn may_come(&self) -> bool {
+    pub(crate) fn may_come(&self) -> bool {
         matches!(self.state, PortState::Dark | PortState::Linkdown | PortState::Offline)
     }
 }
@@ -80,7 +80,7 @@ pub fn physical_ports(kernel: &dyn Kernel) -> Result<Vec<PhysicalPort>, KernelEr
 ///
 /// # Errors
 /// When the port's state cannot be read.
-pub fn is_online(kernel: &dyn Kernel, host: &str) -> Result<bool, KernelError> {
+pub(crate) fn is_online(kernel: &dyn Kernel, host: &str) -> Result<bool, KernelError> {
     let state = kernel::attribute(kernel, &paths::fc_host(host, "port_state"))?;
     Ok(PortState::from(state) == PortState::Online)
 }
@@ -89,13 +89,13 @@ pub fn is_online(kernel: &dyn Kernel, host: &str) -> Result<bool, KernelError> {
 ///
 /// # Errors
 /// When the name cannot be read.
-pub fn wwnn(kernel: &dyn Kernel, host: &str) -> Result<Option<Wwn>, KernelError> {
+pub(crate) fn wwnn(kernel: &dyn Kernel, host: &str) -> Result<Option<Wwn>, KernelError> {
     let name = kernel::attribute(kernel, &paths::fc_host(host, "node_name"))?;
     Ok(from_sysfs(&name))
 }
 
 /// Returns the speed of a physical port in the kernel's words, such as `10 Gbit`. The
 /// result is empty if it cannot be read.
-pub fn speed(kernel: &dyn Kernel, host: &str) -> String {
+pub(crate) fn speed(kernel: &dyn Kernel, host: &str) -> String {
     kernel::attribute_or_empty(kernel, &paths::fc_host(host, "speed"))
 }

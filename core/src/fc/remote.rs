@@ -9,7 +9,7 @@ use crate::wwn::{Wwn, from_sysfs};
 
 /// A port elsewhere on the fabric, as a port of this node knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RemotePort {
+pub(crate) struct RemotePort {
     /// The kernel's name for it: `rport-3:0-1`.
     pub name: String,
     /// The port name of the remote port.
@@ -23,7 +23,7 @@ pub struct RemotePort {
 ///
 /// # Errors
 /// When a remote port cannot be read.
-pub fn remote_ports(
+pub(crate) fn remote_ports(
     kernel: &dyn Kernel,
     host: &str,
 ) -> Result<Vec<RemotePort>, KernelError> {
@@ -46,7 +46,7 @@ pub fn remote_ports(
 ///
 /// # Errors
 /// When a remote port cannot be read.
-pub fn echoes(
+pub(crate) fn echoes(
     kernel: &dyn Kernel,
     wwpn: Wwn,
     initiators: &[Wwn],

@@ -127,7 +127,7 @@ impl VportState {
     /// while its physical port is online; `None` for states that may pass. Each of these
     /// states also shows for a moment when the link changes, so the caller has to see it
     /// last.
-    pub fn hopeless(&self) -> Option<&'static str> {
+    pub(crate) fn hopeless(&self) -> Option<&'static str> {
         match self {
             Self::NoFabricSupport => Some("Turn NPIV on at the switch port"),
             Self::NoFabricResources => {

@@ -16,7 +16,10 @@ use crate::wwn::from_sysfs;
 ///
 /// # Errors
 /// When the port is there and cannot be looked up, because it may have a switch.
-pub fn switch(kernel: &dyn Kernel, host: &str) -> Result<Option<PathBuf>, KernelError> {
+pub(crate) fn switch(
+    kernel: &dyn Kernel,
+    host: &str,
+) -> Result<Option<PathBuf>, KernelError> {
     let device = match kernel.resolve(&paths::fc_host(host, "device")) {
         Ok(device) => device,
         Err(error) if error.is_gone() => return Ok(None),
@@ -27,7 +30,7 @@ pub fn switch(kernel: &dyn Kernel, host: &str) -> Result<Option<PathBuf>, Kernel
 }
 
 /// Returns the FCoE controller in a device's path.
-pub fn controller(device: &Path) -> Option<&str> {
+pub(crate) fn controller(device: &Path) -> Option<&str> {
     let mut parts = device.iter().filter_map(|part| part.to_str());
     parts.find(|part| part.starts_with("ctlr_"))
 }
@@ -36,7 +39,7 @@ pub fn controller(device: &Path) -> Option<&str> {
 ///
 /// # Errors
 /// When the port's switch cannot be looked up or read.
-pub fn is_dark(kernel: &dyn Kernel, host: &str) -> Result<bool, KernelError> {
+pub(crate) fn is_dark(kernel: &dyn Kernel, host: &str) -> Result<bool, KernelError> {
     let Some(switch) = switch(kernel, host)? else { return Ok(false) };
     Ok(kernel::attribute(kernel, &switch)? == "0")
 }
@@ -45,7 +48,7 @@ pub fn is_dark(kernel: &dyn Kernel, host: &str) -> Result<bool, KernelError> {
 ///
 /// # Errors
 /// When the port's switch cannot be looked up.
-pub fn turn(kernel: &dyn Kernel, host: &str, on: &str) -> Result<Op, KernelError> {
+pub(crate) fn turn(kernel: &dyn Kernel, host: &str, on: &str) -> Result<Op, KernelError> {
     let path = switch(kernel, host)?.unwrap_or_default();
     Ok(Op::Write { path, text: on.to_owned() })
 }
@@ -57,7 +60,7 @@ pub fn turn(kernel: &dyn Kernel, host: &str, on: &str) -> Result<Op, KernelError
 ///
 /// # Errors
 /// When the port's address cannot be read, or its switch cannot be looked up.
-pub fn off(kernel: &dyn Kernel, port: &VirtualPort) -> Result<Chain, KernelError> {
+pub(crate) fn off(kernel: &dyn Kernel, port: &VirtualPort) -> Result<Chain, KernelError> {
     let fcid = kernel::attribute(kernel, &paths::fc_host(&port.parent, "port_id"))?;
     let device = Path::new(paths::BSG).join(format!("fc_{}", port.parent));
     let log_out =
@@ -70,7 +73,7 @@ pub fn off(kernel: &dyn Kernel, port: &VirtualPort) -> Result<Chain, KernelError
 ///
 /// # Errors
 /// When a port cannot be read.
-pub fn own_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelError> {
+pub(crate) fn own_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelError> {
     let mut ports = Vec::new();
     for host in kernel.list(Path::new(paths::FC_HOSTS))? {
         if !kernel.exists(&paths::fc_host(&host, "vport_create")) {
@@ -102,7 +105,7 @@ pub fn own_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelError> {
 ///
 /// # Errors
 /// When the state cannot be read.
-pub fn state(kernel: &dyn Kernel, host: &str) -> Result<VportState, KernelError> {
+pub(crate) fn state(kernel: &dyn Kernel, host: &str) -> Result<VportState, KernelError> {
     let state = kernel::attribute(kernel, &paths::fc_host(host, "port_state"))?;
     Ok(PortState::from(state).into())
 }

@@ -27,22 +27,22 @@ pub struct VirtualPort {
 
 impl VirtualPort {
     /// Returns whether this is a physical port, which has the group's names as its own.
-    pub fn is_own(&self) -> bool {
+    pub(crate) fn is_own(&self) -> bool {
         self.vport == self.parent
     }
 
     /// Returns whether the port is logged in to the fabric.
-    pub fn is_linked(&self) -> bool {
+    pub(crate) fn is_linked(&self) -> bool {
         self.state == VportState::Active
     }
 
     /// Returns whether the port is logged in, or about to log in.
-    pub fn may_be_logged_in(&self) -> bool {
+    pub(crate) fn may_be_logged_in(&self) -> bool {
         self.is_linked() || self.state == VportState::Initializing
     }
 
     /// Returns whether the port was told to stay out of the fabric.
-    pub fn is_disabled(&self) -> bool {
+    pub(crate) fn is_disabled(&self) -> bool {
         self.state == VportState::Disabled
     }
 }
@@ -52,7 +52,9 @@ impl VirtualPort {
 ///
 /// # Errors
 /// When a port cannot be read, because it would not be known whose it is.
-pub fn virtual_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelError> {
+pub(crate) fn virtual_ports(
+    kernel: &dyn Kernel,
+) -> Result<Vec<VirtualPort>, KernelError> {
     let mut ports = Vec::new();
     for vport in kernel.list(Path::new(paths::FC_VPORTS))? {
         let get = |name| kernel::attribute(kernel, &paths::fc_vport(&vport, name));
@@ -72,7 +74,10 @@ pub fn virtual_ports(kernel: &dyn Kernel) -> Result<Vec<VirtualPort>, KernelErro
 ///
 /// # Errors
 /// When the state cannot be read.
-pub fn state(kernel: &dyn Kernel, port: &VirtualPort) -> Result<VportState, KernelError> {
+pub(crate) fn state(
+    kernel: &dyn Kernel,
+    port: &VirtualPort,
+) -> Result<VportState, KernelError> {
     if port.is_own() {
         return switch::state(kernel, &port.parent);
     }
@@ -85,7 +90,7 @@ pub fn state(kernel: &dyn Kernel, port: &VirtualPort) -> Result<VportState, Kern
 ///
 /// # Errors
 /// When the switch of a physical port cannot be looked up.
-pub fn create(
+pub(crate) fn create(
     kernel: &dyn Kernel,
     physical: &PhysicalPort,
     wwpn: Wwn,
@@ -112,12 +117,12 @@ pub fn delete(kernel: &dyn Kernel, port: &VirtualPort) -> Result<Chain, KernelEr
 }
 
 /// Returns the operation that lets a virtual port log in again after [`log_out`].
-pub fn log_in(port: &VirtualPort) -> Op {
+pub(crate) fn log_in(port: &VirtualPort) -> Op {
     set_disabled(port, "0")
 }
 
 /// Returns the operation that logs a virtual port out without deleting it.
-pub fn log_out(port: &VirtualPort) -> Op {
+pub(crate) fn log_out(port: &VirtualPort) -> Op {
     set_disabled(port, "1")
 }
 

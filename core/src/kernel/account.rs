@@ -37,7 +37,7 @@ pub struct Commands {
 
 impl Commands {
     /// Returns how many commands have not been answered.
-    pub fn open(&self) -> u64 {
+    pub(crate) fn open(&self) -> u64 {
         self.came.saturating_sub(self.answered)
     }
 }

@@ -35,14 +35,14 @@ pub enum Cause {
 
 impl Cause {
     /// Returns whether a disk that gives this answer cannot have a key of this node.
-    pub fn excludes_keys(&self) -> bool {
+    pub(crate) fn excludes_keys(&self) -> bool {
         matches!(self, Self::NoReservations | Self::Reserved)
     }
 
     /// Returns whether a path has failed, rather than the disk having answered.
     /// The node of a path that leaves goes a moment before multipathd takes the path out of its
     /// map.
-    pub fn is_paths(&self) -> bool {
+    pub(crate) fn is_paths(&self) -> bool {
         const OF_PATHS: [Errno; 5] =
             [Errno::ENODEV, Errno::ENXIO, Errno::ENOLINK, Errno::EIO, Errno::ENOENT];
         match self {
@@ -121,12 +121,12 @@ impl KernelError {
     }
 
     /// Returns whether the path or device does not exist, or no longer does.
-    pub fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         [Errno::ENOENT, Errno::ENODEV, Errno::ENXIO].iter().any(|errno| self.is(*errno))
     }
 
     /// Returns whether the deadline passed, rather than the kernel refusing.
-    pub fn is_late(&self) -> bool {
+    pub(crate) fn is_late(&self) -> bool {
         matches!(self.cause, Cause::TimedOut | Cause::NotBegun)
     }
 }

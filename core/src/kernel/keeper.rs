@@ -21,7 +21,7 @@ pub const COMMAND: &str = "keep";
 pub const READY: &str = "ready\n";
 
 /// Starts a keeper, unless one is running and answers.
-pub fn keep(device: &Path, at: &Path, op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn keep(device: &Path, at: &Path, op: &Op) -> Result<Done, KernelError> {
     let failed = |e: std::io::Error| op.failed(Cause::of(&e));
     if answers(at).is_ok() {
         return Ok(Done::Unchanged);
@@ -56,13 +56,13 @@ pub fn keep(device: &Path, at: &Path, op: &Op) -> Result<Done, KernelError> {
 }
 
 /// Checks that a keeper serves this directory and answers.
-pub fn hear(at: &Path, op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn hear(at: &Path, op: &Op) -> Result<Done, KernelError> {
     answers(at).map(|()| Done::Unchanged).map_err(|cause| op.failed(cause))
 }
 
 /// Ends a keeper, even one that does not answer. The kernel then aborts its requests to
 /// the keeper (`fuse_umount_begin`).
-pub fn end(at: &Path, op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn end(at: &Path, op: &Op) -> Result<Done, KernelError> {
     let was = unmount(at).map_err(|errno| op.failed(Cause::Errno(errno as i32)))?;
     match fs::remove_dir(at) {
         Ok(()) => Ok(Done::Changed),

@@ -55,7 +55,7 @@ fn prefix(group: &str) -> String {
 
 /// Returns whether an operation may make a group serve if it is carried out late. A
 /// backstore that is enabled late serves nobody, because no port leads to it.
-pub fn serves(op: &Op) -> bool {
+pub(crate) fn serves(op: &Op) -> bool {
     let Op::Write { path, text } = op else { return false };
     match path.file_name().and_then(|name| name.to_str()) {
         Some("vport_create") => true,
@@ -68,7 +68,7 @@ pub fn serves(op: &Op) -> bool {
 
 /// Gives the calling thread the name of a worker for a group. Threads that it starts
 /// inherit the name.
-pub fn take_name(group: &str, purpose: Purpose) {
+pub(crate) fn take_name(group: &str, purpose: Purpose) {
     if let Ok(name) = CString::new(name(group, purpose)) {
         // SAFETY: the call reads the text, which ends with a zero byte, and keeps nothing.
         unsafe { nix::libc::prctl(nix::libc::PR_SET_NAME, name.as_ptr()) };
@@ -77,7 +77,11 @@ pub fn take_name(group: &str, purpose: Purpose) {
 
 /// Carries out an operation. While an operation of [`serves`] runs, its thread has a name
 /// that says so.
-pub fn under_its_name<T>(group: Option<&str>, op: &Op, act: impl FnOnce() -> T) -> T {
+pub(crate) fn under_its_name<T>(
+    group: Option<&str>,
+    op: &Op,
+    act: impl FnOnce() -> T,
+) -> T {
     let Some(group) = group.filter(|_| serves(op)) else { return act() };
     take_name(group, Purpose::Serves);
     let done = act();

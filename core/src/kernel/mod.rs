@@ -24,7 +24,8 @@ use std::time::Duration;
 
 pub use around::Around;
 pub use error::{Cause, KernelError};
-pub use op::{Chain, ChainResult, Done, Op, UNREGISTER};
+pub(crate) use op::UNREGISTER;
+pub use op::{Chain, ChainResult, Done, Op};
 pub use real::RealKernel;
 pub use recorded::Recorded;
 
@@ -90,7 +91,7 @@ pub trait Kernel {
 /// # Errors
 /// When the attribute exists and cannot be read. What is unknown must not be taken for
 /// absent.
-pub fn attribute(kernel: &dyn Kernel, path: &Path) -> Result<String, KernelError> {
+pub(crate) fn attribute(kernel: &dyn Kernel, path: &Path) -> Result<String, KernelError> {
     match kernel.read(path) {
         Ok(text) => Ok(text.trim().to_owned()),
         Err(error) if error.is_gone() => Ok(String::new()),
@@ -100,13 +101,13 @@ pub fn attribute(kernel: &dyn Kernel, path: &Path) -> Result<String, KernelError
 
 /// Returns the text of an attribute, trimmed. The text is also empty if the attribute
 /// cannot be read, so this is only for texts that are shown to people.
-pub fn attribute_or_empty(kernel: &dyn Kernel, path: &Path) -> String {
+pub(crate) fn attribute_or_empty(kernel: &dyn Kernel, path: &Path) -> String {
     attribute(kernel, path).unwrap_or_default()
 }
 
 /// Returns the kernel's release if it is older than this version (major, minor). An
 /// unknown release does not count as older.
-pub fn is_before(kernel: &dyn Kernel, version: (u32, u32)) -> Option<String> {
+pub(crate) fn is_before(kernel: &dyn Kernel, version: (u32, u32)) -> Option<String> {
     let release = attribute(kernel, Path::new(paths::KERNEL_RELEASE)).ok()?;
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     let its = (numbers.next()?.ok()?, numbers.next()?.ok()?);

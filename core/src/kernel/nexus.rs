@@ -13,7 +13,7 @@ use super::op::{Done, Op};
 use super::{KernelError, paths};
 
 /// The beginning of a multipath device's uuid (`UUID_PREFIX` of multipath-tools).
-pub const MULTIPATH: &str = "mpath-";
+pub(crate) const MULTIPATH: &str = "mpath-";
 /// The states of a path that takes commands. The first is of a SCSI device (`sdev_states`
 /// in drivers/scsi/scsi_sysfs.c), the second of an NVMe controller
 /// (`nvme_sysfs_show_state` in drivers/nvme/host/sysfs.c).
@@ -40,13 +40,13 @@ pub struct DiskPath {
 impl DiskPath {
     /// Returns whether the kernel sends commands by this path.
     #[must_use]
-    pub fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         self.state.is_empty() || UP.contains(&self.state.as_str())
     }
 }
 
 /// Returns whether a disk is a multipath device of device mapper.
-pub fn is_multipath(tree: &dyn Look, disk: &Path) -> bool {
+pub(crate) fn is_multipath(tree: &dyn Look, disk: &Path) -> bool {
     let uuid = tree.text(&paths::block(&name(disk), "dm/uuid"));
     uuid.is_some_and(|uuid| uuid.starts_with(MULTIPATH))
 }

@@ -192,7 +192,7 @@ pub enum Op {
 }
 
 /// The verb that stands for [`Op::Unregister`] in an error.
-pub const UNREGISTER: &str = "unregister";
+pub(crate) const UNREGISTER: &str = "unregister";
 
 impl Op {
     /// Returns the verb, the path and the value of this operation, for a sentence or an
@@ -294,7 +294,7 @@ pub enum Done {
 
 impl Done {
     /// Returns whether this is the answer to [`Op::ReadReservation`].
-    pub fn is_reservation(&self) -> bool {
+    pub(crate) fn is_reservation(&self) -> bool {
         matches!(self, Self::Reservation(_))
     }
 }

@@ -15,32 +15,32 @@ pub const FC_VPORTS: &str = "/sys/class/fc_vports";
 /// Ports elsewhere on the fabric that this node has met.
 pub const FC_REMOTE_PORTS: &str = "/sys/class/fc_remote_ports";
 /// SCSI hosts.
-pub const SCSI_HOSTS: &str = "/sys/class/scsi_host";
+pub(crate) const SCSI_HOSTS: &str = "/sys/class/scsi_host";
 /// All devices, each below its parent.
-pub const DEVICES: &str = "/sys/devices";
+pub(crate) const DEVICES: &str = "/sys/devices";
 /// Buses, with their drivers.
-pub const BUSES: &str = "/sys/bus";
+pub(crate) const BUSES: &str = "/sys/bus";
 /// Block devices.
 pub const BLOCK: &str = "/sys/class/block";
 /// Loaded modules.
-pub const MODULES: &str = "/sys/module";
+pub(crate) const MODULES: &str = "/sys/module";
 /// The kernel's release.
 pub const KERNEL_RELEASE: &str = "/proc/sys/kernel/osrelease";
 /// LIO's root in configfs.
 pub const TARGET: &str = "/sys/kernel/config/target";
 /// The virtual port database. Like the kernel's own state, it does not survive a reboot.
-pub const REGISTRY: &str = "/run/understudy/ports";
+pub(crate) const REGISTRY: &str = "/run/understudy/ports";
 /// The cluster's word, which makes its nodes' reservation keys differ from other
 /// clusters'.
-pub const CLUSTER: &str = "/run/understudy/cluster";
+pub(crate) const CLUSTER: &str = "/run/understudy/cluster";
 /// The fabrics that were seen, as `fcport` remembers them while it watches.
-pub const WATCH: &str = "/run/understudy/fcport.json";
+pub(crate) const WATCH: &str = "/run/understudy/fcport.json";
 /// This node's name in the cluster.
-pub const NODE: &str = "/run/understudy/node";
+pub(crate) const NODE: &str = "/run/understudy/node";
 /// The last move of each group that was commanded on this node.
-pub const MOVES: &str = "/run/understudy/moves";
+pub(crate) const MOVES: &str = "/run/understudy/moves";
 /// Starts that were tried and have not succeeded.
-pub const STARTS: &str = "/run/understudy/starts";
+pub(crate) const STARTS: &str = "/run/understudy/starts";
 /// The names of disks whose content belongs to initiators, one file each. They survive a
 /// reboot, because udev reads them early, by a rule of the package.
 pub const CONTENT: &str = "/var/lib/understudy/disks";
@@ -49,12 +49,12 @@ pub const RCU_EXPEDITED: &str = "/sys/kernel/rcu_expedited";
 /// The mounts that this process sees (fs/proc_namespace.c).
 pub const MOUNTS: &str = "/proc/self/mounts";
 /// The keepers' directories, one for each group.
-pub const KEPT: &str = "/run/understudy/kept";
+pub(crate) const KEPT: &str = "/run/understudy/kept";
 /// The processes that have turned on expedited grace periods, and the switch's value
 /// before.
-pub const EXPEDITED: &str = "/run/understudy/expedited";
+pub(crate) const EXPEDITED: &str = "/run/understudy/expedited";
 /// The files in which targetcli saves LIO's configuration: on Debian, and on others.
-pub const SAVED: [&str; 2] =
+pub(crate) const SAVED: [&str; 2] =
     ["/etc/rtslib-fb-target/saveconfig.json", "/etc/target/saveconfig.json"];
 /// A copy of targetcli's saved configuration without anything of a group, for targetctl
 /// to restore.
@@ -62,12 +62,12 @@ pub const SAVED_OTHERS: &str = "/run/understudy/saveconfig.json";
 /// Device nodes.
 pub const DEV: &str = "/dev";
 /// The bsg devices, for pass-through to FC ports, by the kernel's names for the ports.
-pub const BSG: &str = "/dev/bsg";
+pub(crate) const BSG: &str = "/dev/bsg";
 /// The persistent names that udev gives to disks.
-pub const DISK_BY_ID: &str = "/dev/disk/by-id";
+pub(crate) const DISK_BY_ID: &str = "/dev/disk/by-id";
 
 /// Returns whether a path leads to something below a directory, with no `..` on the way.
-pub fn is_below(path: &Path, dir: &str) -> bool {
+pub(crate) fn is_below(path: &Path, dir: &str) -> bool {
     let inside = path.strip_prefix(dir).ok().filter(|inside| *inside != Path::new(""));
     let plain = |part| matches!(part, Component::Normal(_));
     inside.is_some_and(|inside| inside.components().all(plain))
@@ -101,7 +101,7 @@ pub fn fcoe_controller(name: &str, attribute: &str) -> PathBuf {
 }
 
 /// Returns the path of an attribute of a network interface.
-pub fn interface(name: &str, attribute: &str) -> PathBuf {
+pub(crate) fn interface(name: &str, attribute: &str) -> PathBuf {
     Path::new("/sys/class/net").join(name).join(attribute)
 }
 
@@ -146,7 +146,7 @@ pub fn aptpl_serial(name: &str) -> Option<&str> {
 }
 
 /// Returns the directory at which a group's keeper is mounted.
-pub fn kept(wwnn: Wwn) -> PathBuf {
+pub(crate) fn kept(wwnn: Wwn) -> PathBuf {
     Path::new(KEPT).join(wwnn.hex())
 }
 
@@ -156,7 +156,7 @@ pub fn kept(wwnn: Wwn) -> PathBuf {
 pub const KEPT_FILES: &str = "lio";
 
 /// Returns the directory of a group's keeper in which LIO writes.
-pub fn kept_files(wwnn: Wwn) -> PathBuf {
+pub(crate) fn kept_files(wwnn: Wwn) -> PathBuf {
     kept(wwnn).join(KEPT_FILES)
 }
 
@@ -171,19 +171,19 @@ pub fn lio_port(fabric: &str, wwpn: Wwn) -> PathBuf {
 }
 
 /// Returns the link that makes systemd start a unit at boot.
-pub fn unit_wanted(unit: &str) -> PathBuf {
+pub(crate) fn unit_wanted(unit: &str) -> PathBuf {
     Path::new("/etc/systemd/system/multi-user.target.wants").join(unit)
 }
 
 /// Returns the files that extend a unit of another package: the one that this package
 /// installs, and the administrator's two that take precedence over it.
-pub fn unit_drop_ins(unit: &str) -> [PathBuf; 3] {
+pub(crate) fn unit_drop_ins(unit: &str) -> [PathBuf; 3] {
     ["/usr/lib", "/etc", "/run"].map(|root| {
         PathBuf::from(format!("{root}/systemd/system/{unit}.d/understudy.conf"))
     })
 }
 
 /// Returns the path of a port's entry in the virtual port database.
-pub fn registry_entry(wwpn: Wwn) -> PathBuf {
+pub(crate) fn registry_entry(wwpn: Wwn) -> PathBuf {
     Path::new(REGISTRY).join(format!("{}.json", wwpn.hex()))
 }

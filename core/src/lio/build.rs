@@ -15,7 +15,7 @@ use super::wanted::Wanted;
 use super::{ALUA_ACTIVE_OPTIMIZED, ALUA_STATE, hba};
 
 /// The name of the links that understudy makes in LIO. LIO accepts any name.
-pub const LINK: &str = "backstore";
+pub(crate) const LINK: &str = "backstore";
 
 /// Returns the path of the backstore of a LUN.
 pub fn backstore_path(wwnn: Wwn, lun: u16) -> PathBuf {
@@ -24,18 +24,18 @@ pub fn backstore_path(wwnn: Wwn, lun: u16) -> PathBuf {
 
 /// Returns the directory of a disk's backstore; `None` for the state disk, which has
 /// none.
-pub fn backstore_of(wwnn: Wwn, disk: &Disk) -> Option<PathBuf> {
+pub(crate) fn backstore_of(wwnn: Wwn, disk: &Disk) -> Option<PathBuf> {
     Some(backstore_path(wwnn, disk.slot.lun()?))
 }
 
 /// Returns the operation that makes the directory for the group's backstores.
-pub fn frame(group: &Group) -> Chain {
+pub(crate) fn frame(group: &Group) -> Chain {
     vec![Op::MakeDir(hba(group.wwnn))]
 }
 
 /// Returns the operations that make the target ports, a chain for each: the directories
 /// of the port and of each initiator, and the attributes.
-pub fn targets(wanted: &Wanted) -> Vec<Chain> {
+pub(crate) fn targets(wanted: &Wanted) -> Vec<Chain> {
     let Wanted { group, driver, .. } = *wanted;
     let target = |(port, number): (&PortSpec, u16)| {
         let path = wanted.port_dir(port);
@@ -69,7 +69,7 @@ fn set_port_id(tpg: &Path, number: u16) -> Op {
 
 /// Returns the operations that make the backstores, a chain for each disk. A chain is
 /// empty if its backstore is complete.
-pub fn build(group: &Group, disks: &[Disk], export: &Export) -> Vec<Chain> {
+pub(crate) fn build(group: &Group, disks: &[Disk], export: &Export) -> Vec<Chain> {
     let linked = export.linked();
     let missing = disks.iter().map(|disk| {
         let Some(path) = backstore_of(group.wwnn, disk) else { return Chain::new() };
@@ -121,7 +121,7 @@ fn make(group: &Group, disk: &Disk, path: &Path) -> Chain {
 
 /// Returns the steps that make the LUNs and map them, once there are backstores and
 /// target ports.
-pub fn luns(wanted: &Wanted) -> [Step; 2] {
+pub(crate) fn luns(wanted: &Wanted) -> [Step; 2] {
     [
         Step::new("make the LUNs", port_luns(wanted)),
         Step::new("map the LUNs", mapped_luns(wanted)),

@@ -9,7 +9,7 @@ use super::observe::{Export, Lun};
 
 /// Returns what the group says and LIO has not, each in words. What LIO has besides is not
 /// among them; see [`super::Obsolete`].
-pub fn missing(group: &Group, export: &Export) -> Vec<String> {
+pub(crate) fn missing(group: &Group, export: &Export) -> Vec<String> {
     let mut missing = Vec::new();
     for lun in group.luns() {
         let path = backstore_path(group.wwnn, lun);

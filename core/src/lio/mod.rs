@@ -17,28 +17,31 @@ use crate::digest::fnv128;
 use crate::kernel::paths;
 use crate::wwn::Wwn;
 
-pub use build::{LINK, backstore_of, backstore_path, build, frame, set_alua};
+pub(crate) use build::{LINK, backstore_of, build, frame};
+pub use build::{backstore_path, set_alua};
+pub(crate) use driver::{
+    DRIVERS, Driver, TCM_FC, TargetSteps, candidates, is_here, unserved,
+};
 #[cfg(test)]
-pub use driver::made_up;
-pub use driver::{
-    DRIVERS, Driver, Hang, Names, QLA2XXX, Qla2xxx, Stays, TCM_FC, TargetSteps, TcmFc,
-    candidates, is_here, unserved,
+pub(crate) use driver::{QLA2XXX, made_up};
+pub(crate) use missing::missing;
+#[cfg(test)]
+pub(crate) use observe::Lun;
+pub(crate) use observe::lasting;
+pub(crate) use observe::{Acl, Backstore, Export, Tree, alua, glance, observe, survey};
+pub(crate) use obsolete::Obsolete;
+pub(crate) use remove::{
+    close, quiesce, remove_hbas, remove_ports, remove_strays, resume,
 };
-pub use missing::missing;
-pub use observe::{
-    Acl, Backstore, Export, Lun, Tree, alua, glance, lasting, observe, survey,
-};
-pub use obsolete::Obsolete;
-pub use remove::{close, quiesce, remove_hbas, remove_ports, remove_strays, resume};
-pub use situation::Situation;
-pub use wanted::Wanted;
+pub(crate) use situation::Situation;
+pub(crate) use wanted::Wanted;
 
 /// The ALUA state active/optimized, by LIO's number for it
 /// (include/target/target_core_base.h).
-pub const ALUA_ACTIVE_OPTIMIZED: &str = "0";
+pub(crate) const ALUA_ACTIVE_OPTIMIZED: &str = "0";
 /// The ALUA state transitioning: every new command is answered with "try again" (NOT
 /// READY, 04/0A).
-pub const ALUA_TRANSITIONING: &str = "15";
+pub(crate) const ALUA_TRANSITIONING: &str = "15";
 
 /// The attribute of a backstore that has the ALUA state of its LUNs, on all ports.
 const ALUA_STATE: &str = "alua/default_tg_pt_gp/alua_access_state";

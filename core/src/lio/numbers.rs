@@ -117,7 +117,7 @@ impl Numbers {
 ///
 /// # Errors
 /// [`Kind::Node`], because another node may see the disk's new size already.
-pub fn not_smaller(
+pub(crate) fn not_smaller(
     kernel: &dyn Kernel,
     group: &Group,
     disks: &[Disk],
@@ -173,7 +173,7 @@ impl FromStr for Numbers {
 
 /// Returns a sentence for each LUN that is exported with another disk than the configured
 /// one.
-pub fn misplaced(group: &Group, disks: &[Disk], export: &Export) -> Vec<String> {
+pub(crate) fn misplaced(group: &Group, disks: &[Disk], export: &Export) -> Vec<String> {
     let words = |disk: &Disk| {
         let path = lio::backstore_of(group.wwnn, disk)?;
         let there = export.backstore(&path).filter(|there| there.enabled)?;

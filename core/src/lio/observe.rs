@@ -12,7 +12,7 @@ use crate::wwn::Wwn;
 
 /// Everything that LIO has of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Export {
+pub(crate) struct Export {
     /// The directories of the group's backstores: one, or two if its node name has
     /// changed.
     pub hbas: Vec<PathBuf>,
@@ -24,7 +24,7 @@ pub struct Export {
 
 /// A backstore: LIO's object for a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Backstore {
+pub(crate) struct Backstore {
     /// The backstore's directory.
     pub path: PathBuf,
     /// Whether the backstore is configured and holds the disk open.
@@ -39,7 +39,7 @@ pub struct Backstore {
 
 /// A target port, with its LUNs and initiators.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tree {
+pub(crate) struct Tree {
     /// The port name (WWPN).
     pub wwpn: Wwn,
     /// The LIO driver of the port.
@@ -58,7 +58,7 @@ pub struct Tree {
 
 /// A LUN of a port, or a LUN mapped to an initiator: a directory with a link in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lun {
+pub(crate) struct Lun {
     /// The LUN's number.
     pub number: u16,
     /// The LUN's directory.
@@ -69,7 +69,7 @@ pub struct Lun {
 
 /// An initiator's entry in a port, with the LUNs that this initiator sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Acl {
+pub(crate) struct Acl {
     /// The entry's directory, which has the initiator's name.
     pub path: PathBuf,
     /// The LUNs that are mapped to the initiator; empty if they were not read.
@@ -77,25 +77,20 @@ pub struct Acl {
 }
 
 impl Export {
-    /// Returns whether LIO has nothing of the group.
-    pub fn is_empty(&self) -> bool {
-        self.hbas.is_empty() && self.trees.is_empty()
-    }
-
     /// Returns the target port with this port name.
-    pub fn tree(&self, wwpn: Wwn) -> Option<&Tree> {
+    pub(crate) fn tree(&self, wwpn: Wwn) -> Option<&Tree> {
         self.trees.iter().find(|tree| tree.wwpn == wwpn)
     }
 
     /// Returns the paths of all backstores that a LUN of some port leads to.
-    pub fn linked(&self) -> BTreeSet<&Path> {
+    pub(crate) fn linked(&self) -> BTreeSet<&Path> {
         let luns = self.trees.iter().flat_map(|tree| &tree.luns);
         luns.filter_map(|lun| Some(lun.link.as_ref()?.1.as_path())).collect()
     }
 
     /// Returns the backstores that a LUN leads to and that are not in one of the group's
     /// directories. Somebody else has made them for the group's port names.
-    pub fn strays(&self) -> BTreeSet<&Path> {
+    pub(crate) fn strays(&self) -> BTreeSet<&Path> {
         let core = paths::lio_core();
         let is_stray = |path: &&Path| {
             let dir = path.parent();
@@ -107,7 +102,7 @@ impl Export {
     }
 
     /// Returns the backstore with this directory.
-    pub fn backstore(&self, path: &Path) -> Option<&Backstore> {
+    pub(crate) fn backstore(&self, path: &Path) -> Option<&Backstore> {
         let found = self.backstores.binary_search_by(|b| b.path.as_path().cmp(path));
         self.backstores.get(found.ok()?)
     }
@@ -117,45 +112,45 @@ impl Backstore {
     /// Returns whether the backstore has this disk, with the serial number that the disk
     /// has in a group. A backstore that is not enabled has no disk yet, so it never
     /// contradicts.
-    pub fn holds(&self, wwnn: Wwn, disk: &Disk) -> bool {
+    pub(crate) fn holds(&self, wwnn: Wwn, disk: &Disk) -> bool {
         !self.enabled || self.device == disk.node && self.serial == disk.unit_serial(wwnn)
     }
 }
 
 impl Lun {
     /// Returns whether the LUN's link leads to this path.
-    pub fn leads_to(&self, path: &Path) -> bool {
+    pub(crate) fn leads_to(&self, path: &Path) -> bool {
         self.link.as_ref().is_some_and(|(_, to)| to == path)
     }
 }
 
 impl Acl {
     /// Returns the initiator's port name, from the directory's name.
-    pub fn initiator(&self) -> Option<Wwn> {
+    pub(crate) fn initiator(&self) -> Option<Wwn> {
         self.path.file_name()?.to_str()?.parse().ok()
     }
 }
 
 impl Tree {
     /// Returns the directory of the port's portal group.
-    pub fn tpg(&self) -> PathBuf {
+    pub(crate) fn tpg(&self) -> PathBuf {
         tpg(&self.path)
     }
 
     /// Returns whether the target belongs to its port for as long as the kernel runs.
-    pub fn is_bound(&self) -> bool {
+    pub(crate) fn is_bound(&self) -> bool {
         self.driver.stays() == Stays::UntilBoot
     }
 
     /// Returns whether the port has nothing to serve, and nobody to serve it to.
-    pub fn is_bare(&self) -> bool {
+    pub(crate) fn is_bare(&self) -> bool {
         self.luns.is_empty() && self.acls.is_empty()
     }
 }
 
 /// Returns the directory of a port's portal group. Every driver accepts only the number 1
 /// (`ft_add_tpg`, `tcm_qla2xxx_make_tpg`).
-pub fn tpg(port: &Path) -> PathBuf {
+pub(crate) fn tpg(port: &Path) -> PathBuf {
     port.join("tpgt_1")
 }
 
@@ -164,7 +159,7 @@ pub fn tpg(port: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When a directory exists and cannot be read. Then nothing may be concluded.
-pub fn observe(
+pub(crate) fn observe(
     kernel: &dyn Kernel,
     wwnns: &[Wwn],
     wwpns: &[Wwn],
@@ -174,7 +169,7 @@ pub fn observe(
 
 /// Reads what LIO has under these node names and port names, except the mapped LUNs. Each
 /// initiator has as many mapped LUNs as there are LUNs.
-pub fn survey(
+pub(crate) fn survey(
     kernel: &dyn Kernel,
     wwnns: &[Wwn],
     wwpns: &[Wwn],
@@ -196,7 +191,7 @@ fn with_backstores(
 }
 
 /// Reads what LIO has under these node names and port names, except the backstores.
-pub fn glance(
+pub(crate) fn glance(
     kernel: &dyn Kernel,
     wwnns: &[Wwn],
     wwpns: &[Wwn],
@@ -208,7 +203,7 @@ pub fn glance(
 ///
 /// # Errors
 /// See [`observe`].
-pub fn lasting(kernel: &dyn Kernel) -> Result<Export, KernelError> {
+pub(crate) fn lasting(kernel: &dyn Kernel) -> Result<Export, KernelError> {
     let mut wwpns = Vec::new();
     for driver in DRIVERS.iter().filter(|driver| driver.stays() == Stays::UntilBoot) {
         let names = kernel.list(&paths::lio_fabric(driver.fabric()))?;
@@ -247,7 +242,7 @@ fn outline(
 ///
 /// # Errors
 /// When the state exists and cannot be read.
-pub fn alua(kernel: &dyn Kernel, backstore: &Path) -> Result<String, KernelError> {
+pub(crate) fn alua(kernel: &dyn Kernel, backstore: &Path) -> Result<String, KernelError> {
     kernel::attribute(kernel, &backstore.join(ALUA_STATE))
 }
 

@@ -13,7 +13,7 @@ use super::remove::{close, forget, unlink};
 
 /// Parts of an export that have to be removed while the rest is served.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Obsolete {
+pub(crate) struct Obsolete {
     /// Initiators that may no longer log in.
     pub acls: Vec<Acl>,
     /// Mapped LUNs that the remaining initiators must no longer see.
@@ -28,7 +28,7 @@ pub struct Obsolete {
 impl Obsolete {
     /// Returns the parts of an export that do not fit the group. A LUN that has another
     /// disk now is one of them, because it has to be made again.
-    pub fn of(group: &Group, disks: &[Disk], export: &Export) -> Self {
+    pub(crate) fn of(group: &Group, disks: &[Disk], export: &Export) -> Self {
         let wanted: BTreeSet<u16> = group.luns().collect();
         let kept: BTreeMap<_, _> = disks
             .iter()
@@ -64,7 +64,7 @@ impl Obsolete {
 
     /// Returns the steps that remove these parts. Each step must end before the next
     /// begins.
-    pub fn remove(&self) -> [(&'static str, Vec<Chain>); 4] {
+    pub(crate) fn remove(&self) -> [(&'static str, Vec<Chain>); 4] {
         [
             ("remove the initiators", self.acls.iter().map(forget).collect()),
             ("unmap the LUNs", self.mapped.iter().map(unlink).collect()),

@@ -22,7 +22,7 @@ use super::observe::Tree;
 /// `Disabled` says that the driver has logged one out: a link event shows a port that is
 /// logged in as `VPort Failed` for a moment (`qla2x00_async_event`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Situation {
+pub(crate) enum Situation {
     /// Nothing of the port is here.
     Absent,
     /// Initiators have LUNs behind the port.
@@ -39,7 +39,7 @@ pub enum Situation {
 
 impl Situation {
     /// Returns the situation of a port and its target.
-    pub fn of(port: Option<&VirtualPort>, target: Option<&Tree>) -> Self {
+    pub(crate) fn of(port: Option<&VirtualPort>, target: Option<&Tree>) -> Self {
         let Some(target) = target else {
             return if port.is_none() { Self::Absent } else { Self::Partial };
         };
@@ -56,7 +56,7 @@ impl Situation {
 
     /// Returns whether a takeover uses the port again: it was made earlier, and its target
     /// is ready to be filled.
-    pub fn is_reusable(self) -> bool {
+    pub(crate) fn is_reusable(self) -> bool {
         matches!(self, Self::Parked | Self::Stray)
     }
 }

@@ -11,7 +11,7 @@ use super::situation::Situation;
 
 /// What a driver is told before it says what is to be done.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// The group.
     pub group: &'a Group,
     /// The driver that serves the group.
@@ -26,23 +26,23 @@ pub struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     /// Returns a port that is here now.
-    pub fn vport(&self, port: &PortSpec) -> Option<&'a VirtualPort> {
+    pub(crate) fn vport(&self, port: &PortSpec) -> Option<&'a VirtualPort> {
         self.vports.iter().find(|vport| vport.wwpn == port.wwpn)
     }
 
     /// Returns the target that a port has now.
-    pub fn tree(&self, port: &PortSpec) -> Option<&'a Tree> {
+    pub(crate) fn tree(&self, port: &PortSpec) -> Option<&'a Tree> {
         self.export.tree(port.wwpn)
     }
 
     /// Returns the situation of a port now.
-    pub fn situation(&self, port: &PortSpec) -> Situation {
+    pub(crate) fn situation(&self, port: &PortSpec) -> Situation {
         Situation::of(self.vport(port), self.tree(port))
     }
 
     /// Returns the directory of a port's target: the one that it has, or else the one that
     /// is to be made.
-    pub fn port_dir(&self, port: &PortSpec) -> PathBuf {
+    pub(crate) fn port_dir(&self, port: &PortSpec) -> PathBuf {
         let new = || {
             let carrier = self.absent.iter().find(|(absent, _)| absent == port);
             let physical = carrier.map(|(_, physical)| physical.wwpn);
@@ -53,7 +53,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// Returns the directory of a port's portal group.
-    pub fn tpg(&self, port: &PortSpec) -> PathBuf {
+    pub(crate) fn tpg(&self, port: &PortSpec) -> PathBuf {
         tpg(&self.port_dir(port))
     }
 }

@@ -119,7 +119,7 @@ fn device_node<'de, D: Deserializer<'de>>(input: D) -> Result<PathBuf, D::Error>
 
 impl Entry {
     /// Returns the entry of a port whose group is about to be taken over.
-    pub fn new(
+    pub(crate) fn new(
         kernel: &dyn Kernel,
         node: &str,
         group: &Group,
@@ -151,7 +151,7 @@ impl Entry {
 
     /// Returns this entry with the phases of the takeover, which is over.
     #[must_use]
-    pub fn after(mut self, phases: &Phases) -> Self {
+    pub(crate) fn after(mut self, phases: &Phases) -> Self {
         let took = |(phase, time): (&str, Duration)| Took {
             phase: phase.to_owned(),
             ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),

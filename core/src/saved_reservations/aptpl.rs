@@ -17,12 +17,12 @@ pub fn has_registrations(text: &str) -> bool {
 
 /// A registration. The holder's registration also has the reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registration<'a> {
+pub(crate) struct Registration<'a> {
     fields: Vec<(&'a str, &'a str)>,
 }
 
 /// Parses the registrations in a text that LIO wrote.
-pub fn registrations(text: &str) -> Vec<Registration<'_>> {
+pub(crate) fn registrations(text: &str) -> Vec<Registration<'_>> {
     let mut found = Vec::new();
     let mut fields = Vec::new();
     for line in text.lines() {
@@ -39,14 +39,14 @@ pub fn registrations(text: &str) -> Vec<Registration<'_>> {
 
 impl Registration<'_> {
     /// Returns the value of a field; empty if the registration does not have it.
-    pub fn get(&self, name: &str) -> &str {
+    pub(crate) fn get(&self, name: &str) -> &str {
         let field = self.fields.iter().find(|(its, _)| *its == name);
         field.map_or("", |(_, value)| value)
     }
 
     /// Returns whether the registration's initiator and port still belong to the group.
     /// LIO would keep any other registration forever, where nobody sees it.
-    pub fn is_of(&self, group: &Group) -> bool {
+    pub(crate) fn is_of(&self, group: &Group) -> bool {
         let wwn = |field| self.get(field).parse::<Wwn>().ok();
         let initiator = wwn("initiator_node");
         initiator.is_some_and(|name| group.initiators.contains(&name))
@@ -55,7 +55,7 @@ impl Registration<'_> {
 
     /// Returns the text that makes LIO restore this registration, once the LUN is mapped
     /// to the initiator.
-    pub fn metadata(&self, lun: u16) -> String {
+    pub(crate) fn metadata(&self, lun: u16) -> String {
         let field = |(name, value): &(&str, &str)| match *name {
             // The LUN may have another number now.
             "mapped_lun" | "target_lun" => format!("{name}={lun}"),

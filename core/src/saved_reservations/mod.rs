@@ -21,11 +21,11 @@ use crate::lio;
 use crate::wwn::Wwn;
 
 /// The title of the step that writes the saved reservations into LIO.
-pub const GIVE_BACK: &str = "give initiators their reservations back";
+pub(crate) const GIVE_BACK: &str = "give initiators their reservations back";
 
 /// A group's keeper on this node, or the links that one has left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keeper {
+pub(crate) struct Keeper {
     /// The directory at which the keeper is mounted.
     pub at: PathBuf,
     /// The state disk; `None` if the keeper has ended and only links are left.
@@ -39,7 +39,7 @@ pub struct Keeper {
 ///
 /// # Errors
 /// When the mounts or the links cannot be read.
-pub fn observe(
+pub(crate) fn observe(
     kernel: &dyn Kernel,
     wwnns: &[Wwn],
     expected: bool,
@@ -76,19 +76,19 @@ fn links(kernel: &dyn Kernel) -> Result<Vec<(PathBuf, PathBuf)>, KernelError> {
 
 /// Returns LIO's directory for state files; `None` unless it is below /var or /etc.
 /// Anybody could have set this path, so nothing is made or removed anywhere else.
-pub fn root(kernel: &dyn Kernel) -> Option<PathBuf> {
+pub(crate) fn root(kernel: &dyn Kernel) -> Option<PathBuf> {
     let root = PathBuf::from(kernel.read(&paths::lio_dbroot()).ok()?.trim());
     ["/var", "/etc"].iter().any(|dir| paths::is_below(&root, dir)).then_some(root)
 }
 
 /// Returns the questions whether each keeper that runs answers.
-pub fn questions(keepers: &[Keeper]) -> Vec<Chain> {
+pub(crate) fn questions(keepers: &[Keeper]) -> Vec<Chain> {
     let running = keepers.iter().filter(|keeper| keeper.device.is_some());
     running.map(|keeper| vec![Op::HearKeeper(keeper.at.clone())]).collect()
 }
 
 /// Returns the operations that end a keeper. By then no initiator may be logged in.
-pub fn end(keeper: &Keeper) -> Chain {
+pub(crate) fn end(keeper: &Keeper) -> Chain {
     let links = keeper.links.iter().cloned().map(Op::Unlink);
     links.chain([Op::EndKeeper(keeper.at.clone())]).collect()
 }
@@ -96,7 +96,7 @@ pub fn end(keeper: &Keeper) -> Chain {
 /// Returns the operations that make LIO save a new LUN's registrations through the
 /// keeper. By itself LIO saves only those made with APTPL. With [`Preserve::All`] it
 /// saves all of them, at every change.
-pub fn lead(root: &Path, group: &Group, disk: &Disk, backstore: &Path) -> Chain {
+pub(crate) fn lead(root: &Path, group: &Group, disk: &Disk, backstore: &Path) -> Chain {
     let serial = disk.unit_serial(group.wwnn);
     let file = paths::aptpl(root, &serial);
     let to = paths::kept_files(group.wwnn).join(paths::aptpl_name(&serial));
@@ -118,7 +118,7 @@ pub fn lead(root: &Path, group: &Group, disk: &Disk, backstore: &Path) -> Chain 
 /// When LIO's directory for state files is in no proper place, or the state disk cannot
 /// be read. Then nothing may be served, because an initiator that a reservation shuts out
 /// could write.
-pub fn give_back(
+pub(crate) fn give_back(
     kernel: &dyn Kernel,
     group: &Group,
     state: &Disk,
@@ -159,7 +159,7 @@ pub fn give_back(
 ///
 /// # Errors
 /// When the disk cannot be read, or has data of another kind.
-pub fn load(
+pub(crate) fn load(
     kernel: &dyn Kernel,
     device: &Path,
     budget: Budget,

@@ -18,29 +18,29 @@ pub struct Claims(Vec<Entry>);
 
 impl Claims {
     /// Returns the claims that these entries of other groups make.
-    pub fn of(others: Vec<Entry>) -> Self {
+    pub(crate) fn of(others: Vec<Entry>) -> Self {
         Self(others)
     }
 
     /// Returns the current claims of all groups on this node except this one.
-    pub fn beside(kernel: &dyn Kernel, group: &str) -> Self {
+    pub(crate) fn beside(kernel: &dyn Kernel, group: &str) -> Self {
         let entries = registry::entries(kernel).into_iter();
         Self(entries.filter(|entry| entry.group != group).collect())
     }
 
     /// Returns the group that claims a port name.
-    pub fn on_port(&self, wwpn: Wwn) -> Option<&str> {
+    pub(crate) fn on_port(&self, wwpn: Wwn) -> Option<&str> {
         self.first(|entry| entry.wwpn == wwpn)
     }
 
     /// Returns the group that claims a node name, and so the directory of its backstores.
-    pub fn on_node_name(&self, wwnn: Wwn) -> Option<&str> {
+    pub(crate) fn on_node_name(&self, wwnn: Wwn) -> Option<&str> {
         self.first(|entry| entry.wwnn == wwnn)
     }
 
     /// Returns the disks that other groups claim. They are looked up once, for many
     /// questions.
-    pub fn disks(&self, kernel: &dyn Kernel) -> Disks<'_> {
+    pub(crate) fn disks(&self, kernel: &dyn Kernel) -> Disks<'_> {
         let mut all = Disks::default();
         for entry in &self.0 {
             let reserved = entry.ownership == Ownership::Scsi3Pr;
@@ -61,7 +61,7 @@ impl Claims {
     ///
     /// # Errors
     /// [`Kind::Configuration`], with each name and disk that is claimed, and by whom.
-    pub fn allow<'a>(
+    pub(crate) fn allow<'a>(
         &self,
         kernel: &dyn Kernel,
         group: &Group,
@@ -119,7 +119,7 @@ pub fn shared(kernel: &dyn Kernel, one: &Group, other: &Group) -> Vec<String> {
 
 /// The disks that other groups claim, by the kernel's names.
 #[derive(Default)]
-pub struct Disks<'a> {
+pub(crate) struct Disks<'a> {
     /// The claimed disks themselves, each with its group.
     used: BTreeMap<String, &'a str>,
     /// The devices beneath the claimed disks, each with its group and whether that group
@@ -140,7 +140,7 @@ impl<'a> Disks<'a> {
     /// they are one disk, or one is beneath the other. Two devices side by side on one
     /// disk share that disk's reservation. These conflict if either group reserves its
     /// disks.
-    pub fn group(
+    pub(crate) fn group(
         &self,
         kernel: &dyn Kernel,
         node: &Path,

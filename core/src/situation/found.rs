@@ -7,7 +7,7 @@ use crate::wwn::Wwn;
 
 /// Everything of a group that was found on this node.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub(crate) struct Found {
     /// The group's virtual ports.
     pub vports: Vec<VirtualPort>,
     /// What LIO has of the group.
@@ -18,13 +18,13 @@ pub struct Found {
 
 impl Found {
     /// Returns the situation of the port with this name.
-    pub fn situation(&self, wwpn: Wwn) -> Situation {
+    pub(crate) fn situation(&self, wwpn: Wwn) -> Situation {
         Situation::of(self.vport(wwpn), self.export.tree(wwpn))
     }
 
     /// Returns whether the kernel has nothing of the group but idle ports (see
     /// [`Self::is_idle`]).
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         let kept = self.keepers.iter().any(|keeper| keeper.device.is_some());
         !kept
             && self.export.hbas.is_empty()
@@ -35,30 +35,30 @@ impl Found {
     /// Returns whether nothing of the group is left, not even links of a keeper. Such
     /// links are on this node's own disk. They remain after a loss of power, although
     /// nothing runs.
-    pub fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         self.is_empty() && self.keepers.is_empty()
     }
 
     /// Returns the group's virtual port with this name.
-    pub fn vport(&self, wwpn: Wwn) -> Option<&VirtualPort> {
+    pub(crate) fn vport(&self, wwpn: Wwn) -> Option<&VirtualPort> {
         self.vports.iter().find(|vport| vport.wwpn == wwpn)
     }
 
     /// Returns the driver of a port's target. A port that has none goes as tcm_fc's do.
-    pub fn driver(&self, wwpn: Wwn) -> &'static dyn Driver {
+    pub(crate) fn driver(&self, wwpn: Wwn) -> &'static dyn Driver {
         self.export.tree(wwpn).map_or(&TCM_FC, |tree| tree.driver)
     }
 
     /// Returns whether a port is idle: logged out or absent, with an empty target that
     /// stays until a boot. An idle port is no sign that the group runs.
-    pub fn is_idle(&self, wwpn: Wwn) -> bool {
+    pub(crate) fn is_idle(&self, wwpn: Wwn) -> bool {
         let out = self.vport(wwpn).is_none_or(|vport| !vport.may_be_logged_in());
         let stays = |tree: &Tree| tree.is_bound() && tree.is_bare();
         out && self.export.tree(wwpn).is_some_and(stays)
     }
 
     /// Returns the virtual ports that a release has to log out: all that are not parked.
-    pub fn live(&self) -> impl Iterator<Item = &VirtualPort> {
+    pub(crate) fn live(&self) -> impl Iterator<Item = &VirtualPort> {
         let live = |port: &&VirtualPort| self.situation(port.wwpn) != Situation::Parked;
         self.vports.iter().filter(live)
     }

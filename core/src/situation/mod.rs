@@ -2,6 +2,6 @@
 //! and what other programs may do to it.
 
 pub mod claims;
-pub mod found;
+pub(crate) mod found;
 pub mod neighbours;
 pub mod scope;

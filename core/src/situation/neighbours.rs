@@ -78,7 +78,7 @@ impl Saved {
     /// Returns, in words, what is saved of a group: its target ports, and its disks as
     /// anybody's backstores. Only if `all` is true, this includes what
     /// [`Self::without_groups`] leaves out.
-    pub fn has(
+    pub(crate) fn has(
         &self,
         kernel: &dyn Kernel,
         group: &Group,

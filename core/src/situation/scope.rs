@@ -91,7 +91,7 @@ impl Scope {
     /// Returns whether somebody else, such as targetcli's service, has made what was
     /// found. Then there are only targets, without a port, so nobody is served. And this
     /// group's start has recorded nothing, which it does before it makes anything.
-    pub fn is_of_others(&self, found: &Found) -> bool {
+    pub(crate) fn is_of_others(&self, found: &Found) -> bool {
         let kept = found.keepers.iter().any(|keeper| keeper.device.is_some());
         let targets_alone = found.vports.is_empty() && found.export.hbas.is_empty();
         let bound = found.export.trees.iter().any(Tree::is_bound);
@@ -102,18 +102,18 @@ impl Scope {
     ///
     /// # Errors
     /// When something exists and cannot be read.
-    pub fn look(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
+    pub(crate) fn look(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
         self.found(kernel, lio::observe(kernel, &self.wwnns, &self.wwpns)?)
     }
 
     /// Reads what the kernel has of the group, except the backstores. That is cheap even
     /// with a thousand of them.
-    pub fn glance(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
+    pub(crate) fn glance(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
         self.found(kernel, lio::glance(kernel, &self.wwnns, &self.wwpns)?)
     }
 
     /// Reads what the kernel has of the group, except the LUNs mapped to each initiator.
-    pub fn survey(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
+    pub(crate) fn survey(&self, kernel: &dyn Kernel) -> Result<Found, KernelError> {
         self.found(kernel, lio::survey(kernel, &self.wwnns, &self.wwpns)?)
     }
 
@@ -131,7 +131,7 @@ impl Scope {
     }
 
     /// Returns the device nodes of the disks that the group has used since its takeover.
-    pub fn in_use(&self) -> Vec<PathBuf> {
+    pub(crate) fn in_use(&self) -> Vec<PathBuf> {
         let disks = self.entries.iter().flat_map(|e| e.disks.iter().chain(&e.state));
         disks.map(|disk| disk.node.clone()).collect()
     }
@@ -140,7 +140,7 @@ impl Scope {
     /// Disks of other groups on this node are left out: the key there is for them. A disk
     /// that only the configuration names, and that is not on this node, was never
     /// reserved by it.
-    pub fn disks(&self, kernel: &dyn Kernel, export: &Export) -> Vec<PathBuf> {
+    pub(crate) fn disks(&self, kernel: &dyn Kernel, export: &Export) -> Vec<PathBuf> {
         let mut disks = BTreeSet::new();
         let owns = |group: &&Group| group.ownership == Ownership::Scsi3Pr;
         let owner = self.group.as_ref().ok().filter(owns);

@@ -15,7 +15,7 @@ const TIME: Duration = Duration::from_secs(1);
 
 /// Makes a change with RCU grace periods expedited, unless the group's configuration
 /// forbids that. If expediting fails, the change is made anyway and takes longer.
-pub fn expedited<T>(
+pub(crate) fn expedited<T>(
     kernel: &dyn Kernel,
     scope: &Scope,
     budget: Budget,

@@ -90,7 +90,8 @@ fn verbs(kernel: &TreeKernel, parameters: &str) {
     ];
     if answers.last().is_some_and(Result::is_ok) {
         // A stop that succeeds means that nothing is left.
-        assert!(gather().look(kernel).is_ok_and(|found| found.is_empty()));
+        let left = health(&action(), &gather(), Level::Port);
+        assert_eq!(left, Health::NotRunning);
     }
     for failure in answers.into_iter().filter_map(Result::err) {
         let line = failure.to_string();

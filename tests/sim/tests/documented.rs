@@ -50,7 +50,7 @@ fn a_program_reads_a_nodes_status_back() {
     let (a, _) = pair(&Setup::new(2, 2));
     a.start().unwrap();
     a.kernel.set("/sys/class/fc_host/host2/port_state", "Half Way\n");
-    let status = status::status(&a.kernel, a.name, a.budget()).unwrap();
+    let status = status::status(&a.action()).unwrap();
     let json = serde_json::to_string(&status).unwrap();
     assert!(json.contains("Half Way") && json.contains("\"absent\""), "{json}");
     assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);

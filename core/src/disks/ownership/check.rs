@@ -16,7 +16,7 @@ use crate::kernel::{Chain, ChainResult, Done, Kernel, KernelError, Op};
 /// A disk without support for reservations has no key of ours. Neither has one that
 /// another node has reserved the old way (SPC-2), because that is only possible while no
 /// key is registered.
-pub fn owned(
+pub(crate) fn owned(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
     keys: &Keys,
@@ -38,7 +38,7 @@ pub fn owned(
 
 /// What a check of disks that this node should own has found, in words.
 #[derive(Debug, Default)]
-pub struct Checked {
+pub(crate) struct Checked {
     /// A sentence for each disk that this node does not own.
     pub faults: Vec<String>,
     /// A sentence for each disk that this node owns although another node's, or a fencing
@@ -52,7 +52,7 @@ pub struct Checked {
 /// whether such a node may have the disk is for the cluster to decide. It registers paths
 /// that have come or come back without a registration, because writes by them would meet
 /// conflicts.
-pub fn check(
+pub(crate) fn check(
     kernel: &dyn Kernel,
     disks: &[Disk],
     keys: &Keys,

@@ -5,7 +5,7 @@ use crate::kernel::reservation::Reservation;
 
 /// A disk, and the reservation that it reported if it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub(crate) struct Held {
     /// The disk.
     pub disk: Disk,
     /// The registrations and the reservation that the disk reported; `None` if it was not
@@ -15,7 +15,7 @@ pub struct Held {
 
 impl Held {
     /// Returns the disk and its reservation; `None` if it was not asked.
-    pub fn answered(&self) -> Option<(&Disk, &Reservation)> {
+    pub(crate) fn answered(&self) -> Option<(&Disk, &Reservation)> {
         Some((&self.disk, self.reservation.as_ref()?))
     }
 }

@@ -28,7 +28,7 @@ pub struct Keys {
 
 /// The owner of a key, as far as the key itself shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
+pub(crate) enum Whose {
     /// This node.
     Ours,
     /// Another node of this cluster, or any node that did not know its cluster's word.
@@ -44,7 +44,7 @@ pub enum Whose {
 
 impl Whose {
     /// Returns the owner in words, for messages.
-    pub fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Ours => "this node's",
             Self::Partners => "another node's",
@@ -97,14 +97,14 @@ impl Keys {
 
     /// Returns whether this node holds the right kind of reservation on a disk, no matter
     /// which other keys are registered.
-    pub fn hold(&self, disk: &Reservation) -> bool {
+    pub(crate) fn hold(&self, disk: &Reservation) -> bool {
         let kind = WRITE_EXCLUSIVE_REGISTRANTS_ONLY;
         disk.holder.is_some_and(|its| its.kind == kind && self.are(its.key))
     }
 
     /// Returns whose a key is. A node that does not know its cluster's word counts every
     /// node's key as one of its own cluster.
-    pub fn whose(&self, key: Key) -> Whose {
+    pub(crate) fn whose(&self, key: Key) -> Whose {
         let cluster = (key.0 >> 32) as u16;
         match key.0 >> 48 {
             _ if self.are(key) => Whose::Ours,

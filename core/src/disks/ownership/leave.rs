@@ -12,7 +12,7 @@ use crate::kernel::{Cause, Chain, ChainResult, Kernel, KernelError, Op, UNREGIST
 /// Returns the operations that give up a disk and read its reservation again. The
 /// reservation ends with its holder's registration (SPC-4 5.13;
 /// tests/sim/tests/recordings has LIO's answers).
-pub fn leave(disk: &Path, key: Key) -> Chain {
+pub(crate) fn leave(disk: &Path, key: Key) -> Chain {
     vec![
         Op::Unregister { disk: disk.to_owned(), key },
         Op::ReadReservation(disk.to_owned()),
@@ -64,7 +64,7 @@ fn leave_dead_path(disk: &Path, key: Key) -> Chain {
 /// `left`; see [`give_up`]. A disk that still has a key of this node, or does not answer,
 /// is given up again. The reason may be a passing failure, an earlier key of this node,
 /// or a key on a dead path.
-pub fn given_up(
+pub(crate) fn given_up(
     kernel: &dyn Kernel,
     disks: &[PathBuf],
     mut left: Vec<ChainResult>,

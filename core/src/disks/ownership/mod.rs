@@ -17,12 +17,15 @@ use crate::action::budget::Budget;
 use crate::disks::disk::Disk;
 use crate::kernel::{Chain, ChainResult, Kernel};
 
-pub use check::{Checked, check, owned};
-pub use held::Held;
-pub use keys::{Keys, Whose, knows_cluster, remember_cluster};
-pub use leave::{Left, give_up, given_up, leave};
-pub use read::{advice, each, observe, read, seem_free};
-pub use take::{KEEP_PATHS, nobody_elses, own, take};
+pub(crate) use check::{Checked, check, owned};
+pub(crate) use held::Held;
+pub(crate) use keys::Whose;
+pub use keys::{Keys, knows_cluster, remember_cluster};
+pub use leave::{Left, give_up};
+pub(crate) use leave::{given_up, leave};
+pub use read::read;
+pub(crate) use read::{advice, each, observe, seem_free};
+pub(crate) use take::{KEEP_PATHS, nobody_elses, own, take};
 
 /// Returns a disk's slot and its configured name, for a sentence: `LUN 3 (naa.6001...)`.
 fn named(disk: &Disk) -> String {

@@ -50,14 +50,14 @@ pub(super) fn read_back(
 /// Returns whether disks seem to be reserved by nobody, as after a stop. Only the first
 /// disk is asked: asking all of them first would cost a command for each and gain
 /// nothing.
-pub fn seem_free(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> bool {
+pub(crate) fn seem_free(kernel: &dyn Kernel, disks: &[Disk], budget: Budget) -> bool {
     let first = nodes(disks.get(..1).unwrap_or_default());
     let mut now = read(kernel, &first, budget).into_iter();
     now.all(|now| now.is_ok_and(|now| now.keys.is_empty()))
 }
 
 /// Reads the reservation of each disk, side by side. Returns each disk with its answer.
-pub fn each<'a>(
+pub(crate) fn each<'a>(
     kernel: &dyn Kernel,
     disks: &'a [Disk],
     budget: Budget,
@@ -70,7 +70,7 @@ pub fn each<'a>(
 /// # Errors
 /// The failure names each disk that cannot be asked, because this node cannot own the
 /// group.
-pub fn observe(
+pub(crate) fn observe(
     kernel: &dyn Kernel,
     disks: &[Disk],
     budget: Budget,
@@ -102,7 +102,9 @@ pub(super) fn unanswered<'a>(
 /// Returns advice about disks whose reservations cannot be read. A disk that is slow or
 /// absent for the moment may well have an owner. So this never advises doing without
 /// reservations for such a disk.
-pub fn advice<'a>(errors: impl IntoIterator<Item = &'a KernelError>) -> &'static str {
+pub(crate) fn advice<'a>(
+    errors: impl IntoIterator<Item = &'a KernelError>,
+) -> &'static str {
     let errors: Vec<_> = errors.into_iter().collect();
     let all = |cause| errors.iter().all(|error| error.cause == cause);
     match () {

@@ -17,7 +17,7 @@ use crate::kernel::{Chain, ChainResult, Done, Kernel, Op};
 
 /// Returns the operations that make this node the owner of a disk, no matter who owns it
 /// now, and then read the reservation. Nothing is done yet.
-pub fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
+pub(crate) fn take(disk: &Path, keys: &Keys, now: &Reservation) -> Chain {
     let (disk, key) = (disk.to_owned(), keys.now);
     let preempt = |other: Key| Op::PreemptAndAbort { disk: disk.clone(), key, other };
     let is_new = now.keys.is_empty() || now.host_key == Some(Key(0));
@@ -80,7 +80,7 @@ fn cannot_remove(now: &Reservation, others: &[Key]) -> bool {
 /// # Errors
 /// The failure names each disk that could not be owned, and why. The caller has to give
 /// up those that are owned by then.
-pub fn own(
+pub(crate) fn own(
     kernel: &dyn Kernel,
     disks: &[Disk],
     step: &Step,
@@ -151,7 +151,7 @@ fn keep_paths(kernel: &dyn Kernel, disks: &[Disk], keys: &Keys, budget: Budget) 
 const FOR_MULTIPATHD: Duration = Duration::from_secs(5);
 
 /// Advice if multipathd does not register paths that come back.
-pub const KEEP_PATHS: &str = "Set reservation_key file in the defaults of multipath.conf: a \
+pub(crate) const KEEP_PATHS: &str = "Set reservation_key file in the defaults of multipath.conf: a \
                               path that comes back would else meet conflicts until the \
                               monitor of level 10 has registered it";
 
@@ -160,7 +160,7 @@ pub const KEEP_PATHS: &str = "Set reservation_key file in the defaults of multip
 ///
 /// # Errors
 /// The failure names each such disk, and whose it is.
-pub fn nobody_elses<'a>(
+pub(crate) fn nobody_elses<'a>(
     disks: impl IntoIterator<Item = (&'a Disk, &'a Reservation)>,
     keys: &Keys,
 ) -> Result<(), Failure> {
@@ -197,7 +197,7 @@ pub fn nobody_elses<'a>(
 /// Advice if another node's key is registered under this node's NVMe Host ID. The disk
 /// takes both nodes for one host. A registration by this node would replace the other
 /// node's key and keep it out of nothing.
-pub const SHARED_HOST_ID: &str = "No two nodes may have one NVMe Host ID: the disk \
+pub(crate) const SHARED_HOST_ID: &str = "No two nodes may have one NVMe Host ID: the disk \
                                   would keep neither out. Give each its own in \
                                   /etc/nvme/hostid and /etc/nvme/hostnqn, stop the \
                                   group and connect again. If another program of this \
@@ -213,7 +213,7 @@ const KEY_ZERO: &str = "The host with that key has to remove it: nvme resv-regis
                         --rrela=1, which clears the namespace";
 
 /// Advice for a disk that somebody outside this cluster uses.
-pub const NOT_OURS: &str = "Keep the owner of that key away from the group's disks: by \
+pub(crate) const NOT_OURS: &str = "Keep the owner of that key away from the group's disks: by \
                             masking at the array, the devices of fence_scsi, or \
                             reservation_key in multipath.conf. If the owner no longer \
                             exists: sg_persist --clear, nvme resv-release --rrela=1";

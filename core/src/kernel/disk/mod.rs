@@ -15,7 +15,7 @@ use nvme::names::is_nvme;
 use scsi::Scsi;
 
 /// A protocol in which a disk is asked, by one of its paths.
-pub trait Protocol {
+pub(crate) trait Protocol {
     /// Carries out an operation on the disk's registrations and reservation.
     fn perform(&self, path: &Path, op: &Op) -> Result<Done, KernelError>;
     /// Returns two names if they differ: the one that the kernel has for the disk, and
@@ -28,7 +28,7 @@ pub trait Protocol {
 
 /// Returns the protocol of a disk or of one of its paths. Device mapper passes SCSI
 /// commands on to the paths.
-pub fn of(disk: &Path) -> &'static dyn Protocol {
+pub(crate) fn of(disk: &Path) -> &'static dyn Protocol {
     match is_nvme(&nexus::name(disk)) {
         true => &Nvme,
         false => &Scsi,
@@ -37,7 +37,7 @@ pub fn of(disk: &Path) -> &'static dyn Protocol {
 
 /// Checks that the disk behind a path still is the one that the kernel found there. A
 /// path that does not answer passes the check.
-pub fn identify(root: &Path, path: &Path, op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn identify(root: &Path, path: &Path, op: &Op) -> Result<Done, KernelError> {
     let Some([known, now]) = of(path).renamed(root, path) else {
         return Ok(Done::Unchanged);
     };

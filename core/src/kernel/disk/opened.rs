@@ -17,7 +17,7 @@ thread_local! {
 }
 
 /// Closes the disk that this thread keeps open.
-pub fn close() {
+pub(crate) fn close() {
     LAST.take();
 }
 
@@ -25,7 +25,7 @@ pub fn close() {
 /// (`blkdev_pr_allowed` in block/ioctl.c, `nvme_cmd_allowed` in
 /// drivers/nvme/host/ioctl.c). Whenever a disk that was open for writing is closed, udev
 /// probes it again.
-pub fn open(disk: &Path, action: &str) -> Result<Rc<File>, KernelError> {
+pub(crate) fn open(disk: &Path, action: &str) -> Result<Rc<File>, KernelError> {
     let last = LAST.with_borrow(|last| match last {
         Some((its, file)) if its == disk => Some(Rc::clone(file)),
         _ => None,

@@ -37,7 +37,7 @@ const MOST: u16 = 8192;
 
 /// `struct pr_registration`.
 #[repr(C)]
-pub struct PrRegistration {
+pub(crate) struct PrRegistration {
     old_key: u64,
     new_key: u64,
     flags: u32,
@@ -46,7 +46,7 @@ pub struct PrRegistration {
 
 /// `struct pr_reservation`.
 #[repr(C)]
-pub struct PrReservation {
+pub(crate) struct PrReservation {
     key: u64,
     kind: u32,
     flags: u32,
@@ -56,7 +56,7 @@ pub struct PrReservation {
 /// preempts, `new_key` is the one to remove. `sd_pr_preempt` in drivers/scsi/sd.c puts
 /// them into RESERVATION KEY and SERVICE ACTION RESERVATION KEY in this order.
 #[repr(C)]
-pub struct PrPreempt {
+pub(crate) struct PrPreempt {
     old_key: u64,
     new_key: u64,
     kind: u32,
@@ -96,7 +96,7 @@ nix::ioctl_write_ptr!(ioc_pr_preempt_abort, b'p', 204, PrPreempt);
 nix::ioctl_readwrite_bad!(sg_io, 0x2285, SgIoHdr);
 
 /// The protocol SCSI.
-pub struct Scsi;
+pub(crate) struct Scsi;
 
 impl Protocol for Scsi {
     fn perform(&self, path: &Path, op: &Op) -> Result<Done, KernelError> {
@@ -262,7 +262,7 @@ fn capacity(disk: &Path) -> Result<u64, Cause> {
 }
 
 /// Returns a disk's page of designators (its names), by INQUIRY (SPC-4 6.6 and 7.8.5).
-pub fn designators(disk: &Path) -> Result<Vec<u8>, Cause> {
+pub(crate) fn designators(disk: &Path) -> Result<Vec<u8>, Cause> {
     const PAGE: u8 = 0x83;
     let [high, low] = MOST.to_be_bytes();
     let file = open(disk, "ask for its name").map_err(|error| error.cause)?;

@@ -17,7 +17,7 @@ const COPY: &str = "device/vpd_pg83";
 
 /// Returns two names of a SCSI disk if they differ: the one that the kernel remembers,
 /// and the one that the disk reports now. `None` also for a disk that does not answer.
-pub fn renamed(root: &Path, path: &Path) -> Option<[String; 2]> {
+pub(crate) fn renamed(root: &Path, path: &Path) -> Option<[String; 2]> {
     let copy = under(root, &paths::block(&nexus::name(path), COPY));
     let (known, now) =
         (fs::read(copy).ok()?, scsi::designators(&under(root, path)).ok()?);

@@ -19,19 +19,29 @@ use crate::wwn::Wwn;
 /// Begins the account of an interface, or goes on with it, for a port that is about to
 /// appear. Frames leave by the interface `out`, which differs from `link` if that is a
 /// VLAN.
-pub fn begin(link: &str, out: &str, wwpn: Wwn, op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn begin(
+    link: &str,
+    out: &str,
+    wwpn: Wwn,
+    op: &Op,
+) -> Result<Done, KernelError> {
     nft::change(&begun(link, out, wwpn), op)
 }
 
 /// Removes a port that has gone from an account. The account ends with its last port.
-pub fn end(link: &str, wwpn: Wwn, fcid: u32, op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn end(
+    link: &str,
+    wwpn: Wwn,
+    fcid: u32,
+    op: &Op,
+) -> Result<Done, KernelError> {
     let Ok(now) = read(link, op) else { return Ok(Done::Unchanged) };
     nft::change(&ended(link, wwpn, fcid, &now), op)
 }
 
 /// Reads the account of an interface. The set of commands that came is read last, so a
 /// command that comes meanwhile counts as not answered.
-pub fn read(link: &str, op: &Op) -> Result<Account, KernelError> {
+pub(crate) fn read(link: &str, op: &Op) -> Result<Account, KernelError> {
     let table = table(link);
     let list = |kind: &str, name: &str| {
         let what = serde_json::json!({"family": "netdev", "table": table, "name": name});

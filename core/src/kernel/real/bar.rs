@@ -21,7 +21,12 @@ use crate::wwn::Wwn;
 const EXPIRES: u32 = 5;
 
 /// Sets the bar of a port. If it is set already, its time begins again.
-pub fn set(link: &str, wwpn: Wwn, fcid: u32, op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn set(
+    link: &str,
+    wwpn: Wwn,
+    fcid: u32,
+    op: &Op,
+) -> Result<Done, KernelError> {
     let (table, frame) = (table(wwpn), command_to(fcid));
     // The protocol is at byte 12, and R_CTL and D_ID are at byte 28. The headers of
     // Ethernet and of FCoE (14 bytes, FC-BB-5 7.7) come before those.
@@ -45,7 +50,7 @@ pub fn set(link: &str, wwpn: Wwn, fcid: u32, op: &Op) -> Result<Done, KernelErro
 }
 
 /// Lifts the bar of a port, if there is one.
-pub fn lift(wwpn: Wwn, op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn lift(wwpn: Wwn, op: &Op) -> Result<Done, KernelError> {
     nft::change(&lifted(wwpn), op)
 }
 

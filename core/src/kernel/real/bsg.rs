@@ -71,14 +71,14 @@ nix::ioctl_readwrite_bad!(sg_io_v4, 0x2285, SgIoV4);
 
 /// Sends an ECHO and waits for the answer. A rejection is as good as an echo, because the
 /// other side has sent it after everything before.
-pub fn echo(device: &Path, op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn echo(device: &Path, op: &Op) -> Result<Done, KernelError> {
     let payload = [ELS_ECHO, 0, 0, 0, b'u', b's', 0, 0];
     send(device, FC_BSG_RPT_ELS, [ELS_ECHO, 0, 0, 0], &payload, op)?;
     Ok(Done::Unchanged)
 }
 
 /// Sends a LOGO to the fabric and waits for its answer. A failure is only logged.
-pub fn log_out(device: &Path, wwpn: Wwn, fcid: u32, op: &Op) -> Done {
+pub(crate) fn log_out(device: &Path, wwpn: Wwn, fcid: u32, op: &Op) -> Done {
     let [_, id @ ..] = fcid.to_be_bytes();
     let mut payload = [0u8; 16];
     let fields = [ELS_LOGO, 0, 0, 0, 0].into_iter().chain(id);

@@ -22,7 +22,7 @@ use crate::kernel::{Cause, KernelError};
 const LARGEST: u64 = 4 << 20;
 
 /// Returns the text of a file.
-pub fn load(root: &Path, path: &Path) -> Result<String, KernelError> {
+pub(crate) fn load(root: &Path, path: &Path) -> Result<String, KernelError> {
     let failed = |errno| refused("read", path, errno);
     let (dir, name) = directory(root, path, false)?;
     // Without O_NONBLOCK, opening a FIFO would wait for a writer.
@@ -42,7 +42,7 @@ pub fn load(root: &Path, path: &Path) -> Result<String, KernelError> {
 
 /// Replaces a file as a whole. Only its user can read it. The directory is made if
 /// necessary.
-pub fn store(root: &Path, path: &Path, text: &str) -> Result<(), KernelError> {
+pub(crate) fn store(root: &Path, path: &Path, text: &str) -> Result<(), KernelError> {
     let (dir, name) = directory(root, path, true)?;
     // The draft has this process's ID in its name, because two agents may write side by
     // side.
@@ -65,7 +65,7 @@ pub fn store(root: &Path, path: &Path, text: &str) -> Result<(), KernelError> {
 
 /// Waits until this process alone holds the lock on a file. Dropping the returned value
 /// releases the lock. The file is made if necessary.
-pub fn lock(root: &Path, path: &Path) -> Result<Flock<OwnedFd>, KernelError> {
+pub(crate) fn lock(root: &Path, path: &Path) -> Result<Flock<OwnedFd>, KernelError> {
     let failed = |errno| refused("lock", path, errno);
     let (dir, name) = directory(root, path, true)?;
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -76,7 +76,7 @@ pub fn lock(root: &Path, path: &Path) -> Result<Flock<OwnedFd>, KernelError> {
 }
 
 /// Removes a file, if it exists.
-pub fn discard(root: &Path, path: &Path) -> Result<(), KernelError> {
+pub(crate) fn discard(root: &Path, path: &Path) -> Result<(), KernelError> {
     let removed = directory(root, path, false).and_then(|(dir, name)| {
         unlinkat(&dir, &name, UnlinkatFlags::NoRemoveDir)
             .map_err(|errno| refused("remove", path, errno))

@@ -23,7 +23,7 @@ const COLLECT: Duration = Duration::from_millis(10);
 
 /// A request to the worker: chains to carry out, and the deadline.
 #[derive(Serialize, Deserialize)]
-pub struct Request {
+pub(crate) struct Request {
     pub chains: Vec<Chain>,
     pub until: Instant,
 }
@@ -31,7 +31,7 @@ pub struct Request {
 /// The progress of a chain since its last news. The first news of a chain say that it has
 /// begun.
 #[derive(Default, Serialize, Deserialize)]
-pub struct News {
+pub(crate) struct News {
     pub done: Vec<Done>,
     pub failed: Option<KernelError>,
     pub ended: bool,
@@ -41,7 +41,7 @@ pub struct News {
 /// next. A start has a dozen steps, and making threads again for each would cost more
 /// than some steps do.
 #[derive(Default)]
-pub struct Lanes {
+pub(crate) struct Lanes {
     /// The group that the threads change; `None` if they only ask.
     group: Option<Arc<str>>,
     work: Arc<Work>,
@@ -66,13 +66,13 @@ struct Job {
 
 impl Lanes {
     /// Returns lanes that change this group, or only ask. They have no threads yet.
-    pub fn of(group: Option<Arc<str>>) -> Self {
+    pub(crate) fn of(group: Option<Arc<str>>) -> Self {
         Self { group, ..Self::default() }
     }
 
     /// Carries out a request in up to [`LANES`] threads. The calling thread sends the
     /// news meanwhile, and returns when all chains have ended.
-    pub fn carry_out(&mut self, root: &Path, request: Request, news: &File) {
+    pub(crate) fn carry_out(&mut self, root: &Path, request: Request, news: &File) {
         let wanted = request.chains.len().min(LANES);
         let bag = Bag::of(request.chains.len());
         let root = root.to_owned();

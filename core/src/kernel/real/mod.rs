@@ -71,7 +71,7 @@ impl RealKernel {
     }
 
     /// Returns the kernel's name for this node.
-    pub fn node_name() -> String {
+    pub(crate) fn node_name() -> String {
         let name = nix::unistd::gethostname().unwrap_or_default();
         name.to_string_lossy().into_owned()
     }

@@ -26,7 +26,7 @@ const MOST: usize = 1 << 20;
 ///
 /// # Errors
 /// When multipathd does not answer, or does not take the key.
-pub fn keep(disk: &Path, key: Key, op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn keep(disk: &Path, key: Key, op: &Op) -> Result<Done, KernelError> {
     let map = name(disk);
     let failed = |why: String| op.failed(Cause::Device(why));
     let wanted = format!("{:#x}", key.0);
@@ -46,7 +46,7 @@ pub fn keep(disk: &Path, key: Key, op: &Op) -> Result<Done, KernelError> {
 ///
 /// # Errors
 /// When its configuration says otherwise, or multipathd does not answer.
-pub fn hear(op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn hear(op: &Op) -> Result<Done, KernelError> {
     let failed = |why: String| op.failed(Cause::Device(why));
     let told = ask("show config").map_err(failed)?;
     let is_file = |line: &str| {
@@ -63,13 +63,13 @@ pub fn hear(op: &Op) -> Result<Done, KernelError> {
 ///
 /// # Errors
 /// In words: why it did not.
-pub fn resize(map: &str) -> Result<(), String> {
+pub(crate) fn resize(map: &str) -> Result<(), String> {
     ask(&format!("resize map {map}")).map(drop)
 }
 
 /// Makes multipathd stop registering the paths of a device. If multipathd is not running,
 /// it registers none anyway.
-pub fn forget(disk: &Path) {
+pub(crate) fn forget(disk: &Path) {
     let _ = ask(&format!("unsetprstatus map {}", name(disk)));
 }
 

@@ -24,7 +24,7 @@ static QUESTIONS: Ready =
 
 /// Starts `nft` in advance. Most of its time is its start, and later initiators would
 /// wait for that.
-pub fn ready(op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn ready(op: &Op) -> Result<Done, KernelError> {
     for place in [&SCRIPTS, &QUESTIONS] {
         let mut started = place.started.lock().unwrap_or_else(PoisonError::into_inner);
         while started.len() < place.count {
@@ -35,13 +35,13 @@ pub fn ready(op: &Op) -> Result<Done, KernelError> {
 }
 
 /// Carries out a script.
-pub fn change(script: &str, op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn change(script: &str, op: &Op) -> Result<Done, KernelError> {
     SCRIPTS.say(script, op)?;
     Ok(Done::Changed)
 }
 
 /// Returns the answers to questions, a line of JSON for each.
-pub fn ask(questions: &str, op: &Op) -> Result<String, KernelError> {
+pub(crate) fn ask(questions: &str, op: &Op) -> Result<String, KernelError> {
     QUESTIONS.say(questions, op)
 }
 

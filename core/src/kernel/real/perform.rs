@@ -34,7 +34,7 @@ impl Look for Files<'_> {
 }
 
 /// Carries out one operation on the kernel below a root directory.
-pub fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn perform(root: &Path, op: &Op) -> Result<Done, KernelError> {
     let at = |path: &Path| under(root, path);
     let outcome = |result: std::io::Result<()>, settled: ErrorKind| match result {
         Ok(()) => Ok(Done::Changed),

@@ -24,7 +24,7 @@ struct Holders {
 }
 
 /// Turns on expedited grace periods for a process.
-pub fn expedite(root: &Path, pid: Pid, op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn expedite(root: &Path, pid: Pid, op: &Op) -> Result<Done, KernelError> {
     change(root, op, |holders| {
         if !holders.pids.contains(&pid.as_raw()) {
             holders.pids.push(pid.as_raw());
@@ -34,7 +34,7 @@ pub fn expedite(root: &Path, pid: Pid, op: &Op) -> Result<Done, KernelError> {
 
 /// Notes that a process no longer needs expedited grace periods. The switch is restored,
 /// unless another understudy process still needs them.
-pub fn relax(root: &Path, pid: Pid, op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn relax(root: &Path, pid: Pid, op: &Op) -> Result<Done, KernelError> {
     change(root, op, |holders| holders.pids.retain(|other| *other != pid.as_raw()))
 }
 

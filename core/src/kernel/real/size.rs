@@ -14,7 +14,7 @@ use crate::kernel::{Cause, KernelError, disk, paths};
 ///
 /// # Errors
 /// When the kernel keeps the old size.
-pub fn rescan(root: &Path, disk: &Path, op: &Op) -> Result<Done, KernelError> {
+pub(crate) fn rescan(root: &Path, disk: &Path, op: &Op) -> Result<Done, KernelError> {
     let name = disk.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let said = disk::of(disk).capacity(&under(root, disk));
     let (Ok(was), Some(is)) = (known(root, &name), said) else {

@@ -30,10 +30,10 @@ use crate::kernel::{Cause, Instant};
 /// way.
 const GRACE: Duration = Duration::from_millis(50);
 /// The group that a worker works for, and the purpose.
-pub type Work = (String, Purpose);
+pub(crate) type Work = (String, Purpose);
 
 /// A child process that waits for requests.
-pub struct Worker {
+pub(crate) struct Worker {
     pid: Pid,
     requests: File,
     news: OwnedFd,
@@ -43,7 +43,7 @@ pub struct Worker {
 impl Worker {
     /// Forks the child. The caller must have no other thread (the agent never has one),
     /// so that the child's memory is in a valid state.
-    pub fn start(root: &Path, work: Option<&Work>) -> nix::Result<Self> {
+    pub(crate) fn start(root: &Path, work: Option<&Work>) -> nix::Result<Self> {
         let (request_read, request_write) = pipe()?;
         let (news_read, news_write) = pipe()?;
         // SAFETY: no other thread of this process can hold a lock at this moment.
@@ -65,7 +65,7 @@ impl Worker {
 
     /// Carries out chains and returns their results. It also returns the worker, or
     /// `None` if the worker must not be used again.
-    pub fn run(
+    pub(crate) fn run(
         mut self,
         chains: &[Chain],
         until: Instant,

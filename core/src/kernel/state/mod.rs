@@ -53,7 +53,7 @@ pub fn load(device: &Path) -> Result<Vec<Record>, Cause> {
 }
 
 /// Returns for how many LUNs a state disk of this size has room.
-pub fn room(bytes: u64) -> u64 {
+pub(crate) fn room(bytes: u64) -> u64 {
     bytes.saturating_sub(START as u64) / (2 * SLOT as u64)
 }
 

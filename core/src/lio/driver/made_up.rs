@@ -17,7 +17,7 @@ use crate::wwn::Wwn;
 
 /// See the module's text.
 #[derive(Debug)]
-pub struct MadeUp;
+pub(crate) struct MadeUp;
 
 impl Driver for MadeUp {
     fn name(&self) -> &'static str {

@@ -3,7 +3,7 @@
 //! for each driver, so the verbs are the same for all of them.
 
 #[cfg(test)]
-pub mod made_up;
+pub(crate) mod made_up;
 mod qla2xxx;
 mod tcm_fc;
 
@@ -20,11 +20,11 @@ use crate::wwn::Wwn;
 
 use super::wanted::Wanted;
 
-pub use qla2xxx::{QLA2XXX, Qla2xxx};
-pub use tcm_fc::{TCM_FC, TcmFc};
+pub(crate) use qla2xxx::QLA2XXX;
+pub(crate) use tcm_fc::TCM_FC;
 
 /// What differs between LIO's Fibre Channel drivers.
-pub trait Driver: fmt::Debug + Sync {
+pub(crate) trait Driver: fmt::Debug + Sync {
     /// Returns the name in the `driver` parameter.
     fn name(&self) -> &'static str;
     /// Returns the module that must be loaded.
@@ -142,7 +142,7 @@ impl Eq for dyn Driver {}
 
 /// The names of a port, and of the physical port that is to carry it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Names {
+pub(crate) struct Names {
     /// The port name.
     pub wwpn: Wwn,
     /// The node name.
@@ -153,7 +153,7 @@ pub struct Names {
 
 /// The steps that build a target, by what has to be there before them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TargetSteps {
+pub(crate) struct TargetSteps {
     /// Operations that need neither disks nor port.
     pub first: Vec<Chain>,
     /// Steps that need the disks, and no port.
@@ -164,7 +164,7 @@ pub struct TargetSteps {
 
 /// How long a target stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stays {
+pub(crate) enum Stays {
     /// Until a release removes it.
     UntilRelease,
     /// Until a boot: it belongs to its port, and a release parks the two.
@@ -173,7 +173,7 @@ pub enum Stays {
 
 /// A logout that may never end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hang {
+pub(crate) struct Hang {
     /// How long a logout takes at most, if it ends.
     pub after: Duration,
     /// What an operator should know of one that does not end.
@@ -181,11 +181,11 @@ pub struct Hang {
 }
 
 /// Every driver that there is.
-pub const DRIVERS: [&dyn Driver; 2] = [&TCM_FC, &QLA2XXX];
+pub(crate) const DRIVERS: [&dyn Driver; 2] = [&TCM_FC, &QLA2XXX];
 
 /// Returns the drivers that a group may be served by: the one of this name, or all of them
 /// where the name is [`AUTO`].
-pub fn candidates(name: &str) -> Vec<&'static dyn Driver> {
+pub(crate) fn candidates(name: &str) -> Vec<&'static dyn Driver> {
     let may = |driver: &&dyn Driver| name == AUTO || name == driver.name();
     DRIVERS.into_iter().filter(may).collect()
 }
@@ -194,7 +194,10 @@ pub fn candidates(name: &str) -> Vec<&'static dyn Driver> {
 ///
 /// # Errors
 /// [`Kind::Node`], with what has to be loaded.
-pub fn is_here(kernel: &dyn Kernel, drivers: &[&dyn Driver]) -> Result<(), Failure> {
+pub(crate) fn is_here(
+    kernel: &dyn Kernel,
+    drivers: &[&dyn Driver],
+) -> Result<(), Failure> {
     let lacks = |cause| Failure::new(Kind::Node, "look at this node", cause);
     let loaded = |driver: &&dyn Driver| kernel.exists(&paths::module(driver.module()));
     if let (false, Some(driver)) = (drivers.iter().any(loaded), drivers.first()) {
@@ -210,7 +213,7 @@ pub fn is_here(kernel: &dyn Kernel, drivers: &[&dyn Driver]) -> Result<(), Failu
 
 /// Returns why none of these drivers serves the ports of a SCSI host driver, in words;
 /// `None` where one does.
-pub fn unserved(drivers: &[&dyn Driver], host_driver: &str) -> Option<String> {
+pub(crate) fn unserved(drivers: &[&dyn Driver], host_driver: &str) -> Option<String> {
     if drivers.iter().any(|driver| driver.serves(host_driver)) {
         return None;
     }

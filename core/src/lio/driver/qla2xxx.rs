@@ -37,11 +37,11 @@ use crate::lio::wanted::Wanted;
 use crate::wwn::Wwn;
 
 /// The driver qla2xxx, for [`super::DRIVERS`].
-pub static QLA2XXX: Qla2xxx = Qla2xxx;
+pub(crate) static QLA2XXX: Qla2xxx = Qla2xxx;
 
 /// See the module's text.
 #[derive(Debug)]
-pub struct Qla2xxx;
+pub(crate) struct Qla2xxx;
 
 /// The driver's directory in LIO's configfs.
 const FABRIC: &str = "qla2xxx";

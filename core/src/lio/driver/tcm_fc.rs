@@ -14,7 +14,7 @@ use crate::lio::wanted::Wanted;
 use crate::wwn::Wwn;
 
 /// The one value of [`TcmFc`].
-pub static TCM_FC: TcmFc = TcmFc;
+pub(crate) static TCM_FC: TcmFc = TcmFc;
 
 /// The logout of a port without its link; with its link it takes a fraction of a second.
 /// Where the link was lost under load, tcm_fc is wedged and the logout never ends, and every
@@ -27,7 +27,7 @@ const LINKLESS: Hang = Hang {
 
 /// See the module's text.
 #[derive(Debug)]
-pub struct TcmFc;
+pub(crate) struct TcmFc;
 
 impl Driver for TcmFc {
     fn name(&self) -> &'static str {

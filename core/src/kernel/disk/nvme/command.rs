@@ -22,7 +22,7 @@ const INVALID_OPCODE: u16 = 0x001;
 const INVALID_FIELD: u16 = 0x002;
 const HOST_ID_INCONSISTENT: u16 = 0x018;
 /// The status Reservation Conflict.
-pub const CONFLICT: u16 = 0x083;
+pub(crate) const CONFLICT: u16 = 0x083;
 /// The statuses that report a failed path (type 3).
 const OF_PATHS: std::ops::RangeInclusive<u16> = 0x300..=0x3ff;
 
@@ -36,7 +36,7 @@ const REPLACE: u32 = 2;
 /// (include/uapi/linux/nvme_ioctl.h).
 #[repr(C)]
 #[derive(Debug, Default)]
-pub struct Command {
+pub(crate) struct Command {
     opcode: u8,
     flags: u8,
     reserved: u16,
@@ -63,7 +63,7 @@ nix::ioctl_readwrite!(nvme_ioctl_io_cmd, b'N', 0x43, Command);
 
 /// The reason why a command was not carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The controller answered with this status, or the kernel did on its behalf.
     Status(u16),
     /// The kernel did not send the command, or cancelled it.
@@ -117,14 +117,14 @@ fn meaning(status: u16) -> &'static str {
 type Send = unsafe fn(i32, *mut Command) -> nix::Result<i32>;
 
 /// An NVMe namespace that is open.
-pub struct Namespace {
+pub(crate) struct Namespace {
     file: Rc<File>,
     id: u32,
 }
 
 impl Namespace {
     /// Opens the namespace behind a block device.
-    pub fn open(disk: &Path, action: &str) -> Result<Self, Cause> {
+    pub(crate) fn open(disk: &Path, action: &str) -> Result<Self, Cause> {
         let file = open(disk, action).map_err(|error| error.cause)?;
         // SAFETY: the descriptor is open, and the ioctl takes nothing else.
         let id = unsafe { nvme_ioctl_id(file.as_raw_fd()) }.map_err(Refusal::Kernel)?;
@@ -133,7 +133,7 @@ impl Namespace {
 
     /// Returns the Host ID of this node, as the controller reports it (Get Features): 16
     /// bytes, or 8 from a controller that has only short ones.
-    pub fn host_id(&self) -> Result<Vec<u8>, Refusal> {
+    pub(crate) fn host_id(&self) -> Result<Vec<u8>, Refusal> {
         const GET_FEATURES: u8 = 0x0a;
         const HOST_IDENTIFIER: u32 = 0x81;
         let ask = |extended: u32, mut id: Vec<u8>| {
@@ -154,13 +154,13 @@ impl Namespace {
     }
 
     /// Returns which reservations the namespace supports (RESCAP).
-    pub fn reservation_capabilities(&self) -> Result<u8, Refusal> {
+    pub(crate) fn reservation_capabilities(&self) -> Result<u8, Refusal> {
         let answer = self.identify(0)?;
         Ok(answer.get(31).copied().unwrap_or(0))
     }
 
     /// Returns the identification descriptors of the namespace.
-    pub fn descriptors(&self) -> Result<Vec<u8>, Refusal> {
+    pub(crate) fn descriptors(&self) -> Result<Vec<u8>, Refusal> {
         self.identify(3)
     }
 
@@ -176,7 +176,7 @@ impl Namespace {
 
     /// Returns the first `length` bytes of the Reservation Report, in the form that fits
     /// the length of this node's Host ID.
-    pub fn report(&self, host: &[u8], length: usize) -> Result<Vec<u8>, Refusal> {
+    pub(crate) fn report(&self, host: &[u8], length: usize) -> Result<Vec<u8>, Refusal> {
         const REPORT: u8 = 0x0e;
         let mut answer = vec![0; length];
         let extended = u32::from(host.len() == 16);
@@ -187,24 +187,24 @@ impl Namespace {
     }
 
     /// Registers a key. The namespace refuses if this host has registered another one.
-    pub fn register(&self, key: Key, lasting: bool) -> Result<(), Refusal> {
+    pub(crate) fn register(&self, key: Key, lasting: bool) -> Result<(), Refusal> {
         self.registration(persistence(lasting), Key(0), key)
     }
 
     /// Registers again the key that this host has registered. The namespace refuses if it
     /// has not.
-    pub fn confirm(&self, key: Key, lasting: bool) -> Result<(), Refusal> {
+    pub(crate) fn confirm(&self, key: Key, lasting: bool) -> Result<(), Refusal> {
         self.registration(REPLACE | persistence(lasting), key, key)
     }
 
     /// Registers a key in place of the one that this host has, no matter which that is.
-    pub fn replace(&self, key: Key, lasting: bool) -> Result<(), Refusal> {
+    pub(crate) fn replace(&self, key: Key, lasting: bool) -> Result<(), Refusal> {
         const IGNORE_KEY: u32 = 1 << 3;
         self.registration(REPLACE | IGNORE_KEY | persistence(lasting), Key(0), key)
     }
 
     /// Gives up this host's registration.
-    pub fn unregister(&self, key: Key) -> Result<(), Refusal> {
+    pub(crate) fn unregister(&self, key: Key) -> Result<(), Refusal> {
         const UNREGISTER: u32 = 1;
         self.registration(UNREGISTER, key, Key(0))
     }
@@ -215,14 +215,14 @@ impl Namespace {
     }
 
     /// Acquires the reservation.
-    pub fn reserve(&self, key: Key) -> Result<(), Refusal> {
+    pub(crate) fn reserve(&self, key: Key) -> Result<(), Refusal> {
         const ACQUIRE: u32 = 0;
         self.acquire(ACQUIRE, key, Key(0))
     }
 
     /// Removes another host's registration and aborts its commands. If that host held the
     /// reservation, this host holds it now.
-    pub fn preempt_and_abort(&self, key: Key, other: Key) -> Result<(), Refusal> {
+    pub(crate) fn preempt_and_abort(&self, key: Key, other: Key) -> Result<(), Refusal> {
         const PREEMPT_AND_ABORT: u32 = 2;
         self.acquire(PREEMPT_AND_ABORT, key, other)
     }

@@ -24,7 +24,7 @@ use crate::kernel::reservation::Reservation;
 use crate::kernel::{Cause, KernelError, nexus, paths};
 
 /// The protocol NVMe.
-pub struct Nvme;
+pub(crate) struct Nvme;
 
 impl Protocol for Nvme {
     fn perform(&self, path: &Path, op: &Op) -> Result<Done, KernelError> {
