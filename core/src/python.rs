@@ -30,7 +30,7 @@ use crate::wwn::Wwn;
 
 create_exception!(understudy, Error, PyException);
 
-/// As JSON spells it.
+/// Returns the text that stands for a value in JSON.
 fn spelled(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(text)) => text,
@@ -65,8 +65,8 @@ macro_rules! as_text {
 as_text!(spelled => Role, Service, Owner, Verdict, DeviceName);
 as_text!(ToString::to_string => Key, PortState, Seen<PortState>, Seen<VportState>);
 
-/// A failure as an exception: its text is the agent's own, and what it is made of are its
-/// attributes.
+/// Returns a failure as a Python exception. Its text is the one that the agent prints;
+/// kind, step, causes, path and advice are attributes.
 fn raised(failure: Failure) -> PyErr {
     Python::attach(|py| {
         let error = Error::new_err(failure.to_string());
@@ -184,7 +184,7 @@ struct Planned {
     operations: Vec<String>,
 }
 
-/// Returns this node, under another name where one is given.
+/// Returns this node, under another name if one is given.
 fn node_of(name: Option<&str>) -> Result<Node<'static>, Failure> {
     let here = Node::here()?;
     Ok(match name {

@@ -139,7 +139,8 @@ impl Group {
         }
     }
 
-    /// Returns every disk that is owned: the LUNs', then the state device.
+    /// Returns every disk that a node owns for the group: those of the LUNs, then the
+    /// state disk.
     pub fn all_disks(&self) -> Vec<DiskSpec> {
         let slot = Slot::Reservations;
         let state = self.state.clone().map(|device| DiskSpec { slot, device });

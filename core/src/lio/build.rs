@@ -17,7 +17,7 @@ use super::{ALUA_ACTIVE_OPTIMIZED, ALUA_STATE, hba};
 /// The name of the links that understudy makes in LIO. LIO accepts any name.
 pub(crate) const LINK: &str = "backstore";
 
-/// Returns the path of the backstore of a LUN.
+/// Returns the directory of the backstore behind a LUN number.
 pub fn backstore_path(wwnn: Wwn, lun: u16) -> PathBuf {
     hba(wwnn).join(format!("lun_{lun}"))
 }
@@ -33,8 +33,8 @@ pub(crate) fn frame(group: &Group) -> Chain {
     vec![Op::MakeDir(hba(group.wwnn))]
 }
 
-/// Returns the operations that make the target ports, a chain for each: the directories
-/// of the port and of each initiator, and the attributes.
+/// Returns the operations that make the target ports, a chain for each port. A chain
+/// makes the directories of the port and of each initiator, and sets the attributes.
 pub(crate) fn targets(wanted: &Wanted) -> Vec<Chain> {
     let Wanted { group, driver, .. } = *wanted;
     let target = |(port, number): (&PortSpec, u16)| {
@@ -45,7 +45,7 @@ pub(crate) fn targets(wanted: &Wanted) -> Vec<Chain> {
             Op::MakeDir(path),
             Op::MakeDir(tpg.clone()),
         ];
-        // An identifier is set before there is anything that could be seen with it.
+        // The identifier is set only while initiators can see nothing behind the port.
         let is_unseen = |tree: &Tree| tree.luns.is_empty() && tree.enabled != Some(true);
         if wanted.tree(port).is_none_or(is_unseen) {
             chain.push(set_port_id(&tpg, driver.port_id(port.wwpn, number)));
@@ -61,8 +61,9 @@ pub(crate) fn targets(wanted: &Wanted) -> Vec<Chain> {
     group.ports.iter().zip(1..).map(target).collect()
 }
 
-/// Returns the operation that sets the relative target port identifier. Kernels before
-/// 6.4 give it by themselves, to each disk's ports in the order in which they come.
+/// Returns the operation that sets a port's relative target port identifier. Kernels
+/// before 6.4 have no such attribute: they number each disk's ports in the order in which
+/// they come.
 fn set_port_id(tpg: &Path, number: u16) -> Op {
     Op::WriteIfAny { path: tpg.join("rtpi"), text: number.to_string() }
 }
@@ -119,8 +120,8 @@ fn make(group: &Group, disk: &Disk, path: &Path) -> Chain {
     ]
 }
 
-/// Returns the steps that make the LUNs and map them, once there are backstores and
-/// target ports.
+/// Returns the steps that make the LUNs and map them to initiators. The backstores and
+/// target ports must exist.
 pub(crate) fn luns(wanted: &Wanted) -> [Step; 2] {
     [
         Step::new("make the LUNs", port_luns(wanted)),
@@ -128,8 +129,8 @@ pub(crate) fn luns(wanted: &Wanted) -> [Step; 2] {
     ]
 }
 
-/// Returns the operations that make the LUNs of each port: a chain for each disk, so that
-/// its ports come in their order.
+/// Returns the operations that make the LUNs of each port. Each disk has one chain, so
+/// that its ports are made in their order.
 fn port_luns(wanted: &Wanted) -> Vec<Chain> {
     let group = wanted.group;
     let of = |number: u16| {
@@ -143,9 +144,9 @@ fn port_luns(wanted: &Wanted) -> Vec<Chain> {
     group.luns().map(of).collect()
 }
 
-/// Returns the operations that map the LUNs to each initiator, under the same numbers.
-/// Each initiator has one chain, as REPORT LUNS lists LUNs in the order in which they
-/// came (`core_enable_device_list_for_node`).
+/// Returns the operations that map the LUNs to each initiator, without changing their
+/// numbers. Each initiator has one chain, because REPORT LUNS lists LUNs in the order in
+/// which they were mapped (`core_enable_device_list_for_node`).
 fn mapped_luns(wanted: &Wanted) -> Vec<Chain> {
     let group = wanted.group;
     let mut chains = Vec::new();

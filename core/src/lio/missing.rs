@@ -1,4 +1,4 @@
-//! What a group has and LIO does not export.
+//! Parts of a group that LIO does not export.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use crate::config::group::Group;
 use super::backstore_path;
 use super::observe::{Export, Lun};
 
-/// Returns what the group says and LIO has not, each in words. What LIO has besides is not
-/// among them; see [`super::Obsolete`].
+/// Returns a sentence for each part of the group that LIO does not export. What LIO
+/// exports beyond the group is not reported; see [`super::Obsolete`].
 pub(crate) fn missing(group: &Group, export: &Export) -> Vec<String> {
     let mut missing = Vec::new();
     for lun in group.luns() {

@@ -46,9 +46,9 @@ pub(crate) struct Tree {
     pub driver: &'static dyn Driver,
     /// The port's directory.
     pub path: PathBuf,
-    /// Whether the port was told to serve; `None` for a driver that need not be told.
+    /// Whether the port is enabled; `None` for a driver whose ports serve without that.
     pub enabled: Option<bool>,
-    /// Whether the port has its portal group, `tpgt_1`.
+    /// Whether the port has a portal group, `tpgt_1`.
     pub has_tpg: bool,
     /// The port's LUNs.
     pub luns: Vec<Lun>,
@@ -137,12 +137,12 @@ impl Tree {
         tpg(&self.path)
     }
 
-    /// Returns whether the target belongs to its port for as long as the kernel runs.
+    /// Returns whether the target is bound to its port until a boot.
     pub(crate) fn is_bound(&self) -> bool {
         self.driver.stays() == Stays::UntilBoot
     }
 
-    /// Returns whether the port has nothing to serve, and nobody to serve it to.
+    /// Returns whether the port is empty: it has neither LUNs nor initiators.
     pub(crate) fn is_bare(&self) -> bool {
         self.luns.is_empty() && self.acls.is_empty()
     }
@@ -199,7 +199,8 @@ pub(crate) fn glance(
     outline(kernel, wwnns, wwpns, Mapped::Seen)
 }
 
-/// Looks for every target that stays until a boot, no matter whose, and not for backstores.
+/// Reads every target that stays until a boot, no matter whose it is. Backstores are not
+/// read.
 ///
 /// # Errors
 /// See [`observe`].
@@ -212,7 +213,7 @@ pub(crate) fn lasting(kernel: &dyn Kernel) -> Result<Export, KernelError> {
     glance(kernel, &[], &wwpns)
 }
 
-/// Whether mapped LUNs are looked at.
+/// Whether mapped LUNs are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mapped {
     Seen,

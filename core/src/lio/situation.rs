@@ -1,4 +1,4 @@
-//! The situation of a port: what it and its target are to each other on this node.
+//! The situation of a port on this node, which follows from the port and its target.
 
 use crate::fc::VirtualPort;
 
@@ -23,13 +23,13 @@ use super::observe::Tree;
 /// logged in as `VPort Failed` for a moment (`qla2x00_async_event`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Situation {
-    /// Nothing of the port is here.
+    /// Neither the port nor its target is on this node.
     Absent,
-    /// Initiators have LUNs behind the port.
+    /// Initiators may use LUNs behind the port.
     Serving,
-    /// The port was told to stay out of the fabric, and waits for a takeover.
+    /// The port is logged out and waits, with its target, for a takeover.
     Parked,
-    /// The port was let into the fabric with nothing behind it.
+    /// The port is logged in to the fabric, with an empty target.
     Stray,
     /// Somebody has deleted the port. No other port can take its target.
     Orphaned,
@@ -54,8 +54,8 @@ impl Situation {
         }
     }
 
-    /// Returns whether a takeover uses the port again: it was made earlier, and its target
-    /// is ready to be filled.
+    /// Returns whether a takeover uses the port again, because the port and a target that
+    /// can be filled exist.
     pub(crate) fn is_reusable(self) -> bool {
         matches!(self, Self::Parked | Self::Stray)
     }

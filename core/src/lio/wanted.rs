@@ -1,4 +1,4 @@
-//! A group as it is to be served here, beside what there is of it now.
+//! A group that is to be served on this node, with what exists of it now.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use super::driver::{Driver, Names};
 use super::observe::{Export, Tree, tpg};
 use super::situation::Situation;
 
-/// What a driver is told before it says what is to be done.
+/// Everything that a driver needs to know to plan how a group is served.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     /// The group.
@@ -18,30 +18,29 @@ pub(crate) struct Wanted<'a> {
     pub driver: &'a dyn Driver,
     /// What LIO exports of the group now.
     pub export: &'a Export,
-    /// The group's ports that are here now.
+    /// The group's ports that exist on this node now.
     pub vports: &'a [VirtualPort],
     /// The ports that have to appear, each with the physical port that is to carry it.
     pub absent: &'a [(PortSpec, PhysicalPort)],
 }
 
 impl<'a> Wanted<'a> {
-    /// Returns a port that is here now.
+    /// Returns the virtual port of a configured port, if it exists now.
     pub(crate) fn vport(&self, port: &PortSpec) -> Option<&'a VirtualPort> {
         self.vports.iter().find(|vport| vport.wwpn == port.wwpn)
     }
 
-    /// Returns the target that a port has now.
+    /// Returns the target of a configured port, if it exists now.
     pub(crate) fn tree(&self, port: &PortSpec) -> Option<&'a Tree> {
         self.export.tree(port.wwpn)
     }
 
-    /// Returns the situation of a port now.
+    /// Returns the current situation of a port.
     pub(crate) fn situation(&self, port: &PortSpec) -> Situation {
         Situation::of(self.vport(port), self.tree(port))
     }
 
-    /// Returns the directory of a port's target: the one that it has, or else the one that
-    /// is to be made.
+    /// Returns the directory of a port's target, which exists or is to be made.
     pub(crate) fn port_dir(&self, port: &PortSpec) -> PathBuf {
         let new = || {
             let carrier = self.absent.iter().find(|(absent, _)| absent == port);

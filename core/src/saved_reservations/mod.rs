@@ -81,13 +81,13 @@ pub(crate) fn root(kernel: &dyn Kernel) -> Option<PathBuf> {
     ["/var", "/etc"].iter().any(|dir| paths::is_below(&root, dir)).then_some(root)
 }
 
-/// Returns the questions whether each keeper that runs answers.
+/// Returns the operations that ask each running keeper whether it answers.
 pub(crate) fn questions(keepers: &[Keeper]) -> Vec<Chain> {
     let running = keepers.iter().filter(|keeper| keeper.device.is_some());
     running.map(|keeper| vec![Op::HearKeeper(keeper.at.clone())]).collect()
 }
 
-/// Returns the operations that end a keeper. By then no initiator may be logged in.
+/// Returns the operations that end a keeper. No initiator may be logged in any longer.
 pub(crate) fn end(keeper: &Keeper) -> Chain {
     let links = keeper.links.iter().cloned().map(Op::Unlink);
     links.chain([Op::EndKeeper(keeper.at.clone())]).collect()

@@ -44,7 +44,8 @@ impl Found {
         self.vports.iter().find(|vport| vport.wwpn == wwpn)
     }
 
-    /// Returns the driver of a port's target. A port that has none goes as tcm_fc's do.
+    /// Returns the driver of a port's target. A port without a target is removed like a
+    /// port of tcm_fc.
     pub(crate) fn driver(&self, wwpn: Wwn) -> &'static dyn Driver {
         self.export.tree(wwpn).map_or(&TCM_FC, |tree| tree.driver)
     }

@@ -41,20 +41,21 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Returns what there is to look for with a group whose configuration could be read.
+    /// Returns what may belong to a group on this node, by its configuration and by the
+    /// database.
     pub fn of(kernel: &dyn Kernel, group: &Group) -> Self {
         let wwpns = group.ports.iter().map(|port| port.wwpn);
         Self::new(kernel, &group.name, Ok(group.clone()), Some(group.wwnn), wwpns)
     }
 
-    /// Returns what there is to look for, as far as the configuration can be read; `param` is
-    /// as for [`Group::parse`].
+    /// Returns what may belong to a group, as far as its configuration can be read.
+    /// `param` returns its parameters, as for [`Group::parse`].
     pub fn gather(
         kernel: &dyn Kernel,
         name: &str,
         param: impl Fn(&str) -> Option<String>,
     ) -> Self {
-        // Word by word: one that is broken does not hide the others.
+        // Each word is parsed by itself, so that a broken one does not hide the others.
         let wwnn = param("wwnn").and_then(|text| text.parse::<Wwn>().ok());
         let ports = param("ports").unwrap_or_default();
         let names = ports.split_whitespace().filter_map(|word| word.split('@').next());

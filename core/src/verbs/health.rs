@@ -87,8 +87,8 @@ pub fn health(action: &Action, scope: &Scope, level: Level) -> Health {
     // sound.
     let (mut faults, mut lost) = ports(action, group, &found);
     lost.extend(refused);
-    // What LIO has besides is no fault: a changed configuration is put into force by
-    // Pacemaker, not by a monitor.
+    // What LIO exports beyond the group is no fault, because Pacemaker, not a monitor,
+    // puts a changed configuration into force.
     faults.extend(lio::missing(group, &found.export));
     faults.extend(turned_away(kernel, group, level));
     faults.extend(unkept(group, &found));
@@ -224,11 +224,12 @@ fn not_served(
     }
 }
 
-/// Returns the LUNs that do not carry out commands. A stop that failed leaves all of them
-/// so: at level 0 the first one tells.
+/// Returns a fault for each LUN that does not carry out commands. A stop that failed
+/// leaves all LUNs in this state, so level 0 only asks the first one.
 ///
-/// A backstore is linked only while it is enabled (`target_fabric_port_link`), and cannot
-/// go while it is: so its ALUA state is all that is asked of it.
+/// Only the ALUA state is read. A LUN can only lead to a backstore that is enabled
+/// (`target_fabric_port_link`), and the backstore cannot be removed while a LUN leads to
+/// it.
 fn turned_away(kernel: &dyn Kernel, group: &Group, level: Level) -> Vec<String> {
     let asked = if level == Level::Port { 1 } else { group.disks.len() };
     let fault = |lun: u16| match lio::alua(kernel, &lio::backstore_path(group.wwnn, lun))

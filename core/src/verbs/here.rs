@@ -259,8 +259,8 @@ impl Here {
         Wanted { group, driver: self.driver, export, vports, absent: &self.absent }
     }
 
-    /// Returns these observations with the disks' owners, where reservations are ours to
-    /// make.
+    /// Returns these observations with the disks' reservations, if the group uses
+    /// reservations.
     pub(super) fn with_owners(
         self,
         kernel: &dyn Kernel,
@@ -308,8 +308,8 @@ pub(super) fn driver(
     }
 }
 
-/// Checks that no backstore holds another disk than the one that the group says: it would
-/// be served under a wrong identity.
+/// Checks that no backstore has another disk than the configured one. That disk would be
+/// served under a wrong identity.
 fn same_disks(group: &Group, disks: &[Disk], export: &Export) -> Result<(), Failure> {
     for disk in disks {
         let path = lio::backstore_of(group.wwnn, disk);

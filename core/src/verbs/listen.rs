@@ -49,8 +49,8 @@ pub(super) fn listen(
             return Err(undrained(in_flight(kernel, stores), budget.spent(kernel)));
         }
         keepers_answer(kernel, found, budget, end)?;
-        // The bar last, and for a moment only: the kernel lifts it by itself after some
-        // seconds, before an initiator takes a command that it sent for lost.
+        // The bar comes last and lasts only a moment. The kernel lifts it by itself after
+        // some seconds, before an initiator gives up a command that it sent.
         nftables.bar(kernel, found, budget);
         let barred_until = kernel.now() + BARRED;
         match settles(kernel, found, settled, barred_until.min(budget.end)) {
@@ -74,14 +74,15 @@ pub(super) fn listen(
     }
 }
 
-/// Waits until each keeper has written what it was asked to write: it does one thing after
-/// another, so its answer comes after that. Returns whether each answered at once. A keeper that
-/// has died keeps nobody waiting.
+/// Waits until each keeper has written everything that it was asked to write. A keeper
+/// does one thing after another, so its answer to a question comes after that. Returns
+/// whether each keeper answered at once. A keeper that has died is not waited for.
 ///
 /// # Errors
-/// When a keeper does not answer. It may hold an initiator's PERSISTENT RESERVE OUT, and is not
-/// ended for that: LIO would answer RESERVE, RELEASE, CLEAR and PREEMPT with success
-/// (`core_scsi3_pro_reserve` in drivers/target/target_core_pr.c), and nothing would be saved.
+/// When a keeper does not answer. It may hold an initiator's PERSISTENT RESERVE OUT. Such
+/// a keeper is not ended, because LIO would then answer RESERVE, RELEASE, CLEAR and
+/// PREEMPT with success (`core_scsi3_pro_reserve` in drivers/target/target_core_pr.c)
+/// although nothing was saved.
 fn keepers_answer(
     kernel: &dyn Kernel,
     found: &Found,
@@ -99,7 +100,7 @@ fn keepers_answer(
     }
 }
 
-/// How a port is after it was waited for.
+/// The state of a port after it was waited for.
 enum Rest {
     /// Nothing has been in flight, and no frame has come or gone, for long enough.
     Quiet,

@@ -29,16 +29,16 @@ use super::guests::guests;
 use super::nftables::Nftables;
 use super::{late, look, told};
 
-/// How much of the time may be waited for other groups' ports.
+/// How much of the time a release may wait for other groups' ports, in percent.
 const PERCENT_TO_BE_ALONE: u32 = 40;
 /// The title of the step that gives up the disks.
 const GIVE_UP: &str = "give up the disks";
 /// How long disks that this node does not serve may take to report their reservations.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What an operator should know of a logout that failed.
+/// Advice for a logout that failed.
 const NOTHING_UNMAPPED: &str = "Nothing was unmapped under it. If the kernel does not \
                                 answer, only fencing gets this node back";
-/// The step that closes the disks.
+/// The title of the step that closes the disks.
 pub(super) const CLOSE: &str = "close the disks and give them up";
 
 /// Stops serving a group on this node. If nothing of it is here, that is a success. The

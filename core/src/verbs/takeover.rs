@@ -43,11 +43,11 @@ pub(super) struct Steps {
     /// The first step makes the backstores' directory. In the second each disk is owned
     /// and opened by LIO. While one of its chains waits for a disk, another can run.
     pub disks: [Step; 2],
-    /// Builds as much of the target as needs no port.
+    /// Builds the parts of the target that need no port.
     pub before: Vec<Step>,
-    /// Makes the names appear on the fabric.
+    /// Makes the ports appear on the fabric.
     pub create: Step,
-    /// Builds what needs its port, and lets it serve.
+    /// Builds the parts of the target that need the port, and makes them serve.
     pub after: Vec<Step>,
 }
 
@@ -296,8 +296,8 @@ fn done(title: &'static str, results: Vec<ChainResult>) -> Result<(), Failure> {
     }
 }
 
-/// Returns the steps that make the backstores that are not there yet, and those that build
-/// the rest of the export.
+/// Returns the steps that make the missing backstores, and those that build the rest of
+/// the export.
 fn export_steps(
     kernel: &dyn Kernel,
     wanted: &Wanted,

@@ -1,6 +1,6 @@
-//! LIO's Fibre Channel drivers. They differ in what a target looks like, and in its life: how
-//! a port and its target come, serve and go together. Everything that differs is in one file
-//! for each driver, so the verbs are the same for all of them.
+//! LIO's Fibre Channel drivers. They differ in what a target looks like, and in the order
+//! in which a port and its target are made, serve and are removed. Each driver has its
+//! own file for this, so the verbs are the same for all drivers.
 
 #[cfg(test)]
 pub(crate) mod made_up;
@@ -23,29 +23,29 @@ use super::wanted::Wanted;
 pub(crate) use qla2xxx::QLA2XXX;
 pub(crate) use tcm_fc::TCM_FC;
 
-/// What differs between LIO's Fibre Channel drivers.
+/// A Fibre Channel driver of LIO: everything in which these drivers differ.
 pub(crate) trait Driver: fmt::Debug + Sync {
-    /// Returns the name in the `driver` parameter.
+    /// Returns the driver's name, as a value of the parameter `driver`.
     fn name(&self) -> &'static str;
-    /// Returns the module that must be loaded.
+    /// Returns the kernel module that must be loaded.
     fn module(&self) -> &'static str;
-    /// Returns when the module has to be loaded.
+    /// Returns advice on when the module has to be loaded.
     fn loaded(&self) -> &'static str;
-    /// Returns the driver's directory in LIO's configfs.
+    /// Returns the name of the driver's directory in LIO's configfs.
     fn fabric(&self) -> &'static str;
-    /// Returns whether the driver serves the ports of a SCSI host driver.
+    /// Returns whether the driver can serve the ports of this SCSI host driver.
     fn serves(&self, host_driver: &str) -> bool;
 
     // What a target is like.
 
-    /// Returns the directory in which the target of a port is to be made.
+    /// Returns the directory at which a port's target is to be made.
     fn port_dir(&self, names: &Names) -> PathBuf {
         paths::lio_port(self.fabric(), names.wwpn)
     }
-    /// Returns the directory of the target of a port, if it has one.
+    /// Returns the directory of a port's target; `None` if the port has none.
     ///
     /// # Errors
-    /// When that cannot be read.
+    /// When it cannot be read whether there is one.
     fn find(
         &self,
         kernel: &dyn Kernel,
@@ -54,24 +54,27 @@ pub(crate) trait Driver: fmt::Debug + Sync {
         let path = paths::lio_port(self.fabric(), wwpn);
         Ok(kernel.exists(&path).then_some(path))
     }
-    /// Returns the attribute of a portal group that lets it serve; `None` where it serves as
-    /// soon as it is there.
+    /// Returns the attribute that makes a portal group serve; `None` if portal groups
+    /// serve as soon as they exist.
     fn switch(&self) -> Option<&'static str> {
         None
     }
-    /// Returns the relative target port identifier of a group's port: of this name, in
-    /// this place among the group's.
+    /// Returns the relative target port identifier of a group's port with this name.
+    /// `number` is the port's place among the group's ports.
     fn port_id(&self, wwpn: Wwn, number: u16) -> u16;
-    /// Returns the attributes of a portal group that must not stay as they come.
+    /// Returns the attributes of a portal group whose defaults must be changed, with
+    /// their values.
     fn attributes(&self) -> &'static [(&'static str, &'static str)] {
         &[]
     }
 
     // How a port and its target come, serve and go.
 
-    /// Returns the operations and steps that build a group's target, by what they need.
+    /// Returns the operations and steps that build a group's target, sorted by what must
+    /// exist before them.
     fn build(&self, wanted: &Wanted) -> TargetSteps;
-    /// Returns the operations that make a port appear in the fabric, on this physical port.
+    /// Returns the operations that make a port appear in the fabric, on the given
+    /// physical port.
     ///
     /// # Errors
     /// When the switch of a physical port cannot be looked up.
@@ -86,13 +89,13 @@ pub(crate) trait Driver: fmt::Debug + Sync {
     fn serve(&self, _wanted: &Wanted, _port: &PortSpec) -> Chain {
         Chain::new()
     }
-    /// Returns the ports that a group cannot be served without, of those that cannot appear
-    /// here: their targets cannot be made before them.
+    /// Returns those of the `lost` ports without which the group cannot be served. That
+    /// is so if a target cannot be made before its port.
     fn needed<'a>(&self, _lost: &'a [PortSpec]) -> &'a [PortSpec] {
         &[]
     }
-    /// Returns what an operator can do about a port that is in this state, where it does not
-    /// pass by itself.
+    /// Returns what an operator can do about a state that a port does not leave by
+    /// itself; `None` for states that may pass.
     fn hopeless(&self, state: &VportState) -> Option<&'static str> {
         state.hopeless()
     }
@@ -105,24 +108,25 @@ pub(crate) trait Driver: fmt::Debug + Sync {
         kernel: &dyn Kernel,
         port: &VirtualPort,
     ) -> Result<Chain, KernelError>;
-    /// Returns how a logout of a port may hang, if it may.
+    /// Returns how the logout of a port may hang; `None` if it cannot.
     fn may_hang(&self, _port: &VirtualPort) -> Option<Hang> {
         None
     }
-    /// Returns how long a target stays, once it is made.
+    /// Returns how long a target stays after it was made.
     fn stays(&self) -> Stays;
 
     // What an operator has to see to.
 
-    /// Checks that a physical port can carry targets; `None` where nothing has to be set up.
+    /// Checks that a physical port can carry targets; `None` if nothing has to be set up
+    /// for that.
     ///
     /// # Errors
-    /// [`Kind::Node`], with what has to be set up.
+    /// [`Kind::Node`], with advice on what has to be set up.
     fn ready(&self, _kernel: &dyn Kernel, _physical: Wwn) -> Option<Result<(), Failure>> {
         None
     }
-    /// Returns what an operator should know before relying on the driver, each with what
-    /// to do.
+    /// Returns doubts about the driver that an operator should know of beforehand, each
+    /// with advice.
     fn doubts(
         &self,
         _kernel: &dyn Kernel,
@@ -147,27 +151,27 @@ pub(crate) struct Names {
     pub wwpn: Wwn,
     /// The node name.
     pub wwnn: Wwn,
-    /// The port name of the physical port; `None` where no port is to appear.
+    /// The port name of the physical port; `None` if the port does not have to appear.
     pub physical: Option<Wwn>,
 }
 
 /// The steps that build a target, by what has to be there before them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct TargetSteps {
-    /// Operations that need neither disks nor port.
+    /// Operations that need neither the disks nor the port.
     pub first: Vec<Chain>,
-    /// Steps that need the disks, and no port.
+    /// Steps that need the disks, but not the port.
     pub before: Vec<Step>,
     /// Steps that need the disks and the port.
     pub after: Vec<Step>,
 }
 
-/// How long a target stays.
+/// How long a target stays after it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stays {
     /// Until a release removes it.
     UntilRelease,
-    /// Until a boot: it belongs to its port, and a release parks the two.
+    /// Until a boot. The target is bound to its port, and a release parks both.
     UntilBoot,
 }
 
@@ -176,24 +180,24 @@ pub(crate) enum Stays {
 pub(crate) struct Hang {
     /// How long a logout takes at most, if it ends.
     pub after: Duration,
-    /// What an operator should know of one that does not end.
+    /// Advice for a logout that has not ended by then.
     pub advice: &'static str,
 }
 
-/// Every driver that there is.
+/// All drivers, in the order in which they are tried.
 pub(crate) const DRIVERS: [&dyn Driver; 2] = [&TCM_FC, &QLA2XXX];
 
-/// Returns the drivers that a group may be served by: the one of this name, or all of them
-/// where the name is [`AUTO`].
+/// Returns the drivers that may serve a group: the one with this name, or all of them if
+/// the name is [`AUTO`].
 pub(crate) fn candidates(name: &str) -> Vec<&'static dyn Driver> {
     let may = |driver: &&dyn Driver| name == AUTO || name == driver.name();
     DRIVERS.into_iter().filter(may).collect()
 }
 
-/// Checks that LIO is here, and one of these drivers.
+/// Checks that LIO and at least one of these drivers are loaded.
 ///
 /// # Errors
-/// [`Kind::Node`], with what has to be loaded.
+/// [`Kind::Node`], with advice on what has to be loaded.
 pub(crate) fn is_here(
     kernel: &dyn Kernel,
     drivers: &[&dyn Driver],
@@ -211,8 +215,8 @@ pub(crate) fn is_here(
     Ok(())
 }
 
-/// Returns why none of these drivers serves the ports of a SCSI host driver, in words;
-/// `None` where one does.
+/// Returns in words why none of these drivers serves the ports of a SCSI host driver;
+/// `None` if one does.
 pub(crate) fn unserved(drivers: &[&dyn Driver], host_driver: &str) -> Option<String> {
     if drivers.iter().any(|driver| driver.serves(host_driver)) {
         return None;

@@ -45,12 +45,14 @@ pub(crate) struct Qla2xxx;
 
 /// The driver's directory in LIO's configfs.
 const FABRIC: &str = "qla2xxx";
-/// The port driver's module, whose parameter says what its ports may be.
+/// The module of the port's driver. Its parameter [`MODE`] decides whether ports can be
+/// targets.
 const PORT_MODULE: &str = "qla2xxx";
 const MODE: &str = "qlini_mode";
-/// The attribute of a portal group that lets it serve.
+/// The attribute that makes a portal group serve.
 const ENABLE: &str = "enable";
-/// Initiator and target, and target alone (`qlt_parse_ini_mode`).
+/// The two modes in which ports can be targets: together with initiators, or alone
+/// (`qlt_parse_ini_mode`).
 const DUAL: &str = "dual";
 const DISABLED: &str = "disabled";
 /// The attribute that decides whether an initiator without an ACL gets one when it logs
@@ -103,8 +105,9 @@ impl Driver for Qla2xxx {
         TargetSteps { after, ..TargetSteps::default() }
     }
 
-    /// Returns the operations for a port that is new, or was parked. Where initiators have
-    /// met it empty it logs out, and [`Self::serve`] lets it log in.
+    /// Returns the operations for a port that is new, or was parked. A port that
+    /// initiators have met empty is logged out here, and [`Self::serve`] logs it in
+    /// again.
     fn appear(
         &self,
         kernel: &dyn Kernel,
@@ -135,8 +138,8 @@ impl Driver for Qla2xxx {
         lost
     }
 
-    /// Returns none for what the driver shows while a link comes and goes
-    /// (`qla2x00_async_event`).
+    /// Returns the advice for a state that does not pass. `VPort Failed` passes: the
+    /// driver shows it while a link comes and goes (`qla2x00_async_event`).
     fn hopeless(&self, state: &VportState) -> Option<&'static str> {
         state.hopeless().filter(|_| *state != VportState::Failed)
     }
@@ -193,9 +196,9 @@ impl Driver for Qla2xxx {
     }
 }
 
-/// Looks at the mode of the port's driver and at the physical port's target. Enabling
-/// that target resets the chip, and with it every virtual port (`qlt_enable_vha`):
-/// that is for the boot, and never done in here.
+/// Checks the mode of the port's driver, and that the physical port's target is enabled.
+/// Enabling it resets the chip, and so every virtual port (`qlt_enable_vha`). So that is
+/// done at boot, and never here.
 fn is_ready(kernel: &dyn Kernel, physical: Wwn) -> Result<(), Failure> {
     let lacks = |step, cause: String, advice| {
         Err(Failure::new(Kind::Node, step, cause).advise(advice))

@@ -1,7 +1,7 @@
-//! tcm_fc: the target of libfc ports (fcoe, bnx2fc, qedf). Facts in
-//! drivers/target/tcm_fc/tfc_conf.c: a WWN directory needs no port to exist yet, so the
-//! whole tree is built first and the port appears with everything in place; there is no
-//! demo mode, so each initiator needs an ACL before it logs in.
+//! tcm_fc, the target driver for ports of libfc (fcoe, bnx2fc, qedf). A target's
+//! directory does not need its port, so the whole target is built first, and the port
+//! appears with everything in place. There is no demo mode, so each initiator needs an
+//! ACL before it logs in (drivers/target/tcm_fc/tfc_conf.c).
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::lio::build::{luns, targets};
 use crate::lio::wanted::Wanted;
 use crate::wwn::Wwn;
 
-/// The one value of [`TcmFc`].
+/// The driver tcm_fc, for [`super::DRIVERS`].
 pub(crate) static TCM_FC: TcmFc = TcmFc;
 
-/// The logout of a port without its link; with its link it takes a fraction of a second.
-/// Where the link was lost under load, tcm_fc is wedged and the logout never ends, and every
-/// second until the fence is one of the initiators' patience.
+/// The logout of a port that has lost its link. With a link, a logout takes a fraction of
+/// a second. If the link was lost under load, tcm_fc is stuck and the logout never ends.
+/// Initiators wait until the node is fenced, so this must be short.
 const LINKLESS: Hang = Hang {
     after: Duration::from_secs(4),
     advice: "It had lost its link, which under load wedges tcm_fc (a kernel fault): only \
@@ -50,9 +50,9 @@ impl Driver for TcmFc {
         matches!(host_driver, "fcoe" | "bnx2fc" | "qedf" | "fnic")
     }
 
-    /// Returns the port's place among the group's, as older kernels give it by
-    /// themselves. tcm_fc enables nothing, so nothing keeps two groups on a node from
-    /// having the same.
+    /// Returns the port's place among the group's ports, which is what older kernels
+    /// assign. Two groups on a node may use one number, because LIO checks numbers only
+    /// when a port is enabled, and tcm_fc enables none.
     fn port_id(&self, _: Wwn, number: u16) -> u16 {
         number
     }
