@@ -1,0 +1,3 @@
+//! A software Fibre Channel HBA for QEMU guests.
+
+pub mod wire;
