@@ -19,14 +19,38 @@
 //!   it learnt by [`Wire::set_receive_size`] and [`Wire::end_exchanges`].
 //! - Every decision about a command or an ABTS.
 
+mod abort;
+mod bls;
+mod commands;
+mod enode;
 mod event;
+mod exchange;
+pub mod fcp;
+mod login;
+mod loss;
 mod options;
+mod own_els;
+mod port;
+mod sequence;
+mod services;
+mod transmit;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use understudy_fabric::addr::Fcid;
-use understudy_fabric::els::Reject;
+use understudy_fabric::addr::{Fcid, Mac};
+use understudy_fabric::ct;
+use understudy_fabric::els::{self, MAX_PAYLOAD};
+use understudy_fabric::fip::Fip;
+use understudy_fabric::frame::{
+    EOF_N, EOF_T, ETHERTYPE_FCOE, ETHERTYPE_FIP, Ethernet, FcHeader, Fcoe,
+};
 use understudy_fabric::wwn::Wwn;
+
+use abort::Abort;
+use enode::{Discovery, Due, News};
+use exchange::{Exchange, Exchanges, Kind};
+use port::Port;
 
 pub use event::{
     AbortAnswer, Cause, DataFault, Event, LoggedIn, LogoutBy, Refusal, RscnPage,
@@ -80,6 +104,9 @@ pub enum WireError {
     /// The bytes do not fit into what was asked for.
     #[error("the bytes do not fit into what was asked for")]
     TooLong,
+    /// Bytes of the command are missing.
+    #[error("bytes of the command are missing")]
+    TooShort,
 }
 
 /// What has passed, and what was thrown away.
@@ -97,247 +124,266 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Wire {
     options: Options,
+    discovery: Discovery,
+    ports: Vec<Port>,
+    /// The OX_ID of the last FLOGI, FDISC or LOGO.
+    fip_ox_id: u16,
+    exchanges: Exchanges,
+    /// The ABTS that wait for firmware.
+    aborts: BTreeMap<ExchangeId, Abort>,
+    last_abort: u16,
+    /// The receive sizes of remote ports.
+    sizes: BTreeMap<(Vp, Fcid), u16>,
+    /// The receive size of the F_Port.
+    fabric_size: u16,
+    r_a_tov: Duration,
+    frames: Vec<Vec<u8>>,
+    events: Vec<Event>,
+    counters: Counters,
 }
 
 /// # The link and the time
 impl Wire {
     /// Returns a wire whose link is down.
     pub fn new(options: Options) -> Self {
-        Self { options }
+        Self {
+            discovery: Discovery::Down,
+            ports: vec![Port::OUT; usize::from(options.vports) + 1],
+            fip_ox_id: 0,
+            exchanges: Exchanges::new(options.exchanges),
+            aborts: BTreeMap::new(),
+            last_abort: 0,
+            sizes: BTreeMap::new(),
+            fabric_size: MAX_PAYLOAD,
+            r_a_tov: options.r_a_tov,
+            frames: Vec::new(),
+            events: Vec::new(),
+            counters: Counters::default(),
+            options,
+        }
     }
 
     /// Notes that the link is up or down.
     pub fn link(&mut self, up: bool, now: Duration) {
-        let _ = (up, now);
+        match (up, self.discovery) {
+            (true, Discovery::Down) => {
+                self.discovery = Discovery::Looking(now);
+                self.tick(now);
+            }
+            (false, Discovery::Looking(_) | Discovery::Found(_)) => {
+                self.discovery = Discovery::Down;
+                self.frames.clear();
+                self.link_lost();
+            }
+            _ => {}
+        }
     }
 
     /// Takes an Ethernet frame.
     pub fn receive(&mut self, frame: &[u8], now: Duration) {
-        let _ = (frame, now);
+        self.counters.received += 1;
+        if self.discovery == Discovery::Down {
+            return self.discard("the link is down");
+        }
+        match Ethernet::decode(frame) {
+            Some(ethernet) if ethernet.ethertype == ETHERTYPE_FIP => {
+                self.receive_fip(ethernet, now);
+            }
+            Some(ethernet) if ethernet.ethertype == ETHERTYPE_FCOE => {
+                self.receive_fc(ethernet, now);
+            }
+            _ => self.discard("neither FIP nor FCoE"),
+        }
     }
 
     /// Does what is due. Hand in first what was received, and take the events before this:
     /// a keep-alive that waits in a socket is then not missed, and a port that firmware no
     /// longer wants is not logged in again.
     pub fn tick(&mut self, now: Duration) {
-        let _ = now;
+        loop {
+            match self.discovery.due(now) {
+                Due::Nothing => break,
+                Due::Solicit => self.solicit(Mac::ALL_FCFS),
+                Due::Beat => self.send_beat(None),
+                Due::Lost => self.link_lost(),
+            }
+        }
+        for vp in self.indexes() {
+            self.port_due(vp, now);
+        }
+        let is_late =
+            |exchange: &Exchange| exchange.deadline.is_some_and(|end| now >= end);
+        for exchange in self.exchanges.find(is_late) {
+            self.overdue(exchange, now);
+        }
     }
 
     /// Returns when [`tick`](Self::tick) has to be called next, or `None` if nothing will
     /// ever be due.
     pub fn deadline(&self) -> Option<Duration> {
-        None
+        let ports = self.indexes().filter_map(|vp| self.port_deadline(vp));
+        let others = [self.discovery.deadline(), self.exchanges.deadline()];
+        ports.chain(others.into_iter().flatten()).min()
     }
 
     /// Returns the frames to send, in order.
     pub fn take_frames(&mut self) -> Vec<Vec<u8>> {
-        Vec::new()
+        std::mem::take(&mut self.frames)
     }
 
     /// Returns what happened, in order.
     pub fn take_events(&mut self) -> Vec<Event> {
-        Vec::new()
+        std::mem::take(&mut self.events)
     }
 
     /// Returns the counts of frames.
     pub fn counters(&self) -> Counters {
-        Counters::default()
+        self.counters
     }
 
     /// Starts over, as a chip does that is reset: the fabric gets a LOGO for the physical
     /// port, and all ports, exchanges and events are forgotten. The link stays as it is.
     pub fn reset(&mut self, now: Duration) {
-        let _ = now;
+        self.forget_ports(now);
+        for exchange in self.exchanges.find(|_| true) {
+            self.exchanges.close(exchange);
+        }
+        self.aborts.clear();
+        self.sizes.clear();
+        self.events.clear();
     }
 }
 
-/// # Logins to the fabric
+/// # Exchanges of any kind
 impl Wire {
-    /// Wants a port logged in, now and after each loss of the link, until
-    /// [`logout`](Self::logout). The physical port sends FLOGI as soon as there is a
-    /// forwarder, a virtual port FDISC as soon as the physical port is logged in. The
-    /// answer is [`Event::LoggedIn`] or [`Event::Refused`]. A port that is logged in
-    /// already is logged in again, with a new FDISC.
-    pub fn login(
-        &mut self,
-        vp: Vp,
-        names: Names,
-        now: Duration,
-    ) -> Result<(), WireError> {
-        let _ = (vp, names, now);
-        Err(WireError::NoPort)
-    }
-
-    /// Wants a port logged out. Its exchanges end, it sends LOGO to the fabric, and
-    /// [`Event::LoggedOut`] comes when that is answered, or at once if the port was not
-    /// logged in. LOGOs to other ports are firmware's to send, before this. The physical
-    /// port takes the logins of the virtual ports along.
-    pub fn logout(&mut self, vp: Vp, now: Duration) -> Result<(), WireError> {
-        let _ = (vp, now);
-        Err(WireError::NoPort)
-    }
-
-    /// Returns the address of a port that is logged in.
-    pub fn id(&self, vp: Vp) -> Option<Fcid> {
-        let _ = vp;
-        None
-    }
-
-    /// Returns the port at an address.
-    pub fn port_at(&self, id: Fcid) -> Option<Vp> {
-        let _ = id;
-        None
-    }
-
-    /// Notes the receive size that a remote port stated in its PLOGI or LS_ACC. Data to
-    /// ports without one goes out in frames of the size that the fabric takes.
-    pub fn set_receive_size(&mut self, vp: Vp, remote: Fcid, size: u16) {
-        let _ = (vp, remote, size);
-    }
-
-    /// Ends all exchanges with a remote port, as its LOGO or PLOGI does, and forgets its
-    /// receive size. Returns them; no event tells of them. Nothing is sent.
-    pub fn end_exchanges(&mut self, vp: Vp, remote: Fcid) -> Vec<ExchangeId> {
-        let _ = (vp, remote);
-        Vec::new()
-    }
-}
-
-/// # Extended link services and common transport
-impl Wire {
-    /// Sends an ELS. The answer comes as [`Event::ElsAnswer`], its absence as
-    /// [`Event::Ended`] after twice R_A_TOV (FC-LS).
-    pub fn send_els(
-        &mut self,
-        vp: Vp,
-        d_id: Fcid,
-        payload: &[u8],
-        now: Duration,
-    ) -> Result<ExchangeId, WireError> {
-        let _ = (vp, d_id, payload, now);
-        Err(WireError::NoPort)
-    }
-
-    /// Sends a CT request, with its CT header. The answer comes as [`Event::CtAnswer`],
-    /// its absence as [`Event::Ended`] after three times R_A_TOV (FC-GS).
-    pub fn send_ct(
-        &mut self,
-        vp: Vp,
-        d_id: Fcid,
-        payload: &[u8],
-        now: Duration,
-    ) -> Result<ExchangeId, WireError> {
-        let _ = (vp, d_id, payload, now);
-        Err(WireError::NoPort)
-    }
-
-    /// Answers an ELS, which ends its exchange.
-    pub fn answer_els(
-        &mut self,
-        exchange: ExchangeId,
-        payload: &[u8],
-    ) -> Result<(), WireError> {
-        let _ = (exchange, payload);
-        Err(WireError::Unknown)
-    }
-
-    /// Answers an ELS with LS_RJT, which ends its exchange.
-    pub fn reject_els(
-        &mut self,
-        exchange: ExchangeId,
-        reject: Reject,
-    ) -> Result<(), WireError> {
-        self.answer_els(exchange, &reject.encode())
-    }
-}
-
-/// # Commands, as a target
-impl Wire {
-    /// Sends data: to the initiator of a command, as much as is read; or, on a command of
-    /// ours, what [`Event::DataWanted`] asked for. `offset` counts from the beginning of
-    /// the whole transfer. The bytes go out at once, as one sequence.
-    pub fn send_data(
-        &mut self,
-        exchange: ExchangeId,
-        offset: u32,
-        bytes: &[u8],
-    ) -> Result<(), WireError> {
-        let _ = (exchange, offset, bytes);
-        Err(WireError::Unknown)
-    }
-
-    /// Asks an initiator for data, by FCP_XFER_RDY. It comes as [`Event::Data`], frame by
-    /// frame, and then [`Event::DataDone`]. If not all is here by `deadline`, that is an
-    /// error. One such question may be open at a time.
-    pub fn ask_data(
-        &mut self,
-        exchange: ExchangeId,
-        offset: u32,
-        length: u32,
-        deadline: Duration,
-    ) -> Result<(), WireError> {
-        let _ = (exchange, offset, length, deadline);
-        Err(WireError::Unknown)
-    }
-
-    /// Sends an FCP_RSP, which ends the exchange.
-    pub fn send_response(
-        &mut self,
-        exchange: ExchangeId,
-        payload: &[u8],
-    ) -> Result<(), WireError> {
-        let _ = (exchange, payload);
-        Err(WireError::Unknown)
-    }
-
     /// Forgets an exchange. Nothing is sent, and later frames of it are dropped. Returns
     /// whether it was open.
     pub fn drop(&mut self, exchange: ExchangeId) -> bool {
-        let _ = exchange;
-        false
+        self.is_open(exchange) && self.exchanges.close(exchange).is_some()
     }
 
     /// Whether an exchange is open.
     pub fn is_open(&self, exchange: ExchangeId) -> bool {
-        let _ = exchange;
-        false
+        self.exchange(exchange).is_ok()
     }
 
-    /// Answers an ABTS. To accept it ends the exchange that it is about, if that is still
-    /// open. An error is `Err((reason, explanation))` for the BA_RJT.
-    pub fn answer_abort(
-        &mut self,
-        abort: ExchangeId,
-        answer: Result<(), (u8, u8)>,
-    ) -> Result<(), WireError> {
-        let _ = (abort, answer);
-        Err(WireError::Unknown)
+    /// Returns how many exchanges are in use. Some are the wire's own, or rest after an
+    /// ABTS.
+    pub fn exchanges_in_use(&self) -> usize {
+        self.exchanges.len()
     }
 }
 
-/// # Commands, as an initiator
 impl Wire {
-    /// Sends an FCP_CMND. [`Event::Data`] and [`Event::DataWanted`] follow, then
-    /// [`Event::Response`]. How long it may take is firmware's to say, by
-    /// [`abort`](Self::abort).
-    pub fn send_command(
-        &mut self,
-        vp: Vp,
-        d_id: Fcid,
-        cmnd: &[u8],
-    ) -> Result<ExchangeId, WireError> {
-        let _ = (vp, d_id, cmnd);
-        Err(WireError::NoPort)
+    fn receive_fip(&mut self, ethernet: Ethernet<'_>, now: Duration) {
+        let Some(fip) = Fip::decode(ethernet.payload) else {
+            return self.discard("damaged FIP");
+        };
+        let from_forwarder =
+            self.discovery.forwarder().is_some_and(|known| known.mac == ethernet.src);
+        match fip {
+            Fip::Advertisement { fabric, .. } => {
+                match self.discovery.advertised(ethernet.src, &fip, now) {
+                    News::None => {}
+                    News::Found => self.events.push(Event::FabricFound { fabric }),
+                    News::Unasked(forwarder) => self.solicit(forwarder),
+                }
+            }
+            Fip::LinkService { service, reply: true, header, els, mac }
+                if from_forwarder =>
+            {
+                self.service_answer(service, &header, &els, mac, now);
+            }
+            Fip::ClearVirtualLink { switch, ports, .. } if from_forwarder => {
+                self.cleared(switch, &ports, now);
+            }
+            _ => self.discard("FIP that is not for a node"),
+        }
     }
 
-    /// Sends ABTS for an exchange, of any kind. [`Event::AbortDone`] ends it, at the latest
-    /// after twice R_A_TOV. Until then nothing else is told of it.
-    pub fn abort(
+    fn receive_fc(&mut self, ethernet: Ethernet<'_>, now: Duration) {
+        let forwarder = self.discovery.forwarder();
+        let Some(frame) = Fcoe::decode(ethernet.payload)
+            .filter(|_| forwarder.is_some_and(|known| known.mac == ethernet.src))
+            .filter(|frame| ethernet.dst == Mac::fabric_provided(frame.header.d_id))
+            // Any other end says that the frame was damaged on its way (FC-FS).
+            .filter(|frame| matches!(frame.eof, EOF_N | EOF_T))
+        else {
+            return self.discard("damaged or foreign FCoE");
+        };
+        let FcHeader { r_ctl, fc_type, d_id, .. } = frame.header;
+        let Some(vp) = self.port_at(d_id) else { return self.discard("for no port") };
+        match (r_ctl, fc_type) {
+            (bls::R_CTL_ABTS, _) => self.abort_received(vp, &frame.header),
+            (bls::R_CTL_ACCEPT | bls::R_CTL_REJECT, _) => {
+                self.abort_answered(vp, &frame, now);
+            }
+            (els::R_CTL_REQUEST, els::TYPE) => self.els_received(vp, &frame, now),
+            (els::R_CTL_REPLY, els::TYPE) | (ct::R_CTL_REPLY, ct::TYPE) => {
+                self.answer_received(vp, &frame);
+            }
+            (fcp::R_CTL_CMND, fcp::TYPE) => self.command_received(vp, &frame),
+            (fcp::R_CTL_DATA, fcp::TYPE) => self.data_received(vp, &frame),
+            (fcp::R_CTL_XFER_RDY, fcp::TYPE) => self.ready_received(vp, &frame),
+            (fcp::R_CTL_RSP, fcp::TYPE) => self.response_received(vp, &frame),
+            _ => self.discard("of a kind that is not known"),
+        }
+    }
+
+    /// Handles the end of patience with an exchange.
+    fn overdue(&mut self, id: ExchangeId, now: Duration) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        match exchange.kind {
+            Kind::Request(..) => {
+                if exchange.kind.is_known() {
+                    let cause = Cause::Timeout;
+                    self.events.push(Event::Ended { exchange: id, cause });
+                }
+                self.send_abort(id, false, now);
+            }
+            Kind::Aborting(_) => self.abort_ended(id, AbortAnswer::None, now),
+            Kind::Resting => self.rested(id, now),
+            Kind::Target { .. } => self.data_overdue(id),
+            Kind::Arriving(_) | Kind::Els | Kind::Initiator { .. } => {
+                self.end(id, Cause::Timeout);
+            }
+        }
+    }
+
+    /// Closes an exchange, and tells firmware why if it knows it.
+    fn end(&mut self, exchange: ExchangeId, cause: Cause) {
+        if self.exchanges.close(exchange).is_some_and(|e| e.kind.is_known()) {
+            self.events.push(Event::Ended { exchange, cause });
+        }
+    }
+
+    /// Returns an exchange that firmware knows.
+    fn exchange(&self, id: ExchangeId) -> Result<&Exchange, WireError> {
+        let known = self.exchanges.get(id).filter(|exchange| exchange.kind.is_known());
+        known.ok_or(WireError::Unknown)
+    }
+
+    /// Returns an exchange that firmware knows, to send on it.
+    fn exchange_mut(&mut self, id: ExchangeId) -> Result<&mut Exchange, WireError> {
+        let exchange = self.exchanges.get_mut(id).filter(|e| e.kind.is_known());
+        let exchange = exchange.ok_or(WireError::Unknown)?;
+        if exchange.aborted { Err(WireError::Aborted) } else { Ok(exchange) }
+    }
+
+    /// Opens an exchange of ours.
+    fn begin(
         &mut self,
-        exchange: ExchangeId,
-        now: Duration,
-    ) -> Result<(), WireError> {
-        let _ = (exchange, now);
-        Err(WireError::Unknown)
+        vp: Vp,
+        remote: Fcid,
+        kind: Kind,
+    ) -> Result<ExchangeId, WireError> {
+        let port = self.ports.get(usize::from(vp.0)).ok_or(WireError::NoPort)?;
+        let local = port.id().ok_or(WireError::NotLoggedIn)?;
+        self.exchanges.begin(vp, local, remote, kind).ok_or(WireError::NoExchange)
+    }
+
+    fn discard(&mut self, why: &str) {
+        log::debug!("frame dropped: {why}");
+        self.counters.discarded += 1;
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use understudy_fabric::addr::Mac;
 use understudy_fabric::els::MAX_PAYLOAD;
+use understudy_fabric::wwn::Wwn;
 
 /// How a wire is set up.
 #[derive(Debug, Clone)]
@@ -11,6 +12,8 @@ pub struct Options {
     /// The HBA's own Ethernet address. FIP frames carry it; each port has another one,
     /// which the fabric grants.
     pub enode: Mac,
+    /// The HBA's name in its search for a forwarder.
+    pub node_name: Wwn,
     /// How many virtual ports there may be beside the physical one, 254 at most.
     pub vports: u8,
     /// How many exchanges may be open at a time, of all ports together.
@@ -27,10 +30,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// Returns the options of an ISP2532, with an Ethernet address.
-    pub fn new(enode: Mac) -> Self {
+    /// Returns the options of an ISP2532, with an Ethernet address and a name.
+    pub fn new(enode: Mac, node_name: Wwn) -> Self {
         Self {
             enode,
+            node_name,
             vports: 63,
             exchanges: 2048,
             receive_size: MAX_PAYLOAD,
