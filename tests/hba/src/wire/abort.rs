@@ -43,7 +43,7 @@ impl Wire {
 
     /// Sends ABTS for an exchange: a request or a command of ours, or a command of somebody
     /// else. [`Event::AbortDone`] ends it, at the latest after twice R_A_TOV. Until then
-    /// nothing else is told of it.
+    /// no other event names it.
     pub fn abort(
         &mut self,
         exchange: ExchangeId,

@@ -57,7 +57,7 @@ pub(super) enum News {
     None,
     /// The forwarder is found.
     Found,
-    /// There is a forwarder. It has to be asked before it is used.
+    /// A forwarder is there. It has to be asked before it is used.
     Unasked(Mac),
 }
 

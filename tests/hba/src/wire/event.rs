@@ -208,7 +208,7 @@ pub enum Cause {
     Timeout,
     /// The port, or with it all, lost its login.
     LoggedOut,
-    /// The other end aborted it. Only an ELS ends so; a command hears
+    /// An abort by the other end. Only an ELS ends so; for a command there is
     /// [`Event::Abort`] first.
     Aborted,
     /// Frames of the answer were lost or made no sense.

@@ -23,7 +23,7 @@ pub(super) struct Exchange {
     pub(super) vp: Vp,
     /// Our port's address.
     pub(super) local: Fcid,
-    /// The other port.
+    /// The port at the other end.
     pub(super) remote: Fcid,
     /// Whether we began it.
     pub(super) ours: bool,
@@ -75,7 +75,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Whether firmware knows of the exchange, and has to be told of its end.
+    /// Whether firmware has this exchange, and must hear when it ends.
     pub(super) fn is_known(&self) -> bool {
         match self {
             Self::Request(purpose, _) => *purpose != Purpose::Own,
@@ -216,7 +216,7 @@ impl Exchanges {
         Some(exchange)
     }
 
-    /// Returns the open exchanges of which `what` is true, in the order of their numbers.
+    /// Returns the open exchanges that `what` picks, in the order of their numbers.
     pub(super) fn find(&self, what: impl Fn(&Exchange) -> bool) -> Vec<ExchangeId> {
         let found = self.open.iter().filter(|(_, exchange)| what(exchange));
         found.map(|(number, _)| self.id(*number)).collect()

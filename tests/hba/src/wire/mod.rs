@@ -95,7 +95,7 @@ pub enum WireError {
     /// No such exchange is open.
     #[error("no such exchange is open")]
     Unknown,
-    /// The other end wants the exchange aborted, so nothing more is sent on it.
+    /// An ABTS for the exchange waits, so nothing more is sent on it.
     #[error("the other end aborts the exchange")]
     Aborted,
     /// The exchange is of another kind, or is not at a point where this may be done.

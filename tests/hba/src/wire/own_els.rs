@@ -21,7 +21,7 @@ const STAT_RESPONDER: u32 = 1 << 31;
 /// E_STAT: this end has the sequence initiative.
 const STAT_INITIATIVE: u32 = 1 << 30;
 
-/// An answer, and the changes that the ELS told of.
+/// An answer, and the changes that the ELS named.
 pub(super) struct OwnAnswer {
     pub(super) payload: Vec<u8>,
     pub(super) pages: Vec<RscnPage>,

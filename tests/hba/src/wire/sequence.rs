@@ -99,14 +99,14 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Returns a message that another port sends unasked, and of which nothing is here. An
-    /// RSCN with 4000 pages is the longest.
+    /// Returns the empty beginning of a message that another port sends unasked. An RSCN
+    /// with 4000 pages is the longest.
     pub(super) fn request() -> Self {
         Self { order: Order::default(), bytes: Vec::new(), longest: 16 << 10 }
     }
 
-    /// Returns an answer that was asked for, and of which nothing is here. A name server's
-    /// list of 16000 ports is the longest.
+    /// Returns the empty beginning of an answer. A name server's list of 16000 ports is
+    /// the longest.
     pub(super) fn answer() -> Self {
         Self { longest: 256 << 10, ..Self::request() }
     }
@@ -140,7 +140,7 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
-    /// Returns a stretch of which nothing is here.
+    /// Returns a stretch that is still to come.
     pub(super) fn new(start: u32, end: u32) -> Self {
         Self { order: Order::default(), start, next: start, end }
     }

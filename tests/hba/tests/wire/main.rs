@@ -1,0 +1,9 @@
+//! Wires on a fabric: the product of both state machines, with a clock that jumps and
+//! without sockets.
+
+mod aborts;
+mod commands;
+mod login;
+mod remote;
+mod rig;
+mod services;
