@@ -4,6 +4,7 @@
 mod aborts;
 mod commands;
 mod login;
+mod noise;
 mod remote;
 mod rig;
 mod services;
