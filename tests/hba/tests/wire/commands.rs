@@ -10,7 +10,7 @@ use understudy_fabric::frame::FcHeader;
 use understudy_hba::wire::fcp::{Residual, Response};
 use understudy_hba::wire::{DataFault, Event, ExchangeId, WireError};
 
-use crate::remote::{Remote, request};
+use crate::remote::{REMOTE, Remote, request};
 use crate::rig::{BASE, Mangle, Rig, fc};
 
 /// R_CTL of FCP_DATA.
@@ -331,4 +331,47 @@ fn bytes_that_were_not_asked_for_are_not_sent() {
     assert_eq!(wire.send_data(ours, 0, &[0; 999]), Err(WireError::TooLong));
     assert_eq!(wire.send_data(ours, 1, &[0; 1000]), Err(WireError::TooLong));
     assert_eq!(wire.send_data(ours, 0, &[0; 1000]), Ok(()));
+}
+
+#[test]
+fn data_is_taken_only_from_the_exchanges_other_end() {
+    let mut remote = Remote::logged_in(|_| {});
+    remote.send(request(6, 8, 7), &cmnd(WRITE, 512));
+    let Event::Command { exchange, .. } = remote.event() else { panic!() };
+    remote.wire.ask_data(exchange, 0, 512, Duration::MAX).unwrap();
+    let (ready, _) = remote.one();
+    let data = FcHeader { f_ctl: 0x09_0008, rx_id: ready.rx_id, ..request(DATA, 8, 7) };
+    let responder = 0x80_0000;
+    for foreign in [
+        FcHeader { s_id: Fcid(0x01_0003), ..data },
+        FcHeader { ox_id: 8, ..data },
+        FcHeader { rx_id: ready.rx_id + 1, ..data },
+        // As if we had begun an exchange that has our number of this one.
+        FcHeader { f_ctl: data.f_ctl | responder, ox_id: ready.rx_id, ..data },
+    ] {
+        remote.send(foreign, &[1; 512]);
+        assert_eq!(remote.wire.take_events(), [], "{foreign:?}");
+    }
+    remote.send(data, &[1; 512]);
+    assert_eq!(remote.wire.take_events().len(), 2);
+}
+
+#[test]
+fn an_answer_is_taken_only_from_the_port_that_was_asked() {
+    let mut remote = Remote::logged_in(|_| {});
+    let ours = remote.wire.send_command(BASE, REMOTE, &cmnd(READ, 512)).unwrap();
+    let (asked, _) = remote.one();
+    let answer = asked.reply(7);
+    for foreign in [
+        FcHeader { s_id: Fcid(0x01_0003), ..answer },
+        FcHeader { ox_id: answer.ox_id + 1, ..answer },
+        FcHeader { f_ctl: 0x18_0000, ..answer },
+    ] {
+        remote.send(foreign, &[0; 24]);
+        assert_eq!(remote.wire.take_events(), [], "{foreign:?}");
+    }
+    remote.send(answer, &[0; 24]);
+    assert!(
+        matches!(remote.event(), Event::Response { exchange, .. } if exchange == ours)
+    );
 }

@@ -9,9 +9,8 @@ use understudy_fabric::fip::{Fip, LinkService, VnPort};
 use understudy_hba::wire::{Event, LoggedIn, LogoutBy, Names, Refusal, Vp, WireError};
 
 use crate::remote::{LOCAL, Remote, SWITCH};
-use crate::rig::{BASE, FCP, Rig, names};
+use crate::rig::{BASE, FCP, Rig, VPORT, names};
 
-const VPORT: Vp = Vp(1);
 const OTHER: Vp = Vp(2);
 
 /// Returns the ports that events say are logged in, in order.

@@ -2,6 +2,7 @@
 //! without sockets.
 
 mod aborts;
+mod capture;
 mod commands;
 mod login;
 mod noise;

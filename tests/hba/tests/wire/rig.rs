@@ -14,6 +14,8 @@ use understudy_hba::wire::{Event, ExchangeId, LoggedIn, Names, Options, Vp, Wire
 
 /// The physical port.
 pub const BASE: Vp = Vp::PHYSICAL;
+/// A virtual port.
+pub const VPORT: Vp = Vp(1);
 /// FC type of FCP.
 pub const FCP: u8 = 8;
 
@@ -46,6 +48,8 @@ pub struct Rig {
     pub now: Duration,
     /// What becomes of frames on their way to wires.
     pub mangle: Option<Mangle>,
+    /// The frames of the first wire, if they are wanted: whether the wire sent it, and when.
+    pub record: Option<Vec<(bool, Duration, Vec<u8>)>>,
     /// How often a wire had something to do by itself.
     pub ticks: usize,
 }
@@ -84,6 +88,7 @@ impl Rig {
             events: vec![Vec::new(); count],
             now: Duration::ZERO,
             mangle: None,
+            record: None,
             ticks: 0,
         };
         for link in 0..count {
@@ -131,12 +136,18 @@ impl Rig {
             for (link, wire) in self.wires.iter_mut().enumerate() {
                 for mut frame in wire.take_frames() {
                     quiet = false;
+                    if let Some(record) = self.record.as_mut().filter(|_| link == 0) {
+                        record.push((true, self.now, frame.clone()));
+                    }
                     let link = LinkId(link);
                     self.fabric.receive(link, &mut frame, self.now, &mut self.sent);
                 }
             }
             for (link, frame) in std::mem::take(&mut self.sent.0) {
                 quiet = false;
+                if let Some(record) = self.record.as_mut().filter(|_| link == 0) {
+                    record.push((false, self.now, frame.clone()));
+                }
                 let arriving = match &mut self.mangle {
                     Some(mangle) => mangle(link, &frame),
                     None => vec![frame],
