@@ -20,10 +20,7 @@ impl Wire {
             for vport in self.indexes().skip(1) {
                 match self.port(vport).state {
                     State::Out(_) => {}
-                    State::Asking(..) => {
-                        self.set_state(vport, State::Out(Duration::ZERO))
-                    }
-                    State::Leaving(..) => self.left(vport, Duration::ZERO),
+                    State::Asking(..) | State::Leaving(..) => self.interrupted(vport),
                     State::In(_) => {
                         self.forget(|port| port == vport);
                         self.set_state(vport, State::Out(Duration::ZERO));
@@ -33,6 +30,17 @@ impl Wire {
             }
         }
         self.forget(|port| port == vp);
+    }
+
+    /// Handles the loss of the answer to a FLOGI, FDISC or LOGO. Firmware that waits for the
+    /// end of a login hears that it has come.
+    fn interrupted(&mut self, vp: Vp) {
+        match self.port(vp) {
+            Port { names: Some(_), state: State::Asking(..) } => {
+                self.set_state(vp, State::Out(Duration::ZERO));
+            }
+            _ => self.left(vp, Duration::ZERO),
+        }
     }
 
     /// Ends the exchanges of some ports, and tells of each.
@@ -72,11 +80,11 @@ impl Wire {
     pub(super) fn link_lost(&mut self) {
         self.forget(|_| true);
         for vp in self.indexes() {
-            let wanted = self.port(vp).names.is_some();
             match self.port(vp).state {
-                State::Leaving(..) => self.left(vp, Duration::ZERO),
-                State::Asking(..) if !wanted => self.left(vp, Duration::ZERO),
-                _ => self.set_state(vp, State::Out(Duration::ZERO)),
+                State::Asking(..) | State::Leaving(..) => self.interrupted(vp),
+                State::In(_) | State::Out(_) => {
+                    self.set_state(vp, State::Out(Duration::ZERO));
+                }
             }
         }
         self.events.push(Event::LinkLost);

@@ -36,23 +36,23 @@ pub(super) fn answer(
     r_a_tov: Duration,
 ) -> Option<OwnAnswer> {
     let mut pages = Vec::new();
-    let payload = match els.first()? {
-        &ECHO => [&accept(), els.get(4..).unwrap_or_default()].concat(),
+    let payload = match *els.first()? {
+        ECHO => [&accept(), els.get(4..).unwrap_or_default()].concat(),
         // Six counters of errors that do not happen here.
-        &command::RLS => [accept(), vec![0; 24]].concat(),
-        &command::RTV => {
+        command::RLS => [accept(), vec![0; 24]].concat(),
+        command::RTV => {
             let mut out = accept();
             out.put_u32(u32::try_from(r_a_tov.as_millis()).unwrap_or(u32::MAX));
             out.put_u32(E_D_TOV_MS);
             out.put_zeros(4);
             out
         }
-        &command::RRQ => accept(),
-        &REC => match asked_for(exchanges, vp, header, els) {
+        command::RRQ => accept(),
+        REC => match asked_for(exchanges, vp, header, els) {
             Some(exchange) => state(exchange),
             None => NO_EXCHANGE.encode(),
         },
-        &command::RSCN => match changes(els) {
+        command::RSCN => match changes(els) {
             Some(changed) => {
                 pages = changed;
                 accept()

@@ -8,7 +8,7 @@ use understudy_fabric::els::{Login, Reject, command};
 use understudy_fabric::fip::{Fip, LinkService, VnPort};
 use understudy_hba::wire::{Event, LoggedIn, LogoutBy, Names, Refusal, Vp, WireError};
 
-use crate::remote::{LOCAL, Remote, SWITCH};
+use crate::remote::{ENODE, LOCAL, Remote, SWITCH};
 use crate::rig::{BASE, FCP, Rig, VPORT, names};
 
 const OTHER: Vp = Vp(2);
@@ -276,6 +276,26 @@ fn nobody_logs_in_through_a_forwarder_that_was_not_asked() {
 }
 
 #[test]
+fn a_forwarder_has_an_address_of_its_own() {
+    let advertisement = |fcf| Fip::Advertisement {
+        solicited: true,
+        fcf,
+        switch: SWITCH,
+        fabric: SWITCH,
+        fka_ms: 8000,
+        no_keep_alive: false,
+    };
+    let mut remote = Remote::new(|_| {});
+    for (fcf, src) in [(Mac::FCF, ENODE), (Mac::ALL_FCFS, Mac::ALL_FCFS)] {
+        let frame = advertisement(fcf).encode(ENODE, src);
+        remote.wire.receive(&frame, remote.now);
+        assert_eq!(remote.wire.take_events(), []);
+    }
+    remote.fip(&advertisement(Mac::FCF));
+    assert_eq!(remote.event(), Event::FabricFound { fabric: SWITCH });
+}
+
+#[test]
 fn an_accept_that_makes_no_sense_is_a_refusal() {
     let accept = Login::fabric_accept(SWITCH, SWITCH, true).encode();
     let mac = |id| Some(Mac::fabric_provided(id));
@@ -323,6 +343,31 @@ fn a_grant_that_nobody_wants_any_longer_is_given_back() {
         None,
     );
     assert_eq!(remote.event(), logged_out(VPORT, LogoutBy::Us));
+}
+
+#[test]
+fn a_logout_ends_even_if_its_answer_is_lost() {
+    // With the link, and with the physical port alone.
+    let link: fn(&mut Remote) = |remote| remote.wire.link(false, remote.now);
+    let port: fn(&mut Remote) = |remote| {
+        let (fcf, switch) = (Mac::FCF, SWITCH);
+        remote.fip(&Fip::ClearVirtualLink { fcf, switch, ports: Vec::new() });
+    };
+    for lose in [link, port] {
+        for granted in [false, true] {
+            let mut remote = Remote::logged_in(|_| {});
+            remote.wire.login(VPORT, names(0, VPORT), remote.now).unwrap();
+            if granted {
+                remote.grant(LinkService::Fdisc, Fcid(0x01_0009));
+            }
+            remote.wire.logout(VPORT, remote.now).unwrap();
+            remote.wire.take_events();
+            lose(&mut remote);
+            let events = remote.wire.take_events();
+            assert_eq!(events[0], logged_out(VPORT, LogoutBy::Us));
+            assert_eq!(events.len(), 2);
+        }
+    }
 }
 
 #[test]
