@@ -1,7 +1,8 @@
 //! A fabric that sends nonsense, and firmware that does.
 //!
 //! A model counts the exchanges that firmware knows. Whatever comes, each of them ends in
-//! exactly one way, and there are never more than the limit.
+//! exactly one way, and there are never more than the limit. A port that is logged out
+//! leaves, and only ports that are wanted come.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -184,6 +185,10 @@ struct Model {
     remote: Remote,
     open: BTreeSet<ExchangeId>,
     aborts: BTreeMap<ExchangeId, Option<ExchangeId>>,
+    /// The ports that firmware wants logged in.
+    wanted: BTreeSet<Vp>,
+    /// The ports that firmware has logged out, and that have not left yet.
+    leaving: BTreeSet<Vp>,
 }
 
 impl Model {
@@ -193,7 +198,13 @@ impl Model {
             options.vports = 3;
             options.hand_up_unknown_aborts = true;
         });
-        Self { remote, open: BTreeSet::new(), aborts: BTreeMap::new() }
+        Self {
+            remote,
+            open: BTreeSet::new(),
+            aborts: BTreeMap::new(),
+            wanted: BTreeSet::from([BASE]),
+            leaving: BTreeSet::new(),
+        }
     }
 
     /// Returns an exchange that firmware knows, or one that never was.
@@ -288,10 +299,16 @@ impl Model {
                 }
             }
             Step::Login(vp) => {
-                let _ = wire.login(Vp(vp), names(0, Vp(vp)), now);
+                if wire.login(Vp(vp), names(0, Vp(vp)), now).is_ok() {
+                    self.wanted.insert(Vp(vp));
+                    self.leaving.remove(&Vp(vp));
+                }
             }
             Step::Logout(vp) => {
-                let _ = wire.logout(Vp(vp), now);
+                if wire.logout(Vp(vp), now).is_ok() {
+                    self.wanted.remove(&Vp(vp));
+                    self.leaving.insert(Vp(vp));
+                }
             }
             Step::Pass(ms) => {
                 let events = self.remote.pass(Duration::from_millis(ms.into()));
@@ -302,6 +319,8 @@ impl Model {
                 wire.reset(now);
                 self.open.clear();
                 self.aborts.clear();
+                self.wanted.clear();
+                self.leaving.clear();
             }
         }
     }
@@ -327,12 +346,12 @@ impl Model {
                     assert!(fresh && !self.open.contains(&abort));
                     assert!(exchange.is_none_or(|about| self.open.contains(&about)));
                 }
-                Event::FabricFound { .. }
-                | Event::LinkLost
-                | Event::LoggedIn(_)
-                | Event::Refused { .. }
-                | Event::LoggedOut { .. }
-                | Event::Rscn { .. } => {}
+                Event::LoggedIn(login) => assert!(self.wanted.contains(&login.vp)),
+                Event::Refused { vp, .. } => assert!(self.wanted.remove(&vp)),
+                Event::LoggedOut { vp, .. } => {
+                    self.leaving.remove(&vp);
+                }
+                Event::FabricFound { .. } | Event::LinkLost | Event::Rscn { .. } => {}
             }
         }
     }
@@ -345,6 +364,34 @@ impl Model {
         assert!(wire.exchanges_in_use() <= usize::from(LIMIT));
         assert!(self.open.iter().all(|exchange| wire.is_open(*exchange)));
     }
+}
+
+#[test]
+fn a_frame_must_be_whole_and_come_from_the_forwarder_to_the_port() {
+    let mut remote = Remote::logged_in(|_| {});
+    let header = request(6, 8, 7);
+    let payload = cmnd(2, 64);
+    let good = Frame { header, payload, sof: 0x2e, eof: 0x42 };
+    let (port, fcf) = (Mac::fabric_provided(LOCAL), Mac::FCF);
+    let send = |remote: &mut Remote, frame: &Frame, dst, src| {
+        let Frame { header, payload, sof, eof } = frame;
+        let fcoe = Fcoe { sof: *sof, header: *header, payload, eof: *eof };
+        remote.wire.receive(&fcoe.encode(dst, src), remote.now);
+    };
+    let to = |d_id| Frame { header: FcHeader { d_id, ..header }, ..good.clone() };
+    send(&mut remote, &good, port, ENODE);
+    send(&mut remote, &good, ENODE, fcf);
+    send(&mut remote, &Frame { eof: 0x49, ..good.clone() }, port, fcf);
+    send(&mut remote, &to(REMOTE), Mac::fabric_provided(REMOTE), fcf);
+    let mut damaged = good.encode();
+    damaged[60] ^= 1;
+    remote.wire.receive(&damaged, remote.now);
+    remote.wire.receive(&good.encode()[..40], remote.now);
+    remote.wire.receive(&[], remote.now);
+    assert_eq!(remote.wire.take_events(), []);
+    assert_eq!(remote.wire.counters().discarded, 7);
+    send(&mut remote, &good, port, fcf);
+    assert!(matches!(remote.event(), Event::Command { .. }));
 }
 
 proptest! {
@@ -361,6 +408,7 @@ proptest! {
         model.act(Step::Link(false));
         model.check();
         prop_assert_eq!(model.open, BTreeSet::new());
+        prop_assert_eq!(model.leaving, BTreeSet::new());
         prop_assert_eq!(model.remote.wire.exchanges_in_use(), 0);
         prop_assert_eq!(model.remote.wire.deadline(), None);
     }
