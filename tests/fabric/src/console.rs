@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
-use crate::control::{Reply, Request};
-use crate::journal::Journal;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// The longest line of a request. No client of ours sends a longer one.
 const MAX_LINE: usize = 64 << 10;
@@ -47,9 +47,9 @@ impl Peer {
         !self.output.is_empty()
     }
 
-    /// Reads what has come, and returns the requests of the lines that are whole. A line
-    /// that is no request is returned as the reply to it.
-    pub fn requests(&mut self) -> Vec<Result<Request, Reply>> {
+    /// Reads what has come, and returns the requests of the lines that are whole. For a
+    /// line that is no request, returns what is wrong with it.
+    pub fn requests<R: DeserializeOwned>(&mut self) -> Vec<Result<R, String>> {
         let mut chunk = [0; 4096];
         loop {
             match self.stream.read(&mut chunk) {
@@ -74,7 +74,7 @@ impl Peer {
     }
 
     /// Queues a reply.
-    pub fn reply(&mut self, reply: &Reply) {
+    pub fn reply(&mut self, reply: &impl Serialize) {
         self.line(reply);
     }
 
@@ -83,15 +83,16 @@ impl Peer {
         self.watching = Some(seq);
     }
 
-    /// Queues the events that a watching client has not been sent.
-    pub fn follow(&mut self, journal: &Journal) {
-        let Some(seen) = self.watching.filter(|seen| *seen < journal.last()) else {
-            return;
-        };
-        for event in journal.after(seen) {
+    /// Queues the events that a watching client has not been sent. `events` are all since
+    /// the start.
+    pub fn follow(&mut self, events: &[impl Serialize]) {
+        let Some(seen) = self.watching else { return };
+        let seen = usize::try_from(seen).unwrap_or(usize::MAX);
+        for event in events.get(seen..).unwrap_or_default() {
             self.line(event);
         }
-        self.watching = Some(journal.last());
+        let last = u64::try_from(events.len()).unwrap_or(u64::MAX);
+        self.watching = Some(last.max(self.watching.unwrap_or(0)));
     }
 
     /// Writes as much of what waits as the socket takes now.
@@ -115,7 +116,7 @@ impl Peer {
         self.stream.write_all(&self.output)
     }
 
-    fn line(&mut self, value: &impl serde::Serialize) {
+    fn line(&mut self, value: &impl Serialize) {
         match serde_json::to_writer(&mut self.output, value) {
             Ok(()) => self.output.push(b'\n'),
             Err(error) => log::error!("reply lost: {error}"),
@@ -123,7 +124,7 @@ impl Peer {
     }
 }
 
-fn bad_request(line: &[u8], error: &serde_json::Error) -> Reply {
+fn bad_request(line: &[u8], error: &serde_json::Error) -> String {
     let line = String::from_utf8_lossy(line);
-    Reply::error(format!("bad request {:?}: {error}", line.trim_end()))
+    format!("bad request {:?}: {error}", line.trim_end())
 }

@@ -13,6 +13,8 @@
 //!   entries.
 //! - The program: [`link`] (socket buffers), [`server`] (poll loop), [`options`].
 //! - For tests: [`control`] (requests, replies, events), [`client`].
+//! - For programs of this kind: [`socket`] (listening), [`console`] (a control socket's
+//!   clients).
 //!
 //! # Invariants
 //!
@@ -32,7 +34,7 @@
 pub mod addr;
 pub mod bytes;
 pub mod client;
-mod console;
+pub mod console;
 pub mod control;
 mod crc;
 pub mod ct;
@@ -48,7 +50,7 @@ pub mod options;
 pub mod pcap;
 pub mod port;
 pub mod server;
-mod socket;
+pub mod socket;
 mod wires;
 pub mod wwn;
 pub mod zoning;

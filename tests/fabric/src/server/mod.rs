@@ -131,7 +131,7 @@ impl Server {
             self.flush(now)?;
         }
         for peer in &mut self.peers {
-            peer.follow(&self.wires.journal);
+            peer.follow(self.wires.journal.after(0));
             // A client that has gone does not wait for a last reply.
             let _ = peer.finish();
         }
@@ -163,7 +163,7 @@ impl Server {
             }
         }
         for peer in &mut self.peers {
-            peer.follow(&self.wires.journal);
+            peer.follow(self.wires.journal.after(0));
             peer.flush();
         }
         self.peers.retain(|peer| !peer.is_closed());

@@ -20,8 +20,7 @@ impl Server {
                 Ok(Request::Watch { after }) => Some(after),
                 _ => None,
             };
-            let reply =
-                request.map_or_else(|error| error, |request| self.carry_out(request));
+            let reply = request.map_or_else(Reply::error, |r| self.carry_out(r));
             let Some(peer) = self.peers.get_mut(index) else { return };
             peer.reply(&reply);
             if let Some(after) = watch {
