@@ -1,3 +1,5 @@
 //! A software Fibre Channel HBA for QEMU guests.
 
+pub mod fields;
+pub mod pci;
 pub mod wire;
