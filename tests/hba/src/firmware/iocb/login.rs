@@ -1,0 +1,202 @@
+//! Logins to other ports that the driver asks for.
+
+use understudy_fabric::addr::Fcid;
+use understudy_fabric::bytes::Put;
+use understudy_fabric::els::{self, E_D_TOV_MS, Login, Logout, command};
+
+use crate::chip::iocb::{LoginOut, Operation, PortRoles, failure};
+use crate::fields::Entry;
+use crate::wire::{Names, Vp, WireError};
+
+use super::super::Hba;
+use super::super::exchanges::{Origin, Pending};
+
+/// Features of a PLOGI: offsets increase continuously.
+const FEATURES: u16 = 0x8800;
+/// Sequences at a time, and which kinds of data have offsets.
+const SEQUENCES: u32 = 0x00ff_001f;
+/// The payload that this HBA receives, as the driver sets it up.
+const RECEIVE_SIZE: u16 = 2048;
+
+/// ELS commands that the codecs of the fabric do not have.
+pub(in super::super) const PRLI: u8 = 0x20;
+pub(in super::super) const PRLO: u8 = 0x21;
+pub(in super::super) const ADISC: u8 = 0x52;
+
+/// Returns a PLOGI, or the LS_ACC of one.
+pub(in super::super) fn plogi(command: u8, names: Names) -> Vec<u8> {
+    let Names { wwpn, wwnn } = names;
+    Login {
+        command,
+        credit: 2,
+        features: FEATURES,
+        receive_size: RECEIVE_SIZE,
+        r_a_tov: SEQUENCES,
+        e_d_tov: E_D_TOV_MS,
+        wwpn,
+        wwnn,
+    }
+    .encode()
+}
+
+/// Returns a PRLI for FCP, or the LS_ACC of one, with this service parameter word 3.
+pub(in super::super) fn prli(command: u8, word3: u16) -> Vec<u8> {
+    const FCP: u8 = 8;
+    const ESTABLISH: u8 = 0x20;
+    const EXECUTED: u8 = 0x01;
+    let flags = if command == command::LS_ACC { ESTABLISH | EXECUTED } else { ESTABLISH };
+    let mut out = vec![command, 16, 0, 20, FCP, 0, flags, 0];
+    out.put_zeros(10);
+    out.put_u16(word3);
+    out
+}
+
+/// Returns an ADISC, or the LS_ACC of one.
+pub(in super::super) fn adisc(command: u8, names: Names, id: Fcid) -> Vec<u8> {
+    let mut out = vec![command, 0, 0, 0];
+    out.put_zeros(4);
+    out.put_u64(names.wwpn.0);
+    out.put_u64(names.wwnn.0);
+    out.put_u32(id.0);
+    out
+}
+
+impl Hba {
+    /// Logs in to another port, or out of it.
+    pub(super) fn login_out(&mut self, mut entry: Entry, origin: Origin) {
+        let login = LoginOut::decode(&entry);
+        let vp = Vp(login.vp);
+        match login.operation {
+            Operation::Plogi { skip_prli } => {
+                self.log_in(login, entry, origin, skip_prli);
+            }
+            Operation::Prli => self.send_prli(login, entry, origin),
+            Operation::Adisc => {
+                let names = self.state.names(vp);
+                match (names, self.wire.id(vp)) {
+                    (Some(names), Some(id)) => {
+                        let payload = adisc(ADISC, names, id);
+                        self.send_login(
+                            vp,
+                            login.id,
+                            &payload,
+                            Pending::Plain(entry, origin),
+                        );
+                    }
+                    _ => self.fail_login(entry, origin, failure::NO_FLOGI),
+                }
+            }
+            Operation::Logo { implicit } => {
+                let known = self.forget_remote(vp, login.handle);
+                match known {
+                    // What the driver wants is true already.
+                    None => self.fail_login(entry, origin, failure::NOT_LOGGED_IN),
+                    Some(_) if implicit => {
+                        LoginOut::succeed(&mut entry, PortRoles::default());
+                        self.finish(origin, entry);
+                    }
+                    Some(remote) => {
+                        let logo = self.logo(vp);
+                        let pending = Pending::Plain(entry, origin);
+                        self.send_login(vp, remote.id, &logo, pending);
+                    }
+                }
+            }
+            Operation::Prlo { .. } => {
+                LoginOut::succeed(&mut entry, PortRoles::default());
+                self.finish(origin, entry);
+            }
+            Operation::Other(number) => {
+                self.nonsense(format!("a login of kind {number}"));
+                self.fail_login(entry, origin, failure::BAD_PARAMETER);
+            }
+        }
+    }
+
+    /// Sends a PRLI.
+    pub(in super::super) fn send_prli(
+        &mut self,
+        login: LoginOut,
+        entry: Entry,
+        origin: Origin,
+    ) {
+        const INITIATOR: u16 = 0x20;
+        const TARGET: u16 = 0x10;
+        const NO_READ_READY: u16 = 0x02;
+        let vp = Vp(login.vp);
+        let initiator = self.state.setup.is_none_or(|setup| setup.initiator);
+        let mut word3 = NO_READ_READY;
+        if initiator {
+            word3 |= INITIATOR;
+        }
+        if self.state.is_target(vp) {
+            word3 |= TARGET;
+        }
+        let payload = prli(PRLI, word3);
+        self.send_login(vp, login.id, &payload, Pending::Prli(login, entry, origin));
+    }
+
+    /// Returns a LOGO of a port of the HBA.
+    pub(in super::super) fn logo(&self, vp: Vp) -> Vec<u8> {
+        let fcid = self.wire.id(vp).unwrap_or(Fcid::NONE);
+        let wwpn = self.state.names(vp).map(|names| names.wwpn);
+        wwpn.map(|wwpn| Logout { fcid, wwpn }.encode()).unwrap_or_default()
+    }
+
+    fn log_in(&mut self, login: LoginOut, entry: Entry, origin: Origin, skip: bool) {
+        // The management server is asked for by its handle or by its address. No fabric of
+        // ours has one, and the driver's thread would wait for its silence.
+        if login.id == Fcid::MANAGEMENT {
+            return self.fail_login(entry, origin, failure::COMMAND_FAILED);
+        }
+        let vp = Vp(login.vp);
+        let Some(names) = self.state.names(vp) else {
+            return self.fail_login(entry, origin, failure::NO_FLOGI);
+        };
+        let known = self.state.remotes.at(vp, login.id).map(|remote| remote.handle);
+        if let Some(other) = known.filter(|handle| *handle != login.handle) {
+            let mut entry = entry;
+            LoginOut::fail(&mut entry, failure::PORT_ID_USED, u32::from(other));
+            return self.finish(origin, entry);
+        }
+        let holder = self.state.remotes.get(vp, login.handle).map(|remote| remote.id);
+        if let Some(id) = holder.filter(|id| *id != login.id) {
+            let mut entry = entry;
+            LoginOut::fail(&mut entry, failure::HANDLE_USED, id.0);
+            return self.finish(origin, entry);
+        }
+        let prli = !skip && !login.id.is_well_known();
+        let payload = plogi(command::PLOGI, names);
+        let pending = Pending::Plogi(login, entry, origin, prli);
+        self.send_login(vp, login.id, &payload, pending);
+    }
+
+    fn send_login(&mut self, vp: Vp, id: Fcid, payload: &[u8], pending: Pending) {
+        match self.wire.send_els(vp, id, payload, self.now) {
+            Ok(exchange) => {
+                self.state.pending.insert(exchange, pending);
+            }
+            Err(error) => {
+                let reason = match error {
+                    WireError::NoExchange => failure::NO_EXCHANGE,
+                    WireError::NotLoggedIn if self.light => failure::NO_FLOGI,
+                    WireError::NotLoggedIn => failure::NO_LINK,
+                    _ => failure::COMMAND_FAILED,
+                };
+                match pending {
+                    Pending::Plogi(_, entry, origin, _)
+                    | Pending::Prli(_, entry, origin)
+                    | Pending::Plain(entry, origin) => {
+                        self.fail_login(entry, origin, reason);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn fail_login(&mut self, mut entry: Entry, origin: Origin, reason: u32) {
+        LoginOut::fail(&mut entry, reason, 0);
+        self.finish(origin, entry);
+    }
+}

@@ -1,0 +1,43 @@
+//! What no source settles about the firmware: a switch for each, with a default.
+
+use serde::{Deserialize, Serialize};
+
+use crate::chip::iocb::vp_status;
+
+/// How the firmware behaves where neither the driver nor other drivers for the chip tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Switches {
+    /// The completion status of a VP_CTRL that disables a port which is not enabled. The
+    /// driver sends one for each virtual port after a reset, and nobody knows whether
+    /// that succeeds. By default it does; a status other than 0 makes the driver set the
+    /// port to Failed.
+    pub disable_disabled: u16,
+    /// The completion status of a VP_CTRL while there is no link. By default it succeeds.
+    pub disable_without_link: u16,
+    /// Whether a VP_CONFIG for a port that is still enabled succeeds. The driver's header
+    /// calls its status 1 "VPs were not disabled", so by default it fails.
+    pub configure_enabled: bool,
+    /// Whether a chip that is reset sends a LOGO before it drops light. Hardware is not
+    /// known to. By default it does, because light does not drop on the software fabric.
+    pub logout_at_reset: bool,
+    /// Whether commands that are left at a VP_CTRL end with status 29h (logged out), or
+    /// with 02h (aborted). The driver deletes the session at 29h.
+    pub logged_out_at_disable: bool,
+    /// Whether the firmware state 3 is told before the event 8014. In this order the
+    /// driver finds its loop still down after a reset, and leaves virtual ports behind.
+    pub ready_before_update: bool,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            disable_disabled: vp_status::COMPLETE,
+            disable_without_link: vp_status::COMPLETE,
+            configure_enabled: false,
+            logout_at_reset: true,
+            logged_out_at_disable: true,
+            ready_before_update: false,
+        }
+    }
+}

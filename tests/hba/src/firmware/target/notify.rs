@@ -1,0 +1,231 @@
+//! ELS of other ports that concern logins. The driver hears of each and has the last word,
+//! because it keeps sessions of its own.
+
+use understudy_fabric::addr::Fcid;
+use understudy_fabric::els::{self, Login, Reject, command};
+use understudy_fabric::frame::FcHeader;
+
+use crate::chip::iocb::{Notify, NotifyAck, PortRoles};
+use crate::fields::{Entry, Fields};
+use crate::wire::{ExchangeId, Names, Vp};
+
+use super::super::iocb::{ADISC, PRLI, PRLO, adisc, plogi, prli};
+use super::super::remotes::{Remote, Stage};
+use super::super::state::Notice;
+use super::super::{Hba, Report};
+
+const PDISC: u8 = 0x50;
+const TPRLO: u8 = 0x24;
+
+/// What the HBA tells of itself as a target: target function, no transfer ready for
+/// reads. Retry and confirmed completion are not offered.
+const TARGET_WORD3: u16 = 0x12;
+/// The same, and initiator function.
+const BOTH_WORD3: u16 = 0x32;
+
+/// Unable to perform, no further explanation: the port is no target.
+const NO_TARGET: Reject = Reject { reason: 0x09, explanation: 0 };
+/// Unable to perform, login first.
+const LOGIN_FIRST: Reject = Reject { reason: 0x09, explanation: 0x1e };
+
+impl Hba {
+    /// Takes an ELS of another port.
+    pub(in super::super) fn els_received(
+        &mut self,
+        vp: Vp,
+        exchange: ExchangeId,
+        header: &FcHeader,
+        payload: Vec<u8>,
+    ) {
+        let code = payload.first().copied().unwrap_or(0);
+        if !self.state.is_target(vp) {
+            return self.els_without_target(vp, exchange, header.s_id, code);
+        }
+        let known = self.state.remotes.at(vp, header.s_id).copied();
+        let remote = match (code, known) {
+            (command::PLOGI, _) => self.plogi_received(vp, header.s_id, &payload),
+            (PRLI | PRLO | TPRLO | ADISC | PDISC | command::LOGO, Some(remote)) => {
+                Ok(remote)
+            }
+            // What a LOGO wants is true already.
+            (command::LOGO, None) => {
+                self.answer_els(exchange, &els::accept());
+                return;
+            }
+            (PRLI | PRLO | TPRLO | ADISC | PDISC, None) => Err(LOGIN_FIRST),
+            _ => Err(Reject::UNSUPPORTED),
+        };
+        let remote = match remote {
+            Ok(remote) => remote,
+            Err(reject) => return self.answer_els(exchange, &reject.encode()),
+        };
+        let word3 = if code == PRLI { word3_of(&payload) } else { 0 };
+        if code == PRLI {
+            self.set_stage(vp, header.s_id, Stage::PrliPending, Some(word3));
+        }
+        self.state.notices.insert(exchange, Notice { remote, payload });
+        let notify = Notify {
+            vp: vp.0,
+            handle: remote.handle,
+            exchange: exchange.0,
+            els: code,
+            id: header.s_id,
+            wwpn: remote.names.wwpn,
+            wwnn: remote.names.wwnn,
+            word3,
+            ox_id: header.ox_id,
+        };
+        self.tell_target(notify.encode());
+        // Without PRLI control a PRLI is answered by firmware, and the notice tells of it.
+        let control = self.state.setup.is_some_and(|setup| setup.prli_control);
+        if code == PRLI && !control {
+            self.accept(exchange);
+        }
+    }
+
+    /// Takes the driver's word on a notice.
+    pub(in super::super) fn acknowledge(&mut self, mut entry: Entry) {
+        let ack = NotifyAck::decode(&entry);
+        let exchange = ExchangeId(ack.exchange);
+        if ack.terminate {
+            self.state.notices.remove(&exchange);
+            self.wire.drop(exchange);
+        } else {
+            self.accept(exchange);
+        }
+        NotifyAck::finish(&mut entry);
+        self.respond(entry);
+    }
+
+    /// Answers the ELS of a notice with LS_ACC, and does what that means.
+    fn accept(&mut self, exchange: ExchangeId) {
+        let Some(notice) = self.state.notices.remove(&exchange) else { return };
+        let Notice { remote, payload } = notice;
+        let Remote { vp, id, .. } = remote;
+        let (Some(names), Some(own)) = (self.state.names(vp), self.wire.id(vp)) else {
+            return;
+        };
+        match payload.first().copied().unwrap_or(0) {
+            code @ (command::PLOGI | PDISC) => {
+                self.answer_els(exchange, &plogi(command::LS_ACC, names));
+                if code == command::PLOGI {
+                    self.state.remotes.insert(Remote { stage: Stage::Plogi, ..remote });
+                    self.wire.set_receive_size(vp, id, remote.receive_size);
+                }
+            }
+            PRLI => {
+                let initiator = self.state.setup.is_some_and(|setup| setup.initiator);
+                let word3 = if initiator { BOTH_WORD3 } else { TARGET_WORD3 };
+                self.answer_els(exchange, &prli(command::LS_ACC, word3));
+                self.set_stage(vp, id, Stage::Prli, None);
+                self.report_session(vp, id);
+            }
+            ADISC => {
+                self.answer_els(exchange, &adisc(command::LS_ACC, names, own));
+            }
+            PRLO | TPRLO => {
+                self.answer_els(exchange, &prlo_accept(&payload));
+                self.set_stage(vp, id, Stage::Plogi, None);
+            }
+            _ => {
+                self.answer_els(exchange, &els::accept());
+                if let Some(handle) = self.handle_of(vp, id) {
+                    self.forget_remote(vp, handle);
+                }
+            }
+        }
+    }
+
+    /// Answers an ELS that no driver is interested in.
+    fn els_without_target(&mut self, vp: Vp, exchange: ExchangeId, from: Fcid, code: u8) {
+        let handle = self.handle_of(vp, from);
+        let names = self.state.names(vp).zip(self.wire.id(vp));
+        match (code, handle, names) {
+            (command::LOGO, handle, _) => {
+                self.answer_els(exchange, &els::accept());
+                if let Some(handle) = handle {
+                    self.forget_remote(vp, handle);
+                    self.tell_logout(vp, handle);
+                }
+            }
+            (ADISC, Some(_), Some((names, id))) => {
+                self.answer_els(exchange, &adisc(command::LS_ACC, names, id));
+            }
+            (ADISC, ..) => self.answer_els(exchange, &LOGIN_FIRST.encode()),
+            (command::PLOGI | PRLI | PRLO | TPRLO | PDISC, ..) => {
+                self.answer_els(exchange, &NO_TARGET.encode());
+            }
+            _ => self.answer_els(exchange, &Reject::UNSUPPORTED.encode()),
+        }
+    }
+
+    /// Remembers a port that has sent a PLOGI. One that is logged in already keeps its
+    /// handle, and its commands end.
+    fn plogi_received(
+        &mut self,
+        vp: Vp,
+        id: Fcid,
+        payload: &[u8],
+    ) -> Result<Remote, Reject> {
+        let login = Login::decode(payload).ok_or(Reject::BAD_LENGTH)?;
+        let old = self.handle_of(vp, id);
+        self.end_commands_of(vp, id);
+        let free = old.or_else(|| self.state.free_handle());
+        let handle = free.ok_or(Reject::NO_RESOURCES)?;
+        let remote = Remote {
+            vp,
+            handle,
+            id,
+            names: Names { wwpn: login.wwpn, wwnn: login.wwnn },
+            stage: Stage::PlogiPending,
+            roles: PortRoles::default(),
+            receive_size: login.receive_size,
+        };
+        self.state.remotes.insert(remote);
+        Ok(remote)
+    }
+
+    fn set_stage(&mut self, vp: Vp, id: Fcid, stage: Stage, word3: Option<u16>) {
+        if let Some(remote) = self.state.remotes.at_mut(vp, id) {
+            remote.stage = stage;
+            if let Some(word3) = word3 {
+                remote.roles = PortRoles { word3 };
+            }
+        }
+    }
+
+    fn handle_of(&self, vp: Vp, id: Fcid) -> Option<u16> {
+        self.state.remotes.at(vp, id).map(|remote| remote.handle)
+    }
+
+    fn report_session(&mut self, vp: Vp, id: Fcid) {
+        let wwpn = |remote: &Remote| (remote.names.wwpn, remote.handle);
+        if let Some((wwpn, handle)) = self.state.remotes.at(vp, id).map(wwpn) {
+            self.report(Report::Session { vp: vp.0, fcid: id, wwpn, handle });
+        }
+    }
+
+    fn answer_els(&mut self, exchange: ExchangeId, payload: &[u8]) {
+        if let Err(error) = self.wire.answer_els(exchange, payload) {
+            log::debug!("answer to an ELS: {error}");
+        }
+    }
+}
+
+/// Returns service parameter word 3 of a PRLI: the last two bytes of its page.
+fn word3_of(payload: &[u8]) -> u16 {
+    let [high, low] = payload.array(18);
+    u16::from_be_bytes([high, low])
+}
+
+/// Returns the LS_ACC of a PRLO: its page again, as carried out.
+fn prlo_accept(payload: &[u8]) -> Vec<u8> {
+    let mut out = payload.to_vec();
+    for (to, from) in out.iter_mut().zip([command::LS_ACC]) {
+        *to = from;
+    }
+    if let Some(flags) = out.get_mut(6) {
+        *flags |= 1;
+    }
+    out
+}

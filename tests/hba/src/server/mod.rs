@@ -1,0 +1,230 @@
+//! The program around the HBA: sockets, clock and signals in one poll loop.
+
+mod cable;
+mod peers;
+mod wait;
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use understudy_fabric::addr::Mac;
+use understudy_fabric::console::Peer;
+use understudy_fabric::pcap::Capture;
+use understudy_fabric::socket::Socket;
+
+use crate::firmware::{Hba, Switches};
+use crate::journal::Journal;
+use crate::pci::{Client, Function};
+use crate::wire::{self, Names};
+
+use cable::Cable;
+use wait::Ready;
+
+/// How long a frame may wait before it is in the capture file.
+const CAPTURE_DELAY: Duration = Duration::from_millis(200);
+
+/// What the server is told to do.
+#[derive(Debug)]
+pub struct Setup {
+    /// The names of the physical port.
+    pub names: Names,
+    /// The HBA's own Ethernet address.
+    pub enode: Mac,
+    /// Where the guest's QEMU connects.
+    pub socket: PathBuf,
+    /// The socket of the fabric's link.
+    pub fabric: Option<PathBuf>,
+    /// Where the control socket listens.
+    pub control: PathBuf,
+    /// Where events are written.
+    pub journal: Option<PathBuf>,
+    /// Where frames are captured.
+    pub capture: Option<PathBuf>,
+    /// How firmware behaves where no source tells.
+    pub switches: Switches,
+    /// Whether the program ends when its standard input closes.
+    pub until_stdin_closes: bool,
+}
+
+/// Why the server cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// A file or socket cannot be made.
+    #[error("{path}: {source}")]
+    File {
+        /// The path of the file or socket.
+        path: PathBuf,
+        /// The error of the system call.
+        source: io::Error,
+    },
+    /// The event log or the capture cannot be written, so the run would prove nothing.
+    #[error("event log or capture: {0}")]
+    Record(#[from] io::Error),
+    /// A system call failed that does not fail in practice.
+    #[error("{0}")]
+    System(#[from] nix::Error),
+}
+
+/// The running program.
+#[derive(Debug)]
+pub struct Server {
+    hba: Hba,
+    function: Function,
+    guest_socket: Socket,
+    guest: Option<Client>,
+    cable: Cable,
+    /// Whether the control socket lets light through.
+    light: bool,
+    control: Socket,
+    peers: Vec<Peer>,
+    journal: Journal,
+    capture: Option<Capture>,
+    capture_due: Option<Duration>,
+    signals: SignalFd,
+    until_stdin_closes: bool,
+    started: Instant,
+    epoch: Duration,
+    done: bool,
+}
+
+impl Server {
+    /// Listens on all sockets. From here on SIGTERM and SIGINT end [`Self::run`].
+    pub fn start(setup: Setup) -> Result<Self, ServerError> {
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGTERM);
+        signals.add(Signal::SIGINT);
+        signals.thread_block()?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = SignalFd::with_flags(&signals, flags)?;
+
+        let Setup { names, enode, switches, journal, capture, .. } = setup;
+        let log = Journal::create(journal.as_deref());
+        let log = log.map_err(|e| file_error(journal.unwrap_or_default(), e))?;
+        let links = ["fabric".to_owned()];
+        let create = |path: &PathBuf| {
+            Capture::create(path, &links).map_err(|e| file_error(path, e))
+        };
+        let capture = capture.as_ref().map(create).transpose()?;
+        let listen =
+            |path: PathBuf| Socket::listen(&path).map_err(|e| file_error(path, e));
+        Ok(Self {
+            hba: Hba::new(names, switches, wire::Options::new(enode)),
+            function: Function::default(),
+            guest_socket: listen(setup.socket)?,
+            guest: None,
+            cable: Cable::new(setup.fabric),
+            light: true,
+            control: listen(setup.control)?,
+            peers: Vec::new(),
+            journal: log,
+            capture,
+            capture_due: None,
+            signals,
+            until_stdin_closes: setup.until_stdin_closes,
+            started: Instant::now(),
+            epoch: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            done: false,
+        })
+    }
+
+    /// Serves until it is asked to end.
+    pub fn run(&mut self) -> Result<(), ServerError> {
+        while !self.done {
+            self.connect_cable();
+            let ready = self.wait()?;
+            let now = self.started.elapsed();
+            self.hba.set_now(now);
+            for (ready, events) in ready {
+                match ready {
+                    Ready::Signal => self.done = true,
+                    Ready::Stdin => self.read_stdin(),
+                    Ready::GuestSocket => self.admit_guest(),
+                    Ready::Guest => self.serve_guest(),
+                    Ready::Cable => self.serve_cable(events)?,
+                    Ready::Control => self.admit_peer(),
+                    Ready::Peer(peer) => self.serve_peer(peer),
+                }
+            }
+            self.hba.tick();
+            self.flush(now)?;
+        }
+        for peer in &mut self.peers {
+            peer.follow(self.journal.after(0));
+            // A client that has gone does not wait for a last reply.
+            let _ = peer.finish();
+        }
+        if let Some(capture) = &mut self.capture {
+            capture.flush()?;
+        }
+        Ok(())
+    }
+
+    fn admit_guest(&mut self) {
+        if let Some(stream) = self.guest_socket.accept() {
+            log::info!("a guest has connected");
+            self.guest = Some(Client::new(stream));
+        }
+    }
+
+    fn serve_guest(&mut self) {
+        let Some(guest) = &mut self.guest else { return };
+        let flushed = guest.flush();
+        let served = guest.serve(&mut self.function, &mut self.hba);
+        let alive = match (flushed, served) {
+            (Ok(()), Ok(alive)) => alive,
+            (Err(error), _) => {
+                log::error!("guest: {error}");
+                false
+            }
+            (_, Err(error)) => {
+                log::error!("guest: {error}");
+                false
+            }
+        };
+        if !alive {
+            log::info!("the guest has gone");
+            self.guest = None;
+            self.function.disconnect();
+            self.hba.power_off();
+        }
+    }
+
+    fn read_stdin(&mut self) {
+        let mut scratch = [0; 512];
+        let result = io::stdin().lock().read(&mut scratch);
+        self.done |= matches!(result, Ok(0) | Err(_));
+    }
+
+    /// Brings out what this turn of the loop has produced.
+    fn flush(&mut self, now: Duration) -> Result<(), ServerError> {
+        if self.hba.take_interrupt() {
+            self.function.interrupts.raise();
+        }
+        self.send_frames(now)?;
+        let t = (self.epoch + now).as_secs_f64();
+        for report in self.hba.take_reports() {
+            self.journal.record(report, t)?;
+        }
+        for peer in &mut self.peers {
+            peer.follow(self.journal.after(0));
+            peer.flush();
+        }
+        self.peers.retain(|peer| !peer.is_closed());
+        if let Some(capture) = &mut self.capture {
+            if self.capture_due.is_some_and(|due| now >= due) {
+                self.capture_due = None;
+                capture.flush()?;
+            } else if self.capture_due.is_none() && capture.is_dirty() {
+                self.capture_due = Some(now + CAPTURE_DELAY);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn file_error(path: impl AsRef<Path>, source: io::Error) -> ServerError {
+    ServerError::File { path: path.as_ref().to_owned(), source }
+}
