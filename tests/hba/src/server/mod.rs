@@ -111,7 +111,7 @@ impl Server {
         let listen =
             |path: PathBuf| Socket::listen(&path).map_err(|e| file_error(path, e));
         Ok(Self {
-            hba: Hba::new(names, switches, wire::Options::new(enode)),
+            hba: Hba::new(names, switches, wire::Options::new(enode, names.wwnn)),
             function: Function::default(),
             guest_socket: listen(setup.socket)?,
             guest: None,

@@ -2,7 +2,7 @@
 
 use understudy_fabric::addr::Fcid;
 use understudy_fabric::bytes::Put;
-use understudy_fabric::els::{self, E_D_TOV_MS, Login, Logout, command};
+use understudy_fabric::els::{E_D_TOV_MS, Login, Logout, command};
 
 use crate::chip::iocb::{LoginOut, Operation, PortRoles, failure};
 use crate::fields::Entry;
