@@ -14,6 +14,7 @@
 //! - [`chip`]: registers, mailboxes, the latch of events, rings, their entries, flash.
 //! - [`firmware`]: what the chip's firmware does. It stands between chip and wire.
 //! - [`wire`]: the HBA's side of the fabric. It knows nothing of chips and guests.
+//! - [`initiator`]: a small initiator without a chip, for tests.
 //! - The program: [`server`] (poll loop), [`options`], [`control`] (requests and replies).
 //!
 //! # Invariants
@@ -27,8 +28,10 @@
 
 pub mod chip;
 pub mod control;
+pub mod els;
 pub mod fields;
 pub mod firmware;
+pub mod initiator;
 mod journal;
 pub mod options;
 pub mod pci;

@@ -5,6 +5,7 @@ use understudy_fabric::els::{Login, Reject, command};
 use crate::chip::iocb::{Ct, Els, LoginOut, PortRoles, Segment, failure};
 use crate::chip::iocb::{PORT_UNAVAILABLE, TIMED_OUT};
 use crate::chip::{Event, Mailboxes, Status};
+use crate::els::prli_word3;
 use crate::fields::Entry;
 use crate::wire::{Cause, ExchangeId, Names, Vp};
 
@@ -76,8 +77,7 @@ impl Hba {
                 _ => self.reject_login(entry, origin, payload),
             },
             Pending::Prli(login, entry, origin) if accepted => {
-                let word3 =
-                    payload.last_chunk::<2>().map_or(0, |w| u16::from_be_bytes(*w));
+                let word3 = prli_word3(payload);
                 if let Some(remote) = self.state.remotes.at_mut(Vp(login.vp), login.id) {
                     remote.stage = Stage::Prli;
                     remote.roles = PortRoles { word3 };

@@ -102,12 +102,14 @@ impl Hba {
         self.wire.tick(self.now);
         self.settle();
         self.retry_login();
+        self.end_aborted_entries();
         self.settle();
     }
 
     /// Returns when [`Self::tick`] has to be called next.
     pub fn deadline(&self) -> Option<Duration> {
-        self.wire.deadline().into_iter().chain(self.state.retry_login).min()
+        let ending = self.state.ending.iter().map(|(due, _)| *due);
+        self.wire.deadline().into_iter().chain(self.state.retry_login).chain(ending).min()
     }
 
     /// Returns the frames to send, in order.

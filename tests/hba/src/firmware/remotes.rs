@@ -84,9 +84,9 @@ impl Remotes {
         self.remotes.range((vp, 0)..=(vp, u16::MAX)).map(|(_, remote)| remote)
     }
 
-    /// Returns all ports.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Remote> {
-        self.remotes.values()
+    /// Returns all ports that are logged in to a port of the HBA, without the fabric's own.
+    pub(super) fn n_ports(&self, vp: Vp) -> impl Iterator<Item = &Remote> {
+        self.of(vp).filter(|remote| !remote.id.is_well_known())
     }
 
     /// Adds a port. One with its handle is replaced.

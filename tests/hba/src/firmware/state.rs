@@ -73,6 +73,8 @@ pub(super) struct State {
     pub(super) notices: HashMap<ExchangeId, Notice>,
     /// Commands of initiators.
     pub(super) commands: HashMap<ExchangeId, Command>,
+    /// Entries that an ABTS will end, and when.
+    pub(super) ending: Vec<(Duration, ExchangeId)>,
     /// ABTS that wait for the driver: the exchange that each is about.
     pub(super) aborts: HashMap<ExchangeId, Option<ExchangeId>>,
 }
@@ -142,7 +144,7 @@ impl Hba {
         let vps = std::iter::once(Vp::PHYSICAL).chain(virtuals);
         vps.filter_map(|vp| {
             let names = self.state.names(vp)?;
-            let sessions = self.state.remotes.of(vp).map(|remote| SessionState {
+            let sessions = self.state.remotes.n_ports(vp).map(|remote| SessionState {
                 fcid: remote.id,
                 wwpn: remote.names.wwpn,
                 handle: remote.handle,

@@ -24,6 +24,11 @@ pub struct Switches {
     /// Whether commands that are left at a VP_CTRL end with status 29h (logged out), or
     /// with 02h (aborted). The driver deletes the session at 29h.
     pub logged_out_at_disable: bool,
+    /// After how many milliseconds an ABTS ends the entry that waits for data of its
+    /// command, with status 02h; `null` for never. Linux's target answers the abort only
+    /// when the entry has ended. With 0 it no longer finds the command, and the initiator
+    /// gets a BA_RJT. By default the target has time to find it.
+    pub abort_ends_entry_ms: Option<u32>,
     /// Whether the firmware state 3 is told before the event 8014. In this order the
     /// driver finds its loop still down after a reset, and leaves virtual ports behind.
     pub ready_before_update: bool,
@@ -37,6 +42,7 @@ impl Default for Switches {
             configure_enabled: false,
             logout_at_reset: true,
             logged_out_at_disable: true,
+            abort_ends_entry_ms: Some(200),
             ready_before_update: false,
         }
     }

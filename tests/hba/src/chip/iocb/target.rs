@@ -4,7 +4,8 @@ use understudy_fabric::addr::Fcid;
 use understudy_fabric::frame::FcHeader;
 use understudy_fabric::wwn::Wwn;
 
-use crate::fields::{Entry, Fields, id_at, id_bytes};
+use crate::fields::{Entry, Fields, id_at, id_bytes, swap_words};
+use crate::wire::fcp::{Residual, Response};
 
 use super::{Segment, kind};
 
@@ -214,24 +215,28 @@ pub enum CtioStatus {
 /// Returns the FCP_RSP that a CTIO asks for. Mode 1 has the response and sense bytes in
 /// the entry, in words that the chip turns round.
 fn response(entry: &Entry, mode_1: bool) -> Vec<u8> {
+    const OVER: u16 = 0x400;
+    const UNDER: u16 = 0x800;
     const RESPONSE_VALID: u16 = 0x100;
     const SENSE_VALID: u16 = 0x200;
-    let status = entry.u16(34);
-    let [scsi, flags] = status.to_le_bytes();
-    // Mode 0 has no place for response and sense bytes; what remains are the residuals.
-    let valid = if mode_1 { 0xf } else { 0xc };
-    let mut out = vec![0; 10];
-    out.extend([flags & valid, scsi]);
-    out.extend(entry.u32(28).to_be_bytes());
-    let info_len = if mode_1 && status & RESPONSE_VALID != 0 { entry.u16(36) } else { 0 };
-    let sense_len = if mode_1 && status & SENSE_VALID != 0 { entry.u16(24) } else { 0 };
-    let (info_len, sense_len) = (info_len.min(24), sense_len.min(24));
-    out.extend(u32::from(sense_len).to_be_bytes());
-    out.extend(u32::from(info_len).to_be_bytes());
-    let bytes = crate::fields::swap_words(&entry.array::<24>(40));
-    let wanted = usize::from(info_len) + usize::from(sense_len);
-    out.extend(bytes.iter().chain(&[0; 24]).take(wanted));
-    out
+    let flags = entry.u16(34);
+    let [status, _] = flags.to_le_bytes();
+    let residual = match flags & (OVER | UNDER) {
+        OVER => Residual::Over(entry.u32(28)),
+        UNDER => Residual::Under(entry.u32(28)),
+        _ => Residual::None,
+    };
+    let len = |valid: u16, at: usize| {
+        let there = mode_1 && flags & valid != 0;
+        if there { usize::from(entry.u16(at).min(24)) } else { 0 }
+    };
+    let (info_len, sense_len) = (len(RESPONSE_VALID, 36), len(SENSE_VALID, 24));
+    let mut bytes = swap_words(&entry.array::<24>(40));
+    bytes.resize(48, 0);
+    let mut bytes = bytes.into_iter();
+    let info = bytes.by_ref().take(info_len).collect();
+    let sense = bytes.take(sense_len).collect();
+    Response { status, residual, info, sense }.encode()
 }
 
 /// An ABTS_RECV entry: an initiator wants an exchange aborted.

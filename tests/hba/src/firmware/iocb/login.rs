@@ -1,65 +1,15 @@
 //! Logins to other ports that the driver asks for.
 
 use understudy_fabric::addr::Fcid;
-use understudy_fabric::bytes::Put;
-use understudy_fabric::els::{E_D_TOV_MS, Login, Logout, command};
+use understudy_fabric::els::{Logout, command};
 
 use crate::chip::iocb::{LoginOut, Operation, PortRoles, failure};
+use crate::els::{ADISC, PRLI, adisc, plogi, prli};
 use crate::fields::Entry;
-use crate::wire::{Names, Vp, WireError};
+use crate::wire::{Vp, WireError};
 
 use super::super::Hba;
 use super::super::exchanges::{Origin, Pending};
-
-/// Features of a PLOGI: offsets increase continuously.
-const FEATURES: u16 = 0x8800;
-/// Sequences at a time, and which kinds of data have offsets.
-const SEQUENCES: u32 = 0x00ff_001f;
-/// The payload that this HBA receives, as the driver sets it up.
-const RECEIVE_SIZE: u16 = 2048;
-
-/// ELS commands that the codecs of the fabric do not have.
-pub(in super::super) const PRLI: u8 = 0x20;
-pub(in super::super) const PRLO: u8 = 0x21;
-pub(in super::super) const ADISC: u8 = 0x52;
-
-/// Returns a PLOGI, or the LS_ACC of one.
-pub(in super::super) fn plogi(command: u8, names: Names) -> Vec<u8> {
-    let Names { wwpn, wwnn } = names;
-    Login {
-        command,
-        credit: 2,
-        features: FEATURES,
-        receive_size: RECEIVE_SIZE,
-        r_a_tov: SEQUENCES,
-        e_d_tov: E_D_TOV_MS,
-        wwpn,
-        wwnn,
-    }
-    .encode()
-}
-
-/// Returns a PRLI for FCP, or the LS_ACC of one, with this service parameter word 3.
-pub(in super::super) fn prli(command: u8, word3: u16) -> Vec<u8> {
-    const FCP: u8 = 8;
-    const ESTABLISH: u8 = 0x20;
-    const EXECUTED: u8 = 0x01;
-    let flags = if command == command::LS_ACC { ESTABLISH | EXECUTED } else { ESTABLISH };
-    let mut out = vec![command, 16, 0, 20, FCP, 0, flags, 0];
-    out.put_zeros(10);
-    out.put_u16(word3);
-    out
-}
-
-/// Returns an ADISC, or the LS_ACC of one.
-pub(in super::super) fn adisc(command: u8, names: Names, id: Fcid) -> Vec<u8> {
-    let mut out = vec![command, 0, 0, 0];
-    out.put_zeros(4);
-    out.put_u64(names.wwpn.0);
-    out.put_u64(names.wwnn.0);
-    out.put_u32(id.0);
-    out
-}
 
 impl Hba {
     /// Logs in to another port, or out of it.

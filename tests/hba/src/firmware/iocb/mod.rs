@@ -11,8 +11,6 @@ use crate::fields::{Entry, Fields};
 use super::Hba;
 use super::exchanges::Origin;
 
-pub(super) use login::{ADISC, PRLI, PRLO, adisc, plogi, prli};
-
 /// A handle that says that nobody waits for the answer.
 const SKIP: u32 = 0x0fff_ffff;
 /// How many mailboxes an entry has.

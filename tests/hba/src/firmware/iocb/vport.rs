@@ -84,7 +84,7 @@ impl Hba {
     fn disable(&mut self, vp: Vp, logo: bool) {
         self.end_commands(vp);
         if logo {
-            let remotes: Vec<_> = self.state.remotes.of(vp).map(|r| r.id).collect();
+            let remotes: Vec<_> = self.state.remotes.n_ports(vp).map(|r| r.id).collect();
             let payload = self.logo(vp);
             for id in remotes {
                 if let Ok(exchange) = self.wire.send_els(vp, id, &payload, self.now) {

@@ -26,7 +26,7 @@ impl Hba {
     /// Lists all other ports with their names.
     pub(super) fn port_list(&mut self, mailboxes: &Mailboxes) -> Outcome {
         let mut list = Vec::new();
-        for remote in self.state.remotes.of(Vp(mailboxes.vp())) {
+        for remote in self.state.remotes.n_ports(Vp(mailboxes.vp())) {
             list.extend(record(remote, true).into_iter().take(LISTED));
         }
         list.truncate(usize::from(mailboxes.at(8)) / LISTED * LISTED);
@@ -38,7 +38,7 @@ impl Hba {
     pub(super) fn id_list(&mut self, mailboxes: &Mailboxes) -> Outcome {
         let mut list = Vec::new();
         let mut count: u16 = 0;
-        for remote in self.state.remotes.of(Vp(mailboxes.vp())) {
+        for remote in self.state.remotes.n_ports(Vp(mailboxes.vp())) {
             list.put(&id_bytes(remote.id));
             list.put_u8(0);
             list.put(&remote.handle.to_le_bytes());

@@ -1,5 +1,7 @@
 //! Aborts: an initiator's ABTS goes to the driver, and the driver's answer back.
 
+use std::time::Duration;
+
 use understudy_fabric::frame::FcHeader;
 
 use crate::chip::iocb::{AbortReceived, AbortResponse, CtioStatus, FAILED};
@@ -47,6 +49,25 @@ impl Hba {
             header: *header,
         };
         self.respond(entry.encode());
+        if let Some((exchange, grace)) = known.zip(self.switches.abort_ends_entry_ms) {
+            let due = self.now + Duration::from_millis(u64::from(grace));
+            self.state.ending.push((due, exchange));
+            self.end_aborted_entries();
+        }
+    }
+
+    /// Ends the entries that wait for data of aborted commands, where that is due.
+    pub(in super::super) fn end_aborted_entries(&mut self) {
+        let now = self.now;
+        let (due, later): (Vec<_>, Vec<_>) =
+            self.state.ending.drain(..).partition(|(due, _)| *due <= now);
+        self.state.ending = later;
+        for (_, exchange) in due {
+            let command = self.state.commands.get_mut(&exchange);
+            if let Some(waiting) = command.and_then(|command| command.waiting.take()) {
+                self.finish_ctio(&waiting.entry, CtioStatus::Aborted, exchange);
+            }
+        }
     }
 
     /// Answers an ABTS as the driver says.

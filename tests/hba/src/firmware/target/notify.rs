@@ -6,16 +6,15 @@ use understudy_fabric::els::{self, Login, Reject, command};
 use understudy_fabric::frame::FcHeader;
 
 use crate::chip::iocb::{Notify, NotifyAck, PortRoles};
-use crate::fields::{Entry, Fields};
+use crate::els::{
+    ADISC, PDISC, PRLI, PRLO, TPRLO, adisc, plogi, prli, prli_word3, prlo_accept,
+};
+use crate::fields::Entry;
 use crate::wire::{ExchangeId, Names, Vp};
 
-use super::super::iocb::{ADISC, PRLI, PRLO, adisc, plogi, prli};
 use super::super::remotes::{Remote, Stage};
 use super::super::state::Notice;
 use super::super::{Hba, Report};
-
-const PDISC: u8 = 0x50;
-const TPRLO: u8 = 0x24;
 
 /// What the HBA tells of itself as a target: target function, no transfer ready for
 /// reads. Retry and confirmed completion are not offered.
@@ -59,7 +58,7 @@ impl Hba {
             Ok(remote) => remote,
             Err(reject) => return self.answer_els(exchange, &reject.encode()),
         };
-        let word3 = if code == PRLI { word3_of(&payload) } else { 0 };
+        let word3 = if code == PRLI { prli_word3(&payload) } else { 0 };
         if code == PRLI {
             self.set_stage(vp, header.s_id, Stage::PrliPending, Some(word3));
         }
@@ -210,22 +209,4 @@ impl Hba {
             log::debug!("answer to an ELS: {error}");
         }
     }
-}
-
-/// Returns service parameter word 3 of a PRLI: the last two bytes of its page.
-fn word3_of(payload: &[u8]) -> u16 {
-    let [high, low] = payload.array(18);
-    u16::from_be_bytes([high, low])
-}
-
-/// Returns the LS_ACC of a PRLO: its page again, as carried out.
-fn prlo_accept(payload: &[u8]) -> Vec<u8> {
-    let mut out = payload.to_vec();
-    for (to, from) in out.iter_mut().zip([command::LS_ACC]) {
-        *to = from;
-    }
-    if let Some(flags) = out.get_mut(6) {
-        *flags |= 1;
-    }
-    out
 }
