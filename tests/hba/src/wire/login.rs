@@ -6,7 +6,7 @@ use understudy_fabric::addr::{Fcid, Mac};
 use understudy_fabric::els::{
     self, Login, Logout, MAX_PAYLOAD, MIN_PAYLOAD, Reject, command,
 };
-use understudy_fabric::fip::{Fip, LinkService, VnPort};
+use understudy_fabric::fip::{Fip, LinkService};
 use understudy_fabric::frame::{FCTL_REQUEST, FcHeader, XID_UNKNOWN};
 
 use super::exchange::MOST;
@@ -162,10 +162,10 @@ impl Wire {
         self.send_service(service, Fcid::NONE, ox_id, login.encode(), Mac::ZERO);
     }
 
-    pub(super) fn send_logout(&mut self, membership: &Membership, ox_id: u16) {
-        let VnPort { mac, fcid, wwpn } = membership.vn_port();
-        let els = Logout { fcid, wwpn }.encode();
-        self.send_service(LinkService::Logo, fcid, ox_id, els, mac);
+    pub(super) fn send_logout(&mut self, logout: Logout, ox_id: u16) {
+        let s_id = logout.fcid;
+        let mac = if s_id == Fcid::NONE { Mac::ZERO } else { Mac::fabric_provided(s_id) };
+        self.send_service(LinkService::Logo, s_id, ox_id, logout.encode(), mac);
     }
 
     fn send_service(
@@ -200,7 +200,7 @@ impl Wire {
     pub(super) fn leave(&mut self, vp: Vp, membership: Membership, now: Duration) {
         let question = self.question(now);
         self.set_state(vp, State::Leaving(membership, question));
-        self.send_logout(&membership, question.ox_id);
+        self.send_logout(membership.logout(), question.ox_id);
     }
 
     /// Takes the answer to a FLOGI, FDISC or LOGO.
@@ -326,7 +326,7 @@ impl Wire {
             },
             State::Leaving(membership, question) => match question.again(now) {
                 Some(question) => {
-                    self.send_logout(&membership, question.ox_id);
+                    self.send_logout(membership.logout(), question.ox_id);
                     self.set_state(vp, State::Leaving(membership, question));
                 }
                 None => self.left(vp, now),

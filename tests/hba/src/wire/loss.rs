@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use understudy_fabric::addr::Fcid;
+use understudy_fabric::els::Logout;
 use understudy_fabric::fip::VnPort;
 use understudy_fabric::wwn::Wwn;
 
 use super::port::{Membership, Port, State};
-use super::{Cause, Event, LogoutBy, Vp, Wire};
+use super::{Cause, Event, LogoutBy, Names, Vp, Wire};
 
 /// How long a port waits before it logs in again where the fabric ended its login. Two
 /// ports that take a name from each other would else do nothing but that.
@@ -91,12 +93,15 @@ impl Wire {
     }
 
     /// Sends the LOGO of the physical port, whose answer nobody waits for, and forgets all
-    /// ports.
+    /// ports. If its FLOGI has no answer yet, the LOGO gives no address, only the name.
     pub(super) fn forget_ports(&mut self, now: Duration) {
-        if let State::In(membership) = self.port(Vp::PHYSICAL).state {
-            let question = self.question(now);
-            self.send_logout(&membership, question.ox_id);
-        }
+        let Names { wwpn, .. } = match self.port(Vp::PHYSICAL).state {
+            State::In(Membership { names, .. }) | State::Asking(names, _) => names,
+            State::Out(_) | State::Leaving(..) => return self.ports.fill(Port::OUT),
+        };
+        let fcid = self.id(Vp::PHYSICAL).unwrap_or(Fcid::NONE);
+        let question = self.question(now);
+        self.send_logout(Logout { fcid, wwpn }, question.ox_id);
         self.ports.fill(Port::OUT);
     }
 }

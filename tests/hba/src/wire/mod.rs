@@ -18,11 +18,33 @@
 //! - Which remote ports are logged in: PLOGI, PRLI, LOGO are events. Firmware says what
 //!   it learnt by [`Wire::set_receive_size`] and [`Wire::end_exchanges`].
 //! - Every decision about a command or an ABTS.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use understudy_fabric::addr::Mac;
+//! use understudy_fabric::wwn::Wwn;
+//! use understudy_hba::wire::{Names, Options, Vp, Wire};
+//!
+//! let names = Names { wwpn: Wwn(0x2100_0000_0000_0001), wwnn: Wwn(0x2000_0000_0000_0001) };
+//! let mut wire = Wire::new(Options::new(Mac([2, 0, 0, 0, 0, 1]), names.wwnn));
+//! let now = Duration::ZERO;
+//! wire.link(true, now);
+//! wire.login(Vp::PHYSICAL, names, now)?;
+//! // The first frame looks for a forwarder. FLOGI follows when one has answered.
+//! assert_eq!(wire.take_frames().len(), 1);
+//! // If none answers, the next look is in two seconds.
+//! assert_eq!(wire.deadline(), Some(Duration::from_secs(2)));
+//! # Ok::<(), understudy_hba::wire::WireError>(())
+//! ```
 
 mod abort;
 mod bls;
 mod commands;
 mod enode;
+mod error;
 mod event;
 mod exchange;
 pub mod fcp;
@@ -52,6 +74,7 @@ use enode::{Discovery, Due, News};
 use exchange::{Exchange, Exchanges, Kind};
 use port::Port;
 
+pub use error::WireError;
 pub use event::{
     AbortAnswer, Cause, DataFault, Event, LoggedIn, LogoutBy, Refusal, RscnPage,
 };
@@ -78,35 +101,6 @@ pub struct Names {
     pub wwpn: Wwn,
     /// The name of its node.
     pub wwnn: Wwn,
-}
-
-/// Why a wire does not do what it was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WireError {
-    /// No port has this index.
-    #[error("no port has this index")]
-    NoPort,
-    /// The port is not logged in.
-    #[error("the port is not logged in")]
-    NotLoggedIn,
-    /// All exchanges are in use.
-    #[error("all exchanges are in use")]
-    NoExchange,
-    /// No such exchange is open.
-    #[error("no such exchange is open")]
-    Unknown,
-    /// An ABTS for the exchange waits, so nothing more is sent on it.
-    #[error("the other end aborts the exchange")]
-    Aborted,
-    /// The exchange is of another kind, or is not at a point where this may be done.
-    #[error("the exchange is of another kind, or not at this point")]
-    WrongState,
-    /// The bytes do not fit into what was asked for.
-    #[error("the bytes do not fit into what was asked for")]
-    TooLong,
-    /// Bytes of the command are missing.
-    #[error("bytes of the command are missing")]
-    TooShort,
 }
 
 /// What has passed, and what was thrown away.
@@ -226,7 +220,8 @@ impl Wire {
         ports.chain(others.into_iter().flatten()).min()
     }
 
-    /// Returns the frames to send, in order.
+    /// Returns the frames to send, in order. They are kept until they are taken, so take
+    /// them after each call that may send.
     pub fn take_frames(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.frames)
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use understudy_fabric::addr::{Fcid, Mac};
+use understudy_fabric::els::Logout;
 use understudy_fabric::fip::VnPort;
 
 use super::Names;
@@ -67,6 +68,11 @@ impl Question {
 }
 
 impl Membership {
+    /// Returns the LOGO that ends it.
+    pub(super) fn logout(&self) -> Logout {
+        Logout { fcid: self.id, wwpn: self.names.wwpn }
+    }
+
     /// Returns the port as FIP names it.
     pub(super) fn vn_port(&self) -> VnPort {
         VnPort {

@@ -251,6 +251,16 @@ fn a_reset_leaves_the_fabric_and_forgets_everything() {
 }
 
 #[test]
+fn a_reset_leaves_the_fabric_even_before_it_has_answered() {
+    let mut rig = Rig::new(1);
+    rig.wires[0].login(BASE, names(0, BASE), rig.now).unwrap();
+    rig.wires[0].reset(rig.now);
+    rig.seconds(60);
+    assert_eq!(rig.logged_in(), []);
+    assert_eq!(entered(&rig.take(0)), []);
+}
+
+#[test]
 fn a_fabric_that_does_not_answer_is_asked_four_times() {
     let mut remote = Remote::new(|_| {});
     remote.advertise(true);
