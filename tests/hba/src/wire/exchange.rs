@@ -182,7 +182,6 @@ impl Exchanges {
         let exchange = self.open.get(&number)?;
         let from_responder = header.f_ctl & RESPONDER != 0;
         let fits = exchange.vp == vp
-            && exchange.local == header.d_id
             && exchange.remote == header.s_id
             && exchange.ours == from_responder
             && (header.rx_id == XID_UNKNOWN

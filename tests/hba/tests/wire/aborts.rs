@@ -7,7 +7,7 @@ use understudy_fabric::frame::FcHeader;
 use understudy_hba::wire::{AbortAnswer, Cause, Event, ExchangeId, WireError};
 
 use crate::commands::cmnd;
-use crate::remote::{Remote, request};
+use crate::remote::{REMOTE, Remote, request};
 use crate::rig::{BASE, Rig, plogi};
 
 const ABTS: u8 = 0x81;
@@ -162,6 +162,24 @@ fn an_abort_ends_the_wait_for_data() {
     let data = FcHeader { f_ctl: 0x09_0008, ..request(1, 8, 7) };
     remote.send(data, &[1; 512]);
     assert_eq!(remote.pass(Duration::from_secs(10)), []);
+}
+
+#[test]
+fn a_target_may_want_a_command_of_ours_aborted() {
+    let mut remote = Remote::logged_in(|_| {});
+    let ours = remote.wire.send_command(BASE, REMOTE, &cmnd(2, 512)).unwrap();
+    let (asked, _) = remote.one();
+    let answer = |r_ctl, f_ctl| FcHeader { f_ctl, ..asked.reply(r_ctl) };
+    remote.send(answer(ABTS, 0x89_0000), &[]);
+    let (abts, about) = abort(&remote.event());
+    assert_eq!(about, Some(ours));
+    remote.send(answer(1, 0x88_0008), &[1; 512]);
+    assert_eq!(remote.wire.take_events(), [], "data of an exchange that is aborted");
+    remote.wire.answer_abort(abts, Ok(())).unwrap();
+    let (accept, _) = remote.one();
+    // We began the exchange, so the bit of the responder is not set.
+    assert_eq!((accept.r_ctl, accept.f_ctl), (BA_ACC, 0x18_0000));
+    assert!(!remote.wire.is_open(ours));
 }
 
 #[test]

@@ -115,6 +115,18 @@ fn an_answer_with_a_gap_is_no_answer() {
 }
 
 #[test]
+fn an_els_is_not_answered_by_a_ct_answer() {
+    let mut remote = Remote::logged_in(|_| {});
+    let exchange = remote.wire.send_els(BASE, REMOTE, &[PRLI], remote.now).unwrap();
+    let (asked, _) = remote.one();
+    remote.send(FcHeader { fc_type: ct::TYPE, ..asked.reply(ct::R_CTL_REPLY) }, &[2; 16]);
+    assert_eq!(remote.wire.take_events(), []);
+    remote.send(asked.reply(0x23), &[2; 16]);
+    let payload = vec![2; 16];
+    assert_eq!(remote.event(), Event::ElsAnswer { exchange, payload });
+}
+
+#[test]
 fn a_change_is_told_and_answered() {
     let mut rig = Rig::new(2);
     rig.login(0, BASE);
