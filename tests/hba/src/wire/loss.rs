@@ -81,6 +81,7 @@ impl Wire {
     /// Handles the loss of the link: all logins and exchanges end.
     pub(super) fn link_lost(&mut self) {
         self.forget(|_| true);
+        self.faults.forget();
         for vp in self.indexes() {
             match self.port(vp).state {
                 State::Asking(..) | State::Leaving(..) => self.interrupted(vp),

@@ -12,6 +12,7 @@
 //!   (FC-BB-5).
 //! - ECHO, RLS, RTV, REC, RRQ and RSCN are answered (FC-LS). All other ELS are handed up.
 //! - Frames that belong to no exchange are dropped and counted.
+//! - Exchanges that [`Wire::strike`] names lose their frames, or get them late.
 //!
 //! # What the wire leaves to firmware
 //!
@@ -47,12 +48,14 @@ mod enode;
 mod error;
 mod event;
 mod exchange;
+mod faults;
 pub mod fcp;
 mod login;
 mod loss;
 mod options;
 mod own_els;
 mod port;
+mod receive;
 mod sequence;
 mod services;
 mod transmit;
@@ -61,23 +64,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use understudy_fabric::addr::{Fcid, Mac};
-use understudy_fabric::ct;
-use understudy_fabric::els::{self, MAX_PAYLOAD};
-use understudy_fabric::fip::Fip;
-use understudy_fabric::frame::{
-    EOF_N, EOF_T, ETHERTYPE_FCOE, ETHERTYPE_FIP, Ethernet, FcHeader, Fcoe,
-};
+use understudy_fabric::els::MAX_PAYLOAD;
+use understudy_fabric::frame::{ETHERTYPE_FCOE, ETHERTYPE_FIP, Ethernet};
 use understudy_fabric::wwn::Wwn;
 
 use abort::Abort;
-use enode::{Discovery, Due, News};
+use enode::{Discovery, Due};
 use exchange::{Exchange, Exchanges, Kind};
+use faults::Faults;
 use port::Port;
 
 pub use error::WireError;
 pub use event::{
     AbortAnswer, Cause, DataFault, Event, LoggedIn, LogoutBy, Refusal, RscnPage,
 };
+pub use faults::{Direction, Fate, Fault, FrameKind};
 pub use options::Options;
 
 /// A port of the HBA, by its index. Index 0 is the physical port.
@@ -131,6 +132,9 @@ pub struct Wire {
     /// The receive size of the F_Port.
     fabric_size: u16,
     r_a_tov: Duration,
+    faults: Faults,
+    /// The time when the wire was last told it.
+    now: Duration,
     frames: Vec<Vec<u8>>,
     events: Vec<Event>,
     counters: Counters,
@@ -150,6 +154,8 @@ impl Wire {
             sizes: BTreeMap::new(),
             fabric_size: MAX_PAYLOAD,
             r_a_tov: options.r_a_tov,
+            faults: Faults::default(),
+            now: Duration::ZERO,
             frames: Vec::new(),
             events: Vec::new(),
             counters: Counters::default(),
@@ -175,6 +181,7 @@ impl Wire {
 
     /// Takes an Ethernet frame.
     pub fn receive(&mut self, frame: &[u8], now: Duration) {
+        self.now = now;
         self.counters.received += 1;
         if self.discovery == Discovery::Down {
             return self.discard("the link is down");
@@ -194,6 +201,8 @@ impl Wire {
     /// a keep-alive that waits in a socket is then not missed, and a port that firmware no
     /// longer wants is not logged in again.
     pub fn tick(&mut self, now: Duration) {
+        self.now = now;
+        self.release(now);
         loop {
             match self.discovery.due(now) {
                 Due::Nothing => break,
@@ -216,7 +225,11 @@ impl Wire {
     /// ever be due.
     pub fn deadline(&self) -> Option<Duration> {
         let ports = self.indexes().filter_map(|vp| self.port_deadline(vp));
-        let others = [self.discovery.deadline(), self.exchanges.deadline()];
+        let others = [
+            self.discovery.deadline(),
+            self.exchanges.deadline(),
+            self.faults.deadline(),
+        ];
         ports.chain(others.into_iter().flatten()).min()
     }
 
@@ -245,6 +258,7 @@ impl Wire {
         }
         self.aborts.clear();
         self.sizes.clear();
+        self.faults.forget();
         self.events.clear();
     }
 }
@@ -270,61 +284,6 @@ impl Wire {
 }
 
 impl Wire {
-    fn receive_fip(&mut self, ethernet: Ethernet<'_>, now: Duration) {
-        let Some(fip) = Fip::decode(ethernet.payload) else {
-            return self.discard("damaged FIP");
-        };
-        let from_forwarder =
-            self.discovery.forwarder().is_some_and(|known| known.mac == ethernet.src);
-        match fip {
-            Fip::Advertisement { fabric, .. } => {
-                match self.discovery.advertised(ethernet.src, &fip, now) {
-                    News::None => {}
-                    News::Found => self.events.push(Event::FabricFound { fabric }),
-                    News::Unasked(forwarder) => self.solicit(forwarder),
-                }
-            }
-            Fip::LinkService { service, reply: true, header, els, mac }
-                if from_forwarder =>
-            {
-                self.service_answer(service, &header, &els, mac, now);
-            }
-            Fip::ClearVirtualLink { switch, ports, .. } if from_forwarder => {
-                self.cleared(switch, &ports, now);
-            }
-            _ => self.discard("FIP that is not for a node"),
-        }
-    }
-
-    fn receive_fc(&mut self, ethernet: Ethernet<'_>, now: Duration) {
-        let forwarder = self.discovery.forwarder();
-        let Some(frame) = Fcoe::decode(ethernet.payload)
-            .filter(|_| forwarder.is_some_and(|known| known.mac == ethernet.src))
-            .filter(|frame| ethernet.dst == Mac::fabric_provided(frame.header.d_id))
-            // Any other end says that the frame was damaged on its way (FC-FS).
-            .filter(|frame| matches!(frame.eof, EOF_N | EOF_T))
-        else {
-            return self.discard("damaged or foreign FCoE");
-        };
-        let FcHeader { r_ctl, fc_type, d_id, .. } = frame.header;
-        let Some(vp) = self.port_at(d_id) else { return self.discard("for no port") };
-        match (r_ctl, fc_type) {
-            (bls::R_CTL_ABTS, _) => self.abort_received(vp, &frame.header),
-            (bls::R_CTL_ACCEPT | bls::R_CTL_REJECT, _) => {
-                self.abort_answered(vp, &frame, now);
-            }
-            (els::R_CTL_REQUEST, els::TYPE) => self.els_received(vp, &frame, now),
-            (els::R_CTL_REPLY, els::TYPE) | (ct::R_CTL_REPLY, ct::TYPE) => {
-                self.answer_received(vp, &frame);
-            }
-            (fcp::R_CTL_CMND, fcp::TYPE) => self.command_received(vp, &frame),
-            (fcp::R_CTL_DATA, fcp::TYPE) => self.data_received(vp, &frame),
-            (fcp::R_CTL_XFER_RDY, fcp::TYPE) => self.ready_received(vp, &frame),
-            (fcp::R_CTL_RSP, fcp::TYPE) => self.response_received(vp, &frame),
-            _ => self.discard("of a kind that is not known"),
-        }
-    }
-
     /// Handles the end of patience with an exchange.
     fn overdue(&mut self, id: ExchangeId, now: Duration) {
         let Some(exchange) = self.exchanges.get(id) else { return };

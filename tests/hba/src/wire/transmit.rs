@@ -5,6 +5,7 @@ use understudy_fabric::els::MAX_PAYLOAD;
 use understudy_fabric::fip::{Fip, VnPort};
 use understudy_fabric::frame::FcHeader;
 
+use super::faults::{Direction, Verdict};
 use super::sequence::{self, RESPONDER};
 use super::{ExchangeId, Wire};
 
@@ -62,8 +63,16 @@ impl Wire {
         let src = Mac::fabric_provided(header.s_id);
         let size = size.unwrap_or(self.fabric_size);
         for frame in sequence::frames(header, end, payload, size) {
-            self.frames.push(frame.encode(forwarder.mac, src));
+            let verdict = self.faults.judge(Direction::Out, &frame, self.now);
+            if verdict == Verdict::Lost {
+                continue;
+            }
             self.counters.sent += 1;
+            let frame = frame.encode(forwarder.mac, src);
+            match verdict {
+                Verdict::Held(until) => self.faults.hold(until, Direction::Out, frame),
+                _ => self.frames.push(frame),
+            }
         }
     }
 

@@ -69,7 +69,7 @@ impl Pair {
 }
 
 /// Returns the bytes of data events, which must follow each other, and the other events.
-fn collect(events: Vec<Event>, mut next: u32) -> (Vec<u8>, Vec<Event>) {
+pub fn collect(events: Vec<Event>, mut next: u32) -> (Vec<u8>, Vec<Event>) {
     let (mut got, mut others) = (Vec::new(), Vec::new());
     for event in events {
         match event {

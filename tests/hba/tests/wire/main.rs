@@ -11,6 +11,7 @@
 mod aborts;
 mod capture;
 mod commands;
+mod faults;
 mod login;
 mod noise;
 mod remote;

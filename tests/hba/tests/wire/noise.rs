@@ -12,7 +12,7 @@ use understudy_fabric::addr::{Fcid, Mac};
 use understudy_fabric::els::{Login, Reject};
 use understudy_fabric::fip::{Fip, LinkService, VnPort};
 use understudy_fabric::frame::{FcHeader, Fcoe};
-use understudy_hba::wire::{Event, ExchangeId, Vp};
+use understudy_hba::wire::{Direction, Event, ExchangeId, Fate, Fault, FrameKind, Vp};
 
 use crate::commands::cmnd;
 use crate::remote::{ENODE, LOCAL, REMOTE, Remote, SWITCH, request};
@@ -45,6 +45,7 @@ enum Step {
     Pass(u16),
     Link(bool),
     Reset,
+    Strike(Fault),
 }
 
 /// An FC frame, and what encloses it.
@@ -151,6 +152,23 @@ fn fip() -> impl Strategy<Value = Fip> {
     prop_oneof![2 => advertisement, 1 => clear, 6 => answer]
 }
 
+fn fault() -> impl Strategy<Value = Fault> {
+    let direction = prop::sample::select(vec![Direction::In, Direction::Out]);
+    let frame = prop::sample::select(vec![
+        FrameKind::Els(3),
+        FrameKind::ElsAnswer,
+        FrameKind::Command,
+        FrameKind::TransferReady,
+        FrameKind::Data,
+        FrameKind::Response,
+        FrameKind::Abort,
+    ]);
+    let held = any::<u16>().prop_map(|ms| Fate::Held(Duration::from_millis(ms.into())));
+    let fate = prop_oneof![Just(Fate::Lost), held];
+    let fault = (direction, frame, fate);
+    fault.prop_map(|(direction, frame, fate)| Fault { direction, frame, fate })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let pick = 0_usize..8;
     prop_oneof![
@@ -177,6 +195,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => any::<u16>().prop_map(Step::Pass),
         1 => any::<bool>().prop_map(Step::Link),
         1 => Just(Step::Reset),
+        1 => fault().prop_map(Step::Strike),
     ]
 }
 
@@ -315,6 +334,7 @@ impl Model {
                 self.hear(events);
             }
             Step::Link(up) => wire.link(up, now),
+            Step::Strike(fault) => wire.strike(fault),
             Step::Reset => {
                 wire.reset(now);
                 self.open.clear();
