@@ -81,7 +81,7 @@ impl Wire {
 
     /// Handles an ABTS. Firmware decides about commands; an ELS is aborted at once.
     pub(super) fn abort_received(&mut self, vp: Vp, header: &FcHeader) {
-        let found = self.exchanges.of_frame(vp, header);
+        let found = self.exchanges.met(vp, header);
         let Some(id) = found else { return self.unknown_abort(vp, header) };
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let rx_id = exchange.rx_id;
@@ -133,7 +133,7 @@ impl Wire {
 
     /// Handles a BA_ACC or BA_RJT.
     pub(super) fn abort_answered(&mut self, vp: Vp, frame: &Fcoe<'_>, now: Duration) {
-        let found = self.exchanges.of_frame(vp, &frame.header);
+        let found = self.exchanges.met(vp, &frame.header);
         let answer = bls::read_answer(frame.header.r_ctl, frame.payload);
         match found.zip(answer) {
             Some((id, answer)) => self.abort_ended(id, answer, now),

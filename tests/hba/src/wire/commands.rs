@@ -135,7 +135,7 @@ impl Wire {
 
     /// Takes a frame of data.
     pub(super) fn data_received(&mut self, vp: Vp, frame: &Fcoe<'_>) {
-        let found = self.exchanges.of_frame(vp, &frame.header);
+        let found = self.exchanges.met(vp, &frame.header);
         let open = found.and_then(|id| Some((id, self.exchanges.get_mut(id)?)));
         let Some((exchange, open)) = open.filter(|(_, open)| !open.aborted) else {
             return self.discard("data of no exchange");
@@ -169,7 +169,7 @@ impl Wire {
 
     /// Takes an FCP_XFER_RDY for a command of ours.
     pub(super) fn ready_received(&mut self, vp: Vp, frame: &Fcoe<'_>) {
-        let found = self.exchanges.of_frame(vp, &frame.header);
+        let found = self.exchanges.met(vp, &frame.header);
         let ready = TransferReady::decode(frame.payload);
         let wanted = found.zip(ready).and_then(|(exchange, ready)| {
             let TransferReady { offset, length } = ready;
@@ -194,7 +194,7 @@ impl Wire {
 
     /// Takes an FCP_RSP to a command of ours.
     pub(super) fn response_received(&mut self, vp: Vp, frame: &Fcoe<'_>) {
-        let found = self.exchanges.of_frame(vp, &frame.header);
+        let found = self.exchanges.met(vp, &frame.header);
         let received = found.and_then(|id| match &self.exchanges.get(id)?.kind {
             Kind::Initiator { read, fault, .. } => {
                 Some((id, fault.map_or(Ok(read.next), Err)))

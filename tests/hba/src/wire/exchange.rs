@@ -190,6 +190,18 @@ impl Exchanges {
         fits.then(|| self.id(number))
     }
 
+    /// Returns the exchange that a frame belongs to, and notes the responder's number if it
+    /// is new. FC-FS: the responder's first frame tells it, and all later frames of the
+    /// originator have it.
+    pub(super) fn met(&mut self, vp: Vp, header: &FcHeader) -> Option<ExchangeId> {
+        let id = self.of_frame(vp, header)?;
+        let exchange = self.get_mut(id)?;
+        if exchange.rx_id == XID_UNKNOWN {
+            exchange.rx_id = header.rx_id;
+        }
+        Some(id)
+    }
+
     /// Returns an exchange that is open.
     pub(super) fn get(&self, id: ExchangeId) -> Option<&Exchange> {
         self.open.get(&self.number(id)?)

@@ -100,7 +100,7 @@ impl Wire {
     /// Takes a frame of the answer to a request of ours.
     pub(super) fn answer_received(&mut self, vp: Vp, frame: &Fcoe<'_>) {
         let ct = frame.header.fc_type == ct::TYPE;
-        let found = self.exchanges.of_frame(vp, &frame.header);
+        let found = self.exchanges.met(vp, &frame.header);
         let request = found.and_then(|id| match &mut self.exchanges.get_mut(id)?.kind {
             Kind::Request(purpose, message) if ct == (*purpose == Purpose::Ct) => {
                 Some((id, *purpose, message.take(frame)))
@@ -129,7 +129,7 @@ impl Wire {
     /// Takes a frame of an ELS of somebody else.
     pub(super) fn els_received(&mut self, vp: Vp, frame: &Fcoe<'_>, now: Duration) {
         let header = &frame.header;
-        let exchange = match self.exchanges.of_frame(vp, header) {
+        let exchange = match self.exchanges.met(vp, header) {
             Some(exchange) => exchange,
             None => match self.exchanges.accept(
                 vp,

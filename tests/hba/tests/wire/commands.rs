@@ -375,3 +375,21 @@ fn an_answer_is_taken_only_from_the_port_that_was_asked() {
         matches!(remote.event(), Event::Response { exchange, .. } if exchange == ours)
     );
 }
+
+#[test]
+fn the_originator_uses_the_responders_number_as_soon_as_it_knows_it() {
+    let mut remote = Remote::logged_in(|_| {});
+    let ours = remote.wire.send_command(BASE, REMOTE, &cmnd(WRITE, 512)).unwrap();
+    let (asked, _) = remote.one();
+    assert_eq!(asked.rx_id, 0xffff);
+    let mut ready = vec![0; 12];
+    ready[6] = 2;
+    let answer = FcHeader { rx_id: 0x0abc, f_ctl: 0x89_0000, ..asked.reply(5) };
+    remote.send(answer, &ready);
+    let wanted = Event::DataWanted { exchange: ours, offset: 0, length: 512 };
+    assert_eq!(remote.event(), wanted);
+    remote.wire.send_data(ours, 0, &[1; 512]).unwrap();
+    assert_eq!(remote.one().0.rx_id, 0x0abc);
+    remote.wire.abort(ours, remote.now).unwrap();
+    assert_eq!(remote.one().0.rx_id, 0x0abc);
+}
