@@ -125,6 +125,7 @@ impl Wire {
                 let cmnd = frame.payload.to_vec();
                 self.events.push(Event::Command { vp, exchange, header, cmnd });
             }
+            // SAM's status for it. What the hardware answers is not known.
             None => {
                 let full =
                     Response { status: Response::TASK_SET_FULL, ..Response::default() };
