@@ -1,0 +1,17 @@
+//! The HBA without a guest: the tests play the driver, as the stock one was seen to do it.
+//! Fabric and initiator are real; the clock jumps and there are no sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of this is test code, helpers included"
+)]
+
+mod driver;
+mod nonsense;
+mod probe;
+mod reset;
+mod rig;
+mod target;
+mod vport;

@@ -1,0 +1,147 @@
+//! A fabric with an HBA and an initiator on it.
+
+use std::time::Duration;
+
+use understudy_fabric::addr::Mac;
+use understudy_fabric::control::{Event, PortInfo};
+use understudy_fabric::fabric::{Config, DuplicateWwpn, Fabric, Output};
+use understudy_fabric::port::LinkId;
+use understudy_fabric::wwn::Wwn;
+use understudy_hba::firmware::{Hba, Switches};
+use understudy_hba::initiator::{Initiator, Session};
+use understudy_hba::wire::{Names, Options};
+
+/// The names of the HBA's physical port.
+pub const BASE: Names =
+    Names { wwpn: Wwn(0x2100_0024_ff00_0001), wwnn: Wwn(0x2000_0024_ff00_0001) };
+/// The names of the initiator.
+pub const INITIATOR: Names =
+    Names { wwpn: Wwn(0x2000_00aa_0000_0001), wwnn: Wwn(0x1000_00aa_0000_0001) };
+
+/// What the fabric sends.
+#[derive(Default)]
+struct Sent(Vec<(usize, Vec<u8>)>);
+
+impl Output for Sent {
+    fn frame(&mut self, link: LinkId, frame: &[u8]) {
+        self.0.push((link.0, frame.to_vec()));
+    }
+
+    fn revoke(&mut self, link: LinkId, mac: Mac) {
+        self.0.retain(|(at, frame)| *at != link.0 || !frame.starts_with(&mac.0));
+    }
+
+    fn event(&mut self, _: Event) {}
+}
+
+/// A fabric with an HBA on link 0 and an initiator on link 1.
+pub struct Rig {
+    pub hba: Hba,
+    pub initiator: Initiator,
+    fabric: Fabric,
+    sent: Sent,
+    pub now: Duration,
+}
+
+impl Rig {
+    /// Returns an HBA that is plugged in and has no driver, and an initiator that is
+    /// logged in to the fabric.
+    pub fn new(switches: Switches) -> Self {
+        let config = Config {
+            links: vec!["hba".to_owned(), "initiator".to_owned()],
+            fabric_name: Wwn(0x1000_0efc_0000_0001),
+            duplicate_wwpn: DuplicateWwpn::Refuse,
+            npiv: true,
+            keep_alive: Duration::from_secs(8),
+        };
+        let options = Options::new(Mac([2, 0, 0, 0, 0, 1]), BASE.wwnn);
+        let mut rig = Self {
+            hba: Hba::new(BASE, switches, options),
+            initiator: Initiator::new(INITIATOR),
+            fabric: Fabric::new(config),
+            sent: Sent::default(),
+            now: Duration::ZERO,
+        };
+        rig.fabric.link_up(LinkId(0), &mut rig.sent);
+        rig.fabric.link_up(LinkId(1), &mut rig.sent);
+        rig.hba.set_light(true);
+        rig.initiator.plug(rig.now);
+        rig.pass(1);
+        assert!(rig.initiator.is_online());
+        rig
+    }
+
+    /// Pulls the HBA's cable, or plugs it in again.
+    pub fn cable(&mut self, plugged: bool) {
+        if plugged {
+            self.fabric.link_up(LinkId(0), &mut self.sent);
+        } else {
+            self.fabric.link_down(LinkId(0), &mut self.sent);
+        }
+        self.hba.set_light(plugged);
+        self.settle();
+    }
+
+    /// Moves frames until none is on its way.
+    pub fn settle(&mut self) {
+        loop {
+            let mut quiet = true;
+            let frames = [self.hba.take_frames(), self.initiator.take_frames()];
+            for (link, frames) in frames.into_iter().enumerate() {
+                for mut frame in frames {
+                    quiet = false;
+                    let link = LinkId(link);
+                    self.fabric.receive(link, &mut frame, self.now, &mut self.sent);
+                }
+            }
+            for (link, frame) in std::mem::take(&mut self.sent.0) {
+                quiet = false;
+                match link {
+                    0 => self.hba.receive(&frame),
+                    _ => self.initiator.receive(&frame, self.now),
+                }
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    /// Lets seconds pass.
+    pub fn pass(&mut self, seconds: u64) {
+        let end = self.now + Duration::from_secs(seconds);
+        loop {
+            self.settle();
+            let deadlines = [self.hba.deadline(), self.initiator.deadline()];
+            let all = deadlines.into_iter().flatten().chain([self.fabric.deadline()]);
+            let next = all.min().unwrap().max(self.now);
+            if next > end {
+                break;
+            }
+            self.now = next;
+            self.hba.set_now(next);
+            self.hba.tick();
+            self.initiator.tick(next);
+            if self.fabric.deadline() <= next {
+                self.fabric.tick(next, &mut self.sent);
+            }
+        }
+        self.now = end;
+        self.hba.set_now(end);
+    }
+
+    /// Returns the ports that are logged in to the fabric.
+    pub fn ports(&self) -> Vec<PortInfo> {
+        self.fabric.ports(0.0)
+    }
+
+    /// Whether a name is logged in to the fabric.
+    pub fn is_logged_in(&self, wwpn: Wwn) -> bool {
+        self.ports().iter().any(|port| port.wwpn == wwpn)
+    }
+
+    /// Whether the initiator's login to the target is done.
+    pub fn has_session(&self) -> bool {
+        matches!(self.initiator.session(), Session::Ready(_))
+    }
+}
