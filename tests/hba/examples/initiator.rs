@@ -1,8 +1,15 @@
 //! An initiator for an emulated HBA, by hand: `initiator FABRIC-SOCKET WWPN TARGET [STEP...]`
 //!
-//! Steps: `login`, `inquiry`, `capacity`, `io=N` (writes and reads N times 64 KiB and
-//! compares), `deep=N` (N writes at a time, a thousand in all), `hold` (a write whose data
-//! is never sent), `abort` (the same, and an abort), `lunreset`, `logout`, `wait=SECONDS`.
+//! | step | what it does |
+//! | --- | --- |
+//! | `login`, `logout` | logs in to the target, and out |
+//! | `inquiry`, `capacity` | asks the LUN |
+//! | `io=N` | writes and reads 64 KiB, N times, and compares |
+//! | `deep=N` | a thousand writes, N at a time |
+//! | `hold` | begins a write, and keeps its data back |
+//! | `abort` | begins a write, keeps its data back, and aborts it |
+//! | `lunreset` | resets the LUN |
+//! | `wait=SECONDS` | lets time pass |
 
 use std::error::Error;
 use std::io::ErrorKind;

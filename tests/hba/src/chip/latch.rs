@@ -50,7 +50,7 @@ impl Latch {
             return true;
         }
         match (self.waiting.back_mut(), &event) {
-            // One event tells of all entries before it.
+            // One event announces all entries before it.
             (Some(Event::Responses(last)), Event::Responses(index)) => *last = *index,
             (Some(Event::Atios), Event::Atios) => {}
             _ => self.waiting.push_back(event),
@@ -83,7 +83,7 @@ impl Latch {
         &self.bank
     }
 
-    /// Returns the end of the entries in the response ring that events have told of.
+    /// Returns the end of the entries in the response ring that events have announced.
     pub fn response_in(&self) -> u32 {
         self.response_in
     }

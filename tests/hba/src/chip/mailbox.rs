@@ -6,7 +6,7 @@
 pub enum Status {
     /// Done.
     Complete = 0x4000,
-    /// There is no such command.
+    /// The command is not known.
     Invalid = 0x4001,
     /// The command failed. Mailbox 1 may say why.
     Error = 0x4005,

@@ -1,4 +1,4 @@
-//! The other ports that are logged in, by the handles that driver and firmware call them.
+//! Remote ports that are logged in, by the handles that driver and firmware call them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

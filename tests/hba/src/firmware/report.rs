@@ -27,7 +27,7 @@ pub enum Report {
     LoggedIn {
         /// The port.
         vp: u8,
-        /// Its address.
+        /// The port's address.
         fcid: Fcid,
     },
     /// The fabric has refused a port of the HBA, or has not answered.
@@ -50,7 +50,7 @@ pub enum Report {
         fcid: Fcid,
         /// The name of the other port.
         wwpn: Wwn,
-        /// Its handle.
+        /// The handle of the other port.
         handle: u16,
     },
     /// The login of another port has ended.

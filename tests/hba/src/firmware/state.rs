@@ -19,15 +19,15 @@ use super::target::Command;
 /// A virtual port that the driver has enabled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct VirtualPort {
-    /// Its names.
+    /// The port's names.
     pub(super) names: Names,
-    /// Whether it serves as a target.
+    /// Whether the port serves as a target.
     pub(super) target: bool,
     /// The address that the driver was last told.
     pub(super) told: Option<Fcid>,
 }
 
-/// An ELS that the driver was told of, and that waits for its word.
+/// An ELS that the driver knows about, and that waits for its word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Notice {
     /// Who sent it. The driver may end an older login of that port before its word comes,
@@ -129,11 +129,11 @@ pub struct SessionState {
     pub fcid: Fcid,
     /// The name of the other port.
     pub wwpn: Wwn,
-    /// Its handle.
+    /// The handle of the other port.
     pub handle: u16,
     /// The state of the login: 4 after PLOGI, 6 after PRLI.
     pub state: u8,
-    /// Its commands that have not ended.
+    /// How many commands of the other port have not ended.
     pub commands: usize,
 }
 

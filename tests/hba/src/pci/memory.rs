@@ -24,21 +24,21 @@ pub struct Fault {
 /// Why a map is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {
-    /// It is empty, or it ends beyond the last address.
+    /// The map is empty, or it ends beyond the last address.
     #[error("a map whose size is out of range")]
     Size,
-    /// A part of it is mapped already.
+    /// A part of the map is mapped already.
     #[error("a map over another one")]
     Overlap,
     /// The file is shorter than the map.
     #[error("a map of more than the file has")]
     File,
-    /// There are too many maps.
+    /// So many maps are too many.
     #[error("more than {MAX_MAPS} maps")]
     TooMany,
 }
 
-/// One part of the guest's memory.
+/// A part of the guest's memory.
 #[derive(Debug)]
 struct Map {
     /// The guest's address of the first byte.

@@ -161,7 +161,7 @@ impl Driver {
         std::mem::take(&mut self.seen)
     }
 
-    /// Returns the only entry that the chip has told of, and nothing else.
+    /// Returns the entry that the chip has brought. Nothing else may have come.
     pub fn one(&mut self) -> Entry {
         match self.take()[..] {
             [Seen::Response(entry) | Seen::Atio(entry)] => entry,

@@ -15,7 +15,7 @@ use crate::driver::{DATA, Driver, GUARD, MEMORY, MEMORY_LEN, Seen, dma};
 /// How long one of these tests may look for trouble.
 const LIMIT: Duration = Duration::from_secs(8);
 
-/// One thing that a guest does.
+/// What a guest does.
 #[derive(Debug, Clone)]
 enum Act {
     Write(u64, Vec<u8>),
@@ -49,7 +49,7 @@ fn entry() -> impl Strategy<Value = Entry> {
     ];
     let noise = prop::array::uniform32(any::<u8>());
     let count = prop_oneof![5 => Just(1_u8), 1 => any::<u8>()];
-    (kinds, count, noise.clone(), noise, address(), 0..3_u32, any::<bool>()).prop_map(
+    (kinds, count, noise, noise, address(), 0..3_u32, any::<bool>()).prop_map(
         |(kind, count, a, b, address, exchange, tame)| {
             let mut entry = Entry::new(kind);
             entry.set(8, &a);

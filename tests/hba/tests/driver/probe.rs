@@ -52,7 +52,7 @@ fn the_link_comes_up_in_the_order_that_satisfies_the_driver() {
     assert_eq!(driver.done(&[0x69]).at(1), 0, "waits for its start");
     driver.start(false);
     driver.rig.pass(1);
-    // The state is asked for before the events are taken: they come first all the same.
+    // The state is asked for before the events are taken: they still come first.
     driver.ring(&[0x69]);
     let seen = driver.take();
     let [

@@ -202,9 +202,9 @@ pub enum CtioStatus {
     Success = 0x01,
     /// The exchange was terminated or aborted.
     Aborted = 0x02,
-    /// There is no such exchange.
+    /// The exchange is not known.
     UnknownExchange = 0x08,
-    /// It took too long.
+    /// The time is up.
     Timeout = 0x0b,
     /// The initiator is not there.
     Unavailable = 0x28,

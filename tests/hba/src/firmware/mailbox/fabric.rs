@@ -18,7 +18,7 @@ const NO_LINK: u16 = 7;
 const TOPOLOGY_F_PORT: u16 = 3;
 /// The switch grants virtual ports.
 const SWITCH_NPIV: u16 = 1 << 10;
-/// There are no loop addresses in this topology.
+/// What stands for a loop address in a topology without them.
 const NO_LOOP_ID: u16 = 0xffff;
 /// Tries of a login, and R_A_TOV in tenths of a second, twice: 10 s.
 const RETRIES: u16 = 8;

@@ -258,7 +258,7 @@ fn segments(ctio: &Ctio, rest: &[Entry]) -> Option<Vec<Segment>> {
     let continued = rest
         .iter()
         .filter(|entry| entry.kind() == kind::CONTINUE)
-        .flat_map(|entry| Ctio::continued(entry));
+        .flat_map(Ctio::continued);
     let all = std::iter::once(ctio.first).chain(continued);
     let mut left = ctio.length;
     let mut segments = Vec::new();

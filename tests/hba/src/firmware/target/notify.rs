@@ -19,7 +19,7 @@ use super::super::{Hba, Report};
 /// What the HBA tells of itself as a target: target function, no transfer ready for
 /// reads. Retry and confirmed completion are not offered.
 const TARGET_WORD3: u16 = 0x12;
-/// The same, and initiator function.
+/// What an HBA tells that is an initiator as well.
 const BOTH_WORD3: u16 = 0x32;
 
 /// Unable to perform, no further explanation: the port is no target.
