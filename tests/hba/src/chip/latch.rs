@@ -11,6 +11,9 @@ use super::mailbox::Mailboxes;
 /// Host status: an event is visible.
 const EVENT: u32 = 1 << 15;
 
+/// How many events may wait. A driver that runs takes each at once.
+const MOST: usize = 4096;
+
 /// Something for the driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -49,10 +52,13 @@ impl Latch {
             self.show(event);
             return true;
         }
+        let full = self.waiting.len() >= MOST;
         match (self.waiting.back_mut(), &event) {
             // One event announces all entries before it.
             (Some(Event::Responses(last)), Event::Responses(index)) => *last = *index,
             (Some(Event::Atios), Event::Atios) => {}
+            // A driver that takes no events loses the last ones.
+            _ if full => log::warn!("event lost: {event:04x?}"),
             _ => self.waiting.push_back(event),
         }
         false

@@ -55,6 +55,8 @@ pub struct Hba {
     state: State,
     /// Whether there is light on the fibre.
     light: bool,
+    /// Bytes of data in frames that nobody has taken yet.
+    unsent: usize,
     now: Duration,
     reports: Vec<Report>,
 }
@@ -70,6 +72,7 @@ impl Hba {
             faults: Faults::default(),
             state: State::default(),
             light: false,
+            unsent: 0,
             now: Duration::ZERO,
             reports: Vec::new(),
         }
@@ -103,17 +106,21 @@ impl Hba {
         self.settle();
         self.retry_login();
         self.end_aborted_entries();
+        self.resume_requests();
         self.settle();
     }
 
     /// Returns when [`Self::tick`] has to be called next.
     pub fn deadline(&self) -> Option<Duration> {
         let ending = self.state.ending.iter().map(|(due, _)| *due);
+        let resumes = self.requests_wait() && !self.is_congested();
+        let ending = ending.chain(resumes.then_some(self.now));
         self.wire.deadline().into_iter().chain(self.state.retry_login).chain(ending).min()
     }
 
     /// Returns the frames to send, in order.
     pub fn take_frames(&mut self) -> Vec<Vec<u8>> {
+        self.unsent = 0;
         self.wire.take_frames()
     }
 
@@ -164,6 +171,7 @@ impl Hba {
             Doorbell::Responses(start) => {
                 self.state.responses.read_up_to(start);
                 self.write_responses();
+                self.resume_requests();
             }
             Doorbell::Atios(start) => {
                 self.state.atios.read_up_to(start);
@@ -185,8 +193,6 @@ impl Hba {
             self.wire.reset(self.now);
             self.wire.link(self.light, self.now);
         }
-        // Events of before the reset tell the new firmware nothing.
-        drop(self.wire.take_events());
         if was_started {
             self.report(Report::Reset);
         }

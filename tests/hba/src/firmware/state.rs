@@ -55,6 +55,8 @@ pub(super) struct State {
     /// Whether firmware was loaded and is executed.
     pub(super) executing: bool,
     pub(super) requests: Requests,
+    /// Up to where the driver has filled the request ring.
+    pub(super) requests_end: u32,
     pub(super) responses: Responses,
     pub(super) atios: Responses,
     /// The login of the physical port.

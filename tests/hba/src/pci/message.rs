@@ -235,3 +235,38 @@ pub(super) fn numbers(values: &[u32]) -> Vec<u8> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_message_is_too_strange(
+            header in prop::collection::vec(any::<u8>(), 0..20),
+            code in 0..20_u16,
+            body in prop::collection::vec(any::<u8>(), 0..80),
+        ) {
+            if let Some(header) = Header::decode(&header) {
+                prop_assert!((HEADER_LEN..=MAX_LEN).contains(&header.len));
+            }
+            let _ = Command::decode(code, &body);
+        }
+
+        #[test]
+        fn a_reply_repeats_the_number_and_has_its_length(
+            id in any::<u16>(),
+            body in prop::collection::vec(any::<u8>(), 0..80),
+        ) {
+            let header = Header { id, command: 9, len: HEADER_LEN, wants_reply: true };
+            let reply = header.reply(Ok(body.clone()));
+            let mut reader = Native(&reply);
+            prop_assert_eq!((reader.u16(), reader.u16()), (Some(id), Some(9)));
+            prop_assert_eq!(reader.u32(), u32::try_from(reply.len()).ok());
+            prop_assert_eq!((reader.u32(), reader.u32()), (Some(FLAG_REPLY), Some(0)));
+            prop_assert_eq!(reader.0, &body[..]);
+        }
+    }
+}

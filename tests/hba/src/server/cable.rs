@@ -13,6 +13,8 @@ use understudy_fabric::port::LinkId;
 
 use super::{Server, ServerError};
 
+/// How many bytes may wait in the socket's queue before the HBA has to wait.
+const HIGH: usize = 64 << 20;
 /// How long after a failure the fabric is asked again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -119,7 +121,9 @@ impl Server {
 
     /// Sends the frames that the HBA has produced.
     pub(super) fn send_frames(&mut self, now: Duration) -> Result<(), ServerError> {
-        for frame in self.hba.take_frames() {
+        let full = self.cable.outbox.len() > HIGH;
+        let frames = if full { Vec::new() } else { self.hba.take_frames() };
+        for frame in frames {
             if self.cable.stream.is_none() || !self.light {
                 continue;
             }

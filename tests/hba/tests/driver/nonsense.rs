@@ -201,3 +201,43 @@ fn a_start_without_rings_is_refused() {
     assert!(!driver.mailbox(&dma(0x48, DATA, &[])).is_ok());
     assert!(!driver.mailbox(&dma(0x48, 0x10, &[])).is_ok());
 }
+
+#[test]
+fn requests_wait_for_a_driver_that_reads_no_answers() {
+    let mut driver = Driver::target();
+    let mut pushed = 0_u32;
+    let mut given = 0;
+    // Far more than fits anywhere. The driver looks only how far the ring is taken.
+    while given < 200 {
+        let mut marker = Entry::new(kind::MARKER);
+        marker.set_u32(4, pushed);
+        driver.push(&[marker; 32]);
+        pushed += 32;
+        driver.rig.hba.tick();
+        given += 1;
+        if driver.read(0x20) != driver.read(0x1c) {
+            break;
+        }
+    }
+    assert!((130..200).contains(&given), "{given} times 32 were taken");
+    let mut answers = 0;
+    loop {
+        let seen = driver.take();
+        if seen.is_empty() {
+            break;
+        }
+        answers += seen.len();
+        driver.rig.pass(1);
+    }
+    assert_eq!(answers, usize::try_from(pushed).unwrap());
+}
+
+#[test]
+fn events_that_nobody_takes_are_bounded() {
+    let mut driver = Driver::target();
+    for _ in 0..10_000 {
+        driver.ring(&[0]);
+    }
+    assert!(driver.take().len() < 5000);
+    driver.done(&[0]);
+}

@@ -168,6 +168,26 @@ fn an_abort_ends_a_write_that_waits() {
 }
 
 #[test]
+fn an_abort_that_the_driver_accepts_ends_the_entry_as_well() {
+    let switches = Switches { abort_ends_entry_ms: None, ..Switches::default() };
+    let mut driver = served_with(switches);
+    driver.rig.initiator.hold_data(true);
+    let command = driver.rig.initiator.send(0, &[0x2a; 10], 0, &[1; 512]).unwrap();
+    let atio = driver.one();
+    driver.push(&[with_data(&atio, OUT, 512)]);
+    driver.rig.initiator.abort(command).unwrap();
+    let mut answer = driver.one();
+    driver.rig.pass(1);
+    assert_eq!(driver.take(), [], "nothing ends it by itself");
+    answer.set(0, &[kind::ABORT_RESPONSE]);
+    answer.set(23, &[0x84]);
+    driver.push(&[answer]);
+    let seen = driver.take();
+    let [Seen::Response(entry), Seen::Response(_)] = seen[..] else { panic!("{seen:?}") };
+    assert_eq!(ended(&entry), (kind::CTIO, 2, true));
+}
+
+#[test]
 fn the_driver_has_the_last_word_on_a_login() {
     let mut driver = Driver::target();
     driver.register(0);

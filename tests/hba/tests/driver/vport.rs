@@ -90,6 +90,36 @@ fn a_disabled_port_ends_its_commands_first_and_logs_initiators_out() {
 }
 
 #[test]
+fn the_status_of_commands_that_a_disable_ends_is_a_switch() {
+    let switches = Switches { logged_out_at_disable: false, ..Switches::default() };
+    let mut driver = Driver::target_with(switches);
+    enable(&mut driver, 1);
+    driver.log_in_to_name_server(1);
+    driver.register(1);
+    driver.take();
+    driver.admit(VPORT);
+    driver.rig.initiator.hold_data(true);
+    driver.rig.initiator.send(0, &[0x2a; 10], 0, &[1; 512]).unwrap();
+    let atio = driver.one();
+    driver.push(&[with_data(&atio, 1, 512)]);
+    driver.push(&[disable(1)]);
+    let seen = driver.take();
+    assert!(matches!(seen[..], [Seen::Response(command), _] if command.u16(8) == 2));
+}
+
+#[test]
+fn handles_of_all_ports_differ() {
+    let mut driver = Driver::target();
+    driver.register(0);
+    enable(&mut driver, 1);
+    driver.log_in_to_name_server(1);
+    driver.register(1);
+    driver.take();
+    let handles = [driver.admit(BASE), driver.admit(VPORT)];
+    assert_eq!(handles, [0x7ee, 0x7ed], "from the top down");
+}
+
+#[test]
 fn a_refused_port_is_told_as_such() {
     let mut driver = Driver::target();
     driver.rig.hba.inject(Fault::RefuseVports { count: 1 });

@@ -13,16 +13,23 @@ use super::exchanges::Origin;
 
 /// A handle that says that nobody waits for the answer.
 const SKIP: u32 = 0x0fff_ffff;
+/// How many answers may wait for room in the response ring before requests wait as well.
+const MOST_ANSWERS: usize = 4096;
+/// How many bytes of data may wait to be sent before requests wait as well.
+const MOST_DATA: usize = 32 << 20;
 /// How many mailboxes an entry has.
 const ENTRY_MAILBOXES: usize = 28;
 
 impl Hba {
-    /// Takes the entries of the request ring before the index `end`.
+    /// Takes the entries of the request ring before the index `end`, as far as there is
+    /// room for what follows from them.
     pub(super) fn take_requests(&mut self, end: u32) {
         if self.state.setup.is_none() {
             return;
         }
-        while let Some(entry) = self.next_request(end) {
+        self.state.requests_end = end;
+        while !self.is_congested() {
+            let Some(entry) = self.next_request(end) else { break };
             // Entries that belong together are one request.
             let more = entry.count().saturating_sub(1);
             let rest: Vec<Entry> =
@@ -34,6 +41,24 @@ impl Hba {
             self.carry_out_entry(entry, &rest, Origin::Ring);
         }
         self.chip.set_request_out(self.state.requests.out());
+    }
+
+    /// Goes on with entries that had to wait.
+    pub(super) fn resume_requests(&mut self) {
+        if self.requests_wait() && !self.is_congested() {
+            self.take_requests(self.state.requests_end);
+        }
+    }
+
+    /// Whether there are entries in the request ring that were not taken.
+    pub(super) fn requests_wait(&self) -> bool {
+        let waits = self.state.requests.out() != self.state.requests_end;
+        waits && self.state.setup.is_some()
+    }
+
+    /// Whether too much waits already, for the driver or for the fabric.
+    pub(super) fn is_congested(&self) -> bool {
+        self.unsent > MOST_DATA || self.state.responses.waiting() > MOST_ANSWERS
     }
 
     fn next_request(&mut self, end: u32) -> Option<Entry> {

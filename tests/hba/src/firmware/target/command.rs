@@ -203,6 +203,7 @@ impl Hba {
                 }
             }
         }
+        self.unsent = self.unsent.saturating_add(bytes.len());
         self.wire.send_data(exchange, ctio.offset, &bytes)
     }
 
