@@ -154,3 +154,30 @@ fn held_frames_are_lost_with_the_link() {
     let events = rig.take(1);
     assert!(!events.iter().any(|event| matches!(event, Event::Command { .. })));
 }
+
+#[test]
+fn a_fault_has_a_direction() {
+    let mut rig = rig();
+    let (direction, frame) = (Direction::Out, FrameKind::Data);
+    rig.wires[0].strike(Fault { direction, frame, fate: Fate::Lost });
+    let (_, theirs) = command(&mut rig, 2);
+    rig.wires[1].send_data(theirs, 0, &[7; LENGTH as usize]).unwrap();
+    assert!(collect(rig.take(0), 0).0 == [7; LENGTH as usize]);
+}
+
+#[test]
+fn a_hold_that_has_ended_holds_nothing_more() {
+    let mut rig = rig();
+    let (direction, fate) = (Direction::In, Fate::Held(Duration::from_secs(5)));
+    rig.wires[1].strike(Fault { direction, frame: FrameKind::Data, fate });
+    let (ours, theirs) = command(&mut rig, 1);
+    ask(&mut rig, theirs);
+    rig.take(0);
+    rig.wires[0].send_data(ours, 0, &[7; LENGTH as usize]).unwrap();
+    rig.seconds(5);
+    rig.take(1);
+    ask(&mut rig, theirs);
+    rig.take(0);
+    rig.wires[0].send_data(ours, 0, &[8; LENGTH as usize]).unwrap();
+    assert!(collect(rig.take(1), 0).0 == [8; LENGTH as usize]);
+}
