@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use crate::child;
+use crate::emulator::Emulator;
 
 /// The processor that emulated guests see: a plain model, for two reasons.
 ///
@@ -30,9 +31,9 @@ impl Accel {
     /// Returns KVM where the processor has vmx or svm and QEMU can really use it. The
     /// device node alone proves nothing.
     #[must_use]
-    pub fn probe() -> Self {
+    pub fn probe(emulator: &Emulator) -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        if has_virtualization(&cpuinfo) && qemu_starts_with_kvm() {
+        if has_virtualization(&cpuinfo) && qemu_starts_with_kvm(emulator) {
             Self::Kvm
         } else {
             Self::Tcg
@@ -56,8 +57,8 @@ fn has_virtualization(cpuinfo: &str) -> bool {
         .any(|line| line.split_whitespace().any(|flag| flag == "vmx" || flag == "svm"))
 }
 
-fn qemu_starts_with_kvm() -> bool {
-    let mut command = Command::new("qemu-system-x86_64");
+fn qemu_starts_with_kvm(emulator: &Emulator) -> bool {
+    let mut command = emulator.machine();
     command
         .args(["-machine", "none,accel=kvm", "-nodefaults", "-display", "none"])
         .args(["-qmp", "stdio"])

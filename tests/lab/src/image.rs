@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::emulator::Emulator;
 use crate::error::{Error, Result};
 use crate::plan::System;
 use crate::{paths, program, progress};
@@ -44,6 +45,12 @@ impl Image {
     #[must_use]
     pub fn root(&self) -> PathBuf {
         self.folder.join("root.ext4")
+    }
+
+    /// Returns the QEMU that runs the guests.
+    #[must_use]
+    pub fn emulator(&self) -> Emulator {
+        Emulator::new(self.folder.join("qemu"))
     }
 
     /// Returns the cached image, and builds it first if it is not there.

@@ -2,7 +2,6 @@
 //! everything that it has started is gone.
 
 use std::fs::File;
-use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -79,7 +78,7 @@ impl Lab {
     ) -> Result<Self> {
         let (step, began) =
             (progress::step("start: fabric, BMCs, guests"), Instant::now());
-        let accel = Accel::probe();
+        let accel = Accel::probe(&image.emulator());
         let all = [specs, &reserve()].concat();
         let hub = Hub::start(&all, &folders.run)?;
         let fabrics = [
@@ -319,7 +318,7 @@ fn make_folders() -> Result<Folders> {
 fn make_disk(image: &Image, folders: &Folders, guest: &str) -> Result<()> {
     let disk = folders.disk(guest);
     paths::remove(&disk)?;
-    let mut command = Command::new("qemu-img");
+    let mut command = image.emulator().img();
     command
         .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
         .args([image.root(), disk]);

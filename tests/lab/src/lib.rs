@@ -12,6 +12,7 @@ pub mod chart;
 pub mod child;
 pub mod cluster;
 pub mod console;
+pub mod emulator;
 pub mod error;
 pub mod fabric;
 pub mod groups;

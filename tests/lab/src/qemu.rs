@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::accel::Accel;
 use crate::child::{self, Owned};
@@ -39,7 +39,7 @@ impl Machine {
         for kind in ["journal", "cluster"] {
             self.guests_log(&format!("{name}.{boot}.{kind}"))?;
         }
-        let mut command = Command::new("qemu-system-x86_64");
+        let mut command = self.image.emulator().machine();
         command.args(self.arguments(boot));
         let log = self.folders.log(&format!("{name}.{boot}.qemu"));
         let out = File::create(&log).map_err(Error::io("create", &log))?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use understudy_lab::accel::Accel;
 use understudy_lab::bench::{self, pause};
+use understudy_lab::image::Image;
 use understudy_lab::{Error, Result, paths, report};
 
 /// How many minutes the contenders that start processes for each LUN may take, unless the
@@ -26,7 +27,7 @@ pub fn run(minutes: Option<&str>, names: &[&str]) -> Result<ExitCode> {
     println!("figures: target/bench/report.json");
     if names.is_empty() {
         let docs = paths::workspace().join("docs");
-        paths::write(&docs.join("bench.md"), bench::document(&done, &machine()))?;
+        paths::write(&docs.join("bench.md"), bench::document(&done, &machine()?))?;
         let picture = bench::draw(&done)?;
         for place in [&docs, &folder] {
             paths::write(&place.join("scale.svg"), &picture)?;
@@ -54,7 +55,7 @@ pub fn pause(sizes: &[&str]) -> Result<ExitCode> {
         for place in [&docs, &folder] {
             paths::write(&place.join("pause.svg"), &picture)?;
         }
-        paths::write(&docs.join("pause.md"), pause::document(&pauses, &machine()))?;
+        paths::write(&docs.join("pause.md"), pause::document(&pauses, &machine()?))?;
         println!("page: docs/pause.md");
     }
     println!("\n{}", pause::table(&pauses));
@@ -62,10 +63,10 @@ pub fn pause(sizes: &[&str]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn machine() -> String {
-    let how = match Accel::probe() {
+fn machine() -> Result<String> {
+    let how = match Accel::probe(&Image::get()?.emulator()) {
         Accel::Kvm => "under KVM",
         Accel::Tcg => "under emulation",
     };
-    format!("Guests, Debian 13 with one processor each, ran\n{how}.")
+    Ok(format!("Guests, Debian 13 with one processor each, ran\n{how}."))
 }
