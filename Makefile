@@ -108,8 +108,8 @@ tools: setup
 	@tests/lab/setup $(FAST) $(DEB) $(RPM) $(JUDGE)
 
 build:
-	@echo "build: the fabric and the lab"
-	@$(QUICK) --package understudy-fabric --package understudy-lab
+	@echo "build: fabric, HBA and lab"
+	@$(QUICK) --package understudy-fabric --package understudy-hba --package understudy-lab
 
 # The agent alone, as it comes from the compiler: what a demonstration needs of a package.
 agent:

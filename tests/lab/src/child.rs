@@ -1,8 +1,10 @@
 //! Processes of the lab that must not outlive it.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
@@ -10,6 +12,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
+
+use crate::error::{Error, Result};
+use crate::paths;
 
 type Order = (Command, Sender<io::Result<Child>>);
 
@@ -47,6 +52,31 @@ pub fn spawn(command: Command) -> io::Result<Owned> {
         .map_err(io::Error::other)?;
     let child = result.recv().map_err(io::Error::other)??;
     Ok(Owned { child })
+}
+
+/// Starts a program of ours, and waits until it prints `ready` on its standard output, which
+/// it does once its sockets listen. What it logs goes into the file `log`.
+///
+/// # Errors
+/// The program cannot be started, or ends before it is ready.
+pub fn ready(mut command: Command, log: &Path) -> Result<Owned> {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let program = program.to_string_lossy().into_owned();
+    let failed = |reason| Error::Program { program, reason };
+    let err = File::create(log).map_err(Error::io("create", log))?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(err);
+    let mut process = match spawn(command) {
+        Ok(process) => process,
+        Err(error) => return Err(failed(error.to_string())),
+    };
+    let mut first = String::new();
+    if let Some(output) = process.streams().stdout.take() {
+        let _ = BufReader::new(output).read_line(&mut first);
+    }
+    if first.trim() == "ready" {
+        return Ok(process);
+    }
+    Err(failed(format!("not ready:\n{}", paths::tail(log, 10))))
 }
 
 fn fork(mut command: Command) -> io::Result<Child> {

@@ -1,14 +1,11 @@
 //! A Fibre Channel fabric: a process of its own, with a socket for each guest's port.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::child::{self, Owned};
 use crate::error::{Error, Result};
-use crate::paths;
-use crate::plan::{Folders, Side, Spec, Wire, fabric_socket};
+use crate::plan::{Folders, Side, Spec, Wire, fabric_socket, hba_link, hba_socket};
 
 /// A running fabric.
 #[derive(Debug)]
@@ -28,11 +25,6 @@ impl Fabric {
         let control = folders.socket(name);
         let events = folders.log(&format!("{name}.events"));
         let log = folders.log(name);
-        let failed = |reason: String| Error::Program {
-            program: "understudy-fabric".to_owned(),
-            reason,
-        };
-        let err = File::create(&log).map_err(Error::io("create", &log))?;
         let mut command = Command::new(binary("understudy-fabric")?);
         command.arg("--control").arg(&control).arg("--events").arg(&events);
         command.args(["--duplicate-wwpn", "refuse", "--fabric-name", side.wwn()]);
@@ -43,15 +35,13 @@ impl Fabric {
             let socket = fabric_socket(&folders.run, side, guest.name);
             command.arg("--link").arg(format!("{}={}", guest.name, socket.display()));
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(err);
-        let mut process = child::spawn(command).map_err(|e| failed(e.to_string()))?;
-        let mut first = String::new();
-        if let Some(output) = process.streams().stdout.take() {
-            let _ = BufReader::new(output).read_line(&mut first);
+        for guest in guests.iter().filter(|guest| side == Side::B && guest.hba.is_some())
+        {
+            let (link, socket) =
+                (hba_link(guest.name), hba_socket(&folders.run, guest.name));
+            command.arg("--link").arg(format!("{link}={}", socket.display()));
         }
-        if first.trim() != "ready" {
-            return Err(failed(format!("not ready:\n{}", paths::tail(&log, 10))));
-        }
+        let process = child::ready(command, &log)?;
         Ok(Self { _process: process, control, events })
     }
 

@@ -2,8 +2,8 @@
 //! disks are at the initiator.
 //!
 //! Two groups are always there. Of the others, one has ports in two fabrics, one has the
-//! names of its home's physical port, one has NVMe namespaces, and one belongs to a third
-//! storage node.
+//! names of its home's physical port, one has NVMe namespaces, one is served by QLogic HBAs,
+//! and one belongs to a third storage node.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub struct Group {
     /// Whether the group's names are those of its home's physical port.
     own: bool,
     shelf: Shelf,
+    /// Whether QLogic HBAs serve the group, and no other port.
+    hba: bool,
 }
 
 /// The shelf that a group's disks are on.
@@ -45,8 +47,26 @@ pub fn groups() -> [Group; 2] {
     let [a, b] = ARRAYS;
     let (sides, own, shelf) = (&[Side::A], false, Shelf::Iscsi);
     [
-        Group { name: "group-a", home: a, partner: b, letter: 'a', sides, own, shelf },
-        Group { name: "group-b", home: b, partner: a, letter: 'b', sides, own, shelf },
+        Group {
+            name: "group-a",
+            home: a,
+            partner: b,
+            letter: 'a',
+            sides,
+            own,
+            shelf,
+            hba: false,
+        },
+        Group {
+            name: "group-b",
+            home: b,
+            partner: a,
+            letter: 'b',
+            sides,
+            own,
+            shelf,
+            hba: false,
+        },
     ]
 }
 
@@ -57,7 +77,7 @@ pub fn groups() -> [Group; 2] {
 pub fn pair() -> Group {
     let [a, b] = ARRAYS;
     let (letter, sides, own, shelf) = ('e', &SIDES, false, Shelf::Iscsi);
-    Group { name: "pair", home: b, partner: a, letter, sides, own, shelf }
+    Group { name: "pair", home: b, partner: a, letter, sides, own, shelf, hba: false }
 }
 
 /// Returns the group with the names of its home's physical port in the second fabric, on
@@ -66,14 +86,23 @@ pub fn pair() -> Group {
 pub fn own() -> Group {
     let [a, b] = ARRAYS;
     let (letter, sides, own, shelf) = ('f', &[Side::B], true, Shelf::Iscsi);
-    Group { name: "own", home: b, partner: a, letter, sides, own, shelf }
+    Group { name: "own", home: b, partner: a, letter, sides, own, shelf, hba: false }
 }
 
 /// Returns the group of the third storage node, on two of the disks that come and go.
 #[must_use]
 pub fn third() -> Group {
     let (letter, sides, own, shelf) = ('d', &[Side::A], false, Shelf::Iscsi);
-    Group { name: "group-c", home: SPARE, partner: ARRAYS[0], letter, sides, own, shelf }
+    Group {
+        name: "group-c",
+        home: SPARE,
+        partner: ARRAYS[0],
+        letter,
+        sides,
+        own,
+        shelf,
+        hba: false,
+    }
 }
 
 /// Returns the group on the NVMe shelf, with three namespaces and one for its state. Its
@@ -82,7 +111,17 @@ pub fn third() -> Group {
 pub fn on_nvme() -> Group {
     let [a, b] = ARRAYS;
     let (letter, sides, own, shelf) = ('9', &[Side::A], false, Shelf::Nvme);
-    Group { name: "on-nvme", home: b, partner: a, letter, sides, own, shelf }
+    Group { name: "on-nvme", home: b, partner: a, letter, sides, own, shelf, hba: false }
+}
+
+/// Returns the group that the storage nodes' QLogic HBAs serve, on two of the disks that come
+/// and go. The HBAs are in the second fabric.
+#[must_use]
+pub fn on_qlogic() -> Group {
+    let [a, b] = ARRAYS;
+    let (letter, sides, own, shelf) = ('6', &[Side::B], false, Shelf::Iscsi);
+    let name = "on-qlogic";
+    Group { name, home: b, partner: a, letter, sides, own, shelf, hba: true }
 }
 
 impl Group {
@@ -152,7 +191,9 @@ impl Group {
         match self.sides {
             _ if self.shelf == Shelf::Nvme => Vec::new(),
             [_] if self.own => shelf::spares().into_iter().skip(2).collect(),
-            [_] if self.home == SPARE => shelf::spares().into_iter().take(2).collect(),
+            [_] if self.hba || self.home == SPARE => {
+                shelf::spares().into_iter().take(2).collect()
+            }
             [_] => shelf::group(self.letter),
             _ => shelf::spares().into_iter().take(2).collect(),
         }
@@ -209,7 +250,12 @@ impl Group {
             ("state", self.state()),
             ("home", self.home.to_owned()),
             ("link_loss", "degraded".to_owned()),
+            ("driver", self.driver().to_owned()),
         ]
+    }
+
+    fn driver(&self) -> &'static str {
+        if self.hba { "qla2xxx" } else { "auto" }
     }
 
     /// Returns one of the resource's parameters, by its name.
@@ -239,14 +285,15 @@ impl Group {
     fn table(&self) -> String {
         format!(
             "[[group]]\nname = {:?}\nhome = {:?}\nwwnn = {:?}\nports = {:?}\n\
-             disks = {:?}\ninitiators = {:?}\nstate = {:?}\n",
+             disks = {:?}\ninitiators = {:?}\nstate = {:?}\ndriver = {:?}\n",
             self.name,
             self.home,
             self.wwnn(),
             self.port_specs(),
             self.disk_specs(),
             self.initiators(),
-            self.state()
+            self.state(),
+            self.driver()
         )
     }
 }

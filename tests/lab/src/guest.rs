@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::channel::{Channel, Event, Running};
-use crate::child::Owned;
+use crate::channel::{self, Channel, Event};
 use crate::error::{Error, Result};
-use crate::qemu::Machine;
+use crate::qemu::{Machine, Running};
 use crate::qmp::Qmp;
 use crate::speed;
 use crate::wire::End;
@@ -28,7 +27,7 @@ pub struct Guest {
 #[derive(Debug, Default)]
 struct Power {
     boots: u32,
-    qemu: Option<(Owned, Qmp)>,
+    running: Option<(Running, Qmp)>,
 }
 
 /// The output of a command that has ended.
@@ -68,7 +67,7 @@ impl Guest {
     /// Returns whether the guest has power.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.power().qemu.as_mut().is_some_and(|(qemu, _)| qemu.ended().is_none())
+        self.power().running.as_mut().is_some_and(|(its, _)| its.qemu.ended().is_none())
     }
 
     /// Returns how often the guest has been powered on. The log of its console has this
@@ -84,23 +83,23 @@ impl Guest {
     /// QEMU cannot be started.
     pub fn power_on(&self) -> Result<()> {
         let mut power = self.power();
-        if let Some((qemu, _)) = &mut power.qemu {
-            if qemu.ended().is_none() {
+        if let Some((its, _)) = &mut power.running {
+            if its.qemu.ended().is_none() {
                 return Ok(());
             }
         }
         self.channel.detach();
-        power.qemu = None;
+        power.running = None;
         power.boots += 1;
-        let mut qemu = self.machine.start(power.boots)?;
+        let mut running = self.machine.start(power.boots)?;
         let connected = Qmp::connect(&self.machine.qmp())
             .and_then(|qmp| self.channel.attach(&self.machine.channel()).map(|()| qmp));
         match connected {
-            Ok(qmp) => power.qemu = Some((qemu, qmp)),
+            Ok(qmp) => power.running = Some((running, qmp)),
             Err(error) => {
                 let log = format!("{}.{}.qemu", self.name(), power.boots);
                 let log = self.machine.folders.log(&log);
-                let reason = match qemu.ended() {
+                let reason = match running.qemu.ended() {
                     Some(status) => {
                         format!("{status}: {}", crate::paths::tail(&log, TAIL))
                     }
@@ -117,10 +116,10 @@ impl Guest {
     pub fn power_off(&self) {
         let mut power = self.power();
         self.channel.detach();
-        if let Some((mut qemu, mut qmp)) = power.qemu.take() {
+        if let Some((mut running, mut qmp)) = power.running.take() {
             let _ = qmp.execute("quit", json!({}));
-            if qemu.wait(Duration::from_secs(5)).is_none() {
-                qemu.kill();
+            if running.qemu.wait(Duration::from_secs(5)).is_none() {
+                running.qemu.kill();
             }
         }
     }
@@ -128,8 +127,8 @@ impl Guest {
     /// Lowers the priority of the guest's processors to what its plan says.
     pub fn make_nice(&self) {
         let nice = self.machine.spec.nice;
-        if let Some((qemu, _)) = self.power().qemu.as_ref().filter(|_| nice != 0) {
-            let group = qemu.id().to_string();
+        if let Some((its, _)) = self.power().running.as_ref().filter(|_| nice != 0) {
+            let group = its.qemu.id().to_string();
             let done = Command::new("renice")
                 .args(["-n", &nice.to_string(), "-g", &group])
                 .stdout(Stdio::null())
@@ -153,7 +152,7 @@ impl Guest {
     /// # Errors
     /// The guest has no power, or QEMU refuses.
     pub fn qmp(&self, command: &str, arguments: serde_json::Value) -> Result<()> {
-        match &mut self.power().qemu {
+        match &mut self.power().running {
             Some((_, qmp)) => qmp.execute(command, arguments).map(drop),
             None => Err(Error::other(format!("{}: has no power", self.name()))),
         }
@@ -175,13 +174,17 @@ impl Guest {
 
     /// Starts a shell script. Its output can be read while it runs.
     #[must_use]
-    pub fn spawn(&self, script: &str, timeout: Option<Duration>) -> Running {
+    pub fn spawn(&self, script: &str, timeout: Option<Duration>) -> channel::Running {
         self.spawn_argv(shell(script), timeout)
     }
 
     /// Starts a program.
     #[must_use]
-    pub fn spawn_argv(&self, argv: Vec<String>, timeout: Option<Duration>) -> Running {
+    pub fn spawn_argv(
+        &self,
+        argv: Vec<String>,
+        timeout: Option<Duration>,
+    ) -> channel::Running {
         self.channel.spawn(argv, timeout)
     }
 

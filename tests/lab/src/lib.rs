@@ -17,6 +17,7 @@ pub mod error;
 pub mod fabric;
 pub mod groups;
 pub mod guest;
+pub mod hba;
 pub mod hub;
 pub mod image;
 pub mod install;

@@ -122,6 +122,27 @@ pub struct Interface {
     pub wire: Wire,
 }
 
+/// The QLogic HBA of a guest, which is emulated and wired to the second fabric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hba {
+    /// The guest's number, from which the HBA has its names.
+    guest: u8,
+}
+
+impl Hba {
+    /// Returns the port name of the HBA's physical port.
+    #[must_use]
+    pub fn wwpn(self) -> String {
+        format!("21:00:00:24:ff:75:00:{:02x}", self.guest)
+    }
+
+    /// Returns the node name of the HBA's physical port.
+    #[must_use]
+    pub fn wwnn(self) -> String {
+        self.wwpn().replacen("21", "20", 1)
+    }
+}
+
 /// A guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
@@ -135,6 +156,8 @@ pub struct Spec {
     pub nice: i32,
     /// The guest's network interfaces.
     pub interfaces: Vec<Interface>,
+    /// The guest's emulated HBA, if it has one. Nothing loads its driver at boot.
+    pub hba: Option<Hba>,
 }
 
 /// The storage nodes' names.
@@ -229,6 +252,7 @@ pub fn bench() -> Spec {
         mebibytes: 2048,
         nice: 0,
         interfaces: SIDES.map(|side| port(4, side)).to_vec(),
+        hba: None,
     }
 }
 
@@ -251,6 +275,7 @@ pub fn guests() -> Vec<Spec> {
                 server("storage-b", "storage-b", "10.77.3.1/24"),
                 server("storage-c", "storage-c", "10.77.4.1/24"),
             ],
+            hba: None,
         },
         array(1, ARRAYS[0], "storage-a", "10.77.1.1/24", "10.77.2.2/24"),
         array(2, ARRAYS[1], "storage-b", "10.77.1.2/24", "10.77.3.2/24"),
@@ -269,6 +294,7 @@ pub fn reserve() -> Vec<Spec> {
         mebibytes: 640,
         nice,
         interfaces: member(6, "10.77.1.4/24"),
+        hba: None,
     };
     let nvme_shelf = Spec {
         name: NVME_SHELF,
@@ -282,6 +308,7 @@ pub fn reserve() -> Vec<Spec> {
             1500,
             Wire::Cluster,
         )],
+        hba: None,
     };
     vec![Spec { nice, ..spare }, vote, nvme_shelf]
 }
@@ -298,7 +325,8 @@ fn array(
     let mut interfaces = vec![port(number, Side::A), port(number, Side::B)];
     interfaces.push(interface(number, "storage0", Some(storage), 9000, wire));
     interfaces.extend(member(number, cluster));
-    Spec { name, role: Role::Array, mebibytes: 1024, nice: 0, interfaces }
+    let hba = Some(Hba { guest: number });
+    Spec { name, role: Role::Array, mebibytes: 1024, nice: 0, interfaces, hba }
 }
 
 /// Returns the interfaces that every member of the cluster has: one on the cluster's
@@ -374,6 +402,27 @@ impl Folders {
 #[must_use]
 pub fn fabric_socket(run: &Path, side: Side, guest: &str) -> PathBuf {
     run.join(format!("{guest}.{}", side.interface()))
+}
+
+/// What a fabric calls a guest's HBA begins with the guest's name and ends with this.
+const HBA: &str = "-hba";
+
+/// Returns what a fabric calls the link of a guest's HBA.
+#[must_use]
+pub fn hba_link(guest: &str) -> String {
+    format!("{guest}{HBA}")
+}
+
+/// Returns the guest that a link of a fabric belongs to.
+#[must_use]
+pub fn owner(link: &str) -> &str {
+    link.trim_end_matches(HBA)
+}
+
+/// Returns the path of the socket on which the second fabric and a guest's HBA meet.
+#[must_use]
+pub fn hba_socket(run: &Path, guest: &str) -> PathBuf {
+    run.join(format!("{guest}.hba0"))
 }
 
 #[cfg(test)]

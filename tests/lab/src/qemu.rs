@@ -4,13 +4,15 @@ use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
 
+use serde_json::json;
+
 use crate::accel::Accel;
 use crate::child::{self, Owned};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::plan::{Folders, Interface, Role, Spec, System, Wire, fabric_socket};
 use crate::wire::PORT;
-use crate::{hub, nvme, paths, program};
+use crate::{hba, hub, nvme, paths, program};
 
 /// What a guest's QEMU is started with, the same at each power-on.
 #[derive(Debug, Clone)]
@@ -25,13 +27,21 @@ pub struct Machine {
     pub folders: Folders,
 }
 
+/// The processes of a machine that has power.
+#[derive(Debug)]
+pub struct Running {
+    /// QEMU.
+    pub qemu: Owned,
+    _hba: Option<Owned>,
+}
+
 impl Machine {
-    /// Powers the machine on by starting a new QEMU. Each boot has a log of its own for
-    /// the serial console.
+    /// Powers the machine on by starting a new QEMU, and its HBA before it. Each boot has a
+    /// log of its own for the serial console.
     ///
     /// # Errors
-    /// QEMU cannot be started.
-    pub fn start(&self, boot: u32) -> Result<Owned> {
+    /// QEMU or the HBA cannot be started.
+    pub fn start(&self, boot: u32) -> Result<Running> {
         let name = self.spec.name;
         for socket in [self.qmp(), self.channel()] {
             paths::remove(&socket)?;
@@ -39,16 +49,19 @@ impl Machine {
         for kind in ["journal", "cluster"] {
             self.guests_log(&format!("{name}.{boot}.{kind}"))?;
         }
+        let hba = self.spec.hba.map(|hba| hba::start(hba, name, boot, &self.folders));
+        let hba = hba.transpose()?;
         let mut command = self.image.emulator().machine();
         command.args(self.arguments(boot));
         let log = self.folders.log(&format!("{name}.{boot}.qemu"));
         let out = File::create(&log).map_err(Error::io("create", &log))?;
         let err = out.try_clone().map_err(Error::io("create", &log))?;
         command.stdin(Stdio::null()).stdout(out).stderr(err);
-        child::spawn(command).map_err(|error| Error::Program {
+        let qemu = child::spawn(command).map_err(|error| Error::Program {
             program: "qemu-system-x86_64".to_owned(),
             reason: program::missing(&error),
-        })
+        })?;
+        Ok(Running { qemu, _hba: hba })
     }
 
     /// Returns the socket of QEMU's machine protocol.
@@ -77,9 +90,23 @@ impl Machine {
         let console = self.folders.log(&format!("{}.{boot}.console", self.spec.name));
         let mut all = Arguments::default();
         all.add("-name", self.spec.name);
-        all.add("-machine", "pc,usb=off,vmport=off,hpet=off");
+        let machine = "pc,usb=off,vmport=off,hpet=off";
+        let mebibytes = self.spec.mebibytes;
+        if self.spec.hba.is_some() {
+            // An HBA reads and writes its host's memory, so its process has to have it.
+            let memory =
+                format!("memory-backend-memfd,id=ram,size={mebibytes}M,share=on");
+            all.add("-object", &memory);
+            all.add("-machine", &format!("{machine},memory-backend=ram"));
+            let device = hba::device(&self.folders, self.spec.name);
+            let socket = json!({ "type": "unix", "path": device });
+            let device = json!({ "driver": "vfio-user-pci", "socket": socket });
+            all.add("-device", &device.to_string());
+        } else {
+            all.add("-machine", machine);
+        }
         all.0.extend(self.accel.arguments().iter().map(ToString::to_string));
-        all.add("-m", &self.spec.mebibytes.to_string());
+        all.add("-m", &mebibytes.to_string());
         for flag in ["-nodefaults", "-no-user-config"] {
             all.0.push(flag.to_owned());
         }

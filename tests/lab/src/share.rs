@@ -54,7 +54,7 @@ pub fn fill(
             corosync(guest.name, &cluster::pair(), cluster::TOKEN, folders)?;
         }
     }
-    Ok(())
+    set_hbas(folders, false)
 }
 
 /// Sets the fabrics in which the guests have a port from their boot on.
@@ -73,6 +73,19 @@ pub fn set_ports(folders: &Folders, sides: &[Side]) -> Result<()> {
 /// The file cannot be written.
 pub fn set_dark(folders: &Folders, guest: &str) -> Result<()> {
     paths::write(&folders.share().join("common/dark"), format!("{guest} fc1\n"))
+}
+
+/// Sets whether the storage nodes load the driver of their HBAs at their next boots. Its probe
+/// takes seconds, so it is off where no scenario needs it.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn set_hbas(folders: &Folders, on: bool) -> Result<()> {
+    let text = if on { "# The HBA is used.\n" } else { "blacklist qla2xxx\n" };
+    STORAGE_NODES.iter().try_for_each(|node| {
+        let files = folders.share().join(node).join("files");
+        paths::write(&files.join("etc/modprobe.d/lab.conf"), text)
+    })
 }
 
 /// Writes a guest's `corosync.conf`, for its next boot.

@@ -27,6 +27,7 @@ mod partner_activates;
 mod path_lost;
 mod physical_port;
 mod power_cut;
+mod qlogic;
 mod readme;
 mod renumbered;
 mod reservations;
@@ -90,7 +91,7 @@ const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run. Those that disturb least come
 /// first.
-pub const SCENARIOS: [Scenario; 42] = [
+pub const SCENARIOS: [Scenario; 44] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -132,6 +133,8 @@ pub const SCENARIOS: [Scenario; 42] = [
     second("survivor-cannot-read", survivor::run),
     second("cold-start", cold_start::run),
     second("three-nodes", three_nodes::run),
+    second("qlogic-moves", qlogic::moves),
+    second("qlogic-power-cut", qlogic::power_cut),
     // This one is last: a kernel may hang in it, and every later scenario would find that
     // in the guest's console.
     first("fc-link-cut", fabric_link::run),

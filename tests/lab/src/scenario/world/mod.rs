@@ -19,7 +19,7 @@ use crate::guest::Guest;
 use crate::install::{self, Install};
 use crate::lab::Lab;
 use crate::load::Load;
-use crate::plan::{ARRAYS, Side};
+use crate::plan::{ARRAYS, Side, owner};
 use crate::{progress, supervise};
 
 pub use clocks::{ahead, wall};
@@ -151,7 +151,7 @@ impl World {
         client(&self.lab, side)?.events(since.of(side)).map_err(fabric)
     }
 
-    /// Returns the link on which all ports of a group are logged in now, and the address
+    /// Returns the guest on whose links all ports of a group are logged in now, and the address
     /// of the first port.
     ///
     /// # Errors
@@ -165,7 +165,7 @@ impl World {
             let port = port.ok_or_else(|| {
                 Error::other(format!("{}: {wwpn} is logged in nowhere", group.name))
             })?;
-            places.push((port.link, port.fcid.to_string()));
+            places.push((owner(&port.link).to_owned(), port.fcid.to_string()));
         }
         let mut places = places.into_iter();
         let first = places.next().ok_or_else(|| Error::other("a group without ports"))?;

@@ -8,7 +8,7 @@ use crate::cluster;
 use crate::error::{Error, Result};
 use crate::groups::Group;
 use crate::lab::Lab;
-use crate::plan::{ARRAYS, Side};
+use crate::plan::{ARRAYS, Side, owner};
 use crate::speed;
 use understudy_fabric::control::{Event, What};
 use understudy_fabric::wwn::Wwn;
@@ -152,8 +152,8 @@ fn wait_login(
         watch.set_timeout(wait).map_err(Error::io("use", lab.fabric(side).control()))?;
         match watch.next() {
             Some(Ok(event)) => {
-                let here =
-                    event.wwpn == Some(wwpn) && event.link.as_deref() == Some(node);
+                let here = event.wwpn == Some(wwpn)
+                    && event.link.as_deref().map(owner) == Some(node);
                 if event.event == What::Login && here {
                     return Ok(event);
                 }
