@@ -171,7 +171,6 @@ impl Hba {
             Doorbell::Responses(start) => {
                 self.state.responses.read_up_to(start);
                 self.write_responses();
-                self.resume_requests();
             }
             Doorbell::Atios(start) => {
                 self.state.atios.read_up_to(start);
