@@ -186,7 +186,6 @@ impl Hba {
         for vp in (0..=u8::MAX).map(Vp) {
             self.forget_port(vp);
         }
-        self.finish_disabling(None);
         if was_up {
             self.report(Report::LinkDown);
             self.tell([event::LOOP_DOWN, 0, 0, 0]);
@@ -196,7 +195,7 @@ impl Hba {
     fn logged_out(&mut self, vp: Vp, by: LogoutBy) {
         self.report(Report::LoggedOut { vp: vp.0 });
         match by {
-            LogoutBy::Us => self.finish_disabling(Some(vp)),
+            LogoutBy::Us => self.finish_disabling(vp),
             LogoutBy::Fabric if vp == Vp::PHYSICAL => self.link_lost(),
             LogoutBy::Fabric => self.forget_port(vp),
         }

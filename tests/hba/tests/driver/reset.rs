@@ -99,3 +99,17 @@ fn the_update_can_come_after_the_state() {
     };
     assert_eq!(state.at(1), 3);
 }
+
+#[test]
+fn a_vport_whose_logout_the_link_cuts_off_is_answered() {
+    let mut driver = Driver::target();
+    enable(&mut driver, 1);
+    // The doorbell is rung; the logout has not reached the fabric yet.
+    driver.push(&[disable(1)]);
+    driver.rig.cable(false);
+    let seen = driver.take();
+    let [Seen::Response(answer), Seen::Event(0x8012, _)] = seen[..] else {
+        panic!("{seen:?}")
+    };
+    assert_eq!((answer.kind(), answer.u16(10)), (kind::VP_CONTROL, 0));
+}

@@ -78,7 +78,7 @@ impl Hba {
             self.disable(vp, logo);
         }
         self.settle();
-        self.finish_disabling(Some(Vp::PHYSICAL));
+        self.finish_disabling(Vp::PHYSICAL);
     }
 
     fn disable(&mut self, vp: Vp, logo: bool) {
@@ -96,20 +96,16 @@ impl Hba {
         self.state.vports.remove(&vp.0);
         if let Err(error) = self.wire.logout(vp, self.now) {
             log::debug!("logout of virtual port {}: {error}", vp.0);
-            self.finish_disabling(Some(vp));
+            self.finish_disabling(vp);
         }
     }
 
-    /// Notes that a port is logged out, or all are, and answers what has waited for it.
-    pub(in super::super) fn finish_disabling(&mut self, vp: Option<Vp>) {
+    /// Notes that a port is logged out, and answers what has waited for it. The wire tells
+    /// of each logout, also where the link goes first.
+    pub(in super::super) fn finish_disabling(&mut self, vp: Vp) {
         let mut done = Vec::new();
         self.state.disabling.retain_mut(|disabling| {
-            match vp {
-                Some(Vp(vp)) => {
-                    disabling.left.remove(&vp);
-                }
-                None => disabling.left.clear(),
-            }
+            disabling.left.remove(&vp.0);
             if disabling.left.is_empty() {
                 done.push((disabling.origin.clone(), disabling.entry));
             }
