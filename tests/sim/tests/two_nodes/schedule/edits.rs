@@ -123,8 +123,12 @@ impl Schedule {
             (Action::Stop, Answer::Done) => self.applied[node][group] = None,
             _ => {}
         }
-        let excused =
-            acting.disturbed || acting.lacks || acting.clings || self.lacks(node, group);
+        // A keeper that stands still lets a reload do its work, and fail at the end of its time.
+        let excused = acting.disturbed
+            || acting.unkept
+            || acting.lacks
+            || acting.clings
+            || self.lacks(node, group);
         if let (Action::Reload, false, true, Some(before)) =
             (acting.agent.action, excused, acting.was_whole, &acting.before)
         {
