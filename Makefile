@@ -3,6 +3,8 @@
 
 QUICK := cargo build --quiet --profile quick
 LAB := target/quick/understudy-lab
+# What the lab runs, beside the guests.
+MACHINERY := --package understudy-fabric --package understudy-hba --package understudy-lab
 GUEST ?= array-a
 FAULTS ?= 100
 MINUTES ?= 60
@@ -41,7 +43,7 @@ soak: ready ## mixed faults under load: FAULTS=100, SEED=...
 	@$(LAB) soak $(FAULTS) $(SEED)
 
 bench: ready ## what a group costs, beside others: MINUTES=60 for the slowest
-	@cargo build --quiet --release --package understudy-fabric --package understudy-lab
+	@cargo build --quiet --release $(MACHINERY)
 	@target/release/understudy-lab bench $(MINUTES)
 	@target/release/understudy-lab bench-pause
 
@@ -109,7 +111,7 @@ tools: setup
 
 build:
 	@echo "build: fabric, HBA and lab"
-	@$(QUICK) --package understudy-fabric --package understudy-hba --package understudy-lab
+	@$(QUICK) $(MACHINERY)
 
 # The agent alone, as it comes from the compiler: what a demonstration needs of a package.
 agent:
