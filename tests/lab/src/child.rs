@@ -54,8 +54,8 @@ pub fn spawn(command: Command) -> io::Result<Owned> {
     Ok(Owned { child })
 }
 
-/// Starts a program of ours, and waits until it prints `ready` on its standard output, which
-/// it does once its sockets listen. What it logs goes into the file `log`.
+/// Starts a program of this workspace, and waits until it prints `ready`, which it does
+/// once its sockets listen. What the program logs goes into the file `log`.
 ///
 /// # Errors
 /// The program cannot be started, or ends before it is ready.

@@ -1,7 +1,8 @@
-//! QEMU, which comes with the image: every machine has the same one. Its loader is called by
-//! name, because QEMU and its libraries are newer than what the machine itself may have.
+//! QEMU, which comes with the image, so that every machine has the same one. It is started by
+//! the loader that came with it, because it and its libraries are newer than what the machine
+//! itself may have.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// QEMU in an unpacked image.
@@ -17,7 +18,7 @@ impl Emulator {
         Self { folder }
     }
 
-    /// Returns a command that runs a machine. The machine is up to the arguments.
+    /// Returns a command that runs a machine. Arguments that are added say which.
     #[must_use]
     pub fn machine(&self) -> Command {
         let mut command = self.program("qemu-system-x86_64");
@@ -37,7 +38,7 @@ impl Emulator {
         let libraries = self.folder.join("lib");
         let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
         command.arg("--library-path").arg(&libraries);
-        command.arg(Path::new(&self.folder).join("bin").join(name));
+        command.arg(self.folder.join("bin").join(name));
         command
     }
 }

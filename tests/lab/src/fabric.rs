@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use understudy_fabric::wwn::Wwn;
+
 use crate::child::{self, Owned};
 use crate::error::{Error, Result};
-use crate::plan::{Folders, Side, Spec, Wire, fabric_socket, hba_link, hba_socket};
+use crate::plan::{Folders, Side, Spec};
 
 /// A running fabric.
 #[derive(Debug)]
@@ -28,17 +30,7 @@ impl Fabric {
         let mut command = Command::new(binary("understudy-fabric")?);
         command.arg("--control").arg(&control).arg("--events").arg(&events);
         command.args(["--duplicate-wwpn", "refuse", "--fabric-name", side.wwn()]);
-        let wired = |guest: &&Spec| {
-            guest.interfaces.iter().any(|nic| nic.wire == Wire::Fabric(side))
-        };
-        for guest in guests.iter().filter(wired) {
-            let socket = fabric_socket(&folders.run, side, guest.name);
-            command.arg("--link").arg(format!("{}={}", guest.name, socket.display()));
-        }
-        for guest in guests.iter().filter(|guest| side == Side::B && guest.hba.is_some())
-        {
-            let (link, socket) =
-                (hba_link(guest.name), hba_socket(&folders.run, guest.name));
+        for (link, socket) in guests.iter().flat_map(|g| g.links(side, &folders.run)) {
             command.arg("--link").arg(format!("{link}={}", socket.display()));
         }
         let process = child::ready(command, &log)?;
@@ -56,6 +48,14 @@ impl Fabric {
     pub fn events(&self) -> &PathBuf {
         &self.events
     }
+}
+
+/// Returns a port name, as the fabric's type.
+///
+/// # Errors
+/// The text is no name.
+pub fn wwn(text: &str) -> Result<Wwn> {
+    text.parse().map_err(|_| Error::other(format!("{text} is no WWPN")))
 }
 
 /// Returns a binary of the workspace, built beside the one that runs.

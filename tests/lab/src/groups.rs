@@ -1,9 +1,9 @@
 //! The lab's takeover groups: how they are configured in the cluster, and where their
 //! disks are at the initiator.
 //!
-//! Two groups are always there. Of the others, one has ports in two fabrics, one has the
-//! names of its home's physical port, one has NVMe namespaces, one is served by QLogic HBAs,
-//! and one belongs to a third storage node.
+//! Two groups are always there. The others come for a scenario: one has ports in two
+//! fabrics, and one the names of its home's physical port. One has NVMe namespaces. One is
+//! served by QLogic HBAs, and one belongs to a third storage node.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::plan::{ARRAYS, HOST, SIDES, SPARE, Side, guests};
 use crate::shelf::{self, Disk};
-use crate::{nvme, speed};
+use crate::{fabric, nvme, speed};
 
 /// A takeover group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,11 +27,19 @@ pub struct Group {
     pub partner: &'static str,
     letter: char,
     sides: &'static [Side],
-    /// Whether the group's names are those of its home's physical port.
-    own: bool,
+    carrier: Carrier,
     shelf: Shelf,
-    /// Whether QLogic HBAs serve the group, and no other port.
-    hba: bool,
+}
+
+/// What carries a group's ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Carrier {
+    /// Any physical port, as a virtual port of its own names.
+    Any,
+    /// The home's physical port, whose names the group has.
+    Home,
+    /// A QLogic HBA, as a virtual port of its own names.
+    Hba,
 }
 
 /// The shelf that a group's disks are on.
@@ -41,33 +49,22 @@ enum Shelf {
     Nvme,
 }
 
+/// Returns a group with one virtual port in the first fabric, on the iSCSI shelf.
+fn group(
+    name: &'static str,
+    letter: char,
+    home: &'static str,
+    partner: &'static str,
+) -> Group {
+    let (sides, carrier, shelf) = (&[Side::A], Carrier::Any, Shelf::Iscsi);
+    Group { name, home, partner, letter, sides, carrier, shelf }
+}
+
 /// Returns the two groups that are always there, each native to one node.
 #[must_use]
 pub fn groups() -> [Group; 2] {
     let [a, b] = ARRAYS;
-    let (sides, own, shelf) = (&[Side::A], false, Shelf::Iscsi);
-    [
-        Group {
-            name: "group-a",
-            home: a,
-            partner: b,
-            letter: 'a',
-            sides,
-            own,
-            shelf,
-            hba: false,
-        },
-        Group {
-            name: "group-b",
-            home: b,
-            partner: a,
-            letter: 'b',
-            sides,
-            own,
-            shelf,
-            hba: false,
-        },
-    ]
+    [group("group-a", 'a', a, b), group("group-b", 'b', b, a)]
 }
 
 /// Returns the group with a port in each fabric, on two of the disks that come and go.
@@ -76,8 +73,7 @@ pub fn groups() -> [Group; 2] {
 #[must_use]
 pub fn pair() -> Group {
     let [a, b] = ARRAYS;
-    let (letter, sides, own, shelf) = ('e', &SIDES, false, Shelf::Iscsi);
-    Group { name: "pair", home: b, partner: a, letter, sides, own, shelf, hba: false }
+    Group { sides: &SIDES, ..group("pair", 'e', b, a) }
 }
 
 /// Returns the group with the names of its home's physical port in the second fabric, on
@@ -85,24 +81,13 @@ pub fn pair() -> Group {
 #[must_use]
 pub fn own() -> Group {
     let [a, b] = ARRAYS;
-    let (letter, sides, own, shelf) = ('f', &[Side::B], true, Shelf::Iscsi);
-    Group { name: "own", home: b, partner: a, letter, sides, own, shelf, hba: false }
+    Group { sides: &[Side::B], carrier: Carrier::Home, ..group("own", 'f', b, a) }
 }
 
 /// Returns the group of the third storage node, on two of the disks that come and go.
 #[must_use]
 pub fn third() -> Group {
-    let (letter, sides, own, shelf) = ('d', &[Side::A], false, Shelf::Iscsi);
-    Group {
-        name: "group-c",
-        home: SPARE,
-        partner: ARRAYS[0],
-        letter,
-        sides,
-        own,
-        shelf,
-        hba: false,
-    }
+    group("group-c", 'd', SPARE, ARRAYS[0])
 }
 
 /// Returns the group on the NVMe shelf, with three namespaces and one for its state. Its
@@ -110,25 +95,22 @@ pub fn third() -> Group {
 #[must_use]
 pub fn on_nvme() -> Group {
     let [a, b] = ARRAYS;
-    let (letter, sides, own, shelf) = ('9', &[Side::A], false, Shelf::Nvme);
-    Group { name: "on-nvme", home: b, partner: a, letter, sides, own, shelf, hba: false }
+    Group { shelf: Shelf::Nvme, ..group("on-nvme", '9', b, a) }
 }
 
-/// Returns the group that the storage nodes' QLogic HBAs serve, on two of the disks that come
-/// and go. The HBAs are in the second fabric.
+/// Returns the group that the storage nodes' QLogic HBAs serve, on two of the disks that
+/// come and go. The HBAs are in the second fabric.
 #[must_use]
 pub fn on_qlogic() -> Group {
     let [a, b] = ARRAYS;
-    let (letter, sides, own, shelf) = ('6', &[Side::B], false, Shelf::Iscsi);
-    let name = "on-qlogic";
-    Group { name, home: b, partner: a, letter, sides, own, shelf, hba: true }
+    Group { sides: &[Side::B], carrier: Carrier::Hba, ..group("on-qlogic", '6', b, a) }
 }
 
 impl Group {
     /// Returns the node name.
     #[must_use]
     pub fn wwnn(&self) -> String {
-        if self.own {
+        if self.carrier == Carrier::Home {
             // fcoe makes both names from the hardware address.
             return self.wwpn_in(Side::B).replacen("20", "10", 1);
         }
@@ -149,7 +131,7 @@ impl Group {
     /// Returns the name of the group's port in a fabric.
     #[must_use]
     pub fn wwpn_in(&self, side: Side) -> String {
-        if self.own {
+        if self.carrier == Carrier::Home {
             let home = guests().into_iter().find(|guest| guest.name == self.home);
             return with_colons(&home.map(|home| home.wwpn(side)).unwrap_or_default());
         }
@@ -173,7 +155,7 @@ impl Group {
     /// # Errors
     /// Never in practice.
     pub fn port_in(&self, side: Side) -> Result<Wwn> {
-        self.wwpn_in(side).parse().map_err(|_| Error::other("not a WWPN"))
+        fabric::wwn(&self.wwpn_in(side))
     }
 
     /// Returns all the group's ports, each with its fabric.
@@ -190,11 +172,12 @@ impl Group {
     pub fn disks(&self) -> Vec<Disk> {
         match self.sides {
             _ if self.shelf == Shelf::Nvme => Vec::new(),
-            [_] if self.own => shelf::spares().into_iter().skip(2).collect(),
-            [_] if self.hba || self.home == SPARE => {
-                shelf::spares().into_iter().take(2).collect()
+            _ if self.carrier == Carrier::Home => {
+                shelf::spares().into_iter().skip(2).collect()
             }
-            [_] => shelf::group(self.letter),
+            [_] if self.carrier == Carrier::Any && self.home != SPARE => {
+                shelf::group(self.letter)
+            }
             _ => shelf::spares().into_iter().take(2).collect(),
         }
     }
@@ -254,8 +237,9 @@ impl Group {
         ]
     }
 
+    /// Returns the parameter `driver`.
     fn driver(&self) -> &'static str {
-        if self.hba { "qla2xxx" } else { "auto" }
+        if self.carrier == Carrier::Hba { "qla2xxx" } else { "auto" }
     }
 
     /// Returns one of the resource's parameters, by its name.

@@ -1,5 +1,5 @@
-//! A guest's QLogic HBA: a process that QEMU reaches over a socket. It begins before the guest
-//! has power and ends with it, as the light of a real HBA does.
+//! A guest's QLogic HBA: a process that QEMU reaches over a socket. The process begins just
+//! before the guest has power, and ends when the guest loses it.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -130,6 +130,9 @@ pub struct Hba {
 }
 
 impl Hba {
+    /// The fabric that HBAs are wired to.
+    pub const SIDE: Side = Side::B;
+
     /// Returns the port name of the HBA's physical port.
     #[must_use]
     pub fn wwpn(self) -> String {
@@ -351,6 +354,19 @@ impl Spec {
         table
     }
 
+    /// Returns the guest's links to a fabric: their names there, and their sockets.
+    #[must_use]
+    pub fn links(&self, side: Side, run: &Path) -> Vec<(String, PathBuf)> {
+        let mut links = Vec::new();
+        if self.interfaces.iter().any(|nic| nic.wire == Wire::Fabric(side)) {
+            links.push((self.name.to_owned(), fabric_socket(run, side, self.name)));
+        }
+        if self.hba.is_some() && side == Hba::SIDE {
+            links.push((format!("{}{HBA}", self.name), hba_socket(run, self.name)));
+        }
+        links
+    }
+
     /// Returns the port name of the physical port in a fabric, as fcoe makes it from the
     /// hardware address.
     #[must_use]
@@ -404,19 +420,14 @@ pub fn fabric_socket(run: &Path, side: Side, guest: &str) -> PathBuf {
     run.join(format!("{guest}.{}", side.interface()))
 }
 
-/// What a fabric calls a guest's HBA begins with the guest's name and ends with this.
+/// The end of the name that a fabric has for the link of a guest's HBA. It follows the
+/// guest's name.
 const HBA: &str = "-hba";
-
-/// Returns what a fabric calls the link of a guest's HBA.
-#[must_use]
-pub fn hba_link(guest: &str) -> String {
-    format!("{guest}{HBA}")
-}
 
 /// Returns the guest that a link of a fabric belongs to.
 #[must_use]
 pub fn owner(link: &str) -> &str {
-    link.trim_end_matches(HBA)
+    link.strip_suffix(HBA).unwrap_or(link)
 }
 
 /// Returns the path of the socket on which the second fabric and a guest's HBA meet.
@@ -439,6 +450,15 @@ mod tests {
             .map(|nic| nic.mac)
             .collect();
         assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+    }
+
+    #[test]
+    fn a_link_belongs_to_its_guest() {
+        let (guest, run) = (&guests()[1], Path::new("/run"));
+        let links = guest.links(Side::B, run);
+        assert_eq!(links.len(), 2);
+        assert!(links.iter().all(|(link, _)| owner(link) == guest.name));
+        assert_eq!(guest.links(Side::A, run).len(), 1);
     }
 
     #[test]

@@ -90,23 +90,14 @@ impl Machine {
         let console = self.folders.log(&format!("{}.{boot}.console", self.spec.name));
         let mut all = Arguments::default();
         all.add("-name", self.spec.name);
-        let machine = "pc,usb=off,vmport=off,hpet=off";
-        let mebibytes = self.spec.mebibytes;
+        let mut machine = "pc,usb=off,vmport=off,hpet=off".to_owned();
         if self.spec.hba.is_some() {
-            // An HBA reads and writes its host's memory, so its process has to have it.
-            let memory =
-                format!("memory-backend-memfd,id=ram,size={mebibytes}M,share=on");
-            all.add("-object", &memory);
-            all.add("-machine", &format!("{machine},memory-backend=ram"));
             let device = hba::device(&self.folders, self.spec.name);
-            let socket = json!({ "type": "unix", "path": device });
-            let device = json!({ "driver": "vfio-user-pci", "socket": socket });
-            all.add("-device", &device.to_string());
-        } else {
-            all.add("-machine", machine);
+            machine += all.hba(&device, self.spec.mebibytes);
         }
+        all.add("-machine", &machine);
         all.0.extend(self.accel.arguments().iter().map(ToString::to_string));
-        all.add("-m", &mebibytes.to_string());
+        all.add("-m", &self.spec.mebibytes.to_string());
         for flag in ["-nodefaults", "-no-user-config"] {
             all.0.push(flag.to_owned());
         }
@@ -183,6 +174,17 @@ impl Arguments {
             &format!("if=none,id={id},file={path},format={format},cache=unsafe"),
         );
         self.add("-device", &format!("virtio-blk-pci,drive={id},serial={id}"));
+    }
+
+    /// Adds an HBA, and memory that the HBA's process has as well: an HBA reads and writes
+    /// its host's memory. Returns what the machine's own argument then has to say.
+    fn hba(&mut self, device: &Path, mebibytes: u32) -> &'static str {
+        let memory = format!("memory-backend-memfd,id=ram,size={mebibytes}M,share=on");
+        self.add("-object", &memory);
+        let socket = json!({ "type": "unix", "path": device });
+        let device = json!({ "driver": "vfio-user-pci", "socket": socket });
+        self.add("-device", &device.to_string());
+        ",memory-backend=ram"
     }
 
     fn share(&mut self, path: &Path) {

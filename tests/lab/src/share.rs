@@ -75,8 +75,8 @@ pub fn set_dark(folders: &Folders, guest: &str) -> Result<()> {
     paths::write(&folders.share().join("common/dark"), format!("{guest} fc1\n"))
 }
 
-/// Sets whether the storage nodes load the driver of their HBAs at their next boots. Its probe
-/// takes seconds, so it is off where no scenario needs it.
+/// Sets whether the storage nodes load the driver of their HBAs at their next boots. The
+/// driver's probe takes seconds, so only scenarios that need it have it on.
 ///
 /// # Errors
 /// A file cannot be written.

@@ -6,13 +6,14 @@ use understudy_fabric::wwn::Wwn;
 
 use super::moves::there_and_back;
 use super::world::{COMMAND, client, fabric};
-use super::{Seen, World, under_load_on};
-use crate::error::{Error, Result};
+use super::{Seen, World, two_fabrics, under_load_on};
+use crate::error::Result;
+use crate::fabric::wwn;
 use crate::groups::{self, Group, Lun};
 use crate::guest::Guest;
 use crate::lab::side_by_side;
 use crate::load::Pace;
-use crate::plan::{self, ARRAYS, SIDES, Side};
+use crate::plan::{self, ARRAYS, Hba, SIDES};
 use crate::{progress, share};
 
 /// How long an HBA may take from the load of its driver until its port is Online.
@@ -50,7 +51,7 @@ pub fn power_cut(world: &World) -> Result<Seen> {
         wait_port(world.node(group.home)?)?;
         step.done("");
         progress::during("given back", || {
-            super::two_fabrics::all_home(world, &group)?;
+            two_fabrics::all_home(world, &group)?;
             world.load.wait_flow()
         })?;
         Ok(vec![group.clone()])
@@ -59,27 +60,24 @@ pub fn power_cut(world: &World) -> Result<Seen> {
     Ok(seen)
 }
 
-/// Has the storage nodes use their HBAs, gives the initiator a port in their fabric, and has
-/// the group served. Returns its LUNs.
+/// Has the storage nodes use their HBAs, gives the initiator a port in their fabric, and
+/// has the group served. Returns its LUNs.
 fn begin(world: &World, group: &Group) -> Result<Vec<Lun>> {
     let (folders, host) = (world.lab.folders(), world.lab.host()?);
-    progress::during("initiator: a port in the second fabric", || {
+    progress::during("initiator: a port in the HBAs' fabric", || {
         share::set_ports(folders, &SIDES)?;
-        host.run(&format!("lab-fcoe {}", Side::B.interface()), COMMAND)?;
-        super::two_fabrics::wait_port(host, Side::B)
+        host.run(&format!("lab-fcoe {}", Hba::SIDE.interface()), COMMAND)?;
+        two_fabrics::wait_port(host, Hba::SIDE)
     })?;
-    client(&world.lab, Side::B)?.set_zones(Some(zones(group)?)).map_err(fabric)?;
+    client(&world.lab, Hba::SIDE)?.set_zones(Some(zones(group)?)).map_err(fabric)?;
     progress::during("both HBAs: driver loaded, port Online", || {
         share::set_hbas(folders, true)?;
-        side_by_side(world.lab.guests().iter().filter(is_array), |node| {
-            let use_it = "set -e
-                echo > /etc/modprobe.d/lab.conf
-                modprobe qla2xxx
-                systemctl enable --now understudy-qla2xxx.service
-                sync";
-            node.run(use_it, PROBE)?;
-            wait_port(node)
-        })
+        let use_it = "set -e
+            echo > /etc/modprobe.d/lab.conf
+            modprobe qla2xxx
+            systemctl enable --now understudy-qla2xxx.service
+            sync";
+        on_nodes(world, |node| node.run(use_it, PROBE).and_then(|_| wait_port(node)))
     })?;
     progress::during("a group on them: served", || {
         let (node, mark) = (world.any_node()?, world.mark()?);
@@ -91,36 +89,39 @@ fn begin(world: &World, group: &Group) -> Result<Vec<Lun>> {
     })
 }
 
-/// Removes the group. The HBAs stay in use: their driver keeps the groups' ports.
+/// Removes the group, and the other ports in its fabric. Nodes that boot from now on leave
+/// their HBAs alone. Until then the HBAs stay in use: their driver keeps the groups' ports.
 fn end(world: &World, group: &Group) -> Result<()> {
-    progress::during("group gone", || {
+    progress::during("group gone, HBAs off at the next boot", || {
         world.load.pause()?;
         groups::forget(world.any_node()?, &[group.name])?;
-        client(&world.lab, Side::B)?.set_zones(None).map_err(fabric)
+        share::set_hbas(world.lab.folders(), false)?;
+        let leave_it = "systemctl disable understudy-qla2xxx.service && sync";
+        on_nodes(world, |node| node.run(leave_it, COMMAND).map(drop))?;
+        two_fabrics::take_down(world)?;
+        client(&world.lab, Hba::SIDE)?.set_zones(None).map_err(fabric)
     })
 }
 
-/// Returns the zones that docs/qla2xxx.md asks for: the initiator with the group's port, and the
-/// nodes with each other and that port. The initiator must not see the HBAs' physical ports:
-/// they are targets, whose driver lets it log in and answers no command.
+/// Does something on both storage nodes, side by side.
+fn on_nodes(world: &World, act: impl Fn(&Guest) -> Result<()> + Sync) -> Result<()> {
+    let guests = world.lab.guests().iter();
+    side_by_side(guests.filter(|guest| ARRAYS.contains(&guest.name())), act)
+}
+
+/// Returns the zones that docs/qla2xxx.md asks for: the initiator with the group's port, and
+/// the nodes with each other and that port. An initiator that sees the HBAs' physical ports
+/// waits for them: they are targets that let it log in, and answer no command.
 fn zones(group: &Group) -> Result<Vec<Vec<Wwn>>> {
-    let mut nodes = vec![group.port()?];
-    let mut hosts = nodes.clone();
+    let port = group.port()?;
+    let (mut hosts, mut nodes) = (vec![port], vec![port]);
     for guest in plan::guests() {
         match guest.hba {
-            Some(hba) => nodes.push(named(&hba.wwpn())?),
-            None => hosts.push(named(&guest.wwpn(Side::B))?),
+            Some(hba) => nodes.push(wwn(&hba.wwpn())?),
+            None => hosts.push(wwn(&guest.wwpn(Hba::SIDE))?),
         }
     }
     Ok(vec![hosts, nodes])
-}
-
-fn named(wwpn: &str) -> Result<Wwn> {
-    wwpn.parse().map_err(|_| Error::other(format!("{wwpn} is no WWPN")))
-}
-
-fn is_array(guest: &&Guest) -> bool {
-    ARRAYS.contains(&guest.name())
 }
 
 /// Waits until the physical port of a node's HBA is Online.

@@ -9,7 +9,7 @@ use super::world::{self, COMMAND, client};
 use crate::error::Result;
 use crate::groups::{self, Group, Lun};
 use crate::guest::Guest;
-use crate::plan::{SIDES, Side};
+use crate::plan::{SIDES, Side, owner};
 use crate::{multipath, progress, share};
 
 /// Brings the second fabric up, and returns the LUNs of the group in both. Does nothing
@@ -49,7 +49,7 @@ pub fn bring_up(world: &World, dark: &str) -> Result<()> {
     })
 }
 
-/// Removes the ports in the second fabric.
+/// Removes the guests' own ports in the second fabric, where they have one. HBAs stay.
 ///
 /// # Errors
 /// A port stays.
@@ -58,14 +58,18 @@ pub fn take_down(world: &World) -> Result<()> {
     share::set_dark(world.lab.folders(), "-")?;
     let port = Side::B.interface();
     let script = format!(
-        "for c in /sys/class/net/{port}/ctlr_*; do echo 0 > $c/enabled; done
+        "for c in /sys/class/net/{port}/ctlr_*; do
+             [ -e $c ] || exit 0
+             echo 0 > $c/enabled
+         done
          echo {port} > /sys/bus/fcoe/ctlr_destroy"
     );
     world.lab.everywhere(|guest| guest.run(&script, COMMAND).map(drop))?;
     // A port that is destroyed does not log out. So the fabric is told here, before it
     // finds out in the middle of the next scenario.
     let mut fabric = client(&world.lab, Side::B)?;
-    for port in fabric.ports().map_err(world::fabric)? {
+    let ports = fabric.ports().map_err(world::fabric)?;
+    for port in ports.iter().filter(|port| owner(&port.link) == port.link) {
         fabric.drop(port.wwpn).map_err(world::fabric)?;
     }
     // The watch forgets the second fabric when it is restarted.

@@ -8,6 +8,7 @@ use super::moves::there_and_back;
 use super::world::{COMMAND, client, fabric};
 use super::{Seen, World, under_load};
 use crate::error::{Error, Result};
+use crate::fabric::wwn;
 use crate::groups::Group;
 use crate::guest::Guest;
 use crate::load::Pace;
@@ -63,8 +64,7 @@ fn all(world: &World) -> Result<Vec<Vec<Wwn>>> {
 /// Returns the name of a guest's physical port in the first fabric.
 fn physical(name: &str) -> Result<Wwn> {
     let guest = guests().into_iter().find(|guest| guest.name == name);
-    let wwpn = guest.and_then(|guest| guest.wwpn(Side::A).parse().ok());
-    wwpn.ok_or_else(|| Error::other(format!("{name} has no port")))
+    wwn(&guest.map(|guest| guest.wwpn(Side::A)).unwrap_or_default())
 }
 
 /// Checks that a start by hand is refused, with this exit code and for this reason.

@@ -151,11 +151,11 @@ impl World {
         client(&self.lab, side)?.events(since.of(side)).map_err(fabric)
     }
 
-    /// Returns the guest on whose links all ports of a group are logged in now, and the address
-    /// of the first port.
+    /// Returns the guest on whose links all ports of a group are logged in now, and the
+    /// address of the first port.
     ///
     /// # Errors
-    /// A port is not logged in, or is on another link than the first, or a fabric does
+    /// A port is not logged in, or is on another guest than the first, or a fabric does
     /// not answer.
     pub fn serving(&self, group: &Group) -> Result<(String, String)> {
         let mut places = Vec::new();
