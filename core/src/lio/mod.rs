@@ -27,8 +27,9 @@ pub(crate) use driver::{QLA2XXX, made_up};
 pub(crate) use missing::missing;
 #[cfg(test)]
 pub(crate) use observe::Lun;
-pub(crate) use observe::lasting;
-pub(crate) use observe::{Acl, Backstore, Export, Tree, alua, glance, observe, survey};
+pub(crate) use observe::{
+    Acl, Backstore, Export, Tree, alua, glance, lasting, observe, survey,
+};
 pub(crate) use obsolete::Obsolete;
 pub(crate) use remove::{
     close, quiesce, remove_hbas, remove_ports, remove_strays, resume,
