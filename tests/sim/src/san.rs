@@ -57,7 +57,7 @@ pub struct San {
     /// nobody owned at that moment: a stop gives the reservation up, and then nothing
     /// keeps such a node out.
     pub unguarded: u64,
-    /// How often initiators were told of an error, by a LUN whose disk had left the node.
+    /// How many commands were answered with an error because a LUN's disk had left the node.
     pub errors: u64,
     /// LUNs and initiators that are out of use: these may go under a live port.
     pub unused: (BTreeSet<u16>, BTreeSet<Wwn>),

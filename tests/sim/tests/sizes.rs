@@ -44,7 +44,8 @@ fn a_lun_is_never_served_smaller_than_it_was() {
     );
     assert!(said.contains("understudy accept group-a"), "{said}");
     assert_eq!(b.leavings(), [""; 0]);
-    // Nor does this node say that it could serve the group.
+    // The check of this node fails in that step, too: the node does not claim that it
+    // could serve the group.
     let scope = Scope { known: Some(known.clone()), ..b.scope_with(&[]) };
     let lacks = check_node(&b.kernel, &scope, b.budget()).unwrap_err();
     assert_eq!(lacks.step, KEEP);

@@ -34,7 +34,7 @@ pub struct Tally {
     pub power_cuts: u64,
     /// Paths to disks that failed for a while, one of two.
     pub paths_lost: u64,
-    /// Those that left the node, and those of them that came back under another name.
+    /// Paths that left the node, and how many of these came back under another name.
     pub paths_left: u64,
     pub paths_renamed: u64,
     /// Disks that have left a node for a while: all, those that a node served, those of a
