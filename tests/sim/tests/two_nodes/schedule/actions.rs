@@ -72,6 +72,8 @@ impl Schedule {
             .as_ref()
             .filter(|_| action == Action::Reload)
             .is_some_and(|before| self.is_whole(node, group, before));
+        let is_open = |disk| self.san.borrow().exports(node, disk);
+        let was_open = self.setups[group].all_disks().any(is_open);
         let agent = Agent::new(&self.san, node, &config, action, fault);
         let disks = config.setup.all_disks().count();
         self.agents[node][group] = Some(Acting {
@@ -80,6 +82,7 @@ impl Schedule {
             config,
             before,
             was_whole,
+            was_open,
             hangs,
             doomed,
             disturbed,

@@ -50,6 +50,7 @@ impl Schedule {
         };
         count[usize::from(!well)] += 1;
         self.tally.unspoilt += u64::from(!self.is_spoilt);
+        self.is_refused(node, group, acting, answer);
         match (action, answer) {
             (Action::Reload, Answer::Done) => self.is_changed(node, group, acting),
             (Action::Start, Answer::Done) => {
@@ -124,8 +125,10 @@ impl Schedule {
             let told = acting.before.iter().chain([&acting.config]);
             let is_its =
                 told.flat_map(|config| config.setup.all_disks()).any(|its| its == disk);
-            let idle = acting.before.is_none() && unclear || !is_its;
-            let excused = acting.hangs || acting.lacks || self.stalled || idle;
+            // Where no disk was open, keys may stay on those that do not answer.
+            let idle = acting.before.is_none() || !acting.was_open;
+            let idle = idle && unclear || !is_its;
+            let excused = acting.lacks.contains(disk) || idle;
             assert!(!ours || excused, "{name}: a key on {disk}");
             self.tally.keys_left += u64::from(ours);
             assert!(!san.exports(node, disk), "{name}: {disk} is open on {node}");
@@ -147,19 +150,21 @@ impl Schedule {
         let serves = self.wwpns[group].iter().any(|wwpn| san.has_port(node, *wwpn))
             || all().any(|disk| san.exports(node, disk));
         let owns = |disk| keys(node).own(&san.disks.reservation(disk));
+        let lacks = !acting.lacks.is_empty();
         let needed = match action {
-            Action::Start | Action::Reload if acting.lacks => true,
+            Action::Start | Action::Reload if lacks => true,
             Action::Start | Action::Reload if acting.config.wrong.is_some() => true,
             Action::Monitor(_) if !acting.is_as_before() => true,
             Action::Monitor(_) if acting.config.wrong.is_some() => true,
             Action::Reload if acting.clings => true,
-            Action::Monitor(_) if acting.lacks || self.clings(node, group) => true,
-            Action::Monitor(_) | Action::Start | Action::Reload if acting.unkept => true,
+            Action::Monitor(_) if lacks || self.clings(node, group) => true,
+            // A monitor of level 0 asks no keeper.
+            Action::Monitor(level) if acting.unkept && level > Level::Port => true,
+            Action::Start | Action::Reload if acting.unkept => true,
             Action::Stop if acting.stuck => true,
             _ if !self.is_spoilt => false,
             _ if acting.disturbed => true,
-            Action::Start => false,
-            Action::Reload => !acting.was_whole,
+            Action::Start | Action::Reload => false,
             Action::Stop => serves,
             Action::Monitor(_) => {
                 acting.seen_less

@@ -1,6 +1,7 @@
 //! Disks that leave a node and come back, under another name if theirs is still in use: a
 //! cable that is reseated, a link that is lost for long.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Course, Event, Schedule};
@@ -18,7 +19,7 @@ impl Schedule {
         self.say(|| format!("{}: {} leaves, as {name}", NAMES[node], key.1));
         self.tally.disks_left += 1;
         if let Some(acting) = &mut self.agents[node][group] {
-            acting.lacks = true;
+            acting.lacks.insert(key.1.clone());
             self.tally.left_in_action += 1;
         } else if self.san.borrow().exports(node, &key.1) {
             self.tally.left_in_service += 1;
@@ -63,10 +64,11 @@ impl Schedule {
         }
     }
 
-    /// Returns whether a disk of a group is not on a node, or not under its lasting name.
-    pub(super) fn lacks(&self, node: usize, group: usize) -> bool {
-        let mut away = self.away.keys().filter(|(its, _)| *its == node);
-        away.any(|(_, disk)| self.setups[group].all_disks().any(|its| its == disk))
+    /// Returns the disks of a group that are not on a node, or not under their lasting
+    /// names.
+    pub(super) fn lacks(&self, node: usize, group: usize) -> BTreeSet<String> {
+        let all = self.setups[group].all_disks().map(str::to_owned);
+        all.filter(|disk| self.away.contains_key(&(node, disk.clone()))).collect()
     }
 
     /// Returns whether a node has a disk of a group open that has left it: initiators meet

@@ -126,9 +126,8 @@ impl Schedule {
         // A keeper that stands still lets a reload do its work, and fail at the end of its time.
         let excused = acting.disturbed
             || acting.unkept
-            || acting.lacks
-            || acting.clings
-            || self.lacks(node, group);
+            || !acting.lacks.is_empty()
+            || acting.clings;
         if let (Action::Reload, false, true, Some(before)) =
             (acting.agent.action, excused, acting.was_whole, &acting.before)
         {
@@ -143,11 +142,35 @@ impl Schedule {
         self.numbers_are_kept(node, group);
     }
 
+    /// Asserts that a configuration that is wrong is not put into force, and that a reload which
+    /// would put another disk behind a number has the group go on as it was.
+    pub(super) fn is_refused(
+        &self,
+        node: usize,
+        group: usize,
+        acting: &Acting,
+        answer: &Answer,
+    ) {
+        let (name, action) = (&self.setups[group].name, acting.agent.action);
+        let (true, Some(wrong)) =
+            (matches!(action, Action::Start | Action::Reload), acting.config.wrong)
+        else {
+            return;
+        };
+        assert_ne!(*answer, Answer::Done, "{action:?} of {name} on {node}, by {wrong:?}");
+        let is_swap = action == Action::Reload && wrong == Wrong::Swapped;
+        let excused = acting.disturbed || !acting.lacks.is_empty();
+        assert!(
+            !is_swap || excused || matches!(answer, Answer::Refused(_)),
+            "a reload of {name} on {node} would have it restarted: {answer:?}"
+        );
+    }
+
     /// Asserts that a reload has put a configuration into force, and left nothing of a LUN that
     /// went.
     pub(super) fn is_changed(&mut self, node: usize, group: usize, acting: &Acting) {
         let (name, config) = (&self.setups[group].name, &acting.config);
-        let excused = acting.lacks || acting.clings || self.lacks(node, group);
+        let excused = !acting.lacks.is_empty() || acting.clings;
         assert!(
             excused || !acting.was_whole || self.is_whole(node, group, config),
             "{name} was reloaded on {node}, and is not whole"
@@ -162,8 +185,7 @@ impl Schedule {
             assert!(!san.exports(node, disk), "{name}: {disk} is open since it left");
             let is_ours =
                 san.disks.reservation(disk).keys.iter().any(|key| ours.are(*key));
-            let excused =
-                acting.hangs || acting.lacks || self.stalled || self.lacks(node, group);
+            let excused = acting.lacks.contains(disk);
             // A node that dies while it gives a disk up leaves its key there, and after that
             // no configuration names the disk.
             let had = acting.before.as_ref().is_some_and(|before| before.has_spare());

@@ -1,5 +1,6 @@
 //! What a schedule is made of: its course, the agents at work, and the events to come.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::agent::{Action, Agent};
@@ -25,14 +26,16 @@ pub(super) struct Acting {
     pub before: Option<Rc<Config>>,
     /// Whether all of that was served, before a reload.
     pub was_whole: bool,
+    /// Whether the node had a disk of the group open before.
+    pub was_open: bool,
     /// Whether one of its operations may hang.
     pub hangs: bool,
     /// Whether it is killed before its time is over.
     pub doomed: bool,
     /// Whether something was wrong that may have it fail.
     pub disturbed: bool,
-    /// Whether a disk of the group was not on the node at some moment.
-    pub lacks: bool,
+    /// The disks of the group that were not on the node at some moment.
+    pub lacks: BTreeSet<String>,
     /// Whether a disk of the group had left the node before and was still open.
     pub clings: bool,
     /// Whether the group's keeper had died or stood still at some moment, and before.
