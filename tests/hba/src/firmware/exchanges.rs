@@ -36,9 +36,9 @@ pub(super) enum Pending {
     /// An ELS whose LS_ACC tells nothing more.
     Plain(Entry, Origin),
     /// A CT request, and where its answer goes.
-    Ct(Entry, Segment),
+    Ct(Entry, Origin, Segment),
     /// An ELS that the driver wrote, and where its answer goes.
-    Els(Entry, Segment),
+    Els(Entry, Origin, Segment),
 }
 
 impl Hba {
@@ -91,22 +91,22 @@ impl Hba {
             Pending::Prli(_, entry, origin) | Pending::Plain(entry, origin) => {
                 self.reject_login(entry, origin, payload);
             }
-            Pending::Els(mut entry, segment) => {
+            Pending::Els(mut entry, origin, segment) => {
                 let len = self.write_answer(segment, payload);
                 Els::finish(&mut entry, 0, len);
-                self.respond(entry);
+                self.finish(origin, entry);
             }
         }
     }
 
     /// Brings the answer to a CT request to the driver.
     pub(super) fn ct_answered(&mut self, exchange: ExchangeId, payload: &[u8]) {
-        if let Some(Pending::Ct(mut entry, segment)) =
+        if let Some(Pending::Ct(mut entry, origin, segment)) =
             self.state.pending.remove(&exchange)
         {
             let len = self.write_answer(segment, payload);
             Ct::finish(&mut entry, 0, len);
-            self.respond(entry);
+            self.finish(origin, entry);
         }
     }
 
@@ -128,13 +128,13 @@ impl Hba {
                 LoginOut::fail(&mut entry, reason, 0);
                 self.finish(origin, entry);
             }
-            Pending::Ct(mut entry, _) => {
+            Pending::Ct(mut entry, origin, _) => {
                 Ct::finish(&mut entry, status, 0);
-                self.respond(entry);
+                self.finish(origin, entry);
             }
-            Pending::Els(mut entry, _) => {
+            Pending::Els(mut entry, origin, _) => {
                 Els::finish(&mut entry, status, 0);
-                self.respond(entry);
+                self.finish(origin, entry);
             }
         }
     }

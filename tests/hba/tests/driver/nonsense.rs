@@ -10,7 +10,7 @@ use understudy_hba::fields::Entry;
 use understudy_hba::firmware::Switches;
 use understudy_hba::pci::{Device, GuestMemory};
 
-use crate::driver::{DATA, Driver, GUARD, MEMORY, MEMORY_LEN, Seen, dma};
+use crate::driver::{DATA, Driver, GUARD, MEMORY, MEMORY_LEN, Seen, dma, segment};
 
 /// How long one of these tests may look for trouble.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -166,6 +166,26 @@ fn entries_of_a_type_that_does_not_exist_are_given_back() {
     cut.set(1, &[9]);
     driver.push(&[cut]);
     assert_eq!(driver.take(), [] as [Seen; 0]);
+}
+
+#[test]
+fn an_entry_by_mailbox_is_answered_whatever_it_is() {
+    let mut driver = Driver::target();
+    for kind in [
+        kind::MARKER,
+        kind::NOTIFY_ACK,
+        kind::CTIO,
+        kind::CT,
+        kind::MAILBOX,
+        kind::ELS,
+        kind::ABORT_RESPONSE,
+    ] {
+        let mut entry = Entry::new(kind);
+        entry.set_u32(4, 0x0fff_ffff);
+        // Where CT and ELS have their request: no memory of the guest's.
+        segment(&mut entry, 40, u64::MAX, 8);
+        assert_eq!(driver.by_mailbox(&entry).kind(), kind);
+    }
 }
 
 #[test]

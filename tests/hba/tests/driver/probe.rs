@@ -3,10 +3,10 @@
 use understudy_fabric::addr::Fcid;
 use understudy_fabric::ct::{self, Request, one_type};
 use understudy_hba::chip::iocb::kind;
-use understudy_hba::fields::Fields;
+use understudy_hba::fields::{Entry, Fields};
 use understudy_hba::firmware::{Report, Switches};
 
-use crate::driver::{DATA, Driver, Seen, dma, plogi};
+use crate::driver::{DATA, Driver, Seen, dma, plogi, segment};
 use crate::rig::BASE;
 
 /// Reads a word of the flash, as the driver does: it polls for the highest bit.
@@ -95,6 +95,22 @@ fn the_port_is_in_the_name_server_as_the_driver_registers_it() {
     let port = ports.iter().find(|port| port.wwpn == BASE.wwpn).unwrap();
     assert!(port.state_changes);
     assert_eq!(port.fc4[0].features, Some(1));
+}
+
+#[test]
+fn a_ct_request_by_mailbox_is_answered_there() {
+    let mut driver = Driver::target();
+    let fcid = driver.id(0);
+    let bytes = Request::RnnId { fcid, wwnn: BASE.wwnn }.encode();
+    driver.poke(DATA, &bytes);
+    let mut entry = Entry::new(kind::CT);
+    entry.set_u16(10, 0x7fc);
+    segment(&mut entry, 40, DATA, u32::try_from(bytes.len()).unwrap());
+    segment(&mut entry, 52, DATA + 0x1000, 0x1000);
+    let answer = driver.by_mailbox(&entry);
+    assert_eq!((answer.u16(8), answer.u32(32)), (0, 16));
+    let payload = driver.peek(DATA + 0x1000, 16);
+    assert_eq!(ct::decode_answer(&payload).unwrap(), Ok(Vec::new()));
 }
 
 #[test]

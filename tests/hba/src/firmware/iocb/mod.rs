@@ -79,18 +79,20 @@ impl Hba {
         origin: Origin,
     ) {
         log::debug!("entry {entry:?}");
+        // A mailbox command waits for its answer, so none of these may come by one.
+        let ring = origin == Origin::Ring;
         match entry.kind() {
-            kind::MARKER if entry.handle() == SKIP => {}
+            kind::MARKER if ring && entry.handle() == SKIP => {}
             kind::MARKER => self.finish(origin, entry),
             kind::LOGIN_OUT => self.login_out(entry, origin),
-            kind::CT => self.ct(entry),
-            kind::ELS => self.els(entry),
+            kind::CT => self.ct(entry, origin),
+            kind::ELS => self.els(entry, origin),
             kind::VP_CONFIG => self.configure_vport(entry, origin),
             kind::VP_CONTROL => self.control_vports(entry, origin),
-            kind::MAILBOX => self.mailbox_entry(entry),
-            kind::NOTIFY_ACK => self.acknowledge(entry),
-            kind::CTIO => self.continue_command(entry, rest),
-            kind::ABORT_RESPONSE => self.answer_abort(entry),
+            kind::MAILBOX if ring => self.mailbox_entry(entry),
+            kind::NOTIFY_ACK if ring => self.acknowledge(entry),
+            kind::CTIO if ring => self.continue_command(entry, rest),
+            kind::ABORT_RESPONSE if ring => self.answer_abort(entry),
             // An initiator's entries: nobody can be logged in as a target yet.
             kind::COMMAND_7 | kind::COMMAND_6 | kind::TASK_MANAGEMENT => {
                 let mut status = Entry::new(kind::STATUS);

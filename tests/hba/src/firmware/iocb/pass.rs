@@ -7,7 +7,7 @@ use crate::fields::{Entry, swap_words};
 use crate::wire::{Vp, WireError};
 
 use super::super::Hba;
-use super::super::exchanges::Pending;
+use super::super::exchanges::{Origin, Pending};
 use super::super::remotes::well_known;
 
 /// The longest request that is sent, in bytes: one frame's payload.
@@ -15,7 +15,7 @@ const LONGEST: u32 = 2112;
 
 impl Hba {
     /// Sends a CT request.
-    pub(super) fn ct(&mut self, mut entry: Entry) {
+    pub(super) fn ct(&mut self, mut entry: Entry, origin: Origin) {
         let ct = Ct::decode(&entry);
         let vp = Vp(ct.vp);
         let remote = self.state.remotes.get(vp, ct.handle).map(|remote| remote.id);
@@ -29,17 +29,18 @@ impl Hba {
         };
         match sent {
             Ok(exchange) => {
-                self.state.pending.insert(exchange, Pending::Ct(entry, ct.answer));
+                let pending = Pending::Ct(entry, origin, ct.answer);
+                self.state.pending.insert(exchange, pending);
             }
             Err(status) => {
                 Ct::finish(&mut entry, status, 0);
-                self.respond(entry);
+                self.finish(origin, entry);
             }
         }
     }
 
     /// Sends an ELS.
-    pub(super) fn els(&mut self, mut entry: Entry) {
+    pub(super) fn els(&mut self, mut entry: Entry, origin: Origin) {
         let els = Els::decode(&entry);
         let request =
             self.request(els.request).map(|request| in_wire_order(request, &els));
@@ -52,11 +53,12 @@ impl Hba {
         };
         match sent {
             Ok(exchange) => {
-                self.state.pending.insert(exchange, Pending::Els(entry, els.answer));
+                let pending = Pending::Els(entry, origin, els.answer);
+                self.state.pending.insert(exchange, pending);
             }
             Err(status) => {
                 Els::finish(&mut entry, status, 0);
-                self.respond(entry);
+                self.finish(origin, entry);
             }
         }
     }
