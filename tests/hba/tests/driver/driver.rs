@@ -67,7 +67,7 @@ impl Driver {
         Self::target_with(Switches::default())
     }
 
-    /// Returns a driver whose base port is logged in, as a target.
+    /// Returns a driver as [`Self::target`] does, on an HBA with these switches.
     pub fn target_with(switches: Switches) -> Self {
         let mut driver = Self::new(switches);
         driver.boot();
@@ -314,7 +314,7 @@ impl Driver {
         Fcid(u32::from(answer.at(3)) << 16 | u32::from(answer.at(2)))
     }
 
-    /// Acknowledges a notice, and returns the answer to that.
+    /// Acknowledges a notice.
     pub fn acknowledge(&mut self, notice: &Entry) {
         let mut ack = *notice;
         ack.set(0, &[kind::NOTIFY_ACK]);

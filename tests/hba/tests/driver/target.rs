@@ -16,7 +16,7 @@ const IN: u16 = 2;
 const TERMINATE: u16 = 1 << 14;
 const STATUS: u16 = 1 << 15;
 
-/// Returns a target with an initiator logged in, and the initiator's handle.
+/// Returns a target with an initiator logged in.
 pub fn served() -> Driver {
     served_with(Switches::default())
 }
@@ -29,7 +29,7 @@ fn served_with(switches: Switches) -> Driver {
 }
 
 /// Returns a CTIO for a command.
-pub fn ctio(atio: &Entry, flags: u16) -> Entry {
+fn ctio(atio: &Entry, flags: u16) -> Entry {
     let mut entry = Entry::new(kind::CTIO);
     entry.set_u32(4, 0x2000_0001);
     entry.set_u32(20, atio.u32(4));
@@ -79,8 +79,7 @@ fn a_read_is_one_entry_of_the_driver() {
 fn a_write_is_asked_for_and_scattered() {
     let mut driver = served();
     let bytes: Vec<u8> = (0..9000_u32).map(|i| (i % 251) as u8).collect();
-    let mut cdb = [0x2a, 0, 0, 0, 0, 0, 0, 0, 18, 0];
-    cdb[8] = 18;
+    let cdb = [0x2a, 0, 0, 0, 0, 0, 0, 0, 18, 0];
     let command = driver.rig.initiator.send(0, &cdb, 0, &bytes).unwrap();
     let atio = driver.one();
     // Seven segments: one in the entry, five and one in two that continue it.

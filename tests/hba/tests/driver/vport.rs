@@ -44,6 +44,26 @@ pub fn enable(driver: &mut Driver, vp: u8) -> Entry {
     report
 }
 
+/// Enables a virtual port, and lets it serve an initiator.
+fn serve(driver: &mut Driver) {
+    enable(driver, 1);
+    driver.log_in_to_name_server(1);
+    driver.register(1);
+    driver.take();
+    driver.admit(VPORT);
+}
+
+/// Disables a virtual port while a write waits for its data. Returns what the chip tells.
+fn disabled_in_a_write(driver: &mut Driver) -> Vec<Seen> {
+    serve(driver);
+    driver.rig.initiator.hold_data(true);
+    driver.rig.initiator.send(0, &[0x2a; 10], 0, &[1; 512]).unwrap();
+    let atio = driver.one();
+    driver.push(&[with_data(&atio, 1, 512)]);
+    driver.push(&[disable(1)]);
+    driver.take()
+}
+
 #[test]
 fn a_port_comes_and_goes() {
     let mut driver = Driver::target();
@@ -70,17 +90,7 @@ fn a_port_comes_and_goes() {
 #[test]
 fn a_disabled_port_ends_its_commands_first_and_logs_initiators_out() {
     let mut driver = Driver::target();
-    enable(&mut driver, 1);
-    driver.log_in_to_name_server(1);
-    driver.register(1);
-    driver.take();
-    driver.admit(VPORT);
-    driver.rig.initiator.hold_data(true);
-    driver.rig.initiator.send(0, &[0x2a; 10], 0, &[1; 512]).unwrap();
-    let atio = driver.one();
-    driver.push(&[with_data(&atio, 1, 512)]);
-    driver.push(&[disable(1)]);
-    let seen = driver.take();
+    let seen = disabled_in_a_write(&mut driver);
     let [Seen::Response(command), Seen::Response(answer)] = seen[..] else {
         panic!("{seen:?}")
     };
@@ -93,17 +103,7 @@ fn a_disabled_port_ends_its_commands_first_and_logs_initiators_out() {
 fn the_status_of_commands_that_a_disable_ends_is_a_switch() {
     let switches = Switches { logged_out_at_disable: false, ..Switches::default() };
     let mut driver = Driver::target_with(switches);
-    enable(&mut driver, 1);
-    driver.log_in_to_name_server(1);
-    driver.register(1);
-    driver.take();
-    driver.admit(VPORT);
-    driver.rig.initiator.hold_data(true);
-    driver.rig.initiator.send(0, &[0x2a; 10], 0, &[1; 512]).unwrap();
-    let atio = driver.one();
-    driver.push(&[with_data(&atio, 1, 512)]);
-    driver.push(&[disable(1)]);
-    let seen = driver.take();
+    let seen = disabled_in_a_write(&mut driver);
     assert!(matches!(seen[..], [Seen::Response(command), _] if command.u16(8) == 2));
 }
 
