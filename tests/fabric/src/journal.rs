@@ -4,27 +4,26 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::event::Event;
+use serde::Serialize;
 
 /// The log of all events since the start.
-#[derive(Debug, Default)]
-pub struct Journal {
+#[derive(Debug)]
+pub struct Journal<E> {
     file: Option<File>,
-    events: Vec<Event>,
+    events: Vec<E>,
 }
 
-impl Journal {
+impl<E: Serialize> Journal<E> {
     /// Returns a log that is also written to `path`, with a JSON line for each event.
     pub fn create(path: Option<&Path>) -> io::Result<Self> {
         let file = path.map(File::create).transpose()?;
         Ok(Self { file, events: Vec::new() })
     }
 
-    /// Numbers an event, adds the time, and keeps it. The event is in the file before
-    /// anything that follows from it leaves the fabric.
-    pub fn record(&mut self, event: Event, t: f64) -> io::Result<()> {
-        let seq = u64::try_from(self.events.len()).unwrap_or(u64::MAX) + 1;
-        let event = Event { seq, t, ..event };
+    /// Keeps an event, which is made with its number. It is in the file when this returns,
+    /// so before anything that follows from it leaves the program.
+    pub fn record(&mut self, event: impl FnOnce(u64) -> E) -> io::Result<()> {
+        let event = event(self.last() + 1);
         if let Some(file) = &mut self.file {
             let mut line = serde_json::to_vec(&event)?;
             line.push(b'\n');
@@ -36,7 +35,7 @@ impl Journal {
     }
 
     /// Returns the events after a sequence number.
-    pub fn after(&self, seq: u64) -> &[Event] {
+    pub fn after(&self, seq: u64) -> &[E] {
         let known = usize::try_from(seq).unwrap_or(usize::MAX);
         self.events.get(known..).unwrap_or_default()
     }

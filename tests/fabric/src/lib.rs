@@ -14,7 +14,7 @@
 //! - The program: [`link`] (socket buffers), [`server`] (poll loop), [`options`].
 //! - For tests: [`control`] (requests, replies, events), [`client`].
 //! - For programs of this kind: [`socket`] (listening), [`console`] (a control socket's
-//!   clients).
+//!   clients), [`journal`] (the event log).
 //!
 //! # Invariants
 //!
@@ -43,7 +43,7 @@ mod event;
 pub mod fabric;
 pub mod fip;
 pub mod frame;
-mod journal;
+pub mod journal;
 pub mod link;
 mod nameserver;
 pub mod options;

@@ -54,7 +54,7 @@ pub struct Wires {
     /// The way out of each link.
     pub wires: Vec<Wire>,
     /// The event log.
-    pub journal: Journal,
+    pub journal: Journal<Event>,
     capture: Option<Capture>,
     reading: Option<LinkId>,
     started: Instant,
@@ -64,7 +64,7 @@ pub struct Wires {
 
 impl Wires {
     /// Returns wires for this many links. The clock starts now.
-    pub fn new(links: usize, journal: Journal, capture: Option<Capture>) -> Self {
+    pub fn new(links: usize, journal: Journal<Event>, capture: Option<Capture>) -> Self {
         Self {
             wires: std::iter::repeat_with(Wire::default).take(links).collect(),
             journal,
@@ -160,7 +160,7 @@ impl Output for Wires {
 
     fn event(&mut self, event: Event) {
         let t = (self.epoch + self.now()).as_secs_f64();
-        let result = self.journal.record(event, t);
+        let result = self.journal.record(|seq| Event { seq, t, ..event });
         self.error = self.error.take().or(result.err());
     }
 }

@@ -32,7 +32,6 @@ pub mod els;
 pub mod fields;
 pub mod firmware;
 pub mod initiator;
-mod journal;
 pub mod options;
 pub mod pci;
 pub mod server;

@@ -12,11 +12,12 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use understudy_fabric::addr::Mac;
 use understudy_fabric::console::Peer;
+use understudy_fabric::journal::Journal;
 use understudy_fabric::pcap::Capture;
 use understudy_fabric::socket::Socket;
 
+use crate::control::Event;
 use crate::firmware::{Hba, Switches};
-use crate::journal::Journal;
 use crate::pci::{Client, Function};
 use crate::wire::{self, Names};
 
@@ -80,7 +81,7 @@ pub struct Server {
     light: bool,
     control: Socket,
     peers: Vec<Peer>,
-    journal: Journal,
+    journal: Journal<Event>,
     capture: Option<Capture>,
     capture_due: Option<Duration>,
     signals: SignalFd,
@@ -206,7 +207,7 @@ impl Server {
         self.send_frames(now)?;
         let t = (self.epoch + now).as_secs_f64();
         for report in self.hba.take_reports() {
-            self.journal.record(report, t)?;
+            self.journal.record(|seq| Event { seq, t, report })?;
         }
         for peer in &mut self.peers {
             peer.follow(self.journal.after(0));
