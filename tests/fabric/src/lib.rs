@@ -14,7 +14,7 @@
 //! - The program: [`link`] (socket buffers), [`server`] (poll loop), [`options`].
 //! - For tests: [`control`] (requests, replies, events), [`client`].
 //! - For programs of this kind: [`socket`] (listening), [`console`] (a control socket's
-//!   clients), [`journal`] (the event log).
+//!   clients), [`journal`] (the event log), [`program`] (errors, and what ends a program).
 //!
 //! # Invariants
 //!
@@ -49,6 +49,7 @@ mod nameserver;
 pub mod options;
 pub mod pcap;
 pub mod port;
+pub mod program;
 pub mod server;
 pub mod socket;
 mod wires;

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use understudy_fabric::options::{self, Command, HELP};
-use understudy_fabric::server::{Server, ServerError, Setup};
+use understudy_fabric::program::ServerError;
+use understudy_fabric::server::{Server, Setup};
 
 fn main() -> ExitCode {
     env_logger::Builder::from_default_env().init();

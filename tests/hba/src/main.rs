@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use understudy_fabric::program::ServerError;
 use understudy_hba::options::{self, Command, HELP};
-use understudy_hba::server::{Server, ServerError, Setup};
+use understudy_hba::server::{Server, Setup};
 
 fn main() -> ExitCode {
     env_logger::Builder::from_default_env().init();

@@ -4,12 +4,10 @@ mod nodes;
 mod peers;
 mod wait;
 
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signalfd::SignalFd;
 
 use crate::console::Peer;
 use crate::fabric::{Config, Fabric};
@@ -17,6 +15,7 @@ use crate::journal::Journal;
 use crate::link::Inbox;
 use crate::pcap::Capture;
 use crate::port::LinkId;
+use crate::program::{self, ServerError};
 use crate::socket::Socket;
 use crate::wires::Wires;
 
@@ -43,25 +42,6 @@ pub struct Setup {
     pub until_stdin_closes: bool,
 }
 
-/// Why the server cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// A file or socket cannot be made.
-    #[error("{path}: {source}")]
-    File {
-        /// The path of the file or socket.
-        path: PathBuf,
-        /// The error of the system call.
-        source: io::Error,
-    },
-    /// The event log or the capture cannot be written, so the run would prove nothing.
-    #[error("event log or capture: {0}")]
-    Record(io::Error),
-    /// A system call failed that does not fail in practice.
-    #[error("{0}")]
-    System(#[from] nix::Error),
-}
-
 /// The running program.
 pub struct Server {
     fabric: Fabric,
@@ -79,21 +59,18 @@ impl Server {
     /// Listens on all sockets. From here on SIGTERM and SIGINT end [`Self::run`].
     pub fn start(setup: Setup) -> Result<Self, ServerError> {
         let Setup { config, sockets, control, events, capture, .. } = setup;
-        let mut signals = SigSet::empty();
-        signals.add(Signal::SIGTERM);
-        signals.add(Signal::SIGINT);
-        signals.thread_block()?;
-        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        let signals = SignalFd::with_flags(&signals, flags)?;
+        let signals = program::signals()?;
 
         let journal = Journal::create(events.as_deref());
-        let journal = journal.map_err(|e| file_error(events.unwrap_or_default(), e))?;
+        let journal =
+            journal.map_err(|e| ServerError::file(events.unwrap_or_default(), e))?;
         let create = |path: &PathBuf| {
-            Capture::create(path, &config.links).map_err(|e| file_error(path.clone(), e))
+            Capture::create(path, &config.links)
+                .map_err(|e| ServerError::file(path.clone(), e))
         };
         let capture = capture.as_ref().map(create).transpose()?;
         let listen =
-            |path: PathBuf| Socket::listen(&path).map_err(|e| file_error(path, e));
+            |path: PathBuf| Socket::listen(&path).map_err(|e| ServerError::file(path, e));
         let source = |path| {
             Ok(Source { socket: listen(path)?, node: None, inbox: Inbox::default() })
         };
@@ -118,7 +95,7 @@ impl Server {
             for (ready, events) in self.wait()? {
                 match ready {
                     Ready::Signal => self.done = true,
-                    Ready::Stdin => self.read_stdin(),
+                    Ready::Stdin => self.done |= program::stdin_has_closed(),
                     Ready::Link(link) => self.serve_link(link, events),
                     Ready::Control => self.admit_peer(),
                     Ready::Peer(peer) => self.serve_peer(peer),
@@ -135,7 +112,7 @@ impl Server {
             // A client that has gone does not wait for a last reply.
             let _ = peer.finish();
         }
-        self.wires.sync().map_err(ServerError::Record)
+        Ok(self.wires.sync()?)
     }
 
     fn excuse_stalled(&mut self, now: Duration) {
@@ -144,12 +121,6 @@ impl Server {
                 self.fabric.excuse(link, now);
             }
         }
-    }
-
-    fn read_stdin(&mut self) {
-        let mut scratch = [0; 512];
-        let result = io::stdin().lock().read(&mut scratch);
-        self.done |= matches!(result, Ok(0) | Err(_));
     }
 
     /// Writes what this turn of the loop has produced, once for all.
@@ -169,14 +140,10 @@ impl Server {
         self.peers.retain(|peer| !peer.is_closed());
         if self.capture_due.is_some_and(|due| now >= due) {
             self.capture_due = None;
-            self.wires.sync().map_err(ServerError::Record)?;
+            self.wires.sync()?;
         } else if self.capture_due.is_none() && self.wires.is_dirty() {
             self.capture_due = Some(now + CAPTURE_DELAY);
         }
         Ok(())
     }
-}
-
-fn file_error(path: impl AsRef<Path>, source: io::Error) -> ServerError {
-    ServerError::File { path: path.as_ref().to_owned(), source }
 }

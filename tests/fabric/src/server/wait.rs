@@ -8,7 +8,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::port::LinkId;
 
-use super::{Server, ServerError};
+use crate::program::ServerError;
+
+use super::Server;
 
 /// A file descriptor that poll has reported.
 #[derive(Clone, Copy)]

@@ -10,8 +10,9 @@ use nix::poll::PollFlags;
 use understudy_fabric::link::{Inbox, Outbox};
 use understudy_fabric::pcap::Direction;
 use understudy_fabric::port::LinkId;
+use understudy_fabric::program::ServerError;
 
-use super::{Server, ServerError};
+use super::Server;
 
 /// How many bytes may wait in the socket's queue before the HBA has to wait.
 const HIGH: usize = 64 << 20;

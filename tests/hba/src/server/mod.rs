@@ -4,16 +4,15 @@ mod cable;
 mod peers;
 mod wait;
 
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signalfd::SignalFd;
 use understudy_fabric::addr::Mac;
 use understudy_fabric::console::Peer;
 use understudy_fabric::journal::Journal;
 use understudy_fabric::pcap::Capture;
+use understudy_fabric::program::{self, ServerError};
 use understudy_fabric::socket::Socket;
 
 use crate::control::Event;
@@ -50,25 +49,6 @@ pub struct Setup {
     pub until_stdin_closes: bool,
 }
 
-/// Why the server cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// A file or socket cannot be made.
-    #[error("{path}: {source}")]
-    File {
-        /// The path of the file or socket.
-        path: PathBuf,
-        /// The error of the system call.
-        source: io::Error,
-    },
-    /// The event log or the capture cannot be written, so the run would prove nothing.
-    #[error("event log or capture: {0}")]
-    Record(#[from] io::Error),
-    /// A system call failed that does not fail in practice.
-    #[error("{0}")]
-    System(#[from] nix::Error),
-}
-
 /// The running program.
 #[derive(Debug)]
 pub struct Server {
@@ -94,23 +74,18 @@ pub struct Server {
 impl Server {
     /// Listens on all sockets. From here on SIGTERM and SIGINT end [`Self::run`].
     pub fn start(setup: Setup) -> Result<Self, ServerError> {
-        let mut signals = SigSet::empty();
-        signals.add(Signal::SIGTERM);
-        signals.add(Signal::SIGINT);
-        signals.thread_block()?;
-        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        let signals = SignalFd::with_flags(&signals, flags)?;
+        let signals = program::signals()?;
 
         let Setup { names, enode, switches, journal, capture, .. } = setup;
         let log = Journal::create(journal.as_deref());
-        let log = log.map_err(|e| file_error(journal.unwrap_or_default(), e))?;
+        let log = log.map_err(|e| ServerError::file(journal.unwrap_or_default(), e))?;
         let links = ["fabric".to_owned()];
         let create = |path: &PathBuf| {
-            Capture::create(path, &links).map_err(|e| file_error(path, e))
+            Capture::create(path, &links).map_err(|e| ServerError::file(path, e))
         };
         let capture = capture.as_ref().map(create).transpose()?;
         let listen =
-            |path: PathBuf| Socket::listen(&path).map_err(|e| file_error(path, e));
+            |path: PathBuf| Socket::listen(&path).map_err(|e| ServerError::file(path, e));
         Ok(Self {
             hba: Hba::new(names, switches, wire::Options::new(enode, names.wwnn)),
             function: Function::default(),
@@ -141,7 +116,7 @@ impl Server {
             for (ready, events) in ready {
                 match ready {
                     Ready::Signal => self.done = true,
-                    Ready::Stdin => self.read_stdin(),
+                    Ready::Stdin => self.done |= program::stdin_has_closed(),
                     Ready::GuestSocket => self.admit_guest(),
                     Ready::Guest => self.serve_guest(),
                     Ready::Cable => self.serve_cable(events)?,
@@ -193,12 +168,6 @@ impl Server {
         }
     }
 
-    fn read_stdin(&mut self) {
-        let mut scratch = [0; 512];
-        let result = io::stdin().lock().read(&mut scratch);
-        self.done |= matches!(result, Ok(0) | Err(_));
-    }
-
     /// Brings out what this turn of the loop has produced.
     fn flush(&mut self, now: Duration) -> Result<(), ServerError> {
         if self.hba.take_interrupt() {
@@ -224,8 +193,4 @@ impl Server {
         }
         Ok(())
     }
-}
-
-fn file_error(path: impl AsRef<Path>, source: io::Error) -> ServerError {
-    ServerError::File { path: path.as_ref().to_owned(), source }
 }

@@ -4,8 +4,9 @@ use std::io;
 use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use understudy_fabric::program::ServerError;
 
-use super::{Server, ServerError};
+use super::Server;
 
 /// A file descriptor that poll has reported.
 #[derive(Clone, Copy)]
