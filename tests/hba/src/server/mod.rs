@@ -17,7 +17,7 @@ use understudy_fabric::socket::Socket;
 
 use crate::control::Event;
 use crate::firmware::{Hba, Switches};
-use crate::pci::{Client, Function};
+use crate::pci::{Client, Function, ProtocolError};
 use crate::wire::{self, Names};
 
 use cable::Cable;
@@ -147,19 +147,13 @@ impl Server {
 
     fn serve_guest(&mut self) {
         let Some(guest) = &mut self.guest else { return };
-        let flushed = guest.flush();
-        let served = guest.serve(&mut self.function, &mut self.hba);
-        let alive = match (flushed, served) {
-            (Ok(()), Ok(alive)) => alive,
-            (Err(error), _) => {
-                log::error!("guest: {error}");
-                false
-            }
-            (_, Err(error)) => {
-                log::error!("guest: {error}");
-                false
-            }
-        };
+        let flushed = guest.flush().map_err(ProtocolError::from);
+        let served =
+            flushed.and_then(|()| guest.serve(&mut self.function, &mut self.hba));
+        let alive = served.unwrap_or_else(|error| {
+            log::error!("guest: {error}");
+            false
+        });
         if !alive {
             log::info!("the guest has gone");
             self.guest = None;

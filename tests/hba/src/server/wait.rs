@@ -42,8 +42,10 @@ impl Server {
                 fds.push(PollFd::new(self.guest_socket.as_fd(), input));
             }
             Some(guest) => {
+                // What it asks waits until it has read what it was answered.
+                let events = if guest.is_behind() { output } else { input };
                 what.push(Ready::Guest);
-                fds.push(PollFd::new(guest.as_fd(), and_output(guest.is_behind())));
+                fds.push(PollFd::new(guest.as_fd(), events));
             }
         }
         if let Some(stream) = &self.cable.stream {
