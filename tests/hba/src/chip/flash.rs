@@ -16,9 +16,9 @@ const FIRMWARE: u32 = 0x2_0000;
 /// Where the driver looks for the settings of the card's first port, in words.
 const NVRAM: u32 = 0x4_8080;
 
-/// The part of the chip's address space that is the content of the flash.
-const DATA: u32 = 0x7ff0_0000;
-/// The part that is the flash's own registers: its maker, its state.
+/// Where the content of the flash begins in the chip's address space.
+pub const FLASH_BASE: u32 = 0x7ff0_0000;
+/// Where the content ends. From here on there are the flash's own registers: its maker, its state.
 const CONFIG: u32 = 0x7ffd_0000;
 /// What a word is after an erase.
 const ERASED: u32 = u32::MAX;
@@ -47,7 +47,7 @@ impl Flash {
     /// Returns the word at an address of the chip. The flash's own registers read 0: it
     /// is of no known maker, and not busy.
     pub fn read(&self, address: u32) -> u32 {
-        match address.checked_sub(DATA) {
+        match address.checked_sub(FLASH_BASE) {
             Some(word) if address < CONFIG => self.word(word),
             _ => 0,
         }
@@ -55,7 +55,7 @@ impl Flash {
 
     /// Writes the word at an address of the chip, whether or not it was erased before.
     pub fn write(&mut self, address: u32, value: u32) {
-        if let Some(word) = address.checked_sub(DATA).filter(|_| address < CONFIG) {
+        if let Some(word) = address.checked_sub(FLASH_BASE).filter(|_| address < CONFIG) {
             self.put(word, &[value]);
         }
     }

@@ -10,10 +10,9 @@ mod mailbox;
 mod nvram;
 mod ring;
 
-pub use flash::{FLASH_LEN, Flash};
+pub use flash::{FLASH_BASE, FLASH_LEN, Flash};
 pub use latch::{Event, Latch};
 pub use mailbox::{Mailboxes, Status};
-pub use nvram::nvram;
 pub use ring::{Requests, Responses, Ring};
 
 /// Where registers are in the BAR.
@@ -129,8 +128,8 @@ impl Chip {
         self.request_out = out;
     }
 
-    /// Reads from the flash, for commands that do so in bulk. The place and the length
-    /// count words of four bytes. Beyond the end all is erased.
+    /// Returns a word of the flash by its number, for commands that read in bulk. Beyond
+    /// the end all is erased.
     pub fn read_flash(&self, word: u32) -> u32 {
         self.flash.word(word)
     }

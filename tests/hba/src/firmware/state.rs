@@ -52,8 +52,6 @@ pub(super) struct Disabling {
 pub(super) struct State {
     /// How the driver started the firmware, once it has.
     pub(super) setup: Option<Setup>,
-    /// Whether firmware was loaded and is executed.
-    pub(super) executing: bool,
     pub(super) requests: Requests,
     /// Up to where the driver has filled the request ring.
     pub(super) requests_end: u32,

@@ -57,16 +57,6 @@ impl PortRoles {
     const INITIATOR: u16 = 1 << 5;
     const CONFIRM: u16 = 1 << 7;
 
-    /// Whether the port is a target.
-    pub fn is_target(self) -> bool {
-        self.word3 & Self::TARGET != 0
-    }
-
-    /// Whether the port is an initiator.
-    pub fn is_initiator(self) -> bool {
-        self.word3 & Self::INITIATOR != 0
-    }
-
     /// Returns the bits as an answered entry has them: 4 target, 5 initiator, 7 confirmed
     /// completion.
     fn parameter(self) -> u32 {

@@ -4,7 +4,7 @@ use understudy_fabric::addr::Fcid;
 use understudy_fabric::frame::FcHeader;
 use understudy_fabric::wwn::Wwn;
 
-use crate::fields::{Entry, Fields, id_at, id_bytes, swap_words};
+use crate::fields::{Entry, Fields, id_bytes, swap_words};
 use crate::wire::fcp::{Residual, Response};
 
 use super::{Segment, kind};
@@ -116,8 +116,6 @@ pub enum Phase {
 pub struct Ctio {
     /// The exchange of the command.
     pub exchange: u32,
-    /// The port of the HBA.
-    pub vp: u8,
     /// Seconds that it may take; 0 for no limit of the driver's.
     pub timeout: u16,
     /// The data.
@@ -160,7 +158,6 @@ impl Ctio {
         };
         Self {
             exchange: entry.u32(20),
-            vp: entry.u8(14),
             timeout: entry.u16(10),
             phase,
             terminate: set(Self::TERMINATE),
@@ -206,8 +203,6 @@ pub enum CtioStatus {
     UnknownExchange = 0x08,
     /// The time is up.
     Timeout = 0x0b,
-    /// The initiator is not there.
-    Unavailable = 0x28,
     /// The initiator is logged out.
     LoggedOut = 0x29,
 }
@@ -287,8 +282,6 @@ impl AbortReceived {
 pub struct AbortResponse {
     /// The exchange of the ABTS.
     pub abort: u32,
-    /// Where the answer goes.
-    pub id: Fcid,
     /// The BA_RJT's reason and explanation, or `Ok` for a BA_ACC.
     pub answer: Result<(), (u8, u8)>,
 }
@@ -303,7 +296,7 @@ impl AbortResponse {
             Self::BA_ACC => Ok(()),
             _ => Err((entry.u8(46), entry.u8(45))),
         };
-        Self { abort: entry.u32(16), id: id_at(entry, 20), answer }
+        Self { abort: entry.u32(16), answer }
     }
 
     /// Turns the entry into its answer.

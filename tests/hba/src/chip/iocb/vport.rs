@@ -16,7 +16,6 @@ pub mod vp_status {
     pub const NOT_DISABLED: u16 = 1;
     pub const BAD_INDEX: u16 = 2;
     pub const UNKNOWN: u16 = 3;
-    pub const BUSY: u16 = 5;
 }
 
 /// A VP_CONFIG entry, which sets up one virtual port and enables it.

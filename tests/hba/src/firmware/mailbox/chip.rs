@@ -2,7 +2,7 @@
 
 use understudy_fabric::bytes::Put;
 
-use crate::chip::{FLASH_LEN, Mailboxes, Status};
+use crate::chip::{FLASH_BASE, FLASH_LEN, Mailboxes, Status};
 
 use super::super::Hba;
 use super::{Outcome, done, failed};
@@ -18,14 +18,11 @@ const ATTRIBUTES: u16 = 1 << 2;
 const EXCHANGES: u16 = 2048;
 /// How many virtual ports there may be. One more must be a multiple of 64.
 const VPORTS: u16 = 63;
-/// The chip's address space where the flash's content is.
-const FLASH: u32 = 0x7ff0_0000;
 /// The largest part of the flash that one command reads, in words.
 const LONGEST_DUMP: u32 = 0x1_0000;
 
 impl Hba {
-    pub(super) fn execute(&mut self) -> Outcome {
-        self.state.executing = true;
+    pub(super) fn execute(&self) -> Outcome {
         done(&[(1, EXCHANGES), (2, 0), (3, 0)])
     }
 
@@ -65,7 +62,7 @@ impl Hba {
     /// Copies a part of the flash into the guest's memory. Other parts of the chip cannot
     /// be read.
     pub(super) fn dump_ram(&mut self, mailboxes: &Mailboxes) -> Outcome {
-        let first = mailboxes.pair(8, 1).checked_sub(FLASH);
+        let first = mailboxes.pair(8, 1).checked_sub(FLASH_BASE);
         let words = mailboxes.pair(4, 5);
         let Some(first) = first.filter(|first| *first < FLASH_LEN) else {
             return failed(Status::Error);
