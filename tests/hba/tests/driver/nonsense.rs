@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use understudy_fabric::addr::Fcid;
 use understudy_hba::chip::iocb::kind;
-use understudy_hba::fields::Entry;
+use understudy_hba::fields::{Entry, Fields};
 use understudy_hba::firmware::Switches;
 use understudy_hba::pci::{Device, GuestMemory};
 
-use crate::driver::{DATA, Driver, GUARD, MEMORY, MEMORY_LEN, Seen, dma, segment};
+use crate::driver::{DATA, Driver, GUARD, MEMORY, MEMORY_LEN, Seen, dma, plogi, segment};
 
 /// How long one of these tests may look for trouble.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -186,6 +187,17 @@ fn an_entry_by_mailbox_is_answered_whatever_it_is() {
         segment(&mut entry, 40, u64::MAX, 8);
         assert_eq!(driver.by_mailbox(&entry).kind(), kind);
     }
+}
+
+#[test]
+fn a_prlo_that_is_not_sent_does_not_succeed() {
+    let mut driver = Driver::target();
+    let mut prlo = plogi(Fcid(0x01_0203), 5, 0);
+    prlo.set_u16(12, 0x09);
+    let answer = driver.by_mailbox(&prlo);
+    assert_eq!((answer.u16(8), answer.u32(20)), (0x31, 0x19));
+    prlo.set_u16(12, 0x19);
+    assert_eq!(driver.by_mailbox(&prlo).u16(8), 0, "an implicit one needs no frame");
 }
 
 #[test]

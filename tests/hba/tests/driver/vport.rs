@@ -150,3 +150,29 @@ fn indexes_out_of_range_are_refused() {
         assert_eq!(driver.by_mailbox(&configure(vp)).u16(10), 2, "{vp}");
     }
 }
+
+#[test]
+fn a_setup_that_does_not_enable_is_refused() {
+    let mut driver = Driver::target();
+    let mut entry = configure(1);
+    entry.set(12, &[0]);
+    assert_eq!(driver.by_mailbox(&entry).u16(10), 3);
+    driver.rig.pass(1);
+    assert!(!driver.rig.is_logged_in(VPORT.wwpn));
+}
+
+#[test]
+fn a_failed_disable_names_the_port_that_was_not_enabled() {
+    let mut driver = Driver::target();
+    driver.rig.hba.switches().disable_disabled = 5;
+    enable(&mut driver, 1);
+    let mut entry = disable(2);
+    entry.set(16, &[0b11]);
+    driver.push(&[entry]);
+    let answer = driver.one();
+    assert_eq!((answer.u16(10), answer.u16(8)), (5, 2));
+    enable(&mut driver, 1);
+    driver.push(&[disable(1)]);
+    let answer = driver.one();
+    assert_eq!((answer.u16(10), answer.u16(8)), (0, 0));
+}

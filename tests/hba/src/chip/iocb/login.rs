@@ -23,11 +23,8 @@ pub enum Operation {
         /// Whether nothing is sent: firmware only forgets the login.
         implicit: bool,
     },
-    /// PRLO.
-    Prlo {
-        /// Whether nothing is sent.
-        implicit: bool,
-    },
+    /// PRLO without a frame.
+    ImplicitPrlo,
     /// Something that this firmware does not know.
     Other(u8),
 }
@@ -88,7 +85,7 @@ impl LoginOut {
             1 => Operation::Prli,
             2 | 3 => Operation::Adisc,
             8 => Operation::Logo { implicit: bit(4) || bit(5) },
-            9 => Operation::Prlo { implicit: bit(4) },
+            9 if bit(4) => Operation::ImplicitPrlo,
             other => Operation::Other(other.to_le_bytes()[0]),
         };
         let (handle, vp) = (entry.u16(10), entry.u8(14));

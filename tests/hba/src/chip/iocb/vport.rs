@@ -21,7 +21,8 @@ pub mod vp_status {
 /// A VP_CONFIG entry, which sets up one virtual port and enables it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VpConfig {
-    /// Whether the port is enabled as well. The driver always asks for that.
+    /// Whether the port is enabled as well. The driver always asks for that, and nothing
+    /// else is known here.
     pub enable: bool,
     /// How many ports the entry is about. Only 1 is known here.
     pub count: u8,

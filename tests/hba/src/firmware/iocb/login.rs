@@ -52,7 +52,7 @@ impl Hba {
                     }
                 }
             }
-            Operation::Prlo { .. } => {
+            Operation::ImplicitPrlo => {
                 LoginOut::succeed(&mut entry, PortRoles::default());
                 self.finish(origin, entry);
             }

@@ -20,7 +20,9 @@ impl Hba {
         let config = VpConfig::decode(&entry);
         let vp = Vp(config.vp);
         let known = self.state.vports.contains_key(&config.vp);
-        let status = if config.count != 1 || !(1..=HIGHEST).contains(&config.vp) {
+        let status = if !config.enable {
+            vp_status::UNKNOWN
+        } else if config.count != 1 || !(1..=HIGHEST).contains(&config.vp) {
             vp_status::BAD_INDEX
         } else if known && !self.switches.configure_enabled {
             vp_status::NOT_DISABLED
@@ -47,16 +49,13 @@ impl Hba {
     /// Disables virtual ports. The answer comes when they are logged out.
     pub(super) fn control_vports(&mut self, mut entry: Entry, origin: Origin) {
         let control = VpControl::decode(&entry);
-        let failed = |entry: &mut Entry, status| {
-            let first = control.vps.first().copied().unwrap_or(0);
-            VpControl::finish(entry, status, first);
-        };
         if control.command < VpControl::DISABLE {
             self.nonsense(format!(
                 "VP_CTRL {}: ports are enabled singly",
                 control.command
             ));
-            failed(&mut entry, vp_status::BAD_INDEX);
+            let first = control.vps.first().copied().unwrap_or(0);
+            VpControl::finish(&mut entry, vp_status::BAD_INDEX, first);
             return self.finish(origin, entry);
         }
         let (enabled, disabled): (BTreeSet<u8>, BTreeSet<u8>) =
@@ -69,7 +68,11 @@ impl Hba {
         } else {
             vp_status::COMPLETE
         };
-        failed(&mut entry, status);
+        let failed = match status {
+            vp_status::COMPLETE => None,
+            _ => disabled.first().or(enabled.first()),
+        };
+        VpControl::finish(&mut entry, status, failed.copied().unwrap_or(0));
         let logo = control.command > VpControl::DISABLE;
         // The ports that are left are known before the first logout, which may end at once.
         let left = enabled.clone();
