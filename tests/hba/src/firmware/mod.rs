@@ -42,6 +42,8 @@ use state::State;
 
 /// How many reports are kept until somebody takes them.
 const MAX_REPORTS: usize = 10_000;
+/// How much of a guest's nonsense is reported until it is powered off.
+const MAX_NONSENSE: u32 = 1000;
 
 /// A host bus adapter: chip, firmware and wire.
 #[derive(Debug)]
@@ -59,6 +61,8 @@ pub struct Hba {
     unsent: usize,
     now: Duration,
     reports: Vec<Report>,
+    /// How much nonsense was reported.
+    nonsense: u32,
 }
 
 impl Hba {
@@ -75,6 +79,7 @@ impl Hba {
             unsent: 0,
             now: Duration::ZERO,
             reports: Vec::new(),
+            nonsense: 0,
         }
     }
 
@@ -148,6 +153,7 @@ impl Hba {
     pub fn power_off(&mut self) {
         self.reset_chip();
         self.memory.clear();
+        self.nonsense = 0;
     }
 
     /// Handles what the wire has to tell, until it has nothing more to tell.
@@ -230,7 +236,10 @@ impl Hba {
     fn nonsense(&mut self, what: impl Into<String>) {
         let what = what.into();
         log::warn!("the guest wrote nonsense: {what}");
-        self.report(Report::Nonsense { what });
+        if self.nonsense < MAX_NONSENSE {
+            self.nonsense += 1;
+            self.report(Report::Nonsense { what });
+        }
     }
 
     /// Returns the entry at an address of the guest's.

@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, TestRunner};
 use understudy_fabric::addr::Fcid;
 use understudy_hba::chip::iocb::kind;
 use understudy_hba::fields::{Entry, Fields};
-use understudy_hba::firmware::Switches;
+use understudy_hba::firmware::{Report, Switches};
 use understudy_hba::pci::{Device, GuestMemory};
 
 use crate::driver::{DATA, Driver, GUARD, MEMORY, MEMORY_LEN, Seen, dma, plogi, segment};
@@ -262,6 +262,20 @@ fn requests_wait_for_a_driver_that_reads_no_answers() {
         driver.rig.pass(1);
     }
     assert_eq!(answers, usize::try_from(pushed).unwrap());
+}
+
+#[test]
+fn a_guest_cannot_fill_the_event_log() {
+    let mut driver = Driver::target();
+    driver.rig.hba.take_reports();
+    for _ in 0..40 {
+        driver.push(&[Entry::new(0xee); 32]);
+        assert_eq!(driver.take().len(), 32);
+    }
+    assert_eq!(driver.rig.hba.take_reports().len(), 1000);
+    driver.rig.hba.power_off();
+    driver.ring(&dma(0x54, DATA, &[]));
+    assert!(matches!(driver.rig.hba.take_reports()[..], [.., Report::Nonsense { .. }]));
 }
 
 #[test]

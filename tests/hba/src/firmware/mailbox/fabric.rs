@@ -6,10 +6,10 @@ use understudy_fabric::els::StateChangeRegistration;
 use crate::chip::{Mailboxes, Status};
 use crate::wire::{Vp, WireError};
 
+use super::super::Hba;
 use super::super::exchanges::{Origin, Pending};
 use super::super::link::SPEED_8G;
 use super::super::remotes::well_known;
-use super::super::{Hba, Report};
 use super::{Outcome, done, failed};
 
 /// Why there is no address: no link.
@@ -89,8 +89,7 @@ impl Hba {
     /// Carries out an entry that lies in a buffer of its own instead of in the ring.
     pub(super) fn entry_by_mailbox(&mut self, mailboxes: &Mailboxes) -> Outcome {
         let Some(entry) = self.read_entry(mailboxes.address()) else {
-            let what = format!("no entry at {:#x}", mailboxes.address());
-            self.report(Report::Nonsense { what });
+            self.nonsense(format!("no entry at {:#x}", mailboxes.address()));
             return failed(Status::Parameter);
         };
         if self.state.setup.is_none() {
