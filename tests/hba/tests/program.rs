@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, IoSlice, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -283,6 +283,23 @@ fn the_control_socket_shows_and_changes_the_hba() {
     let error = program.control_line(b"{\"cmd\":\"fly\"}\n").error.unwrap();
     assert!(error.contains("fly"), "{error}");
     assert!(program.control(&Request::Quit).ok);
+}
+
+#[test]
+fn a_fabric_that_goes_is_asked_again() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("fabric");
+    let listener = UnixListener::bind(&path).unwrap();
+    let program = Program::start(&["--fabric", path.to_str().unwrap()]);
+    let has_fabric = || program.control(&Request::State).state.unwrap().fabric;
+    let (cable, _) = listener.accept().unwrap();
+    assert!(has_fabric());
+    drop(cable);
+    let (mut cable, _) = listener.accept().unwrap();
+    assert!(has_fabric());
+    // A length that no frame has.
+    cable.write_all(&u32::MAX.to_be_bytes()).unwrap();
+    listener.accept().unwrap();
 }
 
 #[test]

@@ -64,8 +64,6 @@ impl Server {
             Ok(stream) => {
                 log::info!("connected to the fabric");
                 self.cable.stream = Some(stream);
-                self.cable.inbox = Inbox::default();
-                self.cable.outbox = Outbox::default();
                 self.hba.set_now(now);
                 self.set_light();
             }
@@ -114,6 +112,9 @@ impl Server {
         if !alive {
             log::info!("the fabric has gone");
             self.cable.stream = None;
+            self.cable.inbox = Inbox::default();
+            // Frames that wait would hold up the driver until there is a fabric again.
+            self.cable.outbox = Outbox::default();
             self.cable.connect_at = now + RETRY;
             self.set_light();
         }
