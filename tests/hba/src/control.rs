@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::firmware::{Fault, PortState, Report, Switches};
+use crate::wire::{Direction, FrameKind};
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,16 @@ pub enum Request {
     },
     /// Inject a fault.
     Inject(Fault),
+    /// Lose or hold the frames of the next exchange that has a certain frame.
+    Strike {
+        /// Which way the frames go.
+        direction: Direction,
+        /// The frame that is struck first. Those that follow it share its fate.
+        frame: FrameKind,
+        /// For how many milliseconds the frames are held. Without a number they are lost.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held_ms: Option<u64>,
+    },
     /// Set how firmware behaves where no source tells.
     Switch {
         /// All switches.

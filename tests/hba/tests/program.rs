@@ -280,6 +280,10 @@ fn the_control_socket_shows_and_changes_the_hba() {
     assert!(program.control(&Request::Inject(Fault::SystemError)).ok);
     let events = program.control(&Request::Events { after: 0 }).events.unwrap();
     assert_eq!((events.len(), events[0].seq), (1, 1));
+    let strike = b"{\"cmd\":\"strike\",\"direction\":\"in\",\"frame\":{\"els\":3},\"held_ms\":5}\n";
+    assert!(program.control_line(strike).ok);
+    let events = program.control(&Request::Events { after: 1 }).events.unwrap();
+    assert!(format!("{events:?}").contains("Held(5ms)"), "{events:?}");
     let error = program.control_line(b"{\"cmd\":\"fly\"}\n").error.unwrap();
     assert!(error.contains("fly"), "{error}");
     assert!(program.control(&Request::Quit).ok);

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use understudy_fabric::els::Reject;
 
+use crate::wire;
+
 use super::link::event;
 use super::{Hba, Report};
 
@@ -60,5 +62,10 @@ impl Hba {
             Fault::RefuseVports { count } => self.faults.refuse_vports = count,
             Fault::LoseCtios { count } => self.faults.lose_ctios = count,
         }
+    }
+    /// Strikes the next exchange that has a certain frame.
+    pub fn strike(&mut self, fault: wire::Fault) {
+        self.report(Report::Fault { what: format!("{fault:?}") });
+        self.wire.strike(fault);
     }
 }

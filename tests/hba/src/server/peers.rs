@@ -1,8 +1,11 @@
 //! Requests on the control socket, and how they are carried out.
 
+use std::time::Duration;
+
 use understudy_fabric::console::Peer;
 
 use crate::control::{HbaState, Reply, Request};
+use crate::wire::{self, Fate};
 
 use super::Server;
 
@@ -38,6 +41,11 @@ impl Server {
                 self.set_light();
             }
             Request::Inject(fault) => self.hba.inject(fault),
+            Request::Strike { direction, frame, held_ms } => {
+                let held = |ms| Fate::Held(Duration::from_millis(ms));
+                let fate = held_ms.map_or(Fate::Lost, held);
+                self.hba.strike(wire::Fault { direction, frame, fate });
+            }
             Request::Switch { switches } => *self.hba.switches() = switches,
             Request::Events { after } => {
                 let events = Some(self.journal.after(after).to_vec());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use understudy_fabric::addr::Fcid;
 use understudy_fabric::els;
 use understudy_fabric::frame::{FcHeader, Fcoe};
@@ -29,7 +30,8 @@ pub struct Fault {
 }
 
 /// Which way a frame goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// From the fabric to this HBA.
     In,
@@ -38,7 +40,8 @@ pub enum Direction {
 }
 
 /// A kind of FC frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FrameKind {
     /// An ELS, by its first byte.
     Els(u8),

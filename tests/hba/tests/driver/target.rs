@@ -5,8 +5,8 @@ use understudy_hba::chip::iocb::kind;
 use understudy_hba::fields::{Entry, Fields, swap_words};
 use understudy_hba::firmware::Switches;
 use understudy_hba::initiator::{Outcome, Session};
-use understudy_hba::wire::AbortAnswer;
 use understudy_hba::wire::fcp::Residual;
+use understudy_hba::wire::{AbortAnswer, Direction, Fate, Fault, FrameKind};
 
 use crate::driver::{DATA, Driver, Seen, dma, segment};
 use crate::rig::{BASE, INITIATOR};
@@ -243,6 +243,18 @@ fn a_login_is_refused_where_there_is_no_target() {
     driver.rig.initiator.log_in(BASE.wwpn);
     assert_eq!(driver.take(), []);
     assert_eq!(driver.rig.initiator.session(), Session::Refused);
+}
+
+#[test]
+fn a_response_that_is_struck_is_lost_for_the_initiator_alone() {
+    let mut driver = served();
+    let (direction, frame) = (Direction::Out, FrameKind::Response);
+    driver.rig.hba.strike(Fault { direction, frame, fate: Fate::Lost });
+    let command = driver.rig.initiator.send(0, &[0; 6], 0, &[]).unwrap();
+    let atio = driver.one();
+    driver.push(&[ctio(&atio, STATUS)]);
+    assert_eq!(ended(&driver.one()), (kind::CTIO, 1, false));
+    assert_eq!(driver.rig.initiator.take_outcome(command), None);
 }
 
 #[test]
