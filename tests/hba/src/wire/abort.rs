@@ -27,7 +27,8 @@ pub(super) struct Abort {
 /// # Aborts
 impl Wire {
     /// Answers an ABTS. To accept it ends the exchange that it is about, if that is still
-    /// open. An error is the reason and explanation of the BA_RJT.
+    /// open. An error is the reason and explanation of the BA_RJT, after which the exchange
+    /// goes on.
     pub fn answer_abort(
         &mut self,
         abort: ExchangeId,
@@ -35,8 +36,11 @@ impl Wire {
     ) -> Result<(), WireError> {
         let abort = self.aborts.remove(&abort).ok_or(WireError::Unknown)?;
         self.send_abort_answer(&abort.header, abort.rx_id, answer);
-        if let (Ok(()), Some(exchange)) = (answer, abort.exchange) {
+        let Some(exchange) = abort.exchange else { return Ok(()) };
+        if answer.is_ok() {
             self.exchanges.close(exchange);
+        } else if let Some(open) = self.exchanges.get_mut(exchange) {
+            open.aborted = false;
         }
         Ok(())
     }

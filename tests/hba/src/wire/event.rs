@@ -106,8 +106,9 @@ pub enum Event {
         /// Why what came is not whole. What [`Data`](Self::Data) told is then void.
         result: Result<(), DataFault>,
     },
-    /// An initiator wants a command or an ELS aborted. This waits for
-    /// [`answer_abort`](super::Wire::answer_abort). Nothing more is sent on the exchange.
+    /// The other end wants a command aborted. This waits for
+    /// [`answer_abort`](super::Wire::answer_abort). Until then nothing more is sent on the
+    /// exchange.
     Abort {
         /// The port that the ABTS was sent to.
         vp: Vp,

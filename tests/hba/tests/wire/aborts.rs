@@ -74,6 +74,21 @@ fn an_abort_that_firmware_rejects_ends_only_our_end() {
 }
 
 #[test]
+fn a_command_goes_on_after_its_abort_was_rejected() {
+    let mut remote = Remote::logged_in(|_| {});
+    remote.send(request(6, 8, 7), &cmnd(2, 512));
+    let Event::Command { exchange, .. } = remote.event() else { panic!() };
+    let header = FcHeader { f_ctl: 0x09_0000, ..request(ABTS, 0, 7) };
+    for _ in 0..2 {
+        remote.send(header, &[]);
+        let (abts, about) = abort(&remote.event());
+        assert_eq!(about, Some(exchange));
+        remote.wire.answer_abort(abts, Err((9, 5))).unwrap();
+    }
+    assert_eq!(remote.wire.send_response(exchange, &[0; 24]), Ok(()));
+}
+
+#[test]
 fn an_abort_without_an_answer_ends_after_twice_r_a_tov() {
     let (mut rig, ours, _) = command();
     let now = rig.now;
