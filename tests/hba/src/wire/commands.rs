@@ -114,9 +114,8 @@ impl Wire {
         if !ends(frame) || frame.payload.len() < SHORTEST {
             return self.discard("FCP_CMND is short");
         }
-        // FC-FS: an originator uses an OX_ID again only after the exchange's end.
-        if self.exchanges.of_frame(vp, &frame.header).is_some() {
-            return self.discard("FCP_CMND in an exchange that is in use");
+        if !self.exchanges.may_begin(vp, &frame.header) {
+            return self.discard("FCP_CMND that begins no exchange");
         }
         let header = frame.header;
         let kind = Kind::Target { ask: None, moved: 0 };

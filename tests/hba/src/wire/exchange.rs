@@ -146,6 +146,15 @@ impl Exchanges {
         Some(self.id(number))
     }
 
+    /// Whether a frame may begin an exchange. FC-FS: the originator sends the first frame,
+    /// when no responder has given a number yet, and uses an OX_ID again only after the
+    /// exchange's end.
+    pub(super) fn may_begin(&self, vp: Vp, header: &FcHeader) -> bool {
+        header.f_ctl & RESPONDER == 0
+            && header.rx_id == XID_UNKNOWN
+            && !self.theirs.contains_key(&(vp, header.s_id, header.ox_id))
+    }
+
     /// Opens the exchange that a frame begins. Returns `None` if all are in use.
     pub(super) fn accept(
         &mut self,

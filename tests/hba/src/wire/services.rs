@@ -131,6 +131,9 @@ impl Wire {
         let header = &frame.header;
         let exchange = match self.exchanges.met(vp, header) {
             Some(exchange) => exchange,
+            None if !self.exchanges.may_begin(vp, header) => {
+                return self.discard("ELS that begins no exchange");
+            }
             None => match self.exchanges.accept(
                 vp,
                 header,

@@ -302,10 +302,14 @@ fn a_command_that_finds_no_exchange_free_is_told_so() {
 #[test]
 fn a_doubled_command_is_one_command() {
     let mut remote = Remote::logged_in(|_| {});
-    remote.send(request(6, 8, 7), &cmnd(READ, 512));
-    remote.send(request(6, 8, 7), &cmnd(READ, 512));
+    let first = request(6, 8, 7);
+    remote.send(first, &cmnd(READ, 512));
+    let responder = FcHeader { f_ctl: first.f_ctl | 0x80_0000, ..first };
+    for again in [first, FcHeader { rx_id: 5, ..first }, responder] {
+        remote.send(again, &cmnd(READ, 512));
+    }
     assert!(matches!(remote.event(), Event::Command { .. }));
-    assert_eq!(remote.wire.counters().discarded, 1);
+    assert_eq!(remote.wire.counters().discarded, 3);
 }
 
 #[test]

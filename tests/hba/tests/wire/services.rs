@@ -214,6 +214,19 @@ fn an_els_that_finds_no_exchange_free_is_told_so() {
 }
 
 #[test]
+fn an_els_begins_an_exchange_only_as_its_first_frame() {
+    let mut remote = Remote::logged_in(|_| {});
+    let first = request(0x22, 1, 7);
+    remote.send(first, &[PRLI, 0, 0, 0]);
+    let responder = FcHeader { f_ctl: first.f_ctl | 0x80_0000, ..first };
+    for again in [first, FcHeader { rx_id: 5, ..first }, responder] {
+        remote.send(again, &[PRLI, 0, 0, 0]);
+    }
+    assert!(matches!(remote.event(), Event::ElsReceived { .. }));
+    assert_eq!(remote.wire.counters().discarded, 3);
+}
+
+#[test]
 fn a_lost_login_ends_its_exchanges_first() {
     let mut rig = Rig::new(2);
     rig.login(0, BASE);
