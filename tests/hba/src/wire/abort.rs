@@ -7,7 +7,7 @@ use understudy_fabric::els::command;
 use understudy_fabric::frame::{FcHeader, Fcoe};
 
 use super::exchange::{Exchange, Kind, Purpose};
-use super::sequence::{INITIATIVE, Message};
+use super::sequence::INITIATIVE;
 use super::{AbortAnswer, Cause, Event, ExchangeId, Vp, Wire, WireError, bls};
 
 /// The low half of the name of an ABTS. No exchange has it.
@@ -178,8 +178,7 @@ impl Wire {
         rrq.put_u32(local.0);
         rrq.put_u16(ox_id);
         rrq.put_u16(rx_id);
-        let kind = Kind::Request(Purpose::Own, Message::answer());
         // Without a free exchange there is no RRQ. The other end has a timer of its own.
-        let _ = self.request(vp, remote, kind, &rrq, now);
+        let _ = self.request(vp, remote, Purpose::Own, &rrq, now);
     }
 }

@@ -27,8 +27,7 @@ impl Wire {
         payload: &[u8],
         now: Duration,
     ) -> Result<ExchangeId, WireError> {
-        let kind = Kind::Request(Purpose::Els, Message::answer());
-        self.request(vp, d_id, kind, payload, now)
+        self.request(vp, d_id, Purpose::Els, payload, now)
     }
 
     /// Sends a CT request, with its CT header. The answer comes as [`Event::CtAnswer`],
@@ -40,8 +39,7 @@ impl Wire {
         payload: &[u8],
         now: Duration,
     ) -> Result<ExchangeId, WireError> {
-        let kind = Kind::Request(Purpose::Ct, Message::answer());
-        self.request(vp, d_id, kind, payload, now)
+        self.request(vp, d_id, Purpose::Ct, payload, now)
     }
 
     /// Answers an ELS, which ends its exchange.
@@ -75,14 +73,15 @@ impl Wire {
         &mut self,
         vp: Vp,
         d_id: Fcid,
-        kind: Kind,
+        purpose: Purpose,
         payload: &[u8],
         now: Duration,
     ) -> Result<ExchangeId, WireError> {
-        let (what, patience) = match kind {
-            Kind::Request(Purpose::Ct, _) => ((ct::R_CTL_REQUEST, ct::TYPE), 3),
-            _ => ((els::R_CTL_REQUEST, els::TYPE), 2),
+        let (what, patience) = match purpose {
+            Purpose::Ct => ((ct::R_CTL_REQUEST, ct::TYPE), 3),
+            Purpose::Els | Purpose::Own => ((els::R_CTL_REQUEST, els::TYPE), 2),
         };
+        let kind = Kind::Request(purpose, Message::answer());
         let exchange = self.begin(vp, d_id, kind)?;
         if let Some(exchange) = self.exchanges.get_mut(exchange) {
             let patience = self.r_a_tov.saturating_mul(patience);
