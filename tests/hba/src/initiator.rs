@@ -16,8 +16,7 @@ use crate::wire::{
     AbortAnswer, Event, ExchangeId, Names, Options, Vp, Wire, WireError, fcp,
 };
 
-/// FC-4 type and feature that the name server is told: FCP, initiator.
-const FCP: u8 = 8;
+/// The FC-4 feature of an initiator, for the name server.
 const INITIATOR: u8 = 2;
 /// Service parameter word 3 of an initiator's PRLI.
 const WORD3: u16 = 0x22;
@@ -171,32 +170,20 @@ impl Initiator {
         read: u32,
         write: &[u8],
     ) -> Result<ExchangeId, WireError> {
-        let Session::Ready(id) = self.session else { return Err(WireError::NotLoggedIn) };
         let length = if write.is_empty() {
             read
         } else {
             u32::try_from(write.len()).map_err(|_| WireError::TooLong)?
         };
-        let mut cmnd = Vec::with_capacity(32);
-        cmnd.put_u16(lun);
-        cmnd.put_zeros(9);
-        cmnd.put_u8(u8::from(!write.is_empty()) | u8::from(read > 0) << 1);
-        cmnd.extend(cdb.iter().chain(&[0; 16]).take(16));
-        cmnd.put_u32(length);
-        let exchange = self.wire.send_command(Vp::PHYSICAL, id, &cmnd)?;
+        let data = u8::from(!write.is_empty()) | u8::from(read > 0) << 1;
+        let exchange = self.send_cmnd(lun, [0, data], cdb, length)?;
         self.open.insert(exchange, Open { write: write.to_vec(), read: Vec::new() });
         Ok(exchange)
     }
 
     /// Sends a task management function, by its bit in an FCP_CMND: 10h LUN reset.
     pub fn manage(&mut self, lun: u16, function: u8) -> Result<ExchangeId, WireError> {
-        let Session::Ready(id) = self.session else { return Err(WireError::NotLoggedIn) };
-        let mut cmnd = Vec::with_capacity(32);
-        cmnd.put_u16(lun);
-        cmnd.put_zeros(8);
-        cmnd.put(&[function, 0]);
-        cmnd.put_zeros(20);
-        let exchange = self.wire.send_command(Vp::PHYSICAL, id, &cmnd)?;
+        let exchange = self.send_cmnd(lun, [function, 0], &[], 0)?;
         self.open.insert(exchange, Open::default());
         Ok(exchange)
     }
@@ -224,6 +211,25 @@ impl Initiator {
     /// Returns how a command ended, once.
     pub fn take_outcome(&mut self, exchange: ExchangeId) -> Option<Outcome> {
         self.outcomes.remove(&exchange)
+    }
+
+    /// Sends an FCP_CMND. `flags` are its task management flags, and whether data is
+    /// written (1) or read (2).
+    fn send_cmnd(
+        &mut self,
+        lun: u16,
+        flags: [u8; 2],
+        cdb: &[u8],
+        length: u32,
+    ) -> Result<ExchangeId, WireError> {
+        let Session::Ready(id) = self.session else { return Err(WireError::NotLoggedIn) };
+        let mut cmnd = Vec::with_capacity(32);
+        cmnd.put_u16(lun);
+        cmnd.put_zeros(8);
+        cmnd.put(&flags);
+        cmnd.extend(cdb.iter().chain(&[0; 16]).take(16));
+        cmnd.put_u32(length);
+        self.wire.send_command(Vp::PHYSICAL, id, &cmnd)
     }
 
     fn settle(&mut self) {
@@ -295,9 +301,10 @@ impl Initiator {
         match self.requests.remove(&exchange) {
             Some(Request::NameServer) if accepted => {
                 let fcid = self.wire.id(Vp::PHYSICAL).unwrap_or(Fcid::NONE);
-                let types = ct::one_type(FCP);
+                let types = ct::one_type(fcp::TYPE);
                 self.ct(&ct::Request::RftId { fcid, types }, Request::Registration);
-                let features = ct::Request::RffId { fcid, features: INITIATOR, fc4: FCP };
+                let (features, fc4) = (INITIATOR, fcp::TYPE);
+                let features = ct::Request::RffId { fcid, features, fc4 };
                 self.ct(&features, Request::Registration);
                 if let Some(wwpn) = self.target {
                     self.ct(&ct::Request::GidPn { wwpn }, Request::Find);
@@ -352,18 +359,20 @@ impl Initiator {
     }
 
     fn els(&mut self, id: Fcid, payload: &[u8], request: Request) {
-        match self.wire.send_els(Vp::PHYSICAL, id, payload, self.now) {
-            Ok(exchange) => drop(self.requests.insert(exchange, request)),
-            Err(error) => {
-                log::warn!("{request:?}: {error}");
-                self.session = Session::Refused;
-            }
-        }
+        let sent = self.wire.send_els(Vp::PHYSICAL, id, payload, self.now);
+        self.asked(sent, request);
     }
 
     fn ct(&mut self, message: &ct::Request, request: Request) {
         let payload = message.encode();
-        match self.wire.send_ct(Vp::PHYSICAL, Fcid::DIRECTORY, &payload, self.now) {
+        let server = Fcid::DIRECTORY;
+        let sent = self.wire.send_ct(Vp::PHYSICAL, server, &payload, self.now);
+        self.asked(sent, request);
+    }
+
+    /// Notes a request that was sent, or that the login has failed.
+    fn asked(&mut self, sent: Result<ExchangeId, WireError>, request: Request) {
+        match sent {
             Ok(exchange) => drop(self.requests.insert(exchange, request)),
             Err(error) => {
                 log::warn!("{request:?}: {error}");
