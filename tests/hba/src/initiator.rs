@@ -291,7 +291,7 @@ impl Initiator {
                     self.session = Session::Refused;
                 }
             }
-            Event::LinkLost => self.session_lost(),
+            Event::LoggedOut { .. } | Event::LinkLost => self.session_lost(),
             _ => {}
         }
     }

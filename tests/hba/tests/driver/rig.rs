@@ -82,6 +82,12 @@ impl Rig {
         self.settle();
     }
 
+    /// Ends the login of a port, in the fabric.
+    pub fn drop_port(&mut self, wwpn: Wwn) {
+        self.fabric.drop_port(wwpn, &mut self.sent).unwrap();
+        self.settle();
+    }
+
     /// Moves frames until none is on its way.
     pub fn settle(&mut self) {
         loop {

@@ -277,3 +277,10 @@ fn commands_wait_for_room_in_the_ring() {
     exchanges.dedup();
     assert_eq!(exchanges.len(), count);
 }
+
+#[test]
+fn the_fabric_may_end_the_initiators_login() {
+    let mut driver = served();
+    driver.rig.drop_port(INITIATOR.wwpn);
+    assert_eq!(driver.rig.initiator.session(), Session::None);
+}
