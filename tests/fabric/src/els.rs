@@ -184,9 +184,9 @@ pub fn accept() -> Vec<u8> {
 }
 
 /// Returns the LS_ACC of RTV, with both timeouts in milliseconds.
-pub fn timeouts() -> Vec<u8> {
+pub fn timeouts(r_a_tov: u32) -> Vec<u8> {
     let mut out = accept();
-    out.put_u32(R_A_TOV_MS);
+    out.put_u32(r_a_tov);
     out.put_u32(E_D_TOV_MS);
     out.put_zeros(4);
     out
@@ -261,20 +261,25 @@ pub struct StateChange {
 impl StateChange {
     /// Takes an RSCN apart. Pages in another format than "port" are refused.
     pub fn decode(els: &[u8]) -> Option<Self> {
+        let port = |(format, id)| (format == 0).then_some(id);
+        let ports = Self::pages(els)?.into_iter().map(port).collect::<Option<_>>()?;
+        Some(Self { ports })
+    }
+
+    /// Returns the pages of an RSCN, with the format of each address: 0 a port, 1 an area,
+    /// 2 a domain, 3 the whole fabric.
+    pub fn pages(els: &[u8]) -> Option<Vec<(u8, Fcid)>> {
         let mut reader = Reader::new(els);
         if (reader.u8()?, reader.u8()?) != (command::RSCN, 4) {
             return None;
         }
         let len = usize::from(reader.u16()?).checked_sub(4)?;
-        let mut pages = Reader::new(reader.take(len)?);
-        let mut ports = Vec::new();
-        while !pages.is_empty() {
-            if pages.u8()? & 3 != 0 {
-                return None;
-            }
-            ports.push(Fcid(pages.u24()?));
+        let mut list = Reader::new(reader.take(len)?);
+        let mut pages = Vec::new();
+        while !list.is_empty() {
+            pages.push((list.u8()? & 3, Fcid(list.u24()?)));
         }
-        Some(Self { ports })
+        Some(pages)
     }
 
     /// Returns the RSCN.

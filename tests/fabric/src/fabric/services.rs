@@ -69,7 +69,7 @@ impl Fabric {
             }
             (command::LOGO, Fcid::F_PORT) => self.logout(link, header.s_id, els, out),
             (command::LOGO | command::RRQ, _) => els::accept(),
-            (command::RTV, _) => els::timeouts(),
+            (command::RTV, _) => els::timeouts(els::R_A_TOV_MS),
             (command::SCR, Fcid::CONTROLLER) => {
                 self.state_change_registration(header, els)
             }

@@ -174,7 +174,7 @@ fn other_link_services() {
     let mut node = program.node("a");
     let fcid = node.flogi(A);
     let rtv = node.els(fcid, Fcid::F_PORT, &[command::RTV, 0, 0, 0]);
-    assert_eq!(rtv, els::timeouts());
+    assert_eq!(rtv, els::timeouts(els::R_A_TOV_MS));
     for (d_id, command) in [
         (Fcid::DIRECTORY, command::RLS),
         (Fcid::MANAGEMENT, command::PLOGI),

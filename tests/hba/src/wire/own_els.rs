@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use understudy_fabric::addr::Fcid;
 use understudy_fabric::bytes::{Put, Reader};
-use understudy_fabric::els::{E_D_TOV_MS, Reject, accept, command};
+use understudy_fabric::els::{Reject, StateChange, accept, command, timeouts};
 use understudy_fabric::frame::FcHeader;
 
 use super::exchange::{Exchange, Exchanges, Kind};
@@ -40,21 +40,16 @@ pub(super) fn answer(
         ECHO => [&accept(), els.get(4..).unwrap_or_default()].concat(),
         // Six counters of errors that do not happen here.
         command::RLS => [accept(), vec![0; 24]].concat(),
-        command::RTV => {
-            let mut out = accept();
-            out.put_u32(u32::try_from(r_a_tov.as_millis()).unwrap_or(u32::MAX));
-            out.put_u32(E_D_TOV_MS);
-            out.put_zeros(4);
-            out
-        }
+        command::RTV => timeouts(u32::try_from(r_a_tov.as_millis()).unwrap_or(u32::MAX)),
         command::RRQ => accept(),
         REC => match asked_for(exchanges, vp, header, els) {
             Some(exchange) => state(exchange),
             None => NO_EXCHANGE.encode(),
         },
-        command::RSCN => match changes(els) {
+        command::RSCN => match StateChange::pages(els) {
             Some(changed) => {
-                pages = changed;
+                let page = |(format, id)| RscnPage { format, id };
+                pages = changed.into_iter().map(page).collect();
                 accept()
             }
             None => Reject::BAD_LENGTH.encode(),
@@ -62,21 +57,6 @@ pub(super) fn answer(
         _ => return None,
     };
     Some(OwnAnswer { payload, pages })
-}
-
-/// Takes an RSCN apart, with pages in any format.
-fn changes(els: &[u8]) -> Option<Vec<RscnPage>> {
-    let mut reader = Reader::new(els);
-    if (reader.u8()?, reader.u8()?) != (command::RSCN, 4) {
-        return None;
-    }
-    let len = usize::from(reader.u16()?).checked_sub(4)?;
-    let mut list = Reader::new(reader.take(len)?);
-    let mut pages = Vec::new();
-    while !list.is_empty() {
-        pages.push(RscnPage { format: list.u8()? & 3, id: Fcid(list.u24()?) });
-    }
-    Some(pages)
 }
 
 /// Returns the exchange that a REC asks for. Its sender must be the other end.

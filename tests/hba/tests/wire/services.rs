@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use understudy_fabric::addr::Fcid;
 use understudy_fabric::ct::{self, Request};
-use understudy_fabric::els::{Reject, StateChangeRegistration, command, timeouts};
+use understudy_fabric::els::{
+    R_A_TOV_MS, Reject, StateChangeRegistration, command, timeouts,
+};
 use understudy_fabric::frame::FcHeader;
 use understudy_hba::wire::{Cause, Event, LogoutBy, RscnPage, Vp, WireError};
 
@@ -159,7 +161,7 @@ fn simple_services_need_no_firmware() {
     let rls = rig.els(0, ids[1], &[command::RLS, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(rls, [&[command::LS_ACC][..], &[0; 27]].concat());
     let rtv = rig.els(0, ids[1], &[command::RTV, 0, 0, 0]);
-    assert_eq!(rtv, timeouts());
+    assert_eq!(rtv, timeouts(R_A_TOV_MS));
     let rrq = rig.els(0, ids[1], &[command::RRQ, 0, 0, 0, 0, 1, 0, 1, 0, 1, 0, 1]);
     assert_eq!(rrq, [command::LS_ACC, 0, 0, 0]);
     assert_eq!(rig.take(1), []);
