@@ -8,6 +8,7 @@ use understudy_fabric::bytes::Put;
 use understudy_fabric::els::{Logout, command};
 use understudy_fabric::pcap::{Capture, Direction};
 use understudy_fabric::port::LinkId;
+use understudy_hba::els::{PRLI, prli};
 use understudy_hba::wire::fcp::Response;
 use understudy_hba::wire::{Event, ExchangeId};
 
@@ -21,15 +22,6 @@ fn cmnd(read: bool) -> Vec<u8> {
     out.put(&[if read { 0x28 } else { 0x2a }, 0, 0, 0, 0, 0, 0, 0, 16, 0]);
     out.put_zeros(6);
     out.put_u32(LENGTH);
-    out
-}
-
-/// Returns a PRLI of FCP, or the LS_ACC of one.
-fn prli(command: u8) -> Vec<u8> {
-    let response = if command == command::LS_ACC { 0x21 } else { 0x20 };
-    let mut out = vec![command, 16, 0, 20, 8, 0, response, 0];
-    out.put_zeros(8);
-    out.put_u32(0x32);
     out
 }
 
@@ -56,7 +48,7 @@ fn run(rig: &mut Rig) {
     rig.login(0, VPORT);
     let login = plogi(0, 2048);
     exchange(rig, 0, 1, &login, &[&[command::LS_ACC], &plogi(1, 2048)[1..]].concat());
-    exchange(rig, 0, 1, &prli(0x20), &prli(command::LS_ACC));
+    exchange(rig, 0, 1, &prli(PRLI, 0x32), &prli(command::LS_ACC, 0x32));
     exchange(rig, 1, 0, &plogi(1, 2048), &[&[command::LS_ACC], &login[1..]].concat());
     rig.els(0, peer, &[0x10, 0, 0, 0, 1, 2, 3, 4]);
     rig.els(0, peer, &[command::RTV, 0, 0, 0]);

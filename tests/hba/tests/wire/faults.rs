@@ -38,6 +38,22 @@ fn ask(rig: &mut Rig, theirs: ExchangeId) {
     rig.wires[1].ask_data(theirs, 0, LENGTH, deadline).unwrap();
 }
 
+/// Has the data of a write held for five seconds at one end, and returns the write's
+/// exchange at both ends.
+fn held_write(
+    rig: &mut Rig,
+    wire: usize,
+    direction: Direction,
+) -> (ExchangeId, ExchangeId) {
+    let fate = Fate::Held(Duration::from_secs(5));
+    rig.wires[wire].strike(Fault { direction, frame: FrameKind::Data, fate });
+    let (ours, theirs) = command(rig, 1);
+    ask(rig, theirs);
+    rig.take(0);
+    rig.wires[0].send_data(ours, 0, &[7; LENGTH as usize]).unwrap();
+    (ours, theirs)
+}
+
 /// Has the initiator abort a command, and the target agree.
 fn abort(rig: &mut Rig, ours: ExchangeId) -> Event {
     rig.wires[0].abort(ours, rig.now).unwrap();
@@ -73,12 +89,7 @@ fn a_lost_transfer_ready_stops_one_write_until_its_abort() {
 fn held_data_comes_late_and_whole() {
     for (wire, direction) in [(1, Direction::In), (0, Direction::Out)] {
         let mut rig = rig();
-        let fate = Fate::Held(Duration::from_secs(5));
-        rig.wires[wire].strike(Fault { direction, frame: FrameKind::Data, fate });
-        let (ours, theirs) = command(&mut rig, 1);
-        ask(&mut rig, theirs);
-        rig.take(0);
-        rig.wires[0].send_data(ours, 0, &[7; LENGTH as usize]).unwrap();
+        let (_, theirs) = held_write(&mut rig, wire, direction);
         rig.pass(Duration::from_millis(4999));
         assert_eq!(rig.take(1), []);
         // Meanwhile another exchange is served.
@@ -96,12 +107,7 @@ fn held_data_comes_late_and_whole() {
 #[test]
 fn data_of_an_aborted_write_that_comes_late_is_nobodys() {
     let mut rig = rig();
-    let (direction, fate) = (Direction::In, Fate::Held(Duration::from_secs(5)));
-    rig.wires[1].strike(Fault { direction, frame: FrameKind::Data, fate });
-    let (ours, theirs) = command(&mut rig, 1);
-    ask(&mut rig, theirs);
-    rig.take(0);
-    rig.wires[0].send_data(ours, 0, &[7; LENGTH as usize]).unwrap();
+    let (ours, _) = held_write(&mut rig, 1, Direction::In);
     let answer = AbortAnswer::Accepted;
     assert_eq!(abort(&mut rig, ours), Event::AbortDone { exchange: ours, answer });
     let discarded = rig.wires[1].counters().discarded;
@@ -168,12 +174,7 @@ fn a_fault_has_a_direction() {
 #[test]
 fn a_hold_that_has_ended_holds_nothing_more() {
     let mut rig = rig();
-    let (direction, fate) = (Direction::In, Fate::Held(Duration::from_secs(5)));
-    rig.wires[1].strike(Fault { direction, frame: FrameKind::Data, fate });
-    let (ours, theirs) = command(&mut rig, 1);
-    ask(&mut rig, theirs);
-    rig.take(0);
-    rig.wires[0].send_data(ours, 0, &[7; LENGTH as usize]).unwrap();
+    let (ours, theirs) = held_write(&mut rig, 1, Direction::In);
     rig.seconds(5);
     rig.take(1);
     ask(&mut rig, theirs);

@@ -8,6 +8,7 @@ use understudy_fabric::els::{
     R_A_TOV_MS, Reject, StateChangeRegistration, command, timeouts,
 };
 use understudy_fabric::frame::FcHeader;
+use understudy_hba::els::PRLI;
 use understudy_hba::wire::{Cause, Event, LogoutBy, RscnPage, Vp, WireError};
 
 use crate::remote::{REMOTE, Remote, request};
@@ -15,7 +16,6 @@ use crate::rig::{BASE, FCP, Rig, names, plogi};
 
 const ECHO: u8 = 0x10;
 const REC: u8 = 0x13;
-const PRLI: u8 = 0x20;
 
 #[test]
 fn a_login_goes_to_firmware_and_its_answer_comes_back() {
