@@ -1,15 +1,15 @@
 //! An initiator for an emulated HBA, by hand: `initiator FABRIC-SOCKET WWPN TARGET [STEP...]`
 //!
-//! | step | what it does |
-//! | --- | --- |
-//! | `login`, `logout` | logs in to the target, and out |
-//! | `inquiry`, `capacity` | asks the LUN |
-//! | `io=N` | writes and reads 64 KiB, N times, and compares |
-//! | `deep=N` | a thousand writes, N at a time |
-//! | `hold` | begins a write, and keeps its data back |
-//! | `abort` | begins a write, keeps its data back, and aborts it |
-//! | `lunreset` | resets the LUN |
-//! | `wait=SECONDS` | lets time pass |
+//! Steps are done in order:
+//!
+//! - `login`, `logout`: logs in to the target, and out.
+//! - `inquiry`, `capacity`: asks LUN 0.
+//! - `io=N`: writes and reads 64 KiB, N times, and compares.
+//! - `deep=N`: a thousand writes, N at a time.
+//! - `hold`: begins a write, and keeps its data back.
+//! - `abort`: begins a write, keeps its data back, and aborts it.
+//! - `lunreset`: resets LUN 0.
+//! - `wait=SECONDS`: lets time pass.
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -149,8 +149,9 @@ impl Port {
         let start = Instant::now();
         for round in 0..rounds {
             let block = round % 200 * 128;
-            let seed = round.to_le_bytes();
-            let bytes: Vec<u8> = seed.iter().cycle().take(65536).copied().collect();
+            // No two words are equal, so that data at a wrong place is found.
+            let words = (0..16384_u32).map(|word| (round << 16 | word).to_le_bytes());
+            let bytes: Vec<u8> = words.flatten().collect();
             self.command(&write_10(block), 0, &bytes)?;
             let mut cdb = write_10(block);
             cdb[0] = 0x28;
