@@ -6,7 +6,7 @@ use understudy_fabric::addr::Fcid;
 use understudy_fabric::frame::Fcoe;
 
 use super::exchange::Kind;
-use super::fcp::{self, Direction, Response, TransferReady};
+use super::fcp::{self, Response, Transfer, TransferReady};
 use super::sequence::{FIRST, INITIATIVE, LAST, OFFSET, Stretch, ends};
 use super::{DataFault, Event, ExchangeId, Vp, Wire, WireError};
 
@@ -98,10 +98,10 @@ impl Wire {
         d_id: Fcid,
         cmnd: &[u8],
     ) -> Result<ExchangeId, WireError> {
-        let direction = Direction::of(cmnd).ok_or(WireError::TooShort)?;
-        let end = if direction.read { direction.length } else { 0 };
+        let transfer = Transfer::of(cmnd).ok_or(WireError::TooShort)?;
+        let end = if transfer.read { transfer.length } else { 0 };
         let read = Stretch::new(0, end);
-        let kind = Kind::Initiator { direction, read, fault: None, wanted: None };
+        let kind = Kind::Initiator { transfer, read, fault: None, wanted: None };
         let exchange = self.begin(vp, d_id, kind)?;
         self.send_on(exchange, (fcp::R_CTL_CMND, fcp::TYPE), FIRST, INITIATIVE, cmnd);
         Ok(exchange)
@@ -175,10 +175,10 @@ impl Wire {
             let TransferReady { offset, length } = ready;
             let open = self.exchanges.get_mut(exchange).filter(|open| !open.aborted)?;
             match &mut open.kind {
-                Kind::Initiator { direction, wanted: wanted @ None, .. }
-                    if direction.write
+                Kind::Initiator { transfer, wanted: wanted @ None, .. }
+                    if transfer.write
                         && length > 0
-                        && offset.checked_add(length)? <= direction.length =>
+                        && offset.checked_add(length)? <= transfer.length =>
                 {
                     *wanted = Some((offset, length));
                     Some(Event::DataWanted { exchange, offset, length })

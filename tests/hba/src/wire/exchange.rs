@@ -9,7 +9,7 @@ use std::time::Duration;
 use understudy_fabric::addr::Fcid;
 use understudy_fabric::frame::{FcHeader, XID_UNKNOWN};
 
-use super::fcp::Direction;
+use super::fcp::Transfer;
 use super::sequence::{Message, RESPONDER, Stretch};
 use super::{DataFault, ExchangeId, Vp};
 
@@ -60,7 +60,7 @@ pub(super) enum Kind {
     /// A command of ours.
     Initiator {
         /// Where data goes, and how much.
-        direction: Direction,
+        transfer: Transfer,
         /// What is read, as far as it is here.
         read: Stretch,
         /// What was wrong with it.

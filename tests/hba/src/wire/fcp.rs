@@ -17,7 +17,7 @@ pub const R_CTL_RSP: u8 = 0x07;
 
 /// The parts of an FCP_CMND that say how much data goes where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Direction {
+pub struct Transfer {
     /// Whether the initiator sends data.
     pub write: bool,
     /// Whether the initiator receives data.
@@ -26,7 +26,7 @@ pub struct Direction {
     pub length: u32,
 }
 
-impl Direction {
+impl Transfer {
     /// Takes an FCP_CMND apart. Returns `None` where bytes are missing.
     pub fn of(cmnd: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(cmnd);
@@ -169,7 +169,7 @@ mod tests {
 
         #[test]
         fn no_bytes_are_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = (Response::decode(&bytes), TransferReady::decode(&bytes), Direction::of(&bytes));
+            let _ = (Response::decode(&bytes), TransferReady::decode(&bytes), Transfer::of(&bytes));
         }
     }
 
@@ -180,9 +180,9 @@ mod tests {
         cmnd.extend([0xee; 16]);
         cmnd.extend(7_u32.to_be_bytes());
         assert_eq!(
-            Direction::of(&cmnd),
-            Some(Direction { write: true, read: false, length: 7 })
+            Transfer::of(&cmnd),
+            Some(Transfer { write: true, read: false, length: 7 })
         );
-        assert_eq!(Direction::of(&cmnd[..47]), None);
+        assert_eq!(Transfer::of(&cmnd[..47]), None);
     }
 }
