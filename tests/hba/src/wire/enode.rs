@@ -20,8 +20,6 @@ pub(super) struct Forwarder {
     pub(super) mac: Mac,
     /// The name of its switch.
     pub(super) switch: Wwn,
-    /// The name of its fabric.
-    pub(super) fabric: Wwn,
     /// The period of its advertisements and of keep-alives.
     period: Duration,
     /// Whether it wants keep-alives.
@@ -91,7 +89,7 @@ impl Discovery {
         advertisement: &Fip,
         now: Duration,
     ) -> News {
-        let &Fip::Advertisement { solicited, fcf, switch, fabric, fka_ms, no_keep_alive } =
+        let &Fip::Advertisement { solicited, fcf, switch, fka_ms, no_keep_alive, .. } =
             advertisement
         else {
             return News::None;
@@ -113,7 +111,6 @@ impl Discovery {
                 *self = Self::Found(Forwarder {
                     mac: fcf,
                     switch,
-                    fabric,
                     period,
                     keep_alive,
                     heard: now,
