@@ -1,5 +1,7 @@
 //! Fields of little-endian structures, such as the entries of a ring.
 
+use understudy_fabric::addr::Fcid;
+
 /// Length of a ring's entry, in bytes.
 pub const ENTRY_LEN: usize = 64;
 
@@ -124,15 +126,15 @@ impl std::fmt::Debug for Entry {
 }
 
 /// Returns an address of the fabric as a structure of the chip has it: the low byte first.
-pub fn id_bytes(id: understudy_fabric::addr::Fcid) -> [u8; 3] {
+pub fn id_bytes(id: Fcid) -> [u8; 3] {
     let [low, middle, high, _] = id.0.to_le_bytes();
     [low, middle, high]
 }
 
 /// Returns the address that a structure has at a place, the low byte first.
-pub fn id_at(fields: &impl Fields, at: usize) -> understudy_fabric::addr::Fcid {
+pub fn id_at(fields: &impl Fields, at: usize) -> Fcid {
     let [low, middle, high] = fields.array(at);
-    understudy_fabric::addr::Fcid(u32::from_le_bytes([low, middle, high, 0]))
+    Fcid(u32::from_le_bytes([low, middle, high, 0]))
 }
 
 /// Returns bytes with the order turned round in each group of four, as the chip does with

@@ -33,9 +33,8 @@ pub enum Event {
         refusal: Refusal,
     },
     /// The login of a port has ended, alone. An [`Ended`](Self::Ended) for each of its
-    /// exchanges comes before this. If the port was not logged out by
-    /// [`logout`](super::Wire::logout), the next [`tick`](super::Wire::tick) logs it in
-    /// again.
+    /// exchanges comes before this. A port that is still wanted is logged in again: by the
+    /// next [`tick`](super::Wire::tick), or after a second if the fabric ended its login.
     LoggedOut {
         /// The port.
         vp: Vp,
@@ -106,7 +105,7 @@ pub enum Event {
         /// Why what came is not whole. What [`Data`](Self::Data) told is then void.
         result: Result<(), DataFault>,
     },
-    /// The other end wants a command aborted. This waits for
+    /// An ABTS for a command, from either end of it. It waits for
     /// [`answer_abort`](super::Wire::answer_abort). Until then nothing more is sent on the
     /// exchange.
     Abort {

@@ -9,16 +9,17 @@ use understudy_fabric::frame::{FcHeader, Fcoe};
 
 use super::{Wire, bls, fcp};
 
-/// How long an exchange is remembered whose frames are lost. Its numbers may be another's
-/// by then.
+/// How long the frames of an exchange that was struck are lost. Later its numbers may be
+/// another exchange's.
 const MEMORY: Duration = Duration::from_secs(60);
 /// How many frames are held at most. More are lost.
 const MOST_HELD: usize = 65_536;
 
 /// A fault that strikes one exchange.
 ///
-/// It is the next one with such a frame. From that frame on, all frames of the exchange in
-/// that direction have this fate. An ABTS ends it, and passes.
+/// It strikes the next exchange with such a frame. From that frame on, all frames of the
+/// exchange in that direction have this fate, for a minute at most if they are lost. An
+/// ABTS ends the fault, and passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
     /// Which way the frames go.

@@ -12,7 +12,7 @@
 //!   (FC-BB-5).
 //! - ECHO, RLS, RTV, REC, RRQ and RSCN are answered (FC-LS). All other ELS are handed up.
 //! - Frames that belong to no exchange are dropped and counted.
-//! - Exchanges that [`Wire::strike`] names lose their frames, or get them late.
+//! - An exchange that a fault strikes loses frames, or gets them late ([`Wire::strike`]).
 //!
 //! # What the wire leaves to firmware
 //!
@@ -111,7 +111,8 @@ pub struct Counters {
     pub received: u64,
     /// Frames sent.
     pub sent: u64,
-    /// Frames that were dropped: damaged, foreign, or of no exchange.
+    /// Frames that were received and dropped: damaged, foreign, of no exchange, or struck by
+    /// a fault.
     pub discarded: u64,
 }
 
@@ -133,7 +134,7 @@ pub struct Wire {
     fabric_size: u16,
     r_a_tov: Duration,
     faults: Faults,
-    /// The time when the wire was last told it.
+    /// The time that the wire was last told.
     now: Duration,
     frames: Vec<Vec<u8>>,
     events: Vec<Event>,

@@ -13,7 +13,8 @@ use super::{ExchangeId, Wire};
 const MAX_FCOE: u16 = 14 + 24 + MAX_PAYLOAD + 8;
 
 impl Wire {
-    /// Sends a sequence on an exchange. `end` is what F_CTL has in the last frame besides.
+    /// Sends a sequence on an exchange. `what` is R_CTL and the type, `end` what F_CTL has
+    /// in the last frame besides `f_ctl`.
     pub(super) fn send_on(
         &mut self,
         exchange: ExchangeId,
@@ -25,8 +26,8 @@ impl Wire {
         self.send_at(exchange, what, f_ctl, end, 0, payload);
     }
 
-    /// Sends a sequence on an exchange, at an offset of its transfer. `what` is R_CTL and
-    /// the type.
+    /// Sends a sequence on an exchange, at an offset of its transfer. The rest is as in
+    /// [`Self::send_on`].
     pub(super) fn send_at(
         &mut self,
         exchange: ExchangeId,
