@@ -113,6 +113,27 @@ fn a_ct_request_by_mailbox_is_answered_there() {
     assert_eq!(ct::decode_answer(&payload).unwrap(), Ok(Vec::new()));
 }
 
+/// A stop of the agent waits until these counts stand still.
+#[test]
+fn frames_are_counted_as_the_driver_asks() {
+    let mut driver = Driver::target();
+    let mut counts = || {
+        driver.done(&dma(0x6d, DATA, &[(8, 128)]));
+        let bytes = driver.peek(DATA, 512);
+        let frames = [33, 34].map(|word: usize| bytes.u32(4 * word));
+        driver.log_in_to_name_server(0);
+        frames
+    };
+    let ([sent, received], after) = (counts(), counts());
+    assert!(sent > 0 && received > 0);
+    // The login is one frame each way.
+    assert_eq!(after, [sent + 1, received + 1]);
+    // A driver that has less room gets no more than that.
+    driver.poke(DATA, &[0xee; 16]);
+    driver.done(&dma(0x6d, DATA, &[(8, 2)]));
+    assert_eq!(driver.peek(DATA, 16)[8..], [0xee; 8]);
+}
+
 #[test]
 fn commands_that_do_not_exist_are_refused() {
     let mut driver = Driver::new(Switches::default());

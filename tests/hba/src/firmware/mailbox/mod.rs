@@ -6,10 +6,12 @@
 //! | `start` | the start of the firmware, its state |
 //! | `fabric` | addresses, names, state changes, entries that come by mailbox |
 //! | `lists` | who is logged in |
+//! | `counts` | frames that came and went |
 //!
 //! Numbers: drivers/scsi/qla2xxx/qla_def.h and qla_fw.h.
 
 mod chip;
+mod counts;
 mod fabric;
 mod lists;
 mod start;
@@ -41,15 +43,14 @@ mod command {
     pub(super) const PORT_DATABASE: u16 = 0x64;
     pub(super) const STATE: u16 = 0x69;
     pub(super) const PORT_NAME: u16 = 0x6a;
+    pub(super) const COUNTS: u16 = 0x6d;
     pub(super) const STATE_CHANGES: u16 = 0x70;
     pub(super) const PORT_LIST: u16 = 0x75;
     pub(super) const ID_LIST: u16 = 0x7c;
     /// Commands whose failure costs the driver a line in its log: trace, SFP, driver
-    /// version, login template, statistics, speed of a port, LEDs.
-    pub(super) const REFUSED: [u16; 14] = [
-        0x0d, 0x0f, 0x1a, 0x27, 0x28, 0x2a, 0x30, 0x31, 0x3b, 0x52, 0x59, 0x5a, 0x6b,
-        0x6d,
-    ];
+    /// version, login template, speed of a port, LEDs.
+    pub(super) const REFUSED: [u16; 13] =
+        [0x0d, 0x0f, 0x1a, 0x27, 0x28, 0x2a, 0x30, 0x31, 0x3b, 0x52, 0x59, 0x5a, 0x6b];
 }
 
 /// How a mailbox command ends: its status and the mailboxes that the answer sets, or
@@ -110,6 +111,7 @@ impl Hba {
             command::ADDRESS => self.address(mailboxes),
             command::DATA_RATE => self.data_rate(),
             command::PORT_NAME => self.port_name(mailboxes),
+            command::COUNTS => self.counts(mailboxes),
             command::STATE_CHANGES => self.register_state_changes(mailboxes),
             command::ENTRY => self.entry_by_mailbox(mailboxes),
             command::PORT_DATABASE => self.port_database(mailboxes),
