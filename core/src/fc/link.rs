@@ -105,6 +105,10 @@ fn is_word(link: &str) -> bool {
     !link.is_empty() && link.chars().all(plain)
 }
 
+/// The number that a driver shows for what it does not count, or cannot ask its HBA for
+/// (`fc_host_statistic`, `qla2x00_get_fc_host_stats`).
+const NOT_COUNTED: u64 = u64::MAX;
+
 /// Returns how many frames a virtual port has received and sent; `None` if it does not
 /// count them. While that number changes, commands are being accepted, answered or turned
 /// away.
@@ -115,10 +119,10 @@ pub(crate) fn frames(kernel: &dyn Kernel, wwpn: Wwn) -> Result<Option<u64>, Kern
     let Some(port) = host_of(kernel, wwpn)? else { return Ok(None) };
     let count = |name| {
         let text = kernel::attribute(kernel, &paths::fc_host(&port.host, name))?;
-        Ok(text.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok()))
+        let count = text.strip_prefix("0x").map(|hex| u64::from_str_radix(hex, 16));
+        Ok(count.and_then(Result::ok).filter(|count| *count != NOT_COUNTED))
     };
     let (received, sent) =
         (count("statistics/rx_frames")?, count("statistics/tx_frames")?);
-    // The sum wraps, because a driver that does not count shows 2^64 - 1.
     Ok(received.zip(sent).map(|(received, sent)| received.wrapping_add(sent)))
 }

@@ -10,6 +10,9 @@ use crate::disks::disk::Disk;
 use crate::kernel::{self, Kernel, KernelError, paths};
 use crate::wwn::Wwn;
 
+/// The counter of the commands that a LUN has received.
+const RECEIVED: &str = "statistics/scsi_tgt_port/in_cmds";
+
 /// Everything that LIO has of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Export {
@@ -140,6 +143,25 @@ impl Tree {
     /// Returns whether the target is bound to its port until a boot.
     pub(crate) fn is_bound(&self) -> bool {
         self.driver.stays() == Stays::UntilBoot
+    }
+
+    /// Returns how many commands LIO has received for the port's LUNs, also those that it
+    /// turned away (`target_stat_tgt_port_in_cmds_show`). A LUN counts from the moment
+    /// when it was made. Returns `None` if a counter shows no number.
+    ///
+    /// # Errors
+    /// When a counter cannot be read.
+    pub(crate) fn commands(
+        &self,
+        kernel: &dyn Kernel,
+    ) -> Result<Option<u64>, KernelError> {
+        let mut sum = 0u64;
+        for lun in self.luns.iter().filter(|lun| lun.link.is_some()) {
+            let count = kernel::attribute(kernel, &lun.path.join(RECEIVED))?;
+            let Ok(count) = count.parse::<u64>() else { return Ok(None) };
+            sum = sum.wrapping_add(count);
+        }
+        Ok(Some(sum))
     }
 
     /// Returns whether the port is empty: it has neither LUNs nor initiators.

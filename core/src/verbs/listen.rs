@@ -2,12 +2,13 @@
 //! commands. No counter shows all kinds of commands, so each kind has its own means.
 //! ARCHITECTURE.md lists them.
 //!
-//! On qla2xxx, by its source, `inflight` works as elsewhere. An ECHO goes through the
-//! driver's own bsg (`qla24xx_bsg_request`), to ports that the driver knows as remote
-//! ports; with `qlini_mode=disabled` it knows none. Frames are counted for the whole HBA
-//! (`qla2x00_get_fc_host_stats`), so beside a busy port they never stand still. There is
-//! no bar. None of this can hang a logout on qla2xxx: the driver ends any command that it
-//! has not yet passed to LIO.
+//! On qla2xxx `inflight` works as elsewhere. An ECHO goes through the driver's own bsg
+//! (`qla24xx_bsg_request`), to ports that the driver knows as remote ports; with
+//! `qlini_mode=disabled` it knows none. Frames are counted for the whole HBA
+//! (`qla2x00_get_fc_host_stats`), so commands are counted instead, by LIO for each LUN.
+//! There is no bar. A command that LIO has when its session ends hangs the logout: the
+//! driver drops its answer and never frees it (`qlt_xmit_response`). The driver ends those
+//! that it has not yet passed to LIO.
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use super::nftables::Nftables;
 use super::told;
 
 /// How long a port must be quiet before it logs out, with nothing in flight and no
-/// frames. A command that has arrived and not reached a disk is in no counter of the
+/// command coming. A command that has arrived and not reached a disk is in no counter of the
 /// kernel. Even a command that is just being turned away hangs a logout.
 const SETTLED: Duration = Duration::from_millis(250);
 /// How long a port must be quiet if an initiator gave no echo. Such an initiator may
@@ -34,7 +35,7 @@ const SETTLED_UNHEARD: Duration = Duration::from_millis(1500);
 /// Within which time a keeper answers that has nothing to write.
 const PROMPT: Duration = Duration::from_millis(100);
 
-/// Waits for a moment in which nothing is in flight and no frames come or go.
+/// Waits for a moment in which nothing is in flight and no command comes.
 pub(super) fn listen(
     kernel: &dyn Kernel,
     found: &Found,
@@ -102,33 +103,33 @@ fn keepers_answer(
 
 /// The state of a port after it was waited for.
 enum Rest {
-    /// Nothing has been in flight, and no frame has come or gone, for long enough.
+    /// Nothing has been in flight, and no command has come, for long enough.
     Quiet,
-    /// Nothing has been in flight for long enough, but frames still come and go.
+    /// Nothing has been in flight for long enough, but commands still come.
     Talk,
     /// Commands were in flight a moment ago.
     Busy,
 }
 
-/// Waits until nothing has been in flight and no frame has come or gone for `settled`,
-/// but not beyond `end`. Returns the state then.
+/// Waits until nothing has been in flight and no command has come for `settled`, but not
+/// beyond `end`. Returns the state then.
 fn settles(kernel: &dyn Kernel, found: &Found, settled: Duration, end: Instant) -> Rest {
     let stores = &found.export.backstores;
     let (mut idle_since, mut quiet_since) = (kernel.now(), kernel.now());
-    let mut frames = exchanged(kernel, found);
+    let mut count = arrivals(kernel, found);
     let quiet = wait_until(kernel, end, || {
         let now = kernel.now();
-        let before = std::mem::replace(&mut frames, exchanged(kernel, found));
+        let before = std::mem::replace(&mut count, arrivals(kernel, found));
         if !in_flight(kernel, stores).is_empty() {
             idle_since = now;
         }
-        // If frames cannot be counted, some may have come.
-        if frames.is_err() || frames != before {
+        // If commands cannot be counted, some may have come.
+        if count.is_err() || count != before {
             quiet_since = now;
         }
         now.saturating_sub(quiet_since.max(idle_since)) >= settled
     });
-    if let Err(why) = frames {
+    if let Err(why) = count {
         log::warn!("{why}");
     }
     match quiet {
@@ -138,13 +139,16 @@ fn settles(kernel: &dyn Kernel, found: &Found, settled: Duration, end: Instant) 
     }
 }
 
-/// Returns how many frames the group's ports have received and sent, or in words why that
-/// is not known.
-fn exchanged(kernel: &dyn Kernel, found: &Found) -> Result<u64, String> {
+/// Returns a number that changes with each command that comes to one of the group's
+/// ports, or in words why there is none.
+fn arrivals(kernel: &dyn Kernel, found: &Found) -> Result<u64, String> {
     let mut sum = 0u64;
     for VirtualPort { wwpn, .. } in &found.vports {
-        let frames = fc::frames(kernel, *wwpn).map_err(|error| error.to_string())?;
-        sum = sum.wrapping_add(frames.ok_or_else(|| format!("{wwpn} counts no frames"))?);
+        let tree = found.export.tree(*wwpn);
+        let arrivals = found.driver(*wwpn).arrivals(kernel, *wwpn, tree);
+        let arrivals = arrivals.map_err(|error| error.to_string())?;
+        let none = || format!("nothing counts the commands that come to {wwpn}");
+        sum = sum.wrapping_add(arrivals.ok_or_else(none)?);
     }
     Ok(sum)
 }

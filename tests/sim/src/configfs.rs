@@ -16,6 +16,9 @@ use understudy_core::wwn::Wwn;
 /// The attribute with a backstore's ALUA state.
 const ALUA: &str = "alua/default_tg_pt_gp/alua_access_state";
 
+/// The counter of the commands that a LUN has received.
+const RECEIVED: &str = "statistics/scsi_tgt_port/in_cmds";
+
 /// What a directory of LIO's stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item<'a> {
@@ -149,6 +152,7 @@ fn populate(tree: &mut Tree, path: &Path, item: Item) {
                 qla2xxx::populate(tree, path);
             }
         }
+        Item::Lun(_) => tree.file(path.join(RECEIVED), "0\n"),
         Item::MappedLun(_) => tree.file(path.join("write_protect"), "0\n"),
         _ => {}
     }
@@ -344,6 +348,23 @@ pub struct Served<'a> {
 /// it is told as an error (ILLEGAL REQUEST, 25/00).
 pub fn served(tree: &Tree, port: Wwn, initiator: Wwn, lun: u16) -> Option<Served<'_>> {
     backstore(tree, &mapped_lun(tree, port, initiator, lun))
+}
+
+/// Counts a command that an initiator's LUN has received (`transport_lookup_cmd_lun`).
+pub fn count(tree: &mut Tree, port: Wwn, initiator: Wwn, lun: u16) {
+    let mapped = mapped_lun(tree, port, initiator, lun);
+    let Some(path) = tree.first_link(&mapped).map(|lun| lun.join(RECEIVED)) else {
+        return;
+    };
+    let now = tree.read(&path).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    tree.file(path, format!("{}\n", now.unwrap_or_default() + 1));
+}
+
+/// Returns whether a path is the counter of a LUN that has no backstore
+/// (`target_stat_tgt_port_in_cmds_show`).
+pub fn counts_nothing(tree: &Tree, path: &Path) -> bool {
+    let lun = path.parent().and_then(Path::parent).and_then(Path::parent);
+    path.ends_with(RECEIVED) && lun.is_some_and(|lun| tree.first_link(lun).is_none())
 }
 
 /// Returns the path of an initiator's LUN.

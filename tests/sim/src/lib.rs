@@ -212,7 +212,10 @@ impl<'a> SimKernel<'a> {
 impl Kernel for SimKernel<'_> {
     fn read(&self, path: &Path) -> Result<String, KernelError> {
         self.look("read", path)?;
-        let text = self.with_tree(|tree| tree.read(path).map(str::to_owned));
+        let text = self.with_tree(|tree| match configfs::counts_nothing(tree, path) {
+            true => Err(Errno::ENODEV),
+            false => tree.read(path).map(str::to_owned),
+        });
         let text = text.map_err(|errno| KernelError::errno("read", path, errno))?;
         Ok(self.counted(path).unwrap_or(text))
     }

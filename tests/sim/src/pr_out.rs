@@ -73,6 +73,7 @@ impl San {
         }
         its.frames += 1;
         let port_id = its.id;
+        configfs::count(&mut there.tree, port, initiator, lun);
         if configfs::is_transitioning(&there.tree, &store) {
             return None;
         }

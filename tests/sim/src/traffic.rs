@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::commands::{Answer, Asks, Command, Flow, Stage};
-use super::configfs::served;
+use super::configfs::{self, served};
 use super::contents::Written;
 use super::san::{Event, San};
 use understudy_core::wwn::Wwn;
@@ -194,6 +194,9 @@ impl San {
     #[expect(clippy::panic, reason = "an initiator would see an error, or another disk")]
     fn is_judged(&mut self, id: usize, command: &Command) {
         let Some(flow) = self.flows.get_mut(command.flow) else { return };
+        if let Some(node) = self.nodes.get_mut(command.node) {
+            configfs::count(&mut node.tree, flow.port, flow.initiator, flow.lun);
+        }
         let node = self.nodes.get(command.node);
         let found =
             node.and_then(|n| served(&n.tree, flow.port, flow.initiator, flow.lun));

@@ -372,3 +372,33 @@ fn a_stop_fails_for_what_a_keeper_does_not_write() {
     a.stop().unwrap();
     assert_eq!(a.leavings(), [""; 0]);
 }
+
+/// A port whose commands nothing counts is never taken for quiet: drivers show 2^64 - 1 for
+/// what they cannot ask their HBA for.
+#[test]
+fn what_is_not_counted_does_not_stand_still() {
+    let took = |setup: Setup, counter: Option<(&str, &str)>| {
+        let a = common::served(&setup);
+        a.san.borrow_mut().nft = Nft::Missing;
+        if let Some((path, text)) = counter {
+            a.kernel.read(Path::new(path)).unwrap();
+            a.kernel.set(path, text);
+        }
+        let since = a.kernel.now();
+        a.stop().unwrap();
+        assert_eq!(a.leavings(), [""; 0]);
+        a.kernel.now() - since
+    };
+    let (libfc, qla2xxx) = (Setup::new(1, 1), Setup::new(1, 1).on_qla2xxx());
+    let host = "/sys/class/fc_host/host3/statistics/tx_frames";
+    let lun = "/sys/kernel/config/target/qla2xxx/20:01:00:25:b5:00:00:0a/tpgt_1/lun/lun_0/\
+               statistics/scsi_tgt_port/in_cmds";
+    for (setup, path, text) in
+        [(libfc, host, "0xffffffffffffffff\n"), (qla2xxx, lun, "none\n")]
+    {
+        let usual = took(setup.clone(), None);
+        assert!(usual < Duration::from_secs(1), "{usual:?}");
+        let unknown = took(setup, Some((path, text)));
+        assert!(unknown > Duration::from_secs(3), "{unknown:?}");
+    }
+}

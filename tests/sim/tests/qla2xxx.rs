@@ -379,3 +379,25 @@ fn a_plan_has_every_operation() {
         assert_eq!(rest, []);
     }
 }
+
+/// What another group of the HBA has to do is no reason to wait: only the commands that come
+/// for the group's own LUNs are counted.
+#[test]
+fn a_stop_is_as_quick_beside_a_busy_group() {
+    let a = common::served(&setup().with_another());
+    let another = a.another().unwrap();
+    another.start().unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    let port = wwpn(&another.setup);
+    // Each sends two commands a second, so the first does it again after the last.
+    for initiator in initiators() {
+        for (lun, disk) in &another.setup.disks {
+            a.san.borrow_mut().write_from(initiator, port, *lun, disk);
+            a.kernel.sleep(Duration::from_millis(125));
+        }
+    }
+    let since = a.kernel.now();
+    a.stop().unwrap();
+    let took = a.kernel.now() - since;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}

@@ -14,10 +14,11 @@ use std::time::Duration;
 use crate::action::failure::{Failure, Kind};
 use crate::action::step::Step;
 use crate::config::group::{AUTO, PortSpec};
-use crate::fc::{PhysicalPort, VirtualPort, VportState};
+use crate::fc::{self, PhysicalPort, VirtualPort, VportState};
 use crate::kernel::{Chain, Kernel, KernelError, paths};
 use crate::wwn::Wwn;
 
+use super::observe::Tree;
 use super::wanted::Wanted;
 
 pub(crate) use qla2xxx::QLA2XXX;
@@ -98,6 +99,20 @@ pub(crate) trait Driver: fmt::Debug + Sync {
     /// itself; `None` for states that may pass.
     fn hopeless(&self, state: &VportState) -> Option<&'static str> {
         state.hopeless()
+    }
+    /// Returns a number that changes with each command that comes to a port; `None` if
+    /// nothing counts them. `tree` is the port's target. A drain waits until the number
+    /// stands still.
+    ///
+    /// # Errors
+    /// When a counter is there and cannot be read.
+    fn arrivals(
+        &self,
+        kernel: &dyn Kernel,
+        wwpn: Wwn,
+        _tree: Option<&Tree>,
+    ) -> Result<Option<u64>, KernelError> {
+        fc::frames(kernel, wwpn)
     }
     /// Returns the operations that take a port out of the fabric.
     ///

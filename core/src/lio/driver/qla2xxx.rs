@@ -31,7 +31,7 @@ use crate::digest::fnv128;
 use crate::fc::{self, PhysicalPort, VirtualPort, VportState};
 use crate::kernel::{self, Chain, Kernel, KernelError, paths};
 use crate::lio::build::{luns, targets, write};
-use crate::lio::observe::tpg;
+use crate::lio::observe::{Tree, tpg};
 use crate::lio::situation::Situation;
 use crate::lio::wanted::Wanted;
 use crate::wwn::Wwn;
@@ -142,6 +142,17 @@ impl Driver for Qla2xxx {
     /// driver shows it while a link comes and goes (`qla2x00_async_event`).
     fn hopeless(&self, state: &VportState) -> Option<&'static str> {
         state.hopeless().filter(|_| *state != VportState::Failed)
+    }
+
+    /// Returns how many commands LIO has received for the port's LUNs. The frames of a
+    /// port say nothing here: the driver counts those of the whole HBA.
+    fn arrivals(
+        &self,
+        kernel: &dyn Kernel,
+        _: Wwn,
+        tree: Option<&Tree>,
+    ) -> Result<Option<u64>, KernelError> {
+        tree.map_or(Ok(None), |tree| tree.commands(kernel))
     }
 
     fn vanish(&self, _: &dyn Kernel, port: &VirtualPort) -> Result<Chain, KernelError> {
