@@ -133,8 +133,8 @@ pub const SCENARIOS: [Scenario; 44] = [
     second("survivor-cannot-read", survivor::run),
     second("cold-start", cold_start::run),
     second("three-nodes", three_nodes::run),
-    second("qlogic-moves", qlogic::moves),
-    second("qlogic-power-cut", qlogic::power_cut),
+    second("qlogic-moves", qlogic::moves::run),
+    second("qlogic-power-cut", qlogic::power_cut::run),
     // This one is last: a kernel may hang in it, and every later scenario would find that
     // in the guest's console.
     first("fc-link-cut", fabric_link::run),

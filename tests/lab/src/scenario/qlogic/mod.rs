@@ -1,0 +1,118 @@
+//! The scenarios on emulated QLogic HBAs, with the stock qla2xxx and tcm_qla2xxx. Each
+//! begins with [`begin`] and ends with [`end`].
+
+pub mod moves;
+pub mod power_cut;
+
+use std::time::Duration;
+
+use understudy_fabric::wwn::Wwn;
+
+use super::world::{COMMAND, client, fabric};
+use super::{World, two_fabrics};
+use crate::error::Result;
+use crate::fabric::wwn;
+use crate::groups::{self, Group, Lun};
+use crate::guest::Guest;
+use crate::lab::side_by_side;
+use crate::plan::{self, ARRAYS, Hba, SIDES};
+use crate::{progress, share};
+
+/// How long an HBA may take from the load of its driver until its port is Online.
+const PROBE: Duration = Duration::from_secs(120);
+
+/// Has the storage nodes use their HBAs, gives the initiator a port in their fabric, and
+/// has each of the groups served at home. Returns the groups' LUNs.
+fn begin(world: &World, groups: &[Group]) -> Result<Vec<Lun>> {
+    use_hbas(world)?;
+    set_zones(world, groups, &[])?;
+    groups.iter().try_for_each(|group| serve(world, group))?;
+    luns(world, groups)
+}
+
+/// Has the storage nodes use their HBAs, and gives the initiator a port in their fabric.
+fn use_hbas(world: &World) -> Result<()> {
+    let (folders, host) = (world.lab.folders(), world.lab.host()?);
+    progress::during("initiator: a port in the HBAs' fabric", || {
+        share::set_ports(folders, &SIDES)?;
+        host.run(&format!("lab-fcoe {}", Hba::SIDE.interface()), COMMAND)?;
+        two_fabrics::wait_port(host, Hba::SIDE)
+    })?;
+    progress::during("both HBAs: driver loaded, port Online", || {
+        share::set_hbas(folders, true)?;
+        let use_it = "set -e
+            echo > /etc/modprobe.d/lab.conf
+            modprobe qla2xxx
+            systemctl enable --now understudy-qla2xxx.service
+            sync";
+        on_nodes(world, |node| node.run(use_it, PROBE).and_then(|_| wait_port(node)))
+    })
+}
+
+/// Configures a group in the cluster, and waits until its home serves it.
+fn serve(world: &World, group: &Group) -> Result<()> {
+    progress::during(format!("{}: served", group.name), || {
+        let (node, mark) = (world.any_node()?, world.mark()?);
+        groups::configure_as(node, group, "each")?;
+        world.wait_served(mark, group, group.home).map(drop)
+    })
+}
+
+/// Waits until the initiator has found the LUNs of these groups, and returns them.
+fn luns(world: &World, groups: &[Group]) -> Result<Vec<Lun>> {
+    let host = world.lab.host()?;
+    let its = |group: &Group| groups::luns_of(host, group, group.disks().len(), COMMAND);
+    progress::during("initiator: LUNs found", || {
+        let luns = groups.iter().map(its).collect::<Result<Vec<_>>>()?;
+        Ok(luns.concat())
+    })
+}
+
+/// Removes the groups, and the other ports in their fabric. Nodes that boot from now on
+/// leave their HBAs alone. Until then the HBAs stay in use: their driver keeps the groups'
+/// ports.
+fn end(world: &World, groups: &[Group]) -> Result<()> {
+    progress::during("groups gone, HBAs off at the next boot", || {
+        world.load.pause()?;
+        let names: Vec<_> = groups.iter().map(|group| group.name).collect();
+        groups::forget(world.any_node()?, &names)?;
+        share::set_hbas(world.lab.folders(), false)?;
+        let leave_it = "systemctl disable understudy-qla2xxx.service && sync";
+        on_nodes(world, |node| node.run(leave_it, COMMAND).map(drop))?;
+        two_fabrics::take_down(world)?;
+        client(&world.lab, Hba::SIDE)?.set_zones(None).map_err(fabric)
+    })
+}
+
+/// Does something on both storage nodes, side by side.
+fn on_nodes(world: &World, act: impl Fn(&Guest) -> Result<()> + Sync) -> Result<()> {
+    let guests = world.lab.guests().iter();
+    side_by_side(guests.filter(|guest| ARRAYS.contains(&guest.name())), act)
+}
+
+/// Puts the zones in force that docs/qla2xxx.md asks for: the initiator, and `more`
+/// initiators, with the groups' ports, and the nodes with each other and those ports. An
+/// initiator that sees the HBAs' physical ports waits for them: they are targets that let
+/// it log in, and answer no command.
+fn set_zones(world: &World, groups: &[Group], more: &[Wwn]) -> Result<()> {
+    let ports = groups.iter().map(Group::port).collect::<Result<Vec<_>>>()?;
+    let (mut hosts, mut nodes) = ([more, &ports].concat(), ports);
+    for guest in plan::guests() {
+        match guest.hba {
+            Some(hba) => nodes.push(wwn(&hba.wwpn())?),
+            None => hosts.push(wwn(&guest.wwpn(Hba::SIDE))?),
+        }
+    }
+    client(&world.lab, Hba::SIDE)?.set_zones(Some(vec![hosts, nodes])).map_err(fabric)
+}
+
+/// Waits until the physical port of a node's HBA is Online.
+fn wait_port(node: &Guest) -> Result<()> {
+    let script = "cd /sys/class/fc_host
+        until for host in host*; do
+            case $(readlink -f $host/device/../driver) in
+            */qla2xxx) grep -qs Online $host/port_state && exit 0 ;;
+            esac
+        done; false; do sleep 0.2; done";
+    node.run(script, PROBE).map(drop)
+}
