@@ -2,8 +2,8 @@
 //! disks are at the initiator.
 //!
 //! Two groups are always there. The others come for a scenario: one has ports in two
-//! fabrics, and one the names of its home's physical port. One has NVMe namespaces. One is
-//! served by QLogic HBAs, and one belongs to a third storage node.
+//! fabrics, and one the names of its home's physical port. One has NVMe namespaces, and one
+//! belongs to a third storage node. Some are served by QLogic HBAs.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub struct Group {
     letter: char,
     sides: &'static [Side],
     carrier: Carrier,
-    shelf: Shelf,
+    storage: Storage,
 }
 
 /// What carries a group's ports.
@@ -42,12 +42,23 @@ enum Carrier {
     Hba,
 }
 
-/// The shelf that a group's disks are on.
+/// Where a group's disks are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shelf {
-    Iscsi,
+enum Storage {
+    /// On the iSCSI shelf: the disks that are named after the group's letter.
+    Own,
+    /// On the iSCSI shelf: `count` of the disks that come and go, from `first` on.
+    Spares { first: usize, count: usize },
+    /// On the NVMe shelf.
     Nvme,
 }
+
+/// The first two of the disks that come and go.
+const FIRST_TWO: Storage = Storage::Spares { first: 0, count: 2 };
+/// The last two of the disks that come and go.
+const OTHER_TWO: Storage = Storage::Spares { first: 2, count: 2 };
+/// All of the disks that come and go.
+const ALL_FOUR: Storage = Storage::Spares { first: 0, count: 4 };
 
 /// Returns a group with one virtual port in the first fabric, on the iSCSI shelf.
 fn group(
@@ -56,8 +67,8 @@ fn group(
     home: &'static str,
     partner: &'static str,
 ) -> Group {
-    let (sides, carrier, shelf) = (&[Side::A], Carrier::Any, Shelf::Iscsi);
-    Group { name, home, partner, letter, sides, carrier, shelf }
+    let (sides, carrier, storage) = (&[Side::A], Carrier::Any, Storage::Own);
+    Group { name, home, partner, letter, sides, carrier, storage }
 }
 
 /// Returns the two groups that are always there, each native to one node.
@@ -73,7 +84,7 @@ pub fn groups() -> [Group; 2] {
 #[must_use]
 pub fn pair() -> Group {
     let [a, b] = ARRAYS;
-    Group { sides: &SIDES, ..group("pair", 'e', b, a) }
+    Group { sides: &SIDES, storage: FIRST_TWO, ..group("pair", 'e', b, a) }
 }
 
 /// Returns the group with the names of its home's physical port in the second fabric, on
@@ -81,13 +92,14 @@ pub fn pair() -> Group {
 #[must_use]
 pub fn own() -> Group {
     let [a, b] = ARRAYS;
-    Group { sides: &[Side::B], carrier: Carrier::Home, ..group("own", 'f', b, a) }
+    let (carrier, storage) = (Carrier::Home, OTHER_TWO);
+    Group { sides: &[Side::B], carrier, storage, ..group("own", 'f', b, a) }
 }
 
 /// Returns the group of the third storage node, on two of the disks that come and go.
 #[must_use]
 pub fn third() -> Group {
-    group("group-c", 'd', SPARE, ARRAYS[0])
+    Group { storage: FIRST_TWO, ..group("group-c", 'd', SPARE, ARRAYS[0]) }
 }
 
 /// Returns the group on the NVMe shelf, with three namespaces and one for its state. Its
@@ -95,15 +107,51 @@ pub fn third() -> Group {
 #[must_use]
 pub fn on_nvme() -> Group {
     let [a, b] = ARRAYS;
-    Group { shelf: Shelf::Nvme, ..group("on-nvme", '9', b, a) }
+    Group { storage: Storage::Nvme, ..group("on-nvme", '9', b, a) }
+}
+
+/// Returns a group in the second fabric, with one port there. The QLogic HBAs are in that
+/// fabric.
+fn beside_hbas(
+    name: &'static str,
+    letter: char,
+    home: &'static str,
+    partner: &'static str,
+) -> Group {
+    Group { sides: &[Side::B], ..group(name, letter, home, partner) }
 }
 
 /// Returns the group that the storage nodes' QLogic HBAs serve, on two of the disks that
-/// come and go. The HBAs are in the second fabric.
+/// come and go.
 #[must_use]
 pub fn on_qlogic() -> Group {
+    let ([a, b], carrier, storage) = (ARRAYS, Carrier::Hba, FIRST_TWO);
+    Group { carrier, storage, ..beside_hbas("on-qlogic", '6', b, a) }
+}
+
+/// Returns the second group that the QLogic HBAs serve, on the other two of the disks that
+/// come and go. Its home is the partner of the first.
+#[must_use]
+pub fn on_qlogic_too() -> Group {
+    let ([a, b], carrier, storage) = (ARRAYS, Carrier::Hba, OTHER_TWO);
+    Group { carrier, storage, ..beside_hbas("on-qlogic-too", '7', a, b) }
+}
+
+/// Returns the group that the QLogic HBAs serve with a disk for its initiators'
+/// reservations, on all the disks that come and go.
+#[must_use]
+pub fn on_qlogic_with_state() -> Group {
+    let ([a, b], carrier, storage) = (ARRAYS, Carrier::Hba, ALL_FOUR);
+    Group { carrier, storage, ..beside_hbas("on-qlogic-with-state", '8', b, a) }
+}
+
+/// Returns the group in the HBAs' fabric that any physical port there may serve, on all the
+/// disks that come and go. Where a node has a software port in that fabric, the agent takes
+/// it, because it has more room for virtual ports than an HBA.
+#[must_use]
+pub fn on_any() -> Group {
     let [a, b] = ARRAYS;
-    Group { sides: &[Side::B], carrier: Carrier::Hba, ..group("on-qlogic", '6', b, a) }
+    Group { storage: ALL_FOUR, ..beside_hbas("on-any", '5', b, a) }
 }
 
 impl Group {
@@ -124,7 +172,8 @@ impl Group {
     }
 
     /// Returns the fabric of the group's first port.
-    fn side(&self) -> Side {
+    #[must_use]
+    pub fn side(&self) -> Side {
         self.sides.first().copied().unwrap_or(Side::A)
     }
 
@@ -170,15 +219,12 @@ impl Group {
     /// Returns the group's disks on the iSCSI shelf.
     #[must_use]
     pub fn disks(&self) -> Vec<Disk> {
-        match self.sides {
-            _ if self.shelf == Shelf::Nvme => Vec::new(),
-            _ if self.carrier == Carrier::Home => {
-                shelf::spares().into_iter().skip(2).collect()
+        match self.storage {
+            Storage::Own => shelf::group(self.letter),
+            Storage::Spares { first, count } => {
+                shelf::spares().into_iter().skip(first).take(count).collect()
             }
-            [_] if self.carrier == Carrier::Any && self.home != SPARE => {
-                shelf::group(self.letter)
-            }
-            _ => shelf::spares().into_iter().take(2).collect(),
+            Storage::Nvme => Vec::new(),
         }
     }
 
@@ -203,7 +249,7 @@ impl Group {
     }
 
     fn state(&self) -> String {
-        if self.shelf == Shelf::Nvme {
+        if self.storage == Storage::Nvme {
             return nvme::wwids().last().cloned().unwrap_or_default();
         }
         self.state_disk().map(|disk| disk.named()).unwrap_or_default()
@@ -214,11 +260,11 @@ impl Group {
     pub fn disk_specs(&self) -> Vec<String> {
         let state = self.state();
         let wwids = nvme::wwids().into_iter().filter(|wwid| *wwid != state);
-        match self.shelf {
-            Shelf::Iscsi => specs(self.disks()),
-            Shelf::Nvme => {
+        match self.storage {
+            Storage::Nvme => {
                 (0..).zip(wwids).map(|(lun, wwid)| format!("{lun}={wwid}")).collect()
             }
+            _ => specs(self.disks()),
         }
     }
 

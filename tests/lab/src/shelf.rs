@@ -28,15 +28,15 @@ pub struct Disk {
 }
 
 /// Returns the disks of a lab. Each of the two groups has four. One is spare, one has no
-/// reservations, and four come and go. Three are for state: of the two groups, and of a
-/// group that the cluster does not know.
+/// reservations, and four come and go. Four are for state: of the two groups, of a group
+/// that the cluster does not know, and of one on QLogic HBAs.
 ///
 /// Storage nodes have two paths to the disks of the second group, and one to the others.
 #[must_use]
 pub fn disks() -> Vec<Disk> {
     let names = [
         "a1", "a2", "a3", "a4", "b1", "b2", "b3", "b4", "spare", "nopr", "more1",
-        "more2", "more3", "more4", "state-a", "state-b", "state",
+        "more2", "more3", "more4", "state-a", "state-b", "state", "state-8",
     ];
     (0..)
         .zip(names)
