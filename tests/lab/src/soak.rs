@@ -97,7 +97,8 @@ pub fn run(
             }
         }
         let outcome = world.load.read_back(true).and_then(|()| world.load.account());
-        match world.check_invariants(mark) {
+        let unclaimed = world.must_be_unclaimed(mark);
+        match unclaimed.and_then(|()| world.check_invariants()) {
             // A link that fails under load wedges tcm_fc: what counts is that the node
             // is fenced for it.
             Ok(hung) => report.hung_kernels = hung.len(),

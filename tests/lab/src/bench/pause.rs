@@ -13,8 +13,8 @@ use crate::lab::Lab;
 use crate::load::Pace;
 use crate::pause::{Completions, Gap};
 use crate::plan::{ARRAYS, guests};
-use crate::scenario::World;
 use crate::scenario::world::{COMMAND, ahead, wall};
+use crate::scenario::{Seen, World};
 use crate::shelf;
 use crate::{install, progress, scenario};
 
@@ -149,7 +149,8 @@ fn measure(
     world.giveback()?;
     world.load.read_back(true)?;
     let outcome = world.load.account()?;
-    scenario::judge(world, mark, &outcome, false)?;
+    let seen = Seen { load: outcome.clone(), ..Seen::default() };
+    scenario::judge(world, mark, &seen)?;
 
     let shift = ahead(host)?;
     let pause = |what, seen: &[(Gap, Ends)]| {

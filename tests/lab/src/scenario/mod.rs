@@ -84,6 +84,9 @@ pub struct Seen {
     pub load: Outcome,
     /// Whether the kernel of a node may have hung, because a link was lost under load.
     pub may_hang: bool,
+    /// Whether a port may have claimed a name that was logged in, because a reset of its
+    /// HBA let it in.
+    pub may_claim: bool,
 }
 
 /// The scenarios that need a second fabric. They share it.
@@ -213,7 +216,7 @@ pub fn everything_read_back(world: &World) -> Row {
             world.load.read_back(true)?;
             let load = world.load.account()?;
             // A kernel may have hung in the last scenario, which says so itself.
-            Ok::<_, Error>(Seen { pause: None, load, may_hang: true })
+            Ok::<_, Error>(Seen { load, may_hang: true, ..Seen::default() })
         })?;
         Ok((mark, seen))
     })
@@ -225,7 +228,7 @@ fn judged(world: &World, name: &str, play: impl FnOnce() -> Result<(Mark, Seen)>
     let (began, journal) = (Instant::now(), autopsy::journal_length(world));
     let (seen, verdict) = match play() {
         Ok((mark, seen)) => {
-            let verdict = judge(world, mark, &seen.load, seen.may_hang);
+            let verdict = judge(world, mark, &seen);
             (seen, verdict)
         }
         Err(error) => {
@@ -262,16 +265,19 @@ fn whole(world: &World, scenario: Scenario) -> Result<()> {
 }
 
 /// Checks what must hold after anything that is done under load: no error, no lost write,
-/// no hung kernel.
+/// no name claimed twice, no hung kernel.
 ///
 /// # Errors
 /// One of these does not hold.
-pub fn judge(world: &World, since: Mark, load: &Outcome, may_hang: bool) -> Result<()> {
-    if let Some(complaint) = load.complaint() {
+pub fn judge(world: &World, since: Mark, seen: &Seen) -> Result<()> {
+    if let Some(complaint) = seen.load.complaint() {
         return Err(Error::other(complaint));
     }
-    match world.check_invariants(since)?.into_iter().next() {
-        Some(hung) if !may_hang => Err(Error::other(hung)),
+    if !seen.may_claim {
+        world.must_be_unclaimed(since)?;
+    }
+    match world.check_invariants()?.into_iter().next() {
+        Some(hung) if !seen.may_hang => Err(Error::other(hung)),
         _ => Ok(()),
     }
 }
@@ -313,5 +319,5 @@ fn under_load_on(
     }
     let pauses = moved.iter().map(|g| outcome.completions.longest_gap(g.name).seconds());
     let pause = pauses.reduce(f64::max);
-    Ok(Seen { pause, load: outcome, may_hang: false })
+    Ok(Seen { pause, load: outcome, ..Seen::default() })
 }

@@ -64,21 +64,32 @@ PYTHON",
         self.node(node)?.run(&script, COMMAND).map(drop)
     }
 
-    /// Checks what must hold whatever happened since a mark: no name is logged in twice,
-    /// and no kernel reports damage. Returns where a kernel hung: a text for each boot in
-    /// which one did.
+    /// Checks that no port has claimed a name since a mark while another port was logged in
+    /// with it.
+    ///
+    /// # Errors
+    /// A name was claimed twice.
+    pub fn must_be_unclaimed(&self, since: Mark) -> Result<()> {
+        for side in SIDES {
+            if let Some(claim) = contests(&self.events(since, side)?).first() {
+                let error = format!("a name was claimed twice: {claim:?}");
+                return Err(Error::other(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks what must hold whatever has happened: no name is logged in twice, and no
+    /// kernel reports damage. Returns where a kernel hung: a text for each boot in which
+    /// one did.
     ///
     /// # Errors
     /// One of these does not hold.
-    pub fn check_invariants(&self, since: Mark) -> Result<Vec<String>> {
+    pub fn check_invariants(&self) -> Result<Vec<String>> {
         for side in SIDES {
             let all = self.events(Mark::BEGIN, side)?;
             if let Some(twice) = overlaps(&all).first() {
                 return Err(Error::other(format!("{} was logged in twice", twice.wwpn)));
-            }
-            if let Some(refused) = contests(&self.events(since, side)?).first() {
-                let error = format!("a name was claimed twice: {refused:?}");
-                return Err(Error::other(error));
             }
         }
         let mut hung = Vec::new();

@@ -32,6 +32,21 @@ impl World {
         wait_login(&self.lab, since, side, wwpn, node)
     }
 
+    /// Waits until a fabric has an event since a mark for which `is` returns true. Returns
+    /// that event. `what` says in words what is waited for.
+    ///
+    /// # Errors
+    /// There is no such event in that time.
+    pub fn wait_event(
+        &self,
+        since: Mark,
+        side: Side,
+        what: &str,
+        is: impl Fn(&Event) -> bool,
+    ) -> Result<Event> {
+        wait_event(&self.lab, since, side, what, is)
+    }
+
     /// Waits until every port of a group logs in on a node's link, each in its fabric.
     /// Returns the event of the last one.
     ///
@@ -143,6 +158,22 @@ fn wait_login(
     wwpn: Wwn,
     node: &str,
 ) -> Result<Event> {
+    wait_event(lab, since, side, &format!("{wwpn} logs in on {node}"), |event| {
+        event.event == What::Login
+            && event.wwpn == Some(wwpn)
+            && event.link.as_deref().map(owner) == Some(node)
+    })
+}
+
+/// Waits until a fabric has an event since a mark for which `is` returns true. Returns that
+/// event. `what` says in words what is waited for.
+fn wait_event(
+    lab: &Lab,
+    since: Mark,
+    side: Side,
+    what: &str,
+    is: impl Fn(&Event) -> bool,
+) -> Result<Event> {
     let after = speed::stretch(TAKEOVER);
     let deadline = Instant::now() + after;
     let mut watch = client(lab, side)?.watch(Some(since.of(side))).map_err(fabric)?;
@@ -151,16 +182,10 @@ fn wait_login(
         let wait = left.max(Duration::from_millis(1));
         watch.set_timeout(wait).map_err(Error::io("use", lab.fabric(side).control()))?;
         match watch.next() {
-            Some(Ok(event)) => {
-                let here = event.wwpn == Some(wwpn)
-                    && event.link.as_deref().map(owner) == Some(node);
-                if event.event == What::Login && here {
-                    return Ok(event);
-                }
-            }
+            Some(Ok(event)) if is(&event) => return Ok(event),
+            Some(Ok(_)) => {}
             Some(Err(_)) if left.is_zero() => {
-                let what = format!("{wwpn} logs in on {node}");
-                return Err(Error::Timeout { what, after });
+                return Err(Error::Timeout { what: what.to_owned(), after });
             }
             Some(Err(_)) => {}
             None => return Err(Error::other("the fabric has ended")),
