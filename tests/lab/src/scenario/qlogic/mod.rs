@@ -1,6 +1,7 @@
 //! The scenarios on emulated QLogic HBAs, with the stock qla2xxx and tcm_qla2xxx. Each
 //! begins with [`begin`] and ends with [`end`].
 
+pub mod chip_reset;
 pub mod moves;
 pub mod power_cut;
 
@@ -20,6 +21,16 @@ use crate::{progress, share};
 
 /// How long an HBA may take from the load of its driver until its port is Online.
 const PROBE: Duration = Duration::from_secs(120);
+
+/// A shell function that prints the folder of the HBA's physical port.
+const BASE: &str = "base() {
+        for host in /sys/class/fc_host/host*; do
+            case $(readlink -f $host/device/../driver) in
+            */qla2xxx) echo $host; return ;;
+            esac
+        done
+        false
+    }";
 
 /// Has the storage nodes use their HBAs, gives the initiator a port in their fabric, and
 /// has each of the groups served at home. Returns the groups' LUNs.
@@ -108,11 +119,7 @@ fn set_zones(world: &World, groups: &[Group], more: &[Wwn]) -> Result<()> {
 
 /// Waits until the physical port of a node's HBA is Online.
 fn wait_port(node: &Guest) -> Result<()> {
-    let script = "cd /sys/class/fc_host
-        until for host in host*; do
-            case $(readlink -f $host/device/../driver) in
-            */qla2xxx) grep -qs Online $host/port_state && exit 0 ;;
-            esac
-        done; false; do sleep 0.2; done";
-    node.run(script, PROBE).map(drop)
+    let script =
+        format!("{BASE}; until grep -qs Online $(base)/port_state; do sleep 0.2; done");
+    node.run(&script, PROBE).map(drop)
 }
