@@ -94,7 +94,7 @@ const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run. Those that disturb least come
 /// first.
-pub const SCENARIOS: [Scenario; 45] = [
+pub const SCENARIOS: [Scenario; 46] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -139,6 +139,7 @@ pub const SCENARIOS: [Scenario; 45] = [
     second("qlogic-moves", qlogic::moves::run),
     second("qlogic-power-cut", qlogic::power_cut::run),
     second("qlogic-chip-reset", qlogic::chip_reset::run),
+    second("qlogic-two-groups", qlogic::two_groups::run),
     // This one is last: a kernel may hang in it, and every later scenario would find that
     // in the guest's console.
     first("fc-link-cut", fabric_link::run),

@@ -4,6 +4,7 @@
 pub mod chip_reset;
 pub mod moves;
 pub mod power_cut;
+pub mod two_groups;
 
 use std::time::Duration;
 
