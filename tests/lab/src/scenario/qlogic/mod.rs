@@ -17,7 +17,7 @@ use crate::fabric::wwn;
 use crate::groups::{self, Group, Lun};
 use crate::guest::Guest;
 use crate::lab::side_by_side;
-use crate::plan::{self, ARRAYS, Hba, SIDES};
+use crate::plan::{self, ARRAYS, Hba};
 use crate::{progress, share};
 
 /// How long an HBA may take from the load of its driver until its port is Online.
@@ -46,7 +46,6 @@ fn begin(world: &World, groups: &[Group]) -> Result<Vec<Lun>> {
 fn use_hbas(world: &World) -> Result<()> {
     let (folders, host) = (world.lab.folders(), world.lab.host()?);
     progress::during("initiator: a port in the HBAs' fabric", || {
-        share::set_ports(folders, &SIDES)?;
         host.run(&format!("lab-fcoe {}", Hba::SIDE.interface()), COMMAND)?;
         two_fabrics::wait_port(host, Hba::SIDE)
     })?;
