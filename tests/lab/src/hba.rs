@@ -1,14 +1,22 @@
 //! A guest's QLogic HBA: a process that QEMU reaches over a socket. The process begins just
 //! before the guest has power, and ends when the guest loses it.
 
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
+
+use understudy_hba::control::{Reply, Request};
 
 use crate::child::{self, Owned};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fabric::binary;
 use crate::paths;
 use crate::plan::{Folders, Hba, hba_socket};
+
+/// How long an HBA may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Powers an HBA on for one boot of its guest.
 ///
@@ -36,4 +44,34 @@ pub fn device(folders: &Folders, guest: &str) -> PathBuf {
 #[must_use]
 pub fn console(folders: &Folders, guest: &str) -> PathBuf {
     folders.socket(&format!("{guest}.hba"))
+}
+
+/// Turns the light at a guest's HBA on or off, as if its cable was plugged or pulled.
+///
+/// # Errors
+/// The HBA does not answer, or refuses.
+pub fn set_light(folders: &Folders, guest: &str, on: bool) -> Result<()> {
+    ask(folders, guest, &Request::Light { on })
+}
+
+/// Has an HBA carry out a request.
+fn ask(folders: &Folders, guest: &str, request: &Request) -> Result<()> {
+    let console = console(folders, guest);
+    let io = || Error::io("use", &console);
+    let mut line = serde_json::to_string(request).map_err(not_json)?;
+    line.push('\n');
+    let mut stream = UnixStream::connect(&console).map_err(io())?;
+    stream.set_read_timeout(Some(PATIENCE)).map_err(io())?;
+    stream.write_all(line.as_bytes()).map_err(io())?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).map_err(io())?;
+    let reply: Reply = serde_json::from_str(&answer).map_err(not_json)?;
+    match reply.error {
+        Some(error) => Err(Error::other(format!("{guest}: HBA: {error}"))),
+        None => Ok(()),
+    }
+}
+
+fn not_json(error: serde_json::Error) -> Error {
+    Error::other(format!("HBA: {error}"))
 }

@@ -94,7 +94,7 @@ const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run. Those that disturb least come
 /// first.
-pub const SCENARIOS: [Scenario; 46] = [
+pub const SCENARIOS: [Scenario; 47] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -140,8 +140,9 @@ pub const SCENARIOS: [Scenario; 46] = [
     second("qlogic-power-cut", qlogic::power_cut::run),
     second("qlogic-chip-reset", qlogic::chip_reset::run),
     second("qlogic-two-groups", qlogic::two_groups::run),
-    // This one is last: a kernel may hang in it, and every later scenario would find that
+    // These are last: a kernel may hang in them, and every later scenario would find that
     // in the guest's console.
+    second("qlogic-link-cut", qlogic::link_cut::run),
     first("fc-link-cut", fabric_link::run),
 ];
 

@@ -2,6 +2,7 @@
 //! begins with [`begin`] and ends with [`end`].
 
 pub mod chip_reset;
+pub mod link_cut;
 pub mod moves;
 pub mod power_cut;
 pub mod two_groups;
