@@ -16,38 +16,63 @@ use crate::progress;
 /// How often the power is cut, unless `UNDERSTUDY_ROUNDS` has another number: once for
 /// each node. Each cut costs a boot of a minute.
 const ROUNDS: u32 = 2;
-/// The port names of the second and the third initiator, which are virtual ports of the
-/// host.
-const GUESTS: [&str; 2] = ["200175640000000e", "200175640000000f"];
+/// The last digits of the port names of the second and the third initiator, which are
+/// virtual ports of the host.
+const GUESTS: [&str; 2] = ["7564000000000e", "7564000000000f"];
 /// The node name of the second and the third initiator.
 const NODE: &str = "200075640000000e";
 
 /// Plays reservations-survive.
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
-    let allowed = group.parameter("initiators").unwrap_or_default();
+    survive(world, group, || Ok(()))?;
+    Ok(Seen::default())
+}
+
+/// Has initiators register and reserve on a group with four LUNs and a state disk, cuts
+/// the power of the node that serves it, once for each node, and checks what is left.
+/// After each cut `back` waits for what a node needs that is to serve the group. In the
+/// end the groups that are always there are at home.
+///
+/// # Errors
+/// Something that was acknowledged is not there on the partner, or a node does not come
+/// back.
+pub fn survive(
+    world: &World,
+    group: &Group,
+    back: impl Fn() -> Result<()>,
+) -> Result<()> {
+    let (allowed, side) =
+        (group.parameter("initiators").unwrap_or_default(), group.side());
     let host = world.lab.host()?;
     world.load.pause()?;
     progress::during("two more initiators are allowed, and log in", || {
-        world.set_parameter(
-            group,
-            "initiators",
-            &format!("{allowed} {}", GUESTS.join(" ")),
-        )?;
-        host.run(&each("vport_create"), COMMAND)
+        let all = format!("{allowed} {}", more_initiators(side).join(" "));
+        world.set_parameter(group, "initiators", &all)?;
+        host.run(&each("vport_create", side), COMMAND)
     })?;
     let rounds = std::env::var("UNDERSTUDY_ROUNDS").ok().and_then(|n| n.parse().ok());
     for turn in 1..=rounds.unwrap_or(ROUNDS) {
         let step = progress::step(format!("power cut in a storm, the {turn}. time"));
         let answered = round(world, group, turn)?;
+        back()?;
         step.done(&format!("{answered} answers, all true"));
     }
     progress::during("as before", || {
-        host.run(&each("vport_delete"), COMMAND)?;
+        host.run(&each("vport_delete", side), COMMAND)?;
         world.set_parameter(group, "initiators", &allowed)?;
         world.giveback()
-    })?;
-    Ok(Seen::default())
+    })
+}
+
+/// Returns the port names of the second and the third initiator in a fabric.
+#[must_use]
+pub fn more_initiators(side: Side) -> [String; 2] {
+    let number = match side {
+        Side::A => 1,
+        Side::B => 2,
+    };
+    GUESTS.map(|digits| format!("200{number}{digits}"))
 }
 
 /// Cuts the power of the node that serves, and waits until it is a member again. Returns
@@ -58,8 +83,8 @@ fn round(world: &World, group: &Group, turn: u32) -> Result<u32> {
     let partner = ARRAYS.into_iter().find(|name| *name != node).unwrap_or_default();
     let first = guests().into_iter().find(|guest| guest.name == HOST);
     let first =
-        first.map(|guest| guest.wwpn(Side::A).replace("0x", "")).unwrap_or_default();
-    let [second, third] = GUESTS;
+        first.map(|guest| guest.wwpn(group.side()).replace("0x", "")).unwrap_or_default();
+    let [second, third] = more_initiators(group.side());
     let port = group.wwpn().replace(':', "");
     let script = format!("lab-persist {port} {first} {second} {third} {turn}");
     host.run("rm -f /run/persist.ready /run/persist.end", COMMAND)?;
@@ -89,14 +114,13 @@ fn ended(storm: ScopedJoinHandle<'_, Result<String>>) -> Result<String> {
 }
 
 /// Returns a script for the host that writes the names of both virtual ports to an
-/// attribute.
-fn each(attribute: &str) -> String {
-    let names = GUESTS.map(|name| format!("{name}:{NODE}")).join(" ");
+/// attribute of its physical port in a fabric.
+fn each(attribute: &str, side: Side) -> String {
+    let names = more_initiators(side).map(|name| format!("{name}:{NODE}")).join(" ");
+    let port = side.interface();
     format!(
-        "for h in /sys/class/fc_host/host*; do
-             [ ! -e $h/vport_create ] || for n in {names}; do
-                 echo $n > $h/{attribute}
-             done
+        "for h in /sys/class/net/{port}/ctlr_*/host*/fc_host/host*; do
+             for n in {names}; do echo $n > $h/{attribute}; done
          done"
     )
 }

@@ -5,6 +5,7 @@ pub mod chip_reset;
 pub mod link_cut;
 pub mod moves;
 pub mod power_cut;
+pub mod reservations;
 pub mod two_groups;
 
 use std::time::Duration;
