@@ -11,7 +11,7 @@ use crate::groups::{self, Group};
 use crate::progress;
 
 /// A LUN's answers, by LUN and command: the status, then the bytes.
-type Look = BTreeMap<(u16, String), Vec<u8>>;
+pub type Look = BTreeMap<(u16, String), Vec<u8>>;
 
 /// How many differences are reported at most.
 const TOLD: usize = 24;
@@ -21,28 +21,49 @@ const TOLD: usize = 24;
 pub fn run(world: &World) -> Result<Seen> {
     let [group, _] = &world.groups;
     world.load.pause()?;
+    same_everywhere(world, group)?;
+    Ok(Seen::default())
+}
+
+/// Moves a group from its home to its partner and home again. Checks that all answers of
+/// its LUNs are the same there.
+///
+/// # Errors
+/// Answers differ, or the group does not get there.
+pub fn same_everywhere(world: &World, group: &Group) -> Result<()> {
     let before =
         progress::during("every answer of every LUN, at home", || look(world, group))?;
     for node in [group.partner, group.home] {
         let step = progress::step(format!("the same from {node}"));
         world.move_to(group, node)?;
-        let differences = differences(&before, &look(world, group)?);
-        if !differences.is_empty() {
-            let (count, told) = (differences.len(), differences.iter().take(TOLD));
-            let told = told.fold(String::new(), |mut text, one| {
-                let _ = write!(text, "\n  {one}");
-                text
-            });
-            let error = format!("{count} bytes differ on {node}:{told}");
-            return Err(Error::other(error));
-        }
+        must_be_same(&before, &look(world, group)?, node)?;
         step.done(&format!("{} answers", before.len()));
     }
-    Ok(Seen::default())
+    Ok(())
+}
+
+/// Checks that a look on a node sees what an earlier look saw.
+///
+/// # Errors
+/// Answers differ. The error says which bytes do.
+pub fn must_be_same(before: &Look, after: &Look, node: &str) -> Result<()> {
+    let differences = differences(before, after);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let (count, told) = (differences.len(), differences.iter().take(TOLD));
+    let told = told.fold(String::new(), |mut text, one| {
+        let _ = write!(text, "\n  {one}");
+        text
+    });
+    Err(Error::other(format!("{count} bytes differ on {node}:{told}")))
 }
 
 /// Asks every LUN of a group everything about itself. Returns the answers.
-fn look(world: &World, group: &Group) -> Result<Look> {
+///
+/// # Errors
+/// The initiator does not find the LUNs.
+pub fn look(world: &World, group: &Group) -> Result<Look> {
     let host = world.lab.host()?;
     let luns = groups::luns_of(host, group, group.disks().len(), COMMAND)?;
     let devices: Vec<_> = luns.iter().map(|lun| lun.device.as_str()).collect();
@@ -95,11 +116,49 @@ fn differences(before: &Look, after: &Look) -> Vec<String> {
     found
 }
 
+/// The page of VPD with a LUN's designators.
+const DESIGNATORS: &str = "VPD page 0x83";
+/// The command that asks for the groups of target ports.
+const PORT_GROUPS: &str = "REPORT TARGET PORT GROUPS";
+
+/// Returns a look without what LUNs say of the port behind which they are. Drivers differ
+/// in that: tcm_fc and tcm_qla2xxx spell a port's name differently, and a port's number
+/// has to be another one with qla2xxx.
+#[must_use]
+pub fn without_ports(look: &Look) -> Look {
+    let only = |(key, answer): (&(u16, String), &Vec<u8>)| {
+        let answer = match key.1.as_str() {
+            DESIGNATORS => of_the_lun(answer),
+            // The status, a header, and the group's descriptor before its ports.
+            PORT_GROUPS => answer.iter().copied().take(1 + 4 + 8).collect(),
+            _ => answer.clone(),
+        };
+        (key.clone(), answer)
+    };
+    look.iter().map(only).collect()
+}
+
+/// Returns an answer with the status and those designators that are the LUN's own (SPC-4
+/// 7.8.6: the association in bits 4 and 5 of a designator's second byte is 0).
+fn of_the_lun(answer: &[u8]) -> Vec<u8> {
+    const HEADER: usize = 1 + 4;
+    let mut own = answer.iter().copied().take(1).collect::<Vec<_>>();
+    let mut rest = answer.get(HEADER..).unwrap_or_default();
+    while let [_, kind, _, length, ..] = rest {
+        let (one, more) = rest.split_at(rest.len().min(4 + usize::from(*length)));
+        if kind & 0x30 == 0 {
+            own.extend(one);
+        }
+        rest = more;
+    }
+    own
+}
+
 /// Returns whether a byte of an answer may differ. These are the state of a target port
 /// group, and how it came to be (SPC-4 6.37, bytes 0 and 5 of the descriptor, after a
 /// header of 4). There is only one such group.
 fn is_volatile(what: &str, at: usize) -> bool {
-    what == "REPORT TARGET PORT GROUPS" && matches!(at, 4 | 9)
+    what == PORT_GROUPS && matches!(at, 4 | 9)
 }
 
 #[cfg(test)]
@@ -137,5 +196,23 @@ mod tests {
         assert_eq!(differences(&before, &after), [""; 0]);
         let other = ports(&[0, 0, 0, 0, 12, 0, 0xc7, 0, 1, 0, 0, 0, 1]);
         assert_eq!(differences(&before, &other).len(), 1);
+    }
+
+    #[test]
+    fn a_port_may_have_another_name_and_number_and_a_lun_may_not() {
+        let answers = |lun: u8, port: u8, ports: &[u8]| {
+            let own =
+                [&[0, 0, 0x83, 0, 11][..], &[1, 3, 0, 1, lun], &[1, 0x14, 0, 2, port]];
+            let groups =
+                [&[0, 0, 0, 0, 12, 0, 0xc7, 0, 0, 0, 0, 0, 1][..], ports].concat();
+            look(&[(DESIGNATORS, &own.concat()), (PORT_GROUPS, &groups)])
+        };
+        let of =
+            |lun, port, number| without_ports(&answers(lun, port, &[0, 0, 0, number]));
+        assert_eq!(differences(&of(7, 1, 1), &of(7, 2, 9)), [""; 0]);
+        assert_eq!(
+            differences(&of(7, 1, 1), &of(8, 2, 9)),
+            ["LUN 1, VPD page 0x83, byte 4: 0x07, then 0x08"]
+        );
     }
 }

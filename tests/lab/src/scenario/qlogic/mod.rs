@@ -2,6 +2,7 @@
 //! begins with [`begin`] and ends with [`end`].
 
 pub mod chip_reset;
+pub mod identity;
 pub mod link_cut;
 pub mod moves;
 pub mod power_cut;
@@ -111,9 +112,10 @@ fn set_zones(world: &World, groups: &[Group], more: &[Wwn]) -> Result<()> {
     let ports = groups.iter().map(Group::port).collect::<Result<Vec<_>>>()?;
     let (mut hosts, mut nodes) = ([more, &ports].concat(), ports);
     for guest in plan::guests() {
+        let software = wwn(&guest.wwpn(Hba::SIDE))?;
         match guest.hba {
-            Some(hba) => nodes.push(wwn(&hba.wwpn())?),
-            None => hosts.push(wwn(&guest.wwpn(Hba::SIDE))?),
+            Some(hba) => nodes.extend([wwn(&hba.wwpn())?, software]),
+            None => hosts.push(software),
         }
     }
     client(&world.lab, Hba::SIDE)?.set_zones(Some(vec![hosts, nodes])).map_err(fabric)
