@@ -120,22 +120,29 @@ fn differences(before: &Look, after: &Look) -> Vec<String> {
 const DESIGNATORS: &str = "VPD page 0x83";
 /// The command that asks for the groups of target ports.
 const PORT_GROUPS: &str = "REPORT TARGET PORT GROUPS";
+/// The page of VPD with the limits of a LUN's commands.
+const LIMITS: &str = "VPD page 0xb0";
 
 /// Returns a look without what LUNs say of the port behind which they are. Drivers differ
-/// in that: tcm_fc and tcm_qla2xxx spell a port's name differently, and a port's number
-/// has to be another one with qla2xxx.
+/// in that. tcm_fc and tcm_qla2xxx spell a port's name differently, a port's number has to
+/// be another one with qla2xxx, and tcm_qla2xxx limits what one command may transfer
+/// (`max_data_sg_nents`).
 #[must_use]
 pub fn without_ports(look: &Look) -> Look {
-    let only = |(key, answer): (&(u16, String), &Vec<u8>)| {
+    let without = |(key, answer): (&(u16, String), &Vec<u8>)| {
+        let its = |at| answer.iter().copied().skip(at);
+        // The status comes first in an answer.
         let answer = match key.1.as_str() {
             DESIGNATORS => of_the_lun(answer),
-            // The status, a header, and the group's descriptor before its ports.
-            PORT_GROUPS => answer.iter().copied().take(1 + 4 + 8).collect(),
+            // A header of 4, and the descriptor of the group before its ports.
+            PORT_GROUPS => its(0).take(1 + 4 + 8).collect(),
+            // The maximum transfer length is in bytes 8 to 11.
+            LIMITS => its(0).take(1 + 8).chain(its(1 + 12)).collect(),
             _ => answer.clone(),
         };
         (key.clone(), answer)
     };
-    look.iter().map(only).collect()
+    look.iter().map(without).collect()
 }
 
 /// Returns an answer with the status and those designators that are the LUN's own (SPC-4
@@ -199,20 +206,25 @@ mod tests {
     }
 
     #[test]
-    fn a_port_may_have_another_name_and_number_and_a_lun_may_not() {
-        let answers = |lun: u8, port: u8, ports: &[u8]| {
+    fn a_port_may_have_another_name_number_and_limit() {
+        let answers = |lun: u8, port: u8| {
             let own =
                 [&[0, 0, 0x83, 0, 11][..], &[1, 3, 0, 1, lun], &[1, 0x14, 0, 2, port]];
-            let groups =
-                [&[0, 0, 0, 0, 12, 0, 0xc7, 0, 0, 0, 0, 0, 1][..], ports].concat();
-            look(&[(DESIGNATORS, &own.concat()), (PORT_GROUPS, &groups)])
+            let group = [0, 0, 0, 0, 12, 0, 0xc7, 0, 0, 0, 0, 0, 1, 0, 0, 0, port];
+            let limits = [0, 0, 0xb0, 0, 60, 0, 0, 0, 8, 0, 0, port, 0, 0, 0, 0, lun];
+            without_ports(&look(&[
+                (DESIGNATORS, &own.concat()),
+                (PORT_GROUPS, &group),
+                (LIMITS, &limits),
+            ]))
         };
-        let of =
-            |lun, port, number| without_ports(&answers(lun, port, &[0, 0, 0, number]));
-        assert_eq!(differences(&of(7, 1, 1), &of(7, 2, 9)), [""; 0]);
+        assert_eq!(differences(&answers(7, 1), &answers(7, 2)), [""; 0]);
         assert_eq!(
-            differences(&of(7, 1, 1), &of(8, 2, 9)),
-            ["LUN 1, VPD page 0x83, byte 4: 0x07, then 0x08"]
+            differences(&answers(7, 1), &answers(8, 2)),
+            [
+                "LUN 1, VPD page 0x83, byte 4: 0x07, then 0x08",
+                "LUN 1, VPD page 0xb0, byte 11: 0x07, then 0x08",
+            ]
         );
     }
 }
