@@ -94,7 +94,7 @@ const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run. Those that disturb least come
 /// first.
-pub const SCENARIOS: [Scenario; 49] = [
+pub const SCENARIOS: [Scenario; 50] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -140,6 +140,7 @@ pub const SCENARIOS: [Scenario; 49] = [
     second("qlogic-power-cut", qlogic::power_cut::run),
     second("qlogic-chip-reset", qlogic::chip_reset::run),
     second("qlogic-two-groups", qlogic::two_groups::run),
+    second("qlogic-crash-points", qlogic::crash_points::run),
     second("qlogic-identity", qlogic::identity::run),
     second("qlogic-reservations-survive", qlogic::reservations::run),
     // These are last: a kernel may hang in them, and every later scenario would find that

@@ -2,6 +2,7 @@
 //! begins with [`begin`] and ends with [`end`].
 
 pub mod chip_reset;
+pub mod crash_points;
 pub mod identity;
 pub mod link_cut;
 pub mod moves;
