@@ -40,8 +40,9 @@ const BASE: &str = "base() {
 /// Has the storage nodes use their HBAs, gives the initiator a port in their fabric, and
 /// has each of the groups served at home. Returns the groups' LUNs.
 fn begin(world: &World, groups: &[Group]) -> Result<Vec<Lun>> {
-    use_hbas(world)?;
+    // The zones come first: the initiator must not meet the HBAs' physical ports.
     set_zones(world, groups, &[])?;
+    use_hbas(world)?;
     groups.iter().try_for_each(|group| serve(world, group))?;
     luns(world, groups)
 }
@@ -111,15 +112,27 @@ fn on_nodes(world: &World, act: impl Fn(&Guest) -> Result<()> + Sync) -> Result<
 /// it log in, and answer no command.
 fn set_zones(world: &World, groups: &[Group], more: &[Wwn]) -> Result<()> {
     let ports = groups.iter().map(Group::port).collect::<Result<Vec<_>>>()?;
-    let (mut hosts, mut nodes) = ([more, &ports].concat(), ports);
+    let mut hosts = [more, &ports].concat();
+    for guest in plan::guests().into_iter().filter(|guest| guest.hba.is_none()) {
+        hosts.push(wwn(&guest.wwpn(Hba::SIDE))?);
+    }
+    put_in_force(world, vec![hosts, nodes_with(&ports)?])
+}
+
+/// Returns the zone of the nodes with each other and these ports.
+fn nodes_with(ports: &[Wwn]) -> Result<Vec<Wwn>> {
+    let mut zone = ports.to_vec();
     for guest in plan::guests() {
-        let software = wwn(&guest.wwpn(Hba::SIDE))?;
-        match guest.hba {
-            Some(hba) => nodes.extend([wwn(&hba.wwpn())?, software]),
-            None => hosts.push(software),
+        if let Some(hba) = guest.hba {
+            zone.extend([wwn(&hba.wwpn())?, wwn(&guest.wwpn(Hba::SIDE))?]);
         }
     }
-    client(&world.lab, Hba::SIDE)?.set_zones(Some(vec![hosts, nodes])).map_err(fabric)
+    Ok(zone)
+}
+
+/// Puts zones in force in the HBAs' fabric.
+fn put_in_force(world: &World, zones: Vec<Vec<Wwn>>) -> Result<()> {
+    client(&world.lab, Hba::SIDE)?.set_zones(Some(zones)).map_err(fabric)
 }
 
 /// Waits until the physical port of a node's HBA is Online.
