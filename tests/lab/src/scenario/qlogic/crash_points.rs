@@ -5,9 +5,8 @@
 use super::super::crash_points::kill_every;
 use super::super::stranger::Stranger;
 use super::super::{Seen, World};
-use super::{end, nodes_with, put_in_force, use_hbas};
+use super::{end, set_zones, use_hbas};
 use crate::error::{Error, Result};
-use crate::fabric::wwn;
 use crate::{groups, progress};
 
 /// The distance between the points that are tried: every fourth is. A start or a stop on an
@@ -16,13 +15,11 @@ const SAMPLE: usize = 4;
 /// The number of the name that is served again and again.
 const KEPT: u32 = 0xff;
 
-/// Plays qlogic-crash-points. No initiator is in a zone with the port. The stop comes before the start of a kept port, so that
-/// there is such a port.
+/// Plays qlogic-crash-points. The ports see nobody. The stop comes before the start of a
+/// kept port, so that there is such a port.
 pub fn run(world: &World) -> Result<Seen> {
     let like = groups::on_qlogic();
-    let names = (0..=KEPT).map(|number| wwn(&Stranger::on_hba(number).wwpn));
-    let names = names.collect::<Result<Vec<_>>>()?;
-    put_in_force(world, vec![nodes_with(&names)?])?;
+    set_zones(world, &[], &[])?;
     use_hbas(world)?;
     let node = world.node(like.partner)?;
     let kill = |what, action, stranger: fn(u32) -> Stranger| {

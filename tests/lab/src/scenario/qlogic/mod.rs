@@ -106,33 +106,18 @@ fn on_nodes(world: &World, act: impl Fn(&Guest) -> Result<()> + Sync) -> Result<
     side_by_side(guests.filter(|guest| ARRAYS.contains(&guest.name())), act)
 }
 
-/// Puts the zones in force that docs/qla2xxx.md asks for: the initiator, and `more`
-/// initiators, with the groups' ports, and the nodes with each other and those ports. An
-/// initiator that sees the HBAs' physical ports waits for them: they are targets that let
-/// it log in, and answer no command.
+/// Puts the zone in force that docs/qla2xxx.md asks for: the initiator, and `more`
+/// initiators, with the groups' ports. The HBAs' physical ports see nobody. A port of
+/// qla2xxx lets everybody log in, and answers no command of those that it does not know.
+/// So whoever sees the port and is none of its initiators scans it, and waits. If that is
+/// the partner's HBA, its driver has no thread left for the initiators of its own group.
 fn set_zones(world: &World, groups: &[Group], more: &[Wwn]) -> Result<()> {
     let ports = groups.iter().map(Group::port).collect::<Result<Vec<_>>>()?;
     let mut hosts = [more, &ports].concat();
     for guest in plan::guests().into_iter().filter(|guest| guest.hba.is_none()) {
         hosts.push(wwn(&guest.wwpn(Hba::SIDE))?);
     }
-    put_in_force(world, vec![hosts, nodes_with(&ports)?])
-}
-
-/// Returns the zone of the nodes with each other and these ports.
-fn nodes_with(ports: &[Wwn]) -> Result<Vec<Wwn>> {
-    let mut zone = ports.to_vec();
-    for guest in plan::guests() {
-        if let Some(hba) = guest.hba {
-            zone.extend([wwn(&hba.wwpn())?, wwn(&guest.wwpn(Hba::SIDE))?]);
-        }
-    }
-    Ok(zone)
-}
-
-/// Puts zones in force in the HBAs' fabric.
-fn put_in_force(world: &World, zones: Vec<Vec<Wwn>>) -> Result<()> {
-    client(&world.lab, Hba::SIDE)?.set_zones(Some(zones)).map_err(fabric)
+    client(&world.lab, Hba::SIDE)?.set_zones(Some(vec![hosts])).map_err(fabric)
 }
 
 /// Waits until the physical port of a node's HBA is Online.
