@@ -154,8 +154,8 @@ fn parity(here: &Identity, on: &str, there: Option<&str>) -> Vec<Finding> {
 fn guard(kernel: &dyn Kernel, group: &Group, on: &str) -> Vec<Finding> {
     const WHAT: &str = "guard";
     let advice = "Have the switch let this node's physical ports see the group's ports: zone \
-                  them together (docs/fabrics.md). Without it a start does not notice that \
-                  another node still serves";
+                  them together, unless they are qla2xxx's (docs/fabrics.md). Without it a \
+                  start does not notice that another node still serves";
     let blind = group.ports.iter().filter_map(|PortSpec { wwpn, .. }| {
         let seen = fc::logged_in_elsewhere(kernel, *wwpn);
         let found = match seen {

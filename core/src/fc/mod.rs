@@ -19,7 +19,7 @@ pub(crate) use link::{
 pub use physical::{PhysicalPort, physical_ports};
 pub(crate) use physical::{is_online, speed, wwnn};
 pub use remote::logged_in_elsewhere;
-pub(crate) use remote::{echoes, remote_ports};
+pub(crate) use remote::{echoes, remote_ports, targets_of};
 pub use states::{PortState, Seen, VportState};
 pub use switch::can_come;
 pub use vport::{VirtualPort, delete};

@@ -41,6 +41,25 @@ pub(crate) fn remote_ports(
     Ok(ports)
 }
 
+/// Returns the targets that the physical port with this name is logged in with, as an
+/// initiator.
+///
+/// # Errors
+/// When a remote port cannot be read.
+pub(crate) fn targets_of(
+    kernel: &dyn Kernel,
+    wwpn: Wwn,
+) -> Result<Vec<Wwn>, KernelError> {
+    let Some(port) = host_of(kernel, wwpn)? else { return Ok(Vec::new()) };
+    let mut targets = Vec::new();
+    for remote in remote_ports(kernel, &port.host)? {
+        let path = Path::new(paths::FC_REMOTE_PORTS).join(&remote.name).join("roles");
+        let is_target = kernel::attribute(kernel, &path)?.contains("FCP Target");
+        targets.extend(is_target.then_some(remote.wwpn));
+    }
+    Ok(targets)
+}
+
 /// Returns the operations that ask initiators for an echo: one for each of `initiators`
 /// that is logged in with the virtual port `wwpn`.
 ///

@@ -359,6 +359,28 @@ fn a_check_doubts_what_was_not_run_on_hardware() {
     assert_eq!(bad.map(|finding| finding.what), Some("driver"));
 }
 
+/// Ports of qla2xxx let everybody log in, and answer only whom they know. A physical port that
+/// sees one scans it for minutes, and meanwhile the HBA lets nobody in.
+#[test]
+fn a_check_doubts_a_physical_port_that_sees_targets() {
+    let (a, _) = pair(&setup());
+    let remote = |name: &str, wwpn: &str, roles: &str| {
+        let dir = format!("/sys/class/fc_remote_ports/{name}");
+        a.kernel.set(&format!("{dir}/port_name"), &format!("{wwpn}\n"));
+        a.kernel.set(&format!("{dir}/port_state"), "Online\n");
+        a.kernel.set(&format!("{dir}/roles"), &format!("{roles}\n"));
+    };
+    remote("rport-2:0-0", "0x21000024ff000001", "FCP Initiator");
+    remote("rport-9:0-1", "0x20010025b500000c", "FCP Target");
+    let scans = || {
+        let mut findings = look(&a).into_iter().map(|finding| finding.found);
+        findings.find(|found| found.contains("scans the target"))
+    };
+    assert_eq!(scans(), None);
+    remote("rport-2:0-2", "0x20010025b500000b", "FCP Target, FCP Initiator");
+    assert!(scans().unwrap().ends_with("20:01:00:25:b5:00:00:0b"));
+}
+
 /// A plan that is carried out is a start, and a stop; with a new port and with a kept one.
 #[test]
 fn a_plan_has_every_operation() {

@@ -178,6 +178,17 @@ impl Driver for Qla2xxx {
                 "6.1 lacks a fix of qla2xxx for virtual ports; 6.12 has it",
             ));
         }
+        match fc::targets_of(kernel, physical) {
+            Ok(targets) => doubts.extend(targets.iter().map(|target| {
+                (
+                    format!("the physical port {physical} scans the target {target}"),
+                    "Zone it with nobody, not even with groups' ports: while its driver \
+                     scans a port that does not know it, no initiator can log in to this \
+                     HBA (docs/qla2xxx.md)",
+                )
+            })),
+            Err(error) => doubts.push((error.to_string(), "See why it cannot be read")),
+        }
         let mut doubt_if =
             |path: &Path, text: &str, doubt| match kernel::attribute(kernel, path) {
                 Ok(now) if now == text => doubts.push(doubt),
@@ -199,8 +210,8 @@ impl Driver for Qla2xxx {
             &paths::module_parameter(PORT_MODULE, MODE),
             DISABLED,
             (
-                "with qlini_mode=disabled it is not seen who else has a name".to_owned(),
-                "Load qla2xxx with qlini_mode=dual: then the fabric is looked at first",
+                "with qlini_mode=disabled no initiator gives an echo".to_owned(),
+                "Load qla2xxx with qlini_mode=dual: then a stop is shorter and surer",
             ),
         );
         doubts
