@@ -1,7 +1,7 @@
 //! qlogic-chip-reset: the chip of an HBA is reset, which logs every port of it out and in
-//! again. On the node that serves a group, the load goes on after a pause. On the partner
-//! there is a kept port with the group's name, and the reset logs that in, too. `fcport`
-//! logs it out again, and the node that serves is not disturbed.
+//! again. On the partner of the node that serves a group there is a kept port with the
+//! group's name, and the reset logs that in, too. `fcport` logs it out again, and the node
+//! that serves is not disturbed. On the node that serves, the load goes on after a pause.
 
 use understudy_fabric::control::What;
 
@@ -22,17 +22,15 @@ pub fn run(world: &World) -> Result<Seen> {
     let luns = begin(world, std::slice::from_ref(&group))?;
     let seen = under_load_on(world, &luns, Pace::Full, || {
         let boots = world.boots()?;
-        let mark = world.mark()?;
         progress::during("served by both HBAs: the partner keeps a port", || {
             there_and_back(world, &group)?;
             wait_parked(world, &group)
         })?;
-        progress::during("chip reset where it is served: load goes on", || {
-            reset_serving(world, &group)
-        })?;
-        world.must_be_unclaimed(mark)?;
         progress::during("chip reset at the partner: its port is refused", || {
             reset_refused(world, &group)
+        })?;
+        progress::during("chip reset where it is served: load goes on", || {
+            reset_serving(world, &group)
         })?;
         if world.boots()? != boots {
             return Err(Error::other("a node was fenced"));
@@ -46,16 +44,6 @@ pub fn run(world: &World) -> Result<Seen> {
     Ok(Seen { may_claim: true, ..seen })
 }
 
-/// Resets the chip by which a group is served, and waits until the load goes on.
-fn reset_serving(world: &World, group: &Group) -> Result<()> {
-    let mark = world.mark()?;
-    reset(world.node(group.home)?)?;
-    world.wait_served(mark, group, group.home)?;
-    world.load.wait_flow()?;
-    world.load.in_bursts(|| world.wait_runs_on(group, group.home))?;
-    world.must_be_on(group, group.home)
-}
-
 /// Resets the chip of the partner while a group is served at home. Waits until the fabric
 /// has refused the partner's kept port, because the name is logged in, and until the
 /// partner has logged its port out.
@@ -66,6 +54,17 @@ fn reset_refused(world: &World, group: &Group) -> Result<()> {
     wait_parked(world, group)?;
     must_be_undisturbed(world, mark, group)?;
     world.load.wait_flow()
+}
+
+/// Resets the chip by which a group is served, and waits until the load goes on.
+fn reset_serving(world: &World, group: &Group) -> Result<()> {
+    let mark = world.mark()?;
+    reset(world.node(group.home)?)?;
+    world.wait_served(mark, group, group.home)?;
+    world.load.wait_flow()?;
+    world.load.in_bursts(|| world.wait_runs_on(group, group.home))?;
+    world.must_be_unclaimed(mark)?;
+    world.must_be_on(group, group.home)
 }
 
 /// Stops a group, and resets the chip of the partner. Waits until the partner's kept port
