@@ -11,6 +11,7 @@
 //! | `target` | commands of initiators, from the frame to the driver and back |
 //! | `link` | logins to the fabric, and the events that tell the driver |
 //! | `remotes` | the other ports that are logged in |
+//! | `segments` | data in the guest's memory |
 //! | `switches` | what no source settles |
 
 mod exchanges;
@@ -20,6 +21,7 @@ mod link;
 mod mailbox;
 mod remotes;
 mod report;
+mod segments;
 mod setup;
 mod state;
 mod switches;

@@ -18,6 +18,11 @@ impl Segment {
     pub fn at(fields: &impl Fields, at: usize) -> Self {
         Self { address: fields.u64(at), len: fields.u32(at + 8) }
     }
+
+    /// Returns the segments of an entry that continues another one, five at most.
+    pub fn continued(entry: &Entry) -> impl Iterator<Item = Self> {
+        (0..5).map(|index| Self::at(entry, 4 + 12 * index))
+    }
 }
 
 /// A CT_PASSTHRU entry.

@@ -170,11 +170,6 @@ impl Ctio {
         }
     }
 
-    /// Returns the segments of an entry that continues another one, five at most.
-    pub fn continued(entry: &Entry) -> impl Iterator<Item = Segment> {
-        (0..5).map(|index| Segment::at(entry, 4 + 12 * index))
-    }
-
     /// Returns the answer to the entry.
     pub fn finish(entry: &Entry, status: CtioStatus, exchange_open: bool) -> Entry {
         let mut answer = Entry::new(kind::CTIO);

@@ -5,16 +5,15 @@ use std::time::Duration;
 use understudy_fabric::addr::Fcid;
 use understudy_fabric::frame::FcHeader;
 
-use crate::chip::iocb::{Ctio, CtioStatus, Phase, Segment, atio, kind};
+use crate::chip::iocb::{Ctio, CtioStatus, Phase, atio};
 use crate::fields::Entry;
 use crate::wire::{DataFault, ExchangeId, Vp, WireError};
 
 use super::super::Hba;
 use super::super::faults::Faults;
 use super::super::remotes::Stage;
+use super::super::segments::Segments;
 
-/// The longest transfer of one entry: what Linux's target asks for at most, and more.
-const LONGEST: u32 = 16 << 20;
 /// How long data of an initiator may take where the driver sets no limit.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -36,7 +35,7 @@ pub(super) struct Waiting {
     /// The first byte of the data in the whole transfer.
     offset: u32,
     /// Where the data goes.
-    segments: Vec<Segment>,
+    segments: Segments,
     /// Whether all of it could be written so far.
     fits: bool,
     /// The FCP_RSP that follows.
@@ -85,7 +84,9 @@ impl Hba {
         if busy != Some(false) {
             return self.finish_ctio(&entry, CtioStatus::UnknownExchange, exchange);
         }
-        let Some(segments) = segments(&ctio, rest) else {
+        let length = if ctio.phase == Phase::None { 0 } else { ctio.length };
+        let segments = Segments::gather(ctio.first, rest, ctio.segments, length);
+        let Some(segments) = segments else {
             self.nonsense(format!("a CTIO whose segments do not fit: {entry:?}"));
             self.end_exchange(exchange, CtioStatus::Aborted);
             return self.finish_ctio(&entry, CtioStatus::Aborted, exchange);
@@ -114,12 +115,7 @@ impl Hba {
             return;
         };
         let skip = offset.saturating_sub(waiting.offset);
-        let pieces = slices(&waiting.segments, skip, bytes);
-        let all = pieces.iter().map(|(_, piece)| piece.len()).sum::<usize>();
-        let written = pieces
-            .iter()
-            .all(|(address, piece)| self.memory.write(*address, piece).is_ok());
-        waiting.fits &= written && all == bytes.len();
+        waiting.fits &= waiting.segments.write(skip, bytes, &self.memory);
     }
 
     /// Tells the driver that the data of an initiator is there, or will not come.
@@ -161,7 +157,7 @@ impl Hba {
         exchange: ExchangeId,
         entry: Entry,
         ctio: &Ctio,
-        segments: Vec<Segment>,
+        segments: Segments,
     ) {
         let limit = match ctio.timeout {
             0 | u16::MAX => PATIENCE,
@@ -190,19 +186,12 @@ impl Hba {
         &mut self,
         exchange: ExchangeId,
         ctio: &Ctio,
-        segments: &[Segment],
+        segments: &Segments,
     ) -> Result<(), WireError> {
-        let mut bytes = Vec::new();
-        for segment in segments {
-            let len = usize::try_from(segment.len).unwrap_or(usize::MAX);
-            match self.memory.read_vec(segment.address, len) {
-                Ok(part) => bytes.extend(part),
-                Err(fault) => {
-                    self.nonsense(format!("data to send: {fault}"));
-                    return Err(WireError::TooLong);
-                }
-            }
-        }
+        let Some(bytes) = segments.read(0, ctio.length, &self.memory) else {
+            self.nonsense("data to send that is not in memory");
+            return Err(WireError::TooLong);
+        };
         self.unsent = self.unsent.saturating_add(bytes.len());
         self.wire.send_data(exchange, ctio.offset, &bytes)
     }
@@ -245,45 +234,4 @@ impl Hba {
         }
         self.finish_ctio(entry, status, exchange);
     }
-}
-
-/// Returns the segments of an entry and of those that continue it, up to the length of the
-/// transfer. Returns `None` where they are too few.
-fn segments(ctio: &Ctio, rest: &[Entry]) -> Option<Vec<Segment>> {
-    if ctio.phase == Phase::None {
-        return Some(Vec::new());
-    }
-    if ctio.length > LONGEST {
-        return None;
-    }
-    let continued = rest
-        .iter()
-        .filter(|entry| entry.kind() == kind::CONTINUE)
-        .flat_map(Ctio::continued);
-    let all = std::iter::once(ctio.first).chain(continued);
-    let mut left = ctio.length;
-    let mut segments = Vec::new();
-    for segment in all.take(usize::from(ctio.segments)) {
-        let len = segment.len.min(left);
-        left -= len;
-        segments.push(Segment { len, ..segment });
-    }
-    (left == 0).then_some(segments)
-}
-
-/// Returns where bytes go that begin `skip` bytes after the first segment's beginning.
-fn slices<'a>(segments: &[Segment], skip: u32, bytes: &'a [u8]) -> Vec<(u64, &'a [u8])> {
-    let mut out = Vec::new();
-    let (mut skip, mut rest) = (skip, bytes);
-    for segment in segments {
-        let begin = skip.min(segment.len);
-        skip -= begin;
-        let room = usize::try_from(segment.len - begin).unwrap_or(usize::MAX);
-        let (piece, more) = rest.split_at(room.min(rest.len()));
-        if !piece.is_empty() {
-            out.push((segment.address.saturating_add(u64::from(begin)), piece));
-        }
-        rest = more;
-    }
-    out
 }
