@@ -162,7 +162,7 @@ fn entries_of_a_type_that_does_not_exist_are_given_back() {
     let mut driver = Driver::target();
     driver.push(&[Entry::new(0xee)]);
     let answer = driver.one();
-    assert_eq!((answer.kind(), answer.0[3]), (0xee, 8));
+    assert_eq!((answer.kind(), answer.0[3]), (0xee, 4));
     let mut cut = Entry::new(kind::CTIO);
     cut.set(1, &[9]);
     driver.push(&[cut]);

@@ -51,4 +51,4 @@ pub const TIMED_OUT: u16 = 0x06;
 pub const DMA_ERROR: u16 = 0x02;
 
 /// Entry status: the entry makes no sense to firmware (RF_INV_E_TYPE).
-pub const BAD_TYPE: u8 = 1 << 3;
+pub const BAD_TYPE: u8 = 1 << 2;
