@@ -37,6 +37,14 @@ pub trait Fields {
         u64::from_le_bytes(self.array(at))
     }
 
+    /// Returns `N` bytes with the order turned round in each group of four, as the chip has
+    /// what goes over the wire.
+    fn swapped<const N: usize>(&self, at: usize) -> [u8; N] {
+        let mut bytes = self.array::<N>(at);
+        bytes.chunks_mut(4).for_each(<[u8]>::reverse);
+        bytes
+    }
+
     /// Returns eight bytes as a number, the highest first, as names are written.
     fn name(&self, at: usize) -> u64 {
         u64::from_be_bytes(self.array(at))

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use understudy_fabric::addr::{Fcid, Mac};
-use understudy_fabric::bytes::Put;
 use understudy_fabric::ct;
 use understudy_fabric::els::{self, Login, command};
 use understudy_fabric::wwn::Wwn;
@@ -175,15 +174,19 @@ impl Initiator {
         } else {
             u32::try_from(write.len()).map_err(|_| WireError::TooLong)?
         };
-        let data = u8::from(!write.is_empty()) | u8::from(read > 0) << 1;
-        let exchange = self.send_cmnd(lun, [0, data], cdb, length)?;
+        let transfer = fcp::Transfer { write: !write.is_empty(), read: read > 0, length };
+        let mut whole = [0; 16];
+        whole.iter_mut().zip(cdb).for_each(|(to, from)| *to = *from);
+        let cmnd = fcp::Command { transfer, cdb: whole, ..fcp::Command::default() };
+        let exchange = self.send_cmnd(lun, cmnd)?;
         self.open.insert(exchange, Open { write: write.to_vec(), read: Vec::new() });
         Ok(exchange)
     }
 
     /// Sends a task management function, by its bit in an FCP_CMND: 10h LUN reset.
     pub fn manage(&mut self, lun: u16, function: u8) -> Result<ExchangeId, WireError> {
-        let exchange = self.send_cmnd(lun, [function, 0], &[], 0)?;
+        let cmnd = fcp::Command { function, ..fcp::Command::default() };
+        let exchange = self.send_cmnd(lun, cmnd)?;
         self.open.insert(exchange, Open::default());
         Ok(exchange)
     }
@@ -213,23 +216,15 @@ impl Initiator {
         self.outcomes.remove(&exchange)
     }
 
-    /// Sends an FCP_CMND. `flags` are its task management flags, and whether data is
-    /// written (1) or read (2).
     fn send_cmnd(
         &mut self,
         lun: u16,
-        flags: [u8; 2],
-        cdb: &[u8],
-        length: u32,
+        cmnd: fcp::Command,
     ) -> Result<ExchangeId, WireError> {
         let Session::Ready(id) = self.session else { return Err(WireError::NotLoggedIn) };
-        let mut cmnd = Vec::with_capacity(32);
-        cmnd.put_u16(lun);
-        cmnd.put_zeros(8);
-        cmnd.put(&flags);
-        cmnd.extend(cdb.iter().chain(&[0; 16]).take(16));
-        cmnd.put_u32(length);
-        self.wire.send_command(Vp::PHYSICAL, id, &cmnd)
+        let [high, low] = lun.to_be_bytes();
+        let cmnd = fcp::Command { lun: [high, low, 0, 0, 0, 0, 0, 0], ..cmnd };
+        self.wire.send_command(Vp::PHYSICAL, id, &cmnd.encode())
     }
 
     fn settle(&mut self) {

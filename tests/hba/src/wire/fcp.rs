@@ -16,7 +16,7 @@ pub const R_CTL_CMND: u8 = 0x06;
 pub const R_CTL_RSP: u8 = 0x07;
 
 /// The parts of an FCP_CMND that say how much data goes where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Transfer {
     /// Whether the initiator sends data.
     pub write: bool,
@@ -35,6 +35,48 @@ impl Transfer {
         reader.skip(16 + usize::from(flags >> 2) * 4)?;
         let (write, read) = (flags & 1 != 0, flags & 2 != 0);
         Some(Self { write, read, length: reader.u32()? })
+    }
+}
+
+/// An FCP_CMND with a CDB of 16 bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Command {
+    /// The LUN.
+    pub lun: [u8; 8],
+    /// The command reference number.
+    pub reference: u8,
+    /// The task attribute, from 0 to 7: 0 is simple.
+    pub attribute: u8,
+    /// The task management function, as a bit, or 0 for a command.
+    pub function: u8,
+    /// How much data goes where.
+    pub transfer: Transfer,
+    /// The SCSI command.
+    pub cdb: [u8; 16],
+}
+
+impl Command {
+    /// Task management function: abort the initiator's tasks of a LUN.
+    pub const ABORT_TASK_SET: u8 = 0x02;
+    /// Task management function: abort all tasks of a LUN.
+    pub const CLEAR_TASK_SET: u8 = 0x04;
+    /// Task management function: reset a LUN.
+    pub const LUN_RESET: u8 = 0x10;
+    /// Task management function: reset the target.
+    pub const TARGET_RESET: u8 = 0x20;
+    /// Task management function: clear an auto contingent allegiance.
+    pub const CLEAR_ACA: u8 = 0x40;
+
+    /// Returns the FCP_CMND.
+    pub fn encode(&self) -> Vec<u8> {
+        let Transfer { write, read, length } = self.transfer;
+        let mut out = Vec::with_capacity(32);
+        out.put(&self.lun);
+        out.put(&[self.reference, self.attribute & 7, self.function]);
+        out.put_u8(u8::from(write) | u8::from(read) << 1);
+        out.put(&self.cdb);
+        out.put_u32(length);
+        out
     }
 }
 
@@ -156,6 +198,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_transfer_of_a_command_survives_the_wire(
+            write in any::<bool>(),
+            read in any::<bool>(),
+            length in any::<u32>(),
+            cdb in any::<[u8; 16]>(),
+        ) {
+            let transfer = Transfer { write, read, length };
+            let (lun, reference, attribute, function) = ([0; 8], 0, 0, 0);
+            let command = Command { lun, reference, attribute, function, transfer, cdb };
+            prop_assert_eq!(Transfer::of(&command.encode()), Some(transfer));
+        }
+
         #[test]
         fn a_response_survives_the_wire(
             status in any::<u8>(),

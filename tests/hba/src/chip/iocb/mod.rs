@@ -2,11 +2,13 @@
 //!
 //! Formats: drivers/scsi/qla2xxx/qla_fw.h, and qla_target.h for those of a target.
 
+mod initiator;
 mod login;
 mod pass;
 mod target;
 mod vport;
 
+pub use initiator::{AbortCommand, Command, CommandStatus, Completion};
 pub use login::{LoginOut, Operation, PortRoles, failure};
 pub use pass::{Ct, Els, Segment};
 pub use target::{
@@ -23,6 +25,7 @@ pub mod kind {
     pub const CONTINUE: u8 = 0x0a;
     pub const IMMEDIATE_NOTIFY: u8 = 0x0d;
     pub const NOTIFY_ACK: u8 = 0x0e;
+    pub const STATUS_CONTINUED: u8 = 0x10;
     pub const CTIO: u8 = 0x12;
     pub const TASK_MANAGEMENT: u8 = 0x14;
     pub const COMMAND_7: u8 = 0x18;
@@ -32,7 +35,6 @@ pub mod kind {
     pub const REPORT_ID: u8 = 0x32;
     pub const ABORT: u8 = 0x33;
     pub const MAILBOX: u8 = 0x39;
-    pub const COMMAND_6: u8 = 0x48;
     pub const LOGIN_OUT: u8 = 0x52;
     pub const ELS: u8 = 0x53;
     pub const ABORT_RECEIVED: u8 = 0x54;
@@ -50,5 +52,19 @@ pub const TIMED_OUT: u16 = 0x06;
 /// Completion status of an entry: the chip could not reach the guest's memory.
 pub const DMA_ERROR: u16 = 0x02;
 
+/// What an entry says of a response beside its SCSI status.
+mod scsi_status {
+    /// Response information is valid.
+    pub(super) const RESPONSE_VALID: u16 = 0x100;
+    /// Sense data are valid.
+    pub(super) const SENSE_VALID: u16 = 0x200;
+    /// Data did not fit.
+    pub(super) const OVER: u16 = 0x400;
+    /// Less data was moved than was expected.
+    pub(super) const UNDER: u16 = 0x800;
+}
+
 /// Entry status: the entry makes no sense to firmware (RF_INV_E_TYPE).
 pub const BAD_TYPE: u8 = 1 << 2;
+/// Entry status: a field of the entry makes no sense (RF_INV_E_PARAM).
+pub const BAD_PARAMETER: u8 = 1 << 3;

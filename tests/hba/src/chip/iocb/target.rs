@@ -7,7 +7,7 @@ use understudy_fabric::wwn::Wwn;
 use crate::fields::{Entry, Fields, id_bytes, swap_words};
 use crate::wire::fcp::{Residual, Response};
 
-use super::{Segment, kind};
+use super::{Segment, kind, scsi_status};
 
 /// Length of a frame's header, in bytes.
 const HEADER_LEN: usize = 24;
@@ -205,22 +205,19 @@ pub enum CtioStatus {
 /// Returns the FCP_RSP that a CTIO asks for. Mode 1 has the response and sense bytes in
 /// the entry, in words that the chip turns round.
 fn response(entry: &Entry, mode_1: bool) -> Vec<u8> {
-    const OVER: u16 = 0x400;
-    const UNDER: u16 = 0x800;
-    const RESPONSE_VALID: u16 = 0x100;
-    const SENSE_VALID: u16 = 0x200;
     let flags = entry.u16(34);
     let [status, _] = flags.to_le_bytes();
-    let residual = match flags & (OVER | UNDER) {
-        OVER => Residual::Over(entry.u32(28)),
-        UNDER => Residual::Under(entry.u32(28)),
+    let residual = match flags & (scsi_status::OVER | scsi_status::UNDER) {
+        scsi_status::OVER => Residual::Over(entry.u32(28)),
+        scsi_status::UNDER => Residual::Under(entry.u32(28)),
         _ => Residual::None,
     };
     let len = |valid: u16, at: usize| {
         let there = mode_1 && flags & valid != 0;
         if there { usize::from(entry.u16(at).min(24)) } else { 0 }
     };
-    let (info_len, sense_len) = (len(RESPONSE_VALID, 36), len(SENSE_VALID, 24));
+    let (info_len, sense_len) =
+        (len(scsi_status::RESPONSE_VALID, 36), len(scsi_status::SENSE_VALID, 24));
     let mut bytes = swap_words(&entry.array::<24>(40));
     bytes.resize(48, 0);
     let mut bytes = bytes.into_iter();

@@ -94,7 +94,7 @@ impl Hba {
             kind::CTIO if ring => self.continue_command(entry, rest),
             kind::ABORT_RESPONSE if ring => self.answer_abort(entry),
             // An initiator's entries: nobody can be logged in as a target yet.
-            kind::COMMAND_7 | kind::COMMAND_6 | kind::TASK_MANAGEMENT => {
+            kind::COMMAND_7 | kind::TASK_MANAGEMENT => {
                 let mut status = Entry::new(kind::STATUS);
                 status.set_u32(4, entry.handle());
                 status.set_u16(8, PORT_LOGGED_OUT);
