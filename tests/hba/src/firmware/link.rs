@@ -62,6 +62,7 @@ impl Hba {
             }
             Event::Data { exchange, offset, bytes } => {
                 self.data_received(exchange, offset, &bytes);
+                self.data_read(exchange, offset, &bytes);
             }
             Event::DataDone { exchange, result } => self.data_done(exchange, result),
             Event::Abort { vp, abort, exchange, header } => {
@@ -70,13 +71,16 @@ impl Hba {
             Event::Ended { exchange, cause } => {
                 self.state.notices.remove(&exchange);
                 self.command_ended(exchange, cause);
+                self.issued_ended(exchange, cause);
                 self.request_ended(exchange, cause);
             }
-            // Only commands of our own have these, and there are none yet.
-            Event::DataWanted { exchange, .. } => {
-                self.wire.drop(exchange);
+            Event::DataWanted { exchange, offset, length } => {
+                self.data_wanted(exchange, offset, length);
             }
-            Event::Response { .. } | Event::AbortDone { .. } => {}
+            Event::Response { exchange, payload, received } => {
+                self.response_received(exchange, &payload, received);
+            }
+            Event::AbortDone { .. } => {}
         }
     }
 

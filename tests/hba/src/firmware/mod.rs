@@ -9,6 +9,7 @@
 //! | `mailbox` | mailbox commands |
 //! | `iocb` | entries of the request ring: logins, CT and ELS, virtual ports |
 //! | `target` | commands of initiators, from the frame to the driver and back |
+//! | `initiator` | commands of the driver, from the entry to the frame and back |
 //! | `link` | logins to the fabric, and the events that tell the driver |
 //! | `remotes` | the other ports that are logged in |
 //! | `segments` | data in the guest's memory |
@@ -16,6 +17,7 @@
 
 mod exchanges;
 mod faults;
+mod initiator;
 mod iocb;
 mod link;
 mod mailbox;
@@ -114,13 +116,15 @@ impl Hba {
         self.retry_login();
         self.end_aborted_entries();
         self.resume_requests();
+        self.resume_data();
         self.settle();
     }
 
     /// Returns when [`Self::tick`] has to be called next.
     pub fn deadline(&self) -> Option<Duration> {
         let ending = self.state.ending.iter().map(|(due, _)| *due);
-        let resumes = self.requests_wait() && !self.is_congested();
+        let waits = self.requests_wait() || !self.state.wanted.is_empty();
+        let resumes = waits && !self.is_congested();
         let ending = ending.chain(resumes.then_some(self.now));
         self.wire.deadline().into_iter().chain(self.state.retry_login).chain(ending).min()
     }

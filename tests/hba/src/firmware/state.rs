@@ -1,6 +1,6 @@
 //! What the firmware remembers until the chip is reset.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use crate::wire::{ExchangeId, LoggedIn, Names, Vp};
 
 use super::Hba;
 use super::exchanges::Pending;
+use super::initiator::Issued;
 use super::remotes::{Remote, Remotes};
 use super::setup::Setup;
 use super::target::Command;
@@ -73,6 +74,11 @@ pub(super) struct State {
     pub(super) notices: HashMap<ExchangeId, Notice>,
     /// Commands of initiators.
     pub(super) commands: HashMap<ExchangeId, Command>,
+    /// Commands of ours.
+    pub(super) issued: BTreeMap<ExchangeId, Issued>,
+    /// What targets ask for of commands of ours, and what cannot be sent yet: the exchange,
+    /// the offset, the length.
+    pub(super) wanted: VecDeque<(ExchangeId, u32, u32)>,
     /// Entries that an ABTS will end, and when.
     pub(super) ending: Vec<(Duration, ExchangeId)>,
     /// ABTS that wait for the driver: the exchange that each is about.

@@ -7,7 +7,7 @@ use understudy_fabric::addr::Fcid;
 use understudy_hba::chip::Mailboxes;
 use understudy_hba::chip::iocb::kind;
 use understudy_hba::fields::{Entry, Fields, id_bytes};
-use understudy_hba::firmware::Switches;
+use understudy_hba::firmware::{Hba, Switches};
 use understudy_hba::pci::Device;
 use understudy_hba::wire::Names;
 
@@ -44,6 +44,12 @@ pub enum Seen {
 /// A driver, with the rig that its HBA is in.
 pub struct Driver {
     pub rig: Rig,
+    pub guest: Guest,
+}
+
+/// What a driver has beside its HBA.
+pub struct Guest {
+    names: Names,
     pub file: File,
     seen: Vec<Seen>,
     request_in: u32,
@@ -51,15 +57,24 @@ pub struct Driver {
     atio_out: u32,
 }
 
+impl Guest {
+    /// Returns a guest whose memory an HBA can reach.
+    pub fn new(names: Names, hba: &mut Hba) -> Self {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(GUARD + MEMORY_LEN + GUARD).unwrap();
+        let handed = Some(file.try_clone().unwrap());
+        hba.memory().map(MEMORY, MEMORY_LEN, GUARD, handed, true).unwrap();
+        let seen = Vec::new();
+        Self { names, file, seen, request_in: 0, response_out: 0, atio_out: 0 }
+    }
+}
+
 impl Driver {
     /// Returns a driver that has not touched its HBA.
     pub fn new(switches: Switches) -> Self {
         let mut rig = Rig::new(switches);
-        let file = tempfile::tempfile().unwrap();
-        file.set_len(GUARD + MEMORY_LEN + GUARD).unwrap();
-        let handed = Some(file.try_clone().unwrap());
-        rig.hba.memory().map(MEMORY, MEMORY_LEN, GUARD, handed, true).unwrap();
-        Self { rig, file, seen: Vec::new(), request_in: 0, response_out: 0, atio_out: 0 }
+        let guest = Guest::new(BASE, &mut rig.hba);
+        Self { rig, guest }
     }
 
     /// Returns a driver whose base port is logged in, as a target.
@@ -71,11 +86,16 @@ impl Driver {
     pub fn target_with(switches: Switches) -> Self {
         let mut driver = Self::new(switches);
         driver.boot();
-        driver.start(true);
-        driver.rig.pass(1);
-        driver.take();
-        driver.log_in_to_name_server(0);
+        driver.go_online(true);
         driver
+    }
+
+    /// Starts the firmware, as a target or as an initiator, and logs in to the name server.
+    pub fn go_online(&mut self, target: bool) {
+        self.start(target);
+        self.rig.pass(1);
+        self.take();
+        self.log_in_to_name_server(0);
     }
 
     pub fn read(&mut self, offset: u64) -> u32 {
@@ -90,12 +110,12 @@ impl Driver {
 
     pub fn peek(&self, address: u64, len: usize) -> Vec<u8> {
         let mut bytes = vec![0; len];
-        self.file.read_exact_at(&mut bytes, address - MEMORY + GUARD).unwrap();
+        self.guest.file.read_exact_at(&mut bytes, address - MEMORY + GUARD).unwrap();
         bytes
     }
 
     pub fn poke(&self, address: u64, bytes: &[u8]) {
-        self.file.write_all_at(bytes, address - MEMORY + GUARD).unwrap();
+        self.guest.file.write_all_at(bytes, address - MEMORY + GUARD).unwrap();
     }
 
     /// Takes all events that are visible, one after the other.
@@ -113,12 +133,12 @@ impl Driver {
             match status & 0xff {
                 0x01 | 0x02 | 0x10 | 0x11 => {
                     let values: Vec<u16> = (0..32).map(|i| mailbox(self, i)).collect();
-                    self.seen.push(Seen::Mailbox(Mailboxes::new(&values)));
+                    self.guest.seen.push(Seen::Mailbox(Mailboxes::new(&values)));
                 }
                 0x12 => {
                     let more = [1, 2, 3].map(|index| mailbox(self, index));
                     let code = u16::try_from(status >> 16).unwrap();
-                    self.seen.push(Seen::Event(code, more));
+                    self.guest.seen.push(Seen::Event(code, more));
                 }
                 0x13 => self.take_responses(),
                 0x1c => self.take_atios(),
@@ -130,27 +150,27 @@ impl Driver {
 
     fn take_responses(&mut self) {
         let end = self.read(0x24);
-        while self.response_out != end {
-            let at = RESPONSES + 64 * u64::from(self.response_out);
+        while self.guest.response_out != end {
+            let at = RESPONSES + 64 * u64::from(self.guest.response_out);
             let entry = Entry(self.peek(at, 64).try_into().unwrap());
-            self.seen.push(Seen::Response(entry));
-            self.response_out = (self.response_out + 1) % LENGTH;
+            self.guest.seen.push(Seen::Response(entry));
+            self.guest.response_out = (self.guest.response_out + 1) % LENGTH;
         }
         self.write(0x28, end);
     }
 
     fn take_atios(&mut self) {
         loop {
-            let at = ATIOS + 64 * u64::from(self.atio_out);
+            let at = ATIOS + 64 * u64::from(self.guest.atio_out);
             let entry = Entry(self.peek(at, 64).try_into().unwrap());
             if entry.u32(60) == TAKEN {
                 break;
             }
             self.poke(at + 60, &TAKEN.to_le_bytes());
-            self.seen.push(Seen::Atio(entry));
-            self.atio_out = (self.atio_out + 1) % LENGTH;
+            self.guest.seen.push(Seen::Atio(entry));
+            self.guest.atio_out = (self.guest.atio_out + 1) % LENGTH;
         }
-        self.write(0x40, self.atio_out);
+        self.write(0x40, self.guest.atio_out);
     }
 
     /// Returns what the chip has told since the last call.
@@ -158,7 +178,7 @@ impl Driver {
         self.rig.settle();
         self.poll();
         self.rig.settle();
-        std::mem::take(&mut self.seen)
+        std::mem::take(&mut self.guest.seen)
     }
 
     /// Returns the entry that the chip has brought. Nothing else may have come.
@@ -185,7 +205,7 @@ impl Driver {
         let seen = self.take();
         let (answers, others): (Vec<_>, Vec<_>) =
             seen.into_iter().partition(|seen| matches!(seen, Seen::Mailbox(_)));
-        self.seen = others;
+        self.guest.seen = others;
         match &answers[..] {
             [Seen::Mailbox(answer)] => answer.clone(),
             other => panic!("command {:#x}: {other:?}", values[0]),
@@ -209,10 +229,10 @@ impl Driver {
     /// Puts entries into the request ring.
     pub fn push(&mut self, entries: &[Entry]) {
         for entry in entries {
-            self.poke(REQUESTS + 64 * u64::from(self.request_in), &entry.0);
-            self.request_in = (self.request_in + 1) % LENGTH;
+            self.poke(REQUESTS + 64 * u64::from(self.guest.request_in), &entry.0);
+            self.guest.request_in = (self.guest.request_in + 1) % LENGTH;
         }
-        self.write(0x1c, self.request_in);
+        self.write(0x1c, self.guest.request_in);
     }
 
     /// Resets the chip, tests it and loads firmware: traces A and B of the stock driver up
@@ -246,8 +266,8 @@ impl Driver {
             self.read(0x48);
         }
         assert_eq!(self.read(0x80) & 0xffff, 0);
-        (self.request_in, self.response_out, self.atio_out) = (0, 0, 0);
-        self.seen.clear();
+        (self.guest.request_in, self.guest.response_out, self.guest.atio_out) = (0, 0, 0);
+        self.guest.seen.clear();
     }
 
     /// Starts the firmware, as a target or as an initiator.
@@ -255,11 +275,12 @@ impl Driver {
         for index in 0..u64::from(LENGTH) {
             self.poke(ATIOS + 64 * index + 60, &TAKEN.to_le_bytes());
         }
+        let names = self.guest.names;
         let mut block = vec![0; 0x1000];
         let mut put =
             |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
-        put(12, &BASE.wwpn.0.to_be_bytes());
-        put(20, &BASE.wwnn.0.to_be_bytes());
+        put(12, &names.wwpn.0.to_be_bytes());
+        put(20, &names.wwnn.0.to_be_bytes());
         for (at, ring) in
             [(36, 52), (38, 44), (78, 80)].into_iter().zip([RESPONSES, REQUESTS, ATIOS])
         {
@@ -326,6 +347,13 @@ impl Driver {
     /// Lets the initiator log in to a port of the HBA, as the stock driver answers it.
     pub fn admit(&mut self, names: Names) -> u16 {
         self.rig.initiator.log_in(names.wwpn);
+        let handle = self.accept_login();
+        assert!(self.rig.has_session());
+        handle
+    }
+
+    /// Accepts the login of an initiator: PLOGI and PRLI.
+    pub fn accept_login(&mut self) -> u16 {
         let notice = self.one();
         assert_eq!((notice.kind(), notice.u8(18)), (kind::IMMEDIATE_NOTIFY, 0x03));
         self.acknowledge(&notice);
@@ -337,7 +365,6 @@ impl Driver {
         assert_eq!((notice.kind(), notice.u8(18)), (kind::IMMEDIATE_NOTIFY, 0x20));
         self.acknowledge(&notice);
         self.one();
-        assert!(self.rig.has_session());
         notice.u16(8)
     }
 }

@@ -9,7 +9,9 @@
 )]
 
 mod driver;
+mod initiator;
 mod nonsense;
+mod pair;
 mod probe;
 mod reset;
 mod rig;

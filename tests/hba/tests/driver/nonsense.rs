@@ -136,17 +136,17 @@ fn no_guest_is_too_strange() {
 fn survives(acts: Vec<Act>) -> Result<(), TestCaseError> {
     let mut driver = Driver::target();
     let noise = [0xa5; GUARD as usize];
-    driver.file.write_all_at(&noise, 0).unwrap();
-    driver.file.write_all_at(&noise, GUARD + MEMORY_LEN).unwrap();
+    driver.guest.file.write_all_at(&noise, 0).unwrap();
+    driver.guest.file.write_all_at(&noise, GUARD + MEMORY_LEN).unwrap();
     for act in acts {
         carry_out(&mut driver, act);
     }
     let mut guard = vec![0; GUARD as usize];
     for at in [0, GUARD + MEMORY_LEN] {
-        driver.file.read_exact_at(&mut guard, at).unwrap();
+        driver.guest.file.read_exact_at(&mut guard, at).unwrap();
         prop_assert!(guard == noise, "memory outside the guest's was written");
     }
-    prop_assert_eq!(driver.file.metadata().unwrap().len(), 2 * GUARD + MEMORY_LEN);
+    prop_assert_eq!(driver.guest.file.metadata().unwrap().len(), 2 * GUARD + MEMORY_LEN);
     // The HBA still works for a driver that starts over.
     driver.rig.cable(false);
     driver.rig.cable(true);

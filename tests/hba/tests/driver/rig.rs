@@ -34,9 +34,16 @@ impl Output for Sent {
     fn event(&mut self, _: Event) {}
 }
 
-/// A fabric with an HBA on link 0 and an initiator on link 1.
+/// The link of the initiator. HBAs are on the others.
+const INITIATOR_LINK: usize = 1;
+
+/// A fabric with an HBA, an initiator, and perhaps another HBA.
 pub struct Rig {
     pub hba: Hba,
+    /// The link of the HBA.
+    link: usize,
+    /// Another HBA, and its link.
+    other: Option<(Hba, usize)>,
     pub initiator: Initiator,
     fabric: Fabric,
     sent: Sent,
@@ -48,7 +55,7 @@ impl Rig {
     /// logged in to the fabric.
     pub fn new(switches: Switches) -> Self {
         let config = Config {
-            links: vec!["hba".to_owned(), "initiator".to_owned()],
+            links: ["hba", "initiator", "other"].map(str::to_owned).to_vec(),
             fabric_name: Wwn(0x1000_0efc_0000_0001),
             duplicate_wwpn: DuplicateWwpn::Refuse,
             npiv: true,
@@ -57,6 +64,8 @@ impl Rig {
         let options = Options::new(Mac([2, 0, 0, 0, 0, 1]), BASE.wwnn);
         let mut rig = Self {
             hba: Hba::new(BASE, switches, options),
+            link: 0,
+            other: None,
             initiator: Initiator::new(INITIATOR),
             fabric: Fabric::new(config),
             sent: Sent::default(),
@@ -71,12 +80,36 @@ impl Rig {
         rig
     }
 
+    /// Plugs another HBA in.
+    pub fn add(&mut self, names: Names) {
+        let options = Options::new(Mac([2, 0, 0, 0, 0, 2]), names.wwnn);
+        let mut hba = Hba::new(names, Switches::default(), options);
+        let link = 2;
+        self.fabric.link_up(LinkId(link), &mut self.sent);
+        hba.set_now(self.now);
+        hba.set_light(true);
+        self.other = Some((hba, link));
+    }
+
+    /// Exchanges the two HBAs: the other one is now [`Self::hba`].
+    pub fn turn(&mut self) {
+        if let Some((hba, link)) = &mut self.other {
+            std::mem::swap(hba, &mut self.hba);
+            std::mem::swap(link, &mut self.link);
+        }
+    }
+
+    fn hbas(&mut self) -> impl Iterator<Item = (&mut Hba, usize)> {
+        let other = self.other.as_mut().map(|(hba, link)| (hba, *link));
+        std::iter::once((&mut self.hba, self.link)).chain(other)
+    }
+
     /// Pulls the HBA's cable, or plugs it in again.
     pub fn cable(&mut self, plugged: bool) {
         if plugged {
-            self.fabric.link_up(LinkId(0), &mut self.sent);
+            self.fabric.link_up(LinkId(self.link), &mut self.sent);
         } else {
-            self.fabric.link_down(LinkId(0), &mut self.sent);
+            self.fabric.link_down(LinkId(self.link), &mut self.sent);
         }
         self.hba.set_light(plugged);
         self.settle();
@@ -92,19 +125,23 @@ impl Rig {
     pub fn settle(&mut self) {
         loop {
             let mut quiet = true;
-            let frames = [self.hba.take_frames(), self.initiator.take_frames()];
-            for (link, frames) in frames.into_iter().enumerate() {
+            let taken = self.hbas().map(|(hba, link)| (link, hba.take_frames()));
+            let mut taken: Vec<_> = taken.collect();
+            taken.push((INITIATOR_LINK, self.initiator.take_frames()));
+            for (link, frames) in taken {
                 for mut frame in frames {
                     quiet = false;
                     let link = LinkId(link);
                     self.fabric.receive(link, &mut frame, self.now, &mut self.sent);
                 }
             }
-            for (link, frame) in std::mem::take(&mut self.sent.0) {
+            for (to, frame) in std::mem::take(&mut self.sent.0) {
                 quiet = false;
-                match link {
-                    0 => self.hba.receive(&frame),
-                    _ => self.initiator.receive(&frame, self.now),
+                if to == INITIATOR_LINK {
+                    self.initiator.receive(&frame, self.now);
+                }
+                if let Some((hba, _)) = self.hbas().find(|(_, link)| *link == to) {
+                    hba.receive(&frame);
                 }
             }
             if quiet {
@@ -118,22 +155,27 @@ impl Rig {
         let end = self.now + Duration::from_secs(seconds);
         loop {
             self.settle();
-            let deadlines = [self.hba.deadline(), self.initiator.deadline()];
-            let all = deadlines.into_iter().flatten().chain([self.fabric.deadline()]);
+            let hbas = self.hbas().filter_map(|(hba, _)| hba.deadline()).min();
+            let others = [hbas, self.initiator.deadline()].into_iter().flatten();
+            let all = others.chain([self.fabric.deadline()]);
             let next = all.min().unwrap().max(self.now);
             if next > end {
                 break;
             }
             self.now = next;
-            self.hba.set_now(next);
-            self.hba.tick();
+            for (hba, _) in self.hbas() {
+                hba.set_now(next);
+                hba.tick();
+            }
             self.initiator.tick(next);
             if self.fabric.deadline() <= next {
                 self.fabric.tick(next, &mut self.sent);
             }
         }
         self.now = end;
-        self.hba.set_now(end);
+        for (hba, _) in self.hbas() {
+            hba.set_now(end);
+        }
     }
 
     /// Returns the ports that are logged in to the fabric.

@@ -29,7 +29,7 @@ fn served_with(switches: Switches) -> Driver {
 }
 
 /// Returns a CTIO for a command.
-fn ctio(atio: &Entry, flags: u16) -> Entry {
+pub fn ctio(atio: &Entry, flags: u16) -> Entry {
     let mut entry = Entry::new(kind::CTIO);
     entry.set_u32(4, 0x2000_0001);
     entry.set_u32(20, atio.u32(4));

@@ -125,6 +125,11 @@ pub struct CommandStatus<'a> {
 }
 
 impl CommandStatus<'_> {
+    /// Returns the status of a command that had no response.
+    pub fn new(handle: u32, completion: Completion) -> Self {
+        Self { handle, completion, ox_id: 0, residual: 0, response: None }
+    }
+
     /// How many bytes of response information and sense data the entry has.
     const ROOM: usize = 28;
     /// How many an entry has that continues it.

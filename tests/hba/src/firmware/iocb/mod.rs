@@ -5,7 +5,7 @@ mod pass;
 mod vport;
 
 use crate::chip::Mailboxes;
-use crate::chip::iocb::{BAD_TYPE, PORT_LOGGED_OUT, kind};
+use crate::chip::iocb::{BAD_TYPE, kind};
 use crate::fields::{Entry, Fields};
 
 use super::Hba;
@@ -93,13 +93,8 @@ impl Hba {
             kind::NOTIFY_ACK if ring => self.acknowledge(entry),
             kind::CTIO if ring => self.continue_command(entry, rest),
             kind::ABORT_RESPONSE if ring => self.answer_abort(entry),
-            // An initiator's entries: nobody can be logged in as a target yet.
-            kind::COMMAND_7 | kind::TASK_MANAGEMENT => {
-                let mut status = Entry::new(kind::STATUS);
-                status.set_u32(4, entry.handle());
-                status.set_u16(8, PORT_LOGGED_OUT);
-                self.finish(origin, status);
-            }
+            kind::COMMAND_7 => self.issue(entry, rest, origin),
+            kind::TASK_MANAGEMENT => self.manage(entry, origin),
             kind::ABORT => {
                 // The command to abort is not known.
                 entry.set_u16(8, 0x31);

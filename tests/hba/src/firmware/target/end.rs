@@ -2,7 +2,7 @@
 
 use understudy_fabric::addr::Fcid;
 
-use crate::chip::iocb::CtioStatus;
+use crate::chip::iocb::{Completion, CtioStatus};
 use crate::wire::{Cause, ExchangeId, Vp};
 
 use super::super::exchanges::Pending;
@@ -93,6 +93,7 @@ impl Hba {
     ) -> Option<Remote> {
         let remote = self.state.remotes.remove(vp, handle)?;
         self.end_commands_of(vp, remote.id);
+        self.end_issued_to(vp, remote.id, Completion::LoggedOut);
         self.session_ended(&remote);
         Some(remote)
     }
@@ -101,6 +102,7 @@ impl Hba {
     pub(in super::super) fn forget_port(&mut self, vp: Vp) {
         for remote in self.state.remotes.remove_all(vp) {
             self.end_commands_of(vp, remote.id);
+            self.end_issued_to(vp, remote.id, Completion::LoggedOut);
             self.session_ended(&remote);
         }
         self.state.notices.retain(|_, notice| notice.remote.vp != vp);
