@@ -66,7 +66,9 @@ impl Hba {
             }
             Event::DataDone { exchange, result } => self.data_done(exchange, result),
             Event::Abort { vp, abort, exchange, header } => {
-                self.abort_received(vp, abort, exchange, &header);
+                if !self.accept_abort(abort, exchange) {
+                    self.abort_received(vp, abort, exchange, &header);
+                }
             }
             Event::Ended { exchange, cause } => {
                 self.state.notices.remove(&exchange);
@@ -80,7 +82,7 @@ impl Hba {
             Event::Response { exchange, payload, received } => {
                 self.response_received(exchange, &payload, received);
             }
-            Event::AbortDone { .. } => {}
+            Event::AbortDone { exchange, answer } => self.abort_done(exchange, answer),
         }
     }
 

@@ -115,6 +115,7 @@ impl Hba {
         self.settle();
         self.retry_login();
         self.end_aborted_entries();
+        self.abort_overdue();
         self.resume_requests();
         self.resume_data();
         self.settle();
@@ -126,7 +127,8 @@ impl Hba {
         let waits = self.requests_wait() || !self.state.wanted.is_empty();
         let resumes = waits && !self.is_congested();
         let ending = ending.chain(resumes.then_some(self.now));
-        self.wire.deadline().into_iter().chain(self.state.retry_login).chain(ending).min()
+        let others = self.state.retry_login.into_iter().chain(self.issued_deadline());
+        self.wire.deadline().into_iter().chain(others).chain(ending).min()
     }
 
     /// Returns the frames to send, in order.

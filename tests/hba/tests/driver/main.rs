@@ -8,6 +8,7 @@
     reason = "all of this is test code, helpers included"
 )]
 
+mod aborts;
 mod driver;
 mod initiator;
 mod nonsense;

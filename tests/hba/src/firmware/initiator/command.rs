@@ -1,16 +1,19 @@
 //! Commands of the driver's: from the entry to the wire, and their data both ways.
 
+use std::time::Duration;
+
 use understudy_fabric::addr::Fcid;
 
 use crate::chip::iocb::{BAD_PARAMETER, Command, CommandStatus, Completion};
 use crate::fields::Entry;
-use crate::wire::fcp::Transfer;
+use crate::wire::fcp::{self, Transfer};
 use crate::wire::{ExchangeId, Vp, WireError};
 
 use super::super::Hba;
 use super::super::exchanges::Origin;
 use super::super::remotes::Stage;
 use super::super::segments::Segments;
+use super::abort::Aborting;
 
 /// A command of the driver's that has not ended.
 #[derive(Debug)]
@@ -23,14 +26,30 @@ pub(in super::super) struct Issued {
     pub(super) handle: u32,
     /// Where the answer goes.
     pub(super) origin: Origin,
-    /// How many bytes the driver wants moved.
-    pub(super) expected: u32,
+    /// The FCP_CMND.
+    pub(super) cmnd: fcp::Command,
     /// How many bytes were moved.
     pub(super) moved: u32,
     /// Whether all that was read had room in the guest's memory.
     pub(super) fits: bool,
+    /// The abort that is under way, if one is.
+    pub(super) aborting: Option<Aborting>,
     /// Where the data is, or goes.
     segments: Segments,
+    /// When its time is up, if the driver sets a limit.
+    deadline: Option<Duration>,
+}
+
+impl Issued {
+    /// Returns how many bytes the driver wanted moved and were not.
+    pub(super) fn residual(&self) -> u32 {
+        self.cmnd.transfer.length.saturating_sub(self.moved)
+    }
+
+    /// Returns when the command's time is up, unless it is being aborted.
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.deadline.filter(|_| self.aborting.is_none())
+    }
 }
 
 impl Hba {
@@ -87,9 +106,12 @@ impl Hba {
             return;
         }
         let Some(issued) = self.state.issued.get_mut(&exchange) else { return };
+        if issued.aborting.is_some() {
+            return;
+        }
         let Some(bytes) = issued.segments.read(offset, length, &self.memory) else {
             self.nonsense("data to write that is not in memory");
-            return self.end_issued(exchange, Completion::DmaError);
+            return self.give_up(exchange, Completion::DmaError);
         };
         issued.moved = issued.moved.saturating_add(length);
         self.unsent = self.unsent.saturating_add(bytes.len());
@@ -131,10 +153,12 @@ impl Hba {
                     id,
                     handle: entry.handle(),
                     origin,
-                    expected: cmnd.transfer.length,
+                    cmnd,
                     moved: 0,
                     fits: true,
+                    aborting: None,
                     segments,
+                    deadline: self.limit(command.timeout),
                 };
                 self.state.issued.insert(exchange, issued);
             }
@@ -143,6 +167,12 @@ impl Hba {
                 self.answer_command(origin, &status);
             }
         }
+    }
+
+    /// Returns when the time of a command is up that begins now.
+    fn limit(&self, seconds: u16) -> Option<Duration> {
+        let limit = Duration::from_secs(u64::from(seconds));
+        (!matches!(seconds, 0 | u16::MAX)).then_some(self.now + limit)
     }
 
     /// Whether the port that a command is for is logged in. The driver may log in again

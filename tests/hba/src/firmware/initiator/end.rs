@@ -2,7 +2,7 @@
 
 use understudy_fabric::addr::Fcid;
 
-use crate::chip::iocb::{CommandStatus, Completion};
+use crate::chip::iocb::{AbortCommand, CommandStatus, Completion};
 use crate::wire::fcp::{Residual, Response};
 use crate::wire::{Cause, DataFault, ExchangeId, Vp};
 
@@ -20,6 +20,7 @@ impl Hba {
     ) {
         let Some(issued) = self.state.issued.remove(&exchange) else { return };
         let response = Response::decode(payload);
+        let completed = response.as_ref().filter(|_| issued.cmnd.function != 0);
         let completion = match &response {
             None => Completion::Transport,
             Some(response) => judge(&issued, response, received),
@@ -28,10 +29,13 @@ impl Hba {
             handle: issued.handle,
             completion,
             ox_id: ox_id(exchange),
-            residual: issued.expected.saturating_sub(issued.moved),
+            residual: issued.residual(),
             response: response.as_ref(),
         };
-        self.answer_command(issued.origin, &status);
+        self.answer_command(issued.origin.clone(), &status);
+        if let Some(response) = completed {
+            self.abort_managed(&issued, response);
+        }
     }
 
     /// Forgets a command whose exchange the wire has ended.
@@ -52,11 +56,15 @@ impl Hba {
         completion: Completion,
     ) {
         let to = |issued: &Issued| (issued.vp, issued.id) == (vp, id);
-        let all = self.state.issued.iter().filter(|(_, issued)| to(issued));
-        let ended: Vec<ExchangeId> = all.map(|(exchange, _)| *exchange).collect();
-        for exchange in ended {
+        for exchange in self.issued_where(to) {
             self.end_issued(exchange, completion);
         }
+    }
+
+    /// Returns the commands that `what` picks.
+    pub(super) fn issued_where(&self, what: impl Fn(&Issued) -> bool) -> Vec<ExchangeId> {
+        let all = self.state.issued.iter().filter(|(_, issued)| what(issued));
+        all.map(|(exchange, _)| *exchange).collect()
     }
 
     /// Ends a command without a response. Nothing is sent to the target.
@@ -65,10 +73,14 @@ impl Hba {
         self.wire.drop(exchange);
         let status = CommandStatus {
             ox_id: ox_id(exchange),
-            residual: issued.expected.saturating_sub(issued.moved),
+            residual: issued.residual(),
             ..CommandStatus::new(issued.handle, completion)
         };
         self.answer_command(issued.origin, &status);
+        if let Some((mut entry, origin)) = issued.aborting.and_then(|a| a.asked) {
+            AbortCommand::finish(&mut entry, true);
+            self.finish(origin, entry);
+        }
     }
 
     /// Brings a STATUS to the driver. A mailbox command has room for one entry.
@@ -94,7 +106,7 @@ fn judge(
     match (response.residual, received) {
         _ if !issued.fits => Completion::DmaError,
         (Residual::Over(_), _) | (_, Err(DataFault::Long)) => Completion::Overrun,
-        _ if issued.moved < issued.expected => Completion::Underrun,
+        _ if issued.residual() > 0 => Completion::Underrun,
         _ => Completion::Complete,
     }
 }

@@ -1,10 +1,10 @@
 //! The HBA as an initiator: commands of the driver's own.
 //!
-//! | file | what it does |
-//! | --- | --- |
-//! | `command` | commands, and their data both ways |
-//! | `end` | how a command ends |
+//! - `command`: from the entry to the wire, and the data both ways.
+//! - `abort`: aborts by either end, and task management.
+//! - `end`: how a command ends.
 
+mod abort;
 mod command;
 mod end;
 

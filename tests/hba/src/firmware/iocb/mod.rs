@@ -95,11 +95,7 @@ impl Hba {
             kind::ABORT_RESPONSE if ring => self.answer_abort(entry),
             kind::COMMAND_7 => self.issue(entry, rest, origin),
             kind::TASK_MANAGEMENT => self.manage(entry, origin),
-            kind::ABORT => {
-                // The command to abort is not known.
-                entry.set_u16(8, 0x31);
-                self.finish(origin, entry);
-            }
+            kind::ABORT => self.abort_command(entry, origin),
             other => {
                 self.nonsense(format!("an entry of type {other:#04x}"));
                 entry.set(3, &[BAD_TYPE]);

@@ -109,7 +109,7 @@ impl Hba {
     }
 
     /// Sends a LOGO to a port that is not logged in.
-    pub(super) fn send_logo(&mut self, vp: Vp, id: Fcid) {
+    pub(in super::super) fn send_logo(&mut self, vp: Vp, id: Fcid) {
         let logo = self.logo(vp);
         if let Ok(exchange) = self.wire.send_els(vp, id, &logo, self.now) {
             self.state.pending.insert(exchange, Pending::Ignored);
