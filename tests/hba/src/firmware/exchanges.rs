@@ -2,7 +2,7 @@
 
 use understudy_fabric::els::{Login, Reject, command};
 
-use crate::chip::iocb::{Ct, Els, LoginOut, PortRoles, Segment, failure};
+use crate::chip::iocb::{Completion, Ct, Els, LoginOut, PortRoles, Segment, failure};
 use crate::chip::iocb::{PORT_UNAVAILABLE, TIMED_OUT};
 use crate::chip::{Event, Mailboxes, Status};
 use crate::els::prli_word3;
@@ -165,6 +165,7 @@ impl Hba {
         let LoginOut { handle, id, .. } = login;
         let vp = Vp(login.vp);
         self.wire.set_receive_size(vp, id, answer.receive_size);
+        self.end_issued_to(vp, id, Completion::ConfigurationChanged);
         if let Some(old) = self.state.remotes.at(vp, id).map(|remote| remote.handle) {
             self.state.remotes.remove(vp, old);
         }

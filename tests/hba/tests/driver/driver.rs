@@ -41,6 +41,14 @@ pub enum Seen {
     Mailbox(Mailboxes),
 }
 
+/// What a driver starts the firmware as.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Mode {
+    Target,
+    Initiator,
+    Both,
+}
+
 /// A driver, with the rig that its HBA is in.
 pub struct Driver {
     pub rig: Rig,
@@ -86,13 +94,13 @@ impl Driver {
     pub fn target_with(switches: Switches) -> Self {
         let mut driver = Self::new(switches);
         driver.boot();
-        driver.go_online(true);
+        driver.go_online(Mode::Target);
         driver
     }
 
-    /// Starts the firmware, as a target or as an initiator, and logs in to the name server.
-    pub fn go_online(&mut self, target: bool) {
-        self.start(target);
+    /// Starts the firmware, and logs in to the name server.
+    pub fn go_online(&mut self, mode: Mode) {
+        self.start(mode);
         self.rig.pass(1);
         self.take();
         self.log_in_to_name_server(0);
@@ -270,8 +278,8 @@ impl Driver {
         self.guest.seen.clear();
     }
 
-    /// Starts the firmware, as a target or as an initiator.
-    pub fn start(&mut self, target: bool) {
+    /// Starts the firmware.
+    pub fn start(&mut self, mode: Mode) {
         for index in 0..u64::from(LENGTH) {
             self.poke(ATIOS + 64 * index + 60, &TAKEN.to_le_bytes());
         }
@@ -287,7 +295,11 @@ impl Driver {
             put(at.0, &LENGTH.to_le_bytes()[..2]);
             put(at.1, &ring.to_le_bytes());
         }
-        let options: u32 = if target { 0x4030 } else { 0x4000 };
+        let options: u32 = match mode {
+            Mode::Target => 0x4030,
+            Mode::Initiator => 0x4000,
+            Mode::Both => 0x4010,
+        };
         put(92, &options.to_le_bytes());
         put(96, &0x4010_u32.to_le_bytes());
         self.poke(CONTROL_BLOCK, &block);

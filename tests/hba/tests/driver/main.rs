@@ -10,6 +10,7 @@
 
 mod aborts;
 mod driver;
+mod ends;
 mod initiator;
 mod nonsense;
 mod pair;

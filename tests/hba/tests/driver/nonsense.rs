@@ -11,7 +11,9 @@ use understudy_hba::fields::{Entry, Fields};
 use understudy_hba::firmware::{Report, Switches};
 use understudy_hba::pci::{Device, GuestMemory};
 
-use crate::driver::{DATA, Driver, GUARD, MEMORY, MEMORY_LEN, Seen, dma, plogi, segment};
+use crate::driver::{
+    DATA, Driver, GUARD, MEMORY, MEMORY_LEN, Mode, Seen, dma, plogi, segment,
+};
 
 /// How long one of these tests may look for trouble.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -151,7 +153,7 @@ fn survives(acts: Vec<Act>) -> Result<(), TestCaseError> {
     driver.rig.cable(false);
     driver.rig.cable(true);
     driver.boot();
-    driver.start(true);
+    driver.start(Mode::Target);
     driver.rig.pass(5);
     prop_assert_eq!(driver.done(&[0x69]).at(1), 3);
     Ok(())

@@ -5,7 +5,7 @@ use understudy_hba::chip::iocb::kind;
 use understudy_hba::fields::{Entry, Fields, id_bytes};
 use understudy_hba::wire::Names;
 
-use crate::driver::{DATA, Driver, Guest, segment};
+use crate::driver::{DATA, Driver, Guest, Mode, segment};
 use crate::vport::configure;
 
 /// The names of the initiator's physical port.
@@ -25,14 +25,19 @@ pub struct Pair {
 impl Pair {
     /// Returns an initiator that is logged in to a target.
     pub fn new() -> Self {
-        let mut pair = Self::offline();
+        Self::with(Mode::Initiator, 2048)
+    }
+
+    /// Returns an initiator that may be a target as well, and has so many exchanges.
+    pub fn with(mode: Mode, exchanges: u16) -> Self {
+        let mut pair = Self::offline(mode, exchanges);
         pair.log_in(0);
         pair
     }
 
     /// Returns an initiator whose virtual port is logged in to a target.
     pub fn with_vport() -> Self {
-        let mut pair = Self::offline();
+        let mut pair = Self::offline(Mode::Initiator, 2048);
         let initiator = pair.initiator();
         let mut config = configure(1);
         config.set(16, &[0x38]);
@@ -42,15 +47,15 @@ impl Pair {
         pair
     }
 
-    fn offline() -> Self {
+    fn offline(mode: Mode, exchanges: u16) -> Self {
         let mut driver = Driver::target();
         driver.register(0);
-        driver.rig.add(OTHER);
+        driver.rig.add(OTHER, exchanges);
         driver.rig.turn();
         let mut behind = Guest::new(OTHER, &mut driver.rig.hba);
         std::mem::swap(&mut driver.guest, &mut behind);
         driver.boot();
-        driver.go_online(false);
+        driver.go_online(mode);
         Self { driver, behind, is_target: false }
     }
 

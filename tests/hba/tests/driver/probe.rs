@@ -6,7 +6,7 @@ use understudy_hba::chip::iocb::kind;
 use understudy_hba::fields::{Entry, Fields};
 use understudy_hba::firmware::{Report, Switches};
 
-use crate::driver::{DATA, Driver, Seen, dma, plogi, segment};
+use crate::driver::{DATA, Driver, Mode, Seen, dma, plogi, segment};
 use crate::rig::BASE;
 
 /// Reads a word of the flash, as the driver does: it polls for the highest bit.
@@ -50,7 +50,7 @@ fn the_link_comes_up_in_the_order_that_satisfies_the_driver() {
     let mut driver = Driver::new(Switches::default());
     driver.boot();
     assert_eq!(driver.done(&[0x69]).at(1), 0, "waits for its start");
-    driver.start(false);
+    driver.start(Mode::Initiator);
     driver.rig.pass(1);
     // The state is asked for before the events are taken: they still come first.
     driver.ring(&[0x69]);

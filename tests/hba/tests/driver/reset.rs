@@ -4,7 +4,7 @@ use understudy_hba::chip::iocb::kind;
 use understudy_hba::fields::Fields;
 use understudy_hba::firmware::{Fault, Switches};
 
-use crate::driver::{Driver, Seen};
+use crate::driver::{Driver, Mode, Seen};
 use crate::rig::BASE;
 use crate::target::{served, with_data};
 use crate::vport::{VPORT, disable, enable};
@@ -25,7 +25,7 @@ fn a_reset_forgets_all_and_the_driver_starts_again() {
     assert!(!driver.rig.is_logged_in(VPORT.wwpn));
     driver.rig.pass(1);
     assert_eq!(driver.take(), [], "nothing is left of the time before");
-    driver.start(true);
+    driver.start(Mode::Target);
     driver.rig.pass(1);
     assert_eq!(driver.take().len(), 4);
     // The driver disables each port that the new firmware has never seen.
@@ -90,7 +90,7 @@ fn the_update_can_come_after_the_state() {
     let switches = Switches { ready_before_update: true, ..Switches::default() };
     let mut driver = Driver::new(switches);
     driver.boot();
-    driver.start(true);
+    driver.start(Mode::Target);
     driver.rig.pass(1);
     driver.ring(&[0x69]);
     let seen = driver.take();

@@ -80,9 +80,10 @@ impl Rig {
         rig
     }
 
-    /// Plugs another HBA in.
-    pub fn add(&mut self, names: Names) {
+    /// Plugs another HBA in, which has so many exchanges.
+    pub fn add(&mut self, names: Names, exchanges: u16) {
         let options = Options::new(Mac([2, 0, 0, 0, 0, 2]), names.wwnn);
+        let options = Options { exchanges, ..options };
         let mut hba = Hba::new(names, Switches::default(), options);
         let link = 2;
         self.fabric.link_up(LinkId(link), &mut self.sent);

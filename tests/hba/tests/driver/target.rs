@@ -8,7 +8,7 @@ use understudy_hba::initiator::{Outcome, Session};
 use understudy_hba::wire::fcp::Residual;
 use understudy_hba::wire::{AbortAnswer, Direction, Fate, Fault, FrameKind};
 
-use crate::driver::{DATA, Driver, Seen, dma, segment};
+use crate::driver::{DATA, Driver, Mode, Seen, dma, segment};
 use crate::rig::{BASE, INITIATOR};
 
 const OUT: u16 = 1;
@@ -235,7 +235,7 @@ fn a_logout_waits_for_the_driver_and_ends_commands() {
 fn a_login_is_refused_where_there_is_no_target() {
     let mut driver = Driver::new(Switches::default());
     driver.boot();
-    driver.start(false);
+    driver.start(Mode::Initiator);
     driver.rig.pass(1);
     driver.take();
     driver.log_in_to_name_server(0);

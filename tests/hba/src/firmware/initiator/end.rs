@@ -61,6 +61,13 @@ impl Hba {
         }
     }
 
+    /// Ends all commands of a port of the HBA, whose logins have ended.
+    pub(in super::super) fn end_issued_of(&mut self, vp: Vp) {
+        for exchange in self.issued_where(|issued| issued.vp == vp) {
+            self.end_issued(exchange, Completion::LoggedOut);
+        }
+    }
+
     /// Returns the commands that `what` picks.
     pub(super) fn issued_where(&self, what: impl Fn(&Issued) -> bool) -> Vec<ExchangeId> {
         let all = self.state.issued.iter().filter(|(_, issued)| what(issued));

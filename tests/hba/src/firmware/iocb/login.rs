@@ -3,7 +3,7 @@
 use understudy_fabric::addr::Fcid;
 use understudy_fabric::els::{Logout, command};
 
-use crate::chip::iocb::{LoginOut, Operation, PortRoles, failure};
+use crate::chip::iocb::{Completion, LoginOut, Operation, PortRoles, failure};
 use crate::els::{ADISC, PRLI, adisc, plogi, prli};
 use crate::fields::Entry;
 use crate::wire::{Vp, WireError};
@@ -53,6 +53,7 @@ impl Hba {
                 }
             }
             Operation::ImplicitPrlo => {
+                self.end_issued_to(vp, login.id, Completion::LoggedOut);
                 LoginOut::succeed(&mut entry, PortRoles::default());
                 self.finish(origin, entry);
             }

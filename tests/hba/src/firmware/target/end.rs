@@ -102,9 +102,9 @@ impl Hba {
     pub(in super::super) fn forget_port(&mut self, vp: Vp) {
         for remote in self.state.remotes.remove_all(vp) {
             self.end_commands_of(vp, remote.id);
-            self.end_issued_to(vp, remote.id, Completion::LoggedOut);
             self.session_ended(&remote);
         }
+        self.end_issued_of(vp);
         self.state.notices.retain(|_, notice| notice.remote.vp != vp);
     }
 

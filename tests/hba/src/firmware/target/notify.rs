@@ -5,7 +5,7 @@ use understudy_fabric::addr::Fcid;
 use understudy_fabric::els::{self, Login, Reject, command};
 use understudy_fabric::frame::FcHeader;
 
-use crate::chip::iocb::{Notify, NotifyAck, PortRoles};
+use crate::chip::iocb::{Completion, Notify, NotifyAck, PortRoles};
 use crate::els::{
     ADISC, PDISC, PRLI, PRLO, TPRLO, adisc, plogi, prli, prli_word3, prlo_accept,
 };
@@ -58,6 +58,10 @@ impl Hba {
             Ok(remote) => remote,
             Err(reject) => return self.answer_els(exchange, &reject.encode()),
         };
+        if matches!(code, PRLO | TPRLO | command::LOGO) {
+            // The other end has forgotten its commands already.
+            self.end_issued_to(vp, remote.id, Completion::LoggedOut);
+        }
         let word3 = if code == PRLI { prli_word3(&payload) } else { 0 };
         if code == PRLI {
             self.set_stage(vp, header.s_id, Stage::PrliPending, Some(word3));
@@ -169,6 +173,7 @@ impl Hba {
         let login = Login::decode(payload).ok_or(Reject::BAD_LENGTH)?;
         let old = self.handle_of(vp, id);
         self.end_commands_of(vp, id);
+        self.end_issued_to(vp, id, Completion::ConfigurationChanged);
         let free = old.or_else(|| self.state.free_handle());
         let handle = free.ok_or(Reject::NO_RESOURCES)?;
         let remote = Remote {
