@@ -18,4 +18,5 @@ mod probe;
 mod reset;
 mod rig;
 mod target;
+mod trouble;
 mod vport;

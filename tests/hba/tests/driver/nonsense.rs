@@ -1,10 +1,9 @@
 //! A guest that writes nonsense: the server goes on, and touches nothing else.
 
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use understudy_fabric::addr::Fcid;
 use understudy_hba::chip::iocb::kind;
 use understudy_hba::fields::{Entry, Fields};
@@ -14,6 +13,7 @@ use understudy_hba::pci::{Device, GuestMemory};
 use crate::driver::{
     DATA, Driver, GUARD, MEMORY, MEMORY_LEN, Mode, Seen, dma, plogi, segment,
 };
+use crate::trouble::seek;
 
 /// How long one of these tests may look for trouble.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -125,13 +125,7 @@ fn carry_out(driver: &mut Driver, act: Act) {
 
 #[test]
 fn no_guest_is_too_strange() {
-    let end = Instant::now() + LIMIT;
-    let config = Config { cases: 1, failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new(config);
-    let acts = prop::collection::vec(act(), 1..60);
-    while Instant::now() < end {
-        runner.run(&acts, survives).unwrap();
-    }
+    seek(LIMIT, &prop::collection::vec(act(), 1..60), survives);
 }
 
 /// Does what a guest does, and looks at what is left.
