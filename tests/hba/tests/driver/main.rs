@@ -12,6 +12,7 @@ mod aborts;
 mod driver;
 mod ends;
 mod initiator;
+mod logins;
 mod nonsense;
 mod pair;
 mod probe;
