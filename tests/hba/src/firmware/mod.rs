@@ -4,16 +4,14 @@
 //! [`Hba`] is a pure state machine. Accesses to registers, frames and the time go in;
 //! interrupts, frames and reports come out.
 //!
-//! | part | what it does |
-//! | --- | --- |
-//! | `mailbox` | mailbox commands |
-//! | `iocb` | entries of the request ring: logins, CT and ELS, virtual ports |
-//! | `target` | commands of initiators, from the frame to the driver and back |
-//! | `initiator` | commands of the driver, from the entry to the frame and back |
-//! | `link` | logins to the fabric, and the events that tell the driver |
-//! | `remotes` | the other ports that are logged in |
-//! | `segments` | data in the guest's memory |
-//! | `switches` | what no source settles |
+//! - `mailbox`: mailbox commands.
+//! - `iocb`: entries of the request ring; logins, CT and ELS, virtual ports.
+//! - `target`: commands of initiators, from the frame to the driver and back.
+//! - `initiator`: commands of the driver, from the entry to the frame and back.
+//! - `link`: logins to the fabric, and the events that tell the driver.
+//! - `remotes`: the other ports that are logged in.
+//! - `segments`: data in the guest's memory.
+//! - `switches`: what no source settles.
 
 mod exchanges;
 mod faults;

@@ -11,6 +11,7 @@
 mod aborts;
 mod driver;
 mod ends;
+mod forged;
 mod initiator;
 mod logins;
 mod nonsense;
@@ -18,6 +19,7 @@ mod pair;
 mod probe;
 mod reset;
 mod rig;
+mod strange;
 mod target;
 mod trouble;
 mod vport;

@@ -6,17 +6,21 @@ use std::time::Duration;
 use proptest::prelude::*;
 use understudy_fabric::addr::Fcid;
 use understudy_hba::chip::iocb::kind;
-use understudy_hba::fields::{Entry, Fields};
+use understudy_hba::fields::{Entry, Fields, id_bytes};
 use understudy_hba::firmware::{Report, Switches};
 use understudy_hba::pci::{Device, GuestMemory};
 
 use crate::driver::{
     DATA, Driver, GUARD, MEMORY, MEMORY_LEN, Mode, Seen, dma, plogi, segment,
 };
+use crate::rig::INITIATOR;
 use crate::trouble::seek;
 
 /// How long one of these tests may look for trouble.
 const LIMIT: Duration = Duration::from_secs(8);
+
+/// The handle of the initiator, where it is logged in.
+const ADMITTED: u16 = 0x7ee;
 
 /// What a guest does.
 #[derive(Debug, Clone)]
@@ -46,7 +50,8 @@ fn entry() -> impl Strategy<Value = Entry> {
         9 => prop::sample::select(vec![
             kind::MARKER, kind::NOTIFY_ACK, kind::CTIO, kind::CT, kind::VP_CONTROL,
             kind::VP_CONFIG, kind::MAILBOX, kind::LOGIN_OUT, kind::ELS, kind::ABORT,
-            kind::ABORT_RESPONSE, kind::COMMAND_7, kind::CONTINUE,
+            kind::ABORT_RESPONSE, kind::COMMAND_7, kind::TASK_MANAGEMENT,
+            kind::CONTINUE,
         ]),
         1 => any::<u8>(),
     ];
@@ -66,6 +71,18 @@ fn entry() -> impl Strategy<Value = Entry> {
                 entry.set_u32(48, 300);
                 entry.set(52, &address.to_le_bytes());
                 entry.set_u32(60, 300);
+            }
+            if tame && matches!(kind, kind::COMMAND_7 | kind::TASK_MANAGEMENT) {
+                // The initiator's handle; its address is set when the entry is sent.
+                entry.set_u32(4, exchange);
+                entry.set_u16(8, ADMITTED);
+                entry.set_u16(12, 1);
+                entry.set_u16(24, 1 << (exchange & 1));
+                entry.set_u32(44, 300);
+                entry.set(51, &[0]);
+            }
+            if tame && kind == kind::ABORT {
+                entry.set_u32(12, exchange);
             }
             entry
         },
@@ -107,7 +124,13 @@ fn carry_out(driver: &mut Driver, act: Act) {
         Act::Write(at, bytes) => driver.rig.hba.write(at, &bytes),
         Act::Read(at, len) => driver.rig.hba.read(at, &mut vec![0; len]),
         Act::Mailbox(values) => driver.ring(&values),
-        Act::Entries(entries) => driver.push(&entries),
+        Act::Entries(mut entries) => {
+            let id = driver.rig.id_of(INITIATOR.wwpn);
+            for entry in entries.iter_mut().filter(|entry| entry.u16(8) == ADMITTED) {
+                entry.set(48, &id_bytes(id));
+            }
+            driver.push(&entries);
+        }
         Act::Seconds(seconds) => driver.rig.pass(seconds),
         Act::Cable(plugged) => driver.rig.cable(plugged),
         Act::Reset => {

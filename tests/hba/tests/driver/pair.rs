@@ -1,5 +1,7 @@
 //! Two HBAs on one fabric: a target's driver and an initiator's.
 
+use understudy_fabric::addr::Fcid;
+use understudy_fabric::frame::FcHeader;
 use understudy_fabric::wwn::Wwn;
 use understudy_hba::chip::iocb::kind;
 use understudy_hba::fields::{Entry, Fields, id_bytes};
@@ -113,6 +115,27 @@ impl Pair {
         let atio = self.target().one();
         assert_eq!(atio.kind(), kind::ATIO);
         atio
+    }
+}
+
+/// Returns the header of a frame that answers a command: the only one of its sequence, and
+/// not the last of the exchange.
+pub fn answer(atio: &Entry, r_ctl: u8) -> FcHeader {
+    let id =
+        |at| Fcid(u32::from_be_bytes([0, atio.u8(at), atio.u8(at + 1), atio.u8(at + 2)]));
+    FcHeader {
+        r_ctl,
+        d_id: id(13),
+        cs_ctl: 0,
+        s_id: id(9),
+        fc_type: 8,
+        f_ctl: 0x88_0008,
+        seq_id: 0,
+        df_ctl: 0,
+        seq_cnt: 0,
+        ox_id: u16::from_be_bytes(atio.array(24)),
+        rx_id: 0xffff,
+        parameter: 0,
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use understudy_fabric::addr::Mac;
+use understudy_fabric::addr::{Fcid, Mac};
 use understudy_fabric::control::{Event, PortInfo};
 use understudy_fabric::fabric::{Config, DuplicateWwpn, Fabric, Output};
+use understudy_fabric::frame::{EOF_T, FcHeader, Fcoe, SOF_I3};
 use understudy_fabric::port::LinkId;
 use understudy_fabric::wwn::Wwn;
 use understudy_hba::firmware::{Hba, Switches};
@@ -45,6 +46,8 @@ pub struct Rig {
     /// Another HBA, and its link.
     other: Option<(Hba, usize)>,
     pub initiator: Initiator,
+    /// The fabric's Ethernet address.
+    forwarder: Mac,
     fabric: Fabric,
     sent: Sent,
     pub now: Duration,
@@ -67,6 +70,7 @@ impl Rig {
             link: 0,
             other: None,
             initiator: Initiator::new(INITIATOR),
+            forwarder: Mac::ZERO,
             fabric: Fabric::new(config),
             sent: Sent::default(),
             now: Duration::ZERO,
@@ -138,6 +142,7 @@ impl Rig {
             }
             for (to, frame) in std::mem::take(&mut self.sent.0) {
                 quiet = false;
+                self.forwarder = Mac(*frame[6..].first_chunk().unwrap());
                 if to == INITIATOR_LINK {
                     self.initiator.receive(&frame, self.now);
                 }
@@ -149,6 +154,14 @@ impl Rig {
                 return;
             }
         }
+    }
+
+    /// Has the HBA receive a frame, as if another port had sent it.
+    pub fn deliver(&mut self, header: FcHeader, payload: &[u8]) {
+        let frame = Fcoe { sof: SOF_I3, header, payload, eof: EOF_T };
+        let to = Mac::fabric_provided(header.d_id);
+        self.hba.receive(&frame.encode(to, self.forwarder));
+        self.settle();
     }
 
     /// Lets seconds pass.
@@ -187,6 +200,12 @@ impl Rig {
     /// Whether a name is logged in to the fabric.
     pub fn is_logged_in(&self, wwpn: Wwn) -> bool {
         self.ports().iter().any(|port| port.wwpn == wwpn)
+    }
+
+    /// Returns the address of a port that is logged in.
+    pub fn id_of(&self, wwpn: Wwn) -> Fcid {
+        let ports = self.ports();
+        ports.iter().find(|port| port.wwpn == wwpn).map_or(Fcid::NONE, |port| port.fcid)
     }
 
     /// Whether the initiator's login to the target is done.
