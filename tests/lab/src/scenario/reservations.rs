@@ -18,7 +18,7 @@ use crate::progress;
 const ROUNDS: u32 = 2;
 /// The last digits of the port names of the second and the third initiator, which are
 /// virtual ports of the host.
-const GUESTS: [&str; 2] = ["7564000000000e", "7564000000000f"];
+const GUESTS: [&str; 2] = ["75640000000e", "75640000000f"];
 /// The node name of the second and the third initiator.
 const NODE: &str = "200075640000000e";
 
