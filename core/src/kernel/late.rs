@@ -152,7 +152,10 @@ fn uptime(kernel: &dyn Kernel) -> Result<Duration, KernelError> {
 }
 
 /// Returns the text of a file in /proc; `None` if its process has ended.
-fn read(kernel: &dyn Kernel, path: &Path) -> Result<Option<String>, KernelError> {
+pub(super) fn read(
+    kernel: &dyn Kernel,
+    path: &Path,
+) -> Result<Option<String>, KernelError> {
     match kernel.read(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.is_gone() || error.is(Errno::ESRCH) => Ok(None),

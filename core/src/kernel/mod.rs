@@ -18,6 +18,7 @@ mod real;
 mod recorded;
 pub mod reservation;
 pub mod state;
+pub(crate) mod workers;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -18,6 +18,7 @@ use crate::saved_reservations;
 use crate::situation::found::Found;
 use crate::situation::scope::Scope;
 
+use super::hang;
 use super::here::{find_disks, left_out};
 use super::late::{self, Asking};
 use super::multipath;
@@ -93,6 +94,7 @@ pub fn health(action: &Action, scope: &Scope, level: Level) -> Health {
     faults.extend(turned_away(kernel, group, level));
     faults.extend(unkept(group, &found));
     faults.extend(departed(kernel, scope));
+    faults.extend(hang::hanging(kernel, scope, &found));
     if faults.is_empty() && level >= Level::Owner {
         faults.extend(unheard(action, &found));
         match find_disks(kernel, scope, group) {

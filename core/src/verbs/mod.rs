@@ -7,6 +7,7 @@ pub mod check;
 mod drain;
 mod expedited;
 mod guests;
+mod hang;
 mod health;
 mod here;
 mod keep_out;

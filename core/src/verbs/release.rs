@@ -27,7 +27,7 @@ use super::drain::{drain, wait_until};
 use super::expedited::expedited;
 use super::guests::guests;
 use super::nftables::Nftables;
-use super::{late, look, told};
+use super::{hang, late, look, told};
 
 /// How much of the time a release may wait for other groups' ports, in percent.
 const PERCENT_TO_BE_ALONE: u32 = 40;
@@ -67,6 +67,7 @@ pub fn release(action: &mut Action, scope: &Scope) -> Result<(), Failure> {
     if found.live().next().is_some() {
         alone(action, &found)?;
         drain(kernel, &found, &accounts, &mut nftables, budget)?;
+        hang::none(kernel, scope, &found)?;
         action.end("drain");
         nftables.start_again(kernel, budget);
         log_out(action, scope, &found)?;

@@ -22,6 +22,9 @@ const BASE: usize = 0;
 /// (`qla24xx_vport_create`, `store_fc_host_vport_create`).
 const FAILED: usize = 9;
 
+/// Where a worker's function is seen that waits for a lost command.
+const WAITS: &str = "/proc/2/wchan";
+
 /// Adds what is there before anything is enabled.
 pub fn boot(tree: &mut Tree) {
     tree.dir(&paths::module("tcm_qla2xxx"));
@@ -234,6 +237,7 @@ impl San {
     /// `qla24xx_disable_vp`: every session of a port ends.
     #[expect(clippy::panic, reason = "an initiator would see an error")]
     fn log_port_out(&mut self, node: usize, id: usize) {
+        assert!(!self.hangs(node), "a logout, and the driver hangs: it never returns");
         let Some(there) = self.nodes.get_mut(node) else { return };
         let busy = self.now < there.busy_until;
         let Some(port) = there.port_mut(id) else { return };
@@ -265,10 +269,25 @@ impl San {
     }
 
     /// Starts the HBA again, and logs every virtual port in again, even one that was told
-    /// to stay out (`qla2x00_vp_abort_isp`).
+    /// to stay out (`qla2x00_vp_abort_isp`). A command that LIO has at that moment is never
+    /// freed (`qlt_xmit_response`), and the driver waits for it.
     pub fn reset_chip(&mut self, node: usize) {
-        let ports = self.nodes.get(node).map(|node| &node.ports);
-        let ids: Vec<_> = ports.into_iter().flatten().map(|port| port.id).collect();
-        ids.into_iter().for_each(|id| self.log_in_anew(node, id));
+        let ports = self.nodes.get(node).map(|node| node.ports.clone());
+        let ports = ports.unwrap_or_default();
+        let loses = ports.iter().any(|port| self.unfinished(node, port).is_some());
+        for port in &ports {
+            self.forget_commands_at(node, port.id);
+            self.log_in_anew(node, port.id);
+        }
+        if let Some(there) = self.nodes.get_mut(node).filter(|_| loses) {
+            there.tree.file("/proc/2/comm", "kworker/0:2+qla2xxx_wq\n");
+            there.tree.file(WAITS, "target_wait_for_cmds");
+        }
+    }
+
+    /// Returns whether a node's driver waits for a command that it has lost. No initiator
+    /// can log in then, and no port can log out.
+    pub(super) fn hangs(&self, node: usize) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.tree.exists(Path::new(WAITS)))
     }
 }

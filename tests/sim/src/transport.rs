@@ -283,6 +283,9 @@ impl San {
     /// Logs an initiator in to a port (PLOGI, PRLI), which asks for its LUNs.
     #[expect(clippy::panic, reason = "an initiator would be left without its disks")]
     pub(super) fn meets(&mut self, node: usize, port: usize, initiator: usize) {
+        if self.hangs(node) {
+            return;
+        }
         let Some(&initiator) = self.initiators.get(initiator) else { return };
         let Some(there) = self.nodes.get_mut(node) else { return };
         let Some(found) = there.port_mut(port) else { return };

@@ -127,6 +127,12 @@ pub(crate) trait Driver: fmt::Debug + Sync {
     fn may_hang(&self, _port: &VirtualPort) -> Option<Hang> {
         None
     }
+    /// Returns in words how the driver hangs at this moment, so that its ports serve
+    /// nobody and cannot log out; `None` if it does not. A driver may also wait for a
+    /// moment, so only a hang that lasts is one.
+    fn hangs(&self, _kernel: &dyn Kernel) -> Option<String> {
+        None
+    }
     /// Returns how long a target stays after it was made.
     fn stays(&self) -> Stays;
 

@@ -22,14 +22,15 @@
 //! again.
 
 use std::path::Path;
+use std::time::Duration;
 
-use super::{Driver, Stays, TargetSteps};
+use super::{Driver, Hang, Stays, TargetSteps};
 use crate::action::failure::{Failure, Kind};
 use crate::action::step::Step;
 use crate::config::group::PortSpec;
 use crate::digest::fnv128;
 use crate::fc::{self, PhysicalPort, VirtualPort, VportState};
-use crate::kernel::{self, Chain, Kernel, KernelError, paths};
+use crate::kernel::{self, Chain, Kernel, KernelError, paths, workers};
 use crate::lio::build::{luns, targets, write};
 use crate::lio::observe::{Tree, tpg};
 use crate::lio::situation::Situation;
@@ -38,6 +39,15 @@ use crate::wwn::Wwn;
 
 /// The driver qla2xxx, for [`super::DRIVERS`].
 pub(crate) static QLA2XXX: Qla2xxx = Qla2xxx;
+
+/// The logout of a port. Sessions have ten seconds to end
+/// (`qla2x00_wait_for_sess_deletion`). Then the driver waits without end for what is left
+/// of them.
+const LOGOUT: Hang = Hang {
+    after: Duration::from_secs(15),
+    advice: "The driver waits for a command that it has lost (a kernel fault): only \
+             fencing gets this node back",
+};
 
 /// See the module's text.
 #[derive(Debug)]
@@ -157,6 +167,26 @@ impl Driver for Qla2xxx {
 
     fn vanish(&self, _: &dyn Kernel, port: &VirtualPort) -> Result<Chain, KernelError> {
         Ok(vec![fc::log_out(port)])
+    }
+
+    fn may_hang(&self, _: &VirtualPort) -> Option<Hang> {
+        Some(LOGOUT)
+    }
+
+    /// Looks for a worker that waits for a command of LIO's while it ends a session
+    /// (`tcm_qla2xxx_free_session`). All logins and logouts of the HBA wait behind it. A
+    /// command that the driver had not answered when its chip was reset, or when its
+    /// session ended, is never freed (`qlt_xmit_response`).
+    fn hangs(&self, kernel: &dyn Kernel) -> Option<String> {
+        match workers::waiting(kernel, "qla2xxx_wq", "target_wait_for_") {
+            Ok(workers) => workers.first().map(|pid| {
+                format!("qla2xxx waits for a command that it has lost (kworker {pid})")
+            }),
+            Err(error) => {
+                log::warn!("{error}");
+                None
+            }
+        }
     }
 
     fn stays(&self) -> Stays {

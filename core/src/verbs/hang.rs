@@ -1,0 +1,60 @@
+//! Drivers that hang: their ports say that all is well, and serve nobody any longer.
+
+use std::time::Duration;
+
+use crate::action::failure::{Failure, Kind};
+use crate::kernel::Kernel;
+use crate::situation::found::Found;
+use crate::situation::scope::Scope;
+
+use super::drain::{in_flight, wait_until};
+
+/// How long a driver may wait for a command that no disk has. What it waits for
+/// otherwise ends within milliseconds.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Advice for a driver that hangs.
+const FENCE: &str = "The port was not logged out: it would hang the kernel. Only fencing \
+                     gets this node back";
+
+/// Returns in words how the driver of the group's ports hangs; `None` if it does not. A
+/// driver that waits for a slow disk of the group does not hang.
+pub(super) fn hanging(
+    kernel: &dyn Kernel,
+    scope: &Scope,
+    found: &Found,
+) -> Option<String> {
+    let mut words = None;
+    let end = kernel.now() + PATIENCE;
+    let goes_on = wait_until(kernel, end, || {
+        words = found.live().find_map(|port| found.driver(port.wwpn).hangs(kernel));
+        words.is_none()
+    });
+    if goes_on {
+        return None;
+    }
+    let stores = match scope.survey(kernel) {
+        Ok(found) => found.export.backstores,
+        Err(error) => {
+            log::warn!("{error}");
+            return None;
+        }
+    };
+    words.filter(|_| in_flight(kernel, &stores).is_empty())
+}
+
+/// Checks that the driver of the group's ports does not hang, before a port logs out.
+///
+/// # Errors
+/// When it does: a logout would never return.
+pub(super) fn none(
+    kernel: &dyn Kernel,
+    scope: &Scope,
+    found: &Found,
+) -> Result<(), Failure> {
+    match hanging(kernel, scope, found) {
+        None => Ok(()),
+        Some(words) => {
+            Err(Failure::new(Kind::Failed, "look at the driver", words).advise(FENCE))
+        }
+    }
+}
