@@ -1,14 +1,15 @@
 //! qlogic-chip-reset: the chip of an HBA is reset, which logs every port of it out and in
 //! again. On the partner of the node that serves a group there is a kept port with the
 //! group's name, and the reset logs that in, too. `fcport` logs it out again, and the node
-//! that serves is not disturbed. On the node that serves, the load goes on after a pause.
+//! that serves is not disturbed. Where a group is served, the load goes on after a pause,
+//! there or at the partner.
 
 use understudy_fabric::control::What;
 
 use super::super::moves::there_and_back;
 use super::super::world::{COMMAND, Mark};
-use super::super::{Seen, World, under_load_on};
-use super::{BASE, PROBE, begin, end};
+use super::super::{Seen, World, two_fabrics, under_load_on};
+use super::{BASE, PROBE, begin, end, wait_port};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group};
 use crate::guest::Guest;
@@ -29,19 +30,19 @@ pub fn run(world: &World) -> Result<Seen> {
         progress::during("chip reset at the partner: its port is refused", || {
             reset_refused(world, &group)
         })?;
-        progress::during("chip reset where it is served: load goes on", || {
-            reset_serving(world, &group)
-        })?;
         if world.boots()? != boots {
             return Err(Error::other("a node was fenced"));
         }
+        let step = progress::step("chip reset where it is served: load goes on");
+        let fenced = reset_serving(world, &group)?;
+        step.done(if fenced { "fenced" } else { "" });
         Ok(vec![group.clone()])
     })?;
     progress::during("chip reset, nobody serves: logged in, and out again", || {
         reset_let_in(world, &group)
     })?;
     end(world, std::slice::from_ref(&group))?;
-    Ok(Seen { may_claim: true, ..seen })
+    Ok(Seen { may_claim: true, may_hang: true, ..seen })
 }
 
 /// Resets the chip of the partner while a group is served at home. Waits until the fabric
@@ -56,15 +57,26 @@ fn reset_refused(world: &World, group: &Group) -> Result<()> {
     world.load.wait_flow()
 }
 
-/// Resets the chip by which a group is served, and waits until the load goes on.
-fn reset_serving(world: &World, group: &Group) -> Result<()> {
-    let mark = world.mark()?;
-    reset(world.node(group.home)?)?;
+/// Resets the chip by which a group is served, and waits until the load goes on. A command
+/// that LIO has at that moment is lost, and the driver waits for it without end. Then the
+/// node is fenced and the partner serves; the group is brought home. Returns whether the
+/// node was fenced.
+fn reset_serving(world: &World, group: &Group) -> Result<bool> {
+    let (home, mark) = (world.node(group.home)?, world.mark()?);
+    let boots = home.boots();
+    reset(home)?;
     world.wait_served(mark, group, group.home)?;
     world.load.wait_flow()?;
+    let fenced = home.boots() != boots;
+    if fenced {
+        world.wait_whole()?;
+        wait_port(home)?;
+        two_fabrics::all_home(world, group)?;
+        world.load.wait_flow()?;
+    }
     world.load.in_bursts(|| world.wait_runs_on(group, group.home))?;
-    world.must_be_unclaimed(mark)?;
-    world.must_be_on(group, group.home)
+    world.must_be_on(group, group.home)?;
+    Ok(fenced)
 }
 
 /// Stops a group, and resets the chip of the partner. Waits until the partner's kept port
