@@ -109,8 +109,8 @@ fn on_nodes(world: &World, act: impl Fn(&Guest) -> Result<()> + Sync) -> Result<
 /// Puts the zone in force that docs/qla2xxx.md asks for: the initiator, and `more`
 /// initiators, with the groups' ports. The HBAs' physical ports see nobody. A port of
 /// qla2xxx lets everybody log in, and answers no command of those that it does not know.
-/// So whoever sees the port and is none of its initiators scans it, and waits. If that is
-/// the partner's HBA, its driver has no thread left for the initiators of its own group.
+/// Another port that sees it scans it, and waits. If that is the partner's HBA, its driver
+/// has no thread left for the initiators of its own group.
 fn set_zones(world: &World, groups: &[Group], more: &[Wwn]) -> Result<()> {
     let ports = groups.iter().map(Group::port).collect::<Result<Vec<_>>>()?;
     let mut hosts = [more, &ports].concat();
