@@ -8,6 +8,19 @@
 //!            guest memory  MSI     rings    sessions     frames
 //! ```
 //!
+//! # A command
+//!
+//! ```text
+//!  as a target                              as an initiator
+//!
+//!  driver        firmware       fabric      driver           firmware       fabric
+//!    ◀── ATIO ─────┼── FCP_CMND ◀──           ── COMMAND_7 ──▶ ┼── FCP_CMND ──▶
+//!    ── CTIO ────▶ ┼── FCP_XFER_RDY ──▶       memory ────────▶ ┼── FCP_XFER_RDY ◀──
+//!    memory ◀──────┼── FCP_DATA ◀──                            ┼── FCP_DATA ──▶
+//!    memory ─────▶ ┼── FCP_DATA ──▶           memory ◀─────────┼── FCP_DATA ◀──
+//!    ── CTIO ────▶ ┼── FCP_RSP ──▶            ◀── STATUS ──────┼── FCP_RSP ◀──
+//! ```
+//!
 //! # Map
 //!
 //! - [`pci`]: the function on the guest's bus, as QEMU sees it; the guest's memory.
@@ -23,6 +36,7 @@
 //!   in one thread.
 //! - The guest's memory is touched by [`pci::GuestMemory`] alone, which checks every
 //!   access.
+//! - An entry of the driver's is answered once. A reset of the chip leaves it unanswered.
 //! - Nothing that a guest or a fabric sends ends the program.
 //! - An HBA without work sleeps.
 
