@@ -146,14 +146,15 @@ pub fn without_ports(look: &Look) -> Look {
 }
 
 /// Returns an answer with the status and those designators that are the LUN's own (SPC-4
-/// 7.8.6: the association in bits 4 and 5 of a designator's second byte is 0).
+/// 7.8.6: the association in bits 4 and 5 of a designator's second byte is 0). LIO says
+/// that the page is longer than it is, and zeros follow: they are no designators.
 fn of_the_lun(answer: &[u8]) -> Vec<u8> {
     const HEADER: usize = 1 + 4;
     let mut own = answer.iter().copied().take(1).collect::<Vec<_>>();
     let mut rest = answer.get(HEADER..).unwrap_or_default();
     while let [_, kind, _, length, ..] = rest {
         let (one, more) = rest.split_at(rest.len().min(4 + usize::from(*length)));
-        if kind & 0x30 == 0 {
+        if kind & 0x30 == 0 && *length > 0 {
             own.extend(one);
         }
         rest = more;
@@ -208,8 +209,9 @@ mod tests {
     #[test]
     fn a_port_may_have_another_name_number_and_limit() {
         let answers = |lun: u8, port: u8| {
-            let own =
-                [&[0, 0, 0x83, 0, 11][..], &[1, 3, 0, 1, lun], &[1, 0x14, 0, 2, port]];
+            let (header, own) = ([0, 0, 0x83, 0, 11], [1, 3, 0, 1, lun]);
+            let zeros = vec![0; 4 * usize::from(port)];
+            let own = [&header[..], &own, &[1, 0x14, 0, 1, port], &zeros];
             let group = [0, 0, 0, 0, 12, 0, 0xc7, 0, 0, 0, 0, 0, 1, 0, 0, 0, port];
             let limits = [0, 0, 0xb0, 0, 60, 0, 0, 0, 8, 0, 0, port, 0, 0, 0, 0, lun];
             without_ports(&look(&[
