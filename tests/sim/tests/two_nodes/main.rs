@@ -28,7 +28,8 @@
 //! would lose a write that was acknowledged.
 //!
 //! `UNDERSTUDY_SEED=N` runs that schedule alone, and prints what happens;
-//! `UNDERSTUDY_SCHEDULES=N` says how many to run.
+//! `UNDERSTUDY_SCHEDULES=N` says below which seed to run all, and `UNDERSTUDY_FROM=N` at which
+//! to begin.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -76,12 +77,13 @@ fn no_schedule_on_nvme_splits_or_lies() {
 
 /// Runs the schedules of all seeds below a number, on every core.
 fn schedules(hba: Hba, shelf: Shelf, usual: u64) {
-    let schedules = number("UNDERSTUDY_SCHEDULES").unwrap_or(usual);
+    let end = number("UNDERSTUDY_SCHEDULES").unwrap_or(usual);
+    let first = number("UNDERSTUDY_FROM").unwrap_or(0);
     if let Some(seed) = number("UNDERSTUDY_SEED") {
         println!("{:#?}", Schedule::new(seed, hba, shelf, true).run());
         return;
     }
-    let next = AtomicU64::new(0);
+    let next = AtomicU64::new(first);
     let total = Mutex::new(Tally::default());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -90,14 +92,14 @@ fn schedules(hba: Hba, shelf: Shelf, usual: u64) {
                 let mut tally = Tally::default();
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= schedules {
+                    if seed >= end {
                         break;
                     }
                     let run = || Schedule::new(seed, hba, shelf, false).run();
                     match catch_unwind(AssertUnwindSafe(run)) {
                         Ok(schedule) => tally += schedule,
                         Err(_) => {
-                            next.store(schedules, Ordering::Relaxed);
+                            next.store(end, Ordering::Relaxed);
                             panic!("schedule {seed} on {hba:?} and {shelf:?} failed; UNDERSTUDY_SEED={seed} repeats it");
                         }
                     }
@@ -107,6 +109,7 @@ fn schedules(hba: Hba, shelf: Shelf, usual: u64) {
         }
     });
     let tally = total.into_inner().unwrap();
+    let schedules = end.saturating_sub(first);
     println!("{tally:#?}");
     assert_eq!(tally.schedules, schedules);
     for (happened, one_in) in [
