@@ -50,6 +50,8 @@ pub(super) struct PrOut {
     device: String,
     record: Record,
     since: Instant,
+    /// When the keeper turns to it, as far as is known.
+    due: Instant,
     /// Commands behind it.
     behind: Vec<usize>,
 }
@@ -98,30 +100,35 @@ impl San {
                     device,
                     record,
                     since: now,
+                    due,
                     behind,
                 };
                 self.pr_outs.insert(id, its);
                 self.changes += u64::from(due > now + time);
-                self.after(due.saturating_sub(now), Event::Saves { pr_out: id });
+                self.saves_at(id, due);
             }
         }
         Some(id)
     }
 
     /// Has the keeper write what a command waits for, unless it stands still or its device
-    /// does.
+    /// does. It has written by then what it was asked for before: FUSE gives its one thread
+    /// a request at a time, the oldest first (`fuse_dev_do_read` in fs/fuse/dev.c).
     pub(super) fn saves(&mut self, id: usize) {
         let Some(PrOut { node, at, device, record, since, .. }) = self.pr_outs.get(&id)
         else {
             return;
         };
+        let mut before = self.pr_outs.range(..id).map(|(_, its)| its);
+        if let Some(first) = before.find(|its| its.node == *node && its.at == *at) {
+            return self.saves_at(id, first.due);
+        }
         let (node, at, device) = (*node, at.clone(), device.clone());
         let (record, waited) = (record.clone(), self.now.saturating_sub(*since));
         let there = self.nodes.get(node).and_then(|node| node.keepers.get(&at));
         let still = there.map_or(Instant::ZERO, |keeper| keeper.still_until);
         if self.now < still {
-            return self
-                .after(still.saturating_sub(self.now), Event::Saves { pr_out: id });
+            return self.saves_at(id, still);
         }
         if let Some(time) = self.stalled(node).filter(|_| waited < PATIENCE) {
             let time = time.min(LOOK_AGAIN);
@@ -129,12 +136,20 @@ impl San {
             if let Some(keeper) = self.keeper_mut(node, &at) {
                 keeper.writes_until = keeper.writes_until.max(until);
             }
-            return self.after(time, Event::Saves { pr_out: id });
+            return self.saves_at(id, until);
         }
         let first = self.nodes.get(node).map_or("", |node| node.first_name(&device));
         let may_write = self.stalled(node).is_none() && self.disks.accepts(first, node);
         let is_saved = may_write && self.save(node, &at, &device, record);
         self.ends(id, Some(is_saved));
+    }
+
+    /// Has the keeper turn to a command at some moment.
+    fn saves_at(&mut self, id: usize, due: Instant) {
+        if let Some(its) = self.pr_outs.get_mut(&id) {
+            its.due = due;
+        }
+        self.after(due.saturating_sub(self.now), Event::Saves { pr_out: id });
     }
 
     /// Answers every command that waits for a keeper with an error: there is none any longer

@@ -299,6 +299,31 @@ fn a_disk_that_has_left_answers_nothing() {
     assert!(san.exports(0, "sda") && !san.writers("sda").contains(&0));
 }
 
+/// A keeper does one thing after another, however long its device takes: an earlier text of
+/// LIO's is never written over a later one.
+#[test]
+fn a_keeper_writes_in_the_order_in_which_it_was_asked() {
+    let (a, b) = pair(&Setup::new(1, 1).keeping());
+    let (san, port) = (|| a.san.borrow_mut(), a.setup.ports[0].parse().unwrap());
+    a.start().unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    // The keeper looks at the device just before that answers again.
+    san().stall(0, Duration::from_micros(2_001_500));
+    let asked = initiators().into_iter().map(|initiator| {
+        let id = san().asks_to_register(initiator, port, 0, 7).unwrap();
+        a.kernel.sleep(Duration::from_millis(500));
+        (id, Some(true))
+    });
+    let asked: Vec<_> = asked.collect();
+    a.kernel.sleep(Duration::from_secs(2));
+    assert_eq!(san().answers, asked);
+
+    a.stop().unwrap();
+    b.start().unwrap();
+    b.kernel.sleep(Duration::from_secs(1));
+    assert_eq!(san().registered(port, initiators()[0], 0).len(), asked.len());
+}
+
 /// Times measured for 256 LUNs on a stock kernel, side by side: 1.0 s to build, 10.4 s to
 /// take down, and 1.0 s for both where grace periods are expedited. The cost is that
 /// grace periods wait for one another.
