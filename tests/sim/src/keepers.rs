@@ -17,7 +17,7 @@ use understudy_core::kernel::{Done, Instant, Op, paths};
 /// A keeper that runs on a node, or has died there and left its mount.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Keeper {
-    is_dead: bool,
+    pub is_dead: bool,
     /// Until when it stands still: it answers nobody, and writes nothing.
     pub still_until: Instant,
     /// Until when it writes. It does one thing after another, and answers no question

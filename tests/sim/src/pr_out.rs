@@ -125,8 +125,12 @@ impl San {
         }
         let (node, at, device) = (*node, at.clone(), device.clone());
         let (record, waited) = (record.clone(), self.now.saturating_sub(*since));
-        let there = self.nodes.get(node).and_then(|node| node.keepers.get(&at));
-        let still = there.map_or(Instant::ZERO, |keeper| keeper.still_until);
+        let keeper = self.nodes.get(node).and_then(|node| node.keepers.get(&at));
+        let Some(keeper) = keeper.filter(|keeper| !keeper.is_dead) else {
+            // FUSE asks no process that has ended (`fuse_get_req` in fs/fuse/dev.c).
+            return self.ends(id, Some(false));
+        };
+        let still = keeper.still_until;
         if self.now < still {
             return self.saves_at(id, still);
         }

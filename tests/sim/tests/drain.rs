@@ -373,6 +373,23 @@ fn a_stop_fails_for_what_a_keeper_does_not_write() {
     assert_eq!(a.leavings(), [""; 0]);
 }
 
+/// A keeper that has died is not waited for, by a stop or by LIO: what comes to it is refused
+/// at once, even if its device does not answer.
+#[test]
+fn a_stop_does_not_wait_for_a_dead_keeper() {
+    for setup in [Setup::new(2, 1), Setup::new(2, 1).on_qla2xxx()] {
+        let (a, port, initiator) = keeping(setup);
+        let san = || a.san.borrow_mut();
+        a.flush(&a.setup.ports[0]);
+        san().keeper_dies(0, "sdz");
+        san().stall(0, Duration::from_secs(3));
+        let id = san().asks_to_register(initiator, port, 0, 7).unwrap();
+        a.stop().unwrap();
+        assert_eq!(san().answers, [(id, Some(false))]);
+        assert_eq!(a.leavings(), [""; 0]);
+    }
+}
+
 /// A port whose commands nothing counts is never taken for quiet: drivers show 2^64 - 1 for
 /// what they cannot ask their HBA for.
 #[test]
