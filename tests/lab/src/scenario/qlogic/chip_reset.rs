@@ -8,8 +8,8 @@ use understudy_fabric::control::What;
 
 use super::super::moves::there_and_back;
 use super::super::world::{COMMAND, Mark};
-use super::super::{Seen, World, two_fabrics, under_load_on};
-use super::{BASE, PROBE, begin, end, wait_port};
+use super::super::{Seen, World, under_load_on};
+use super::{BASE, PROBE, begin, come_home, end};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group};
 use crate::guest::Guest;
@@ -69,10 +69,7 @@ fn reset_serving(world: &World, group: &Group) -> Result<bool> {
     world.load.wait_flow()?;
     let fenced = home.boots() != boots;
     if fenced {
-        world.wait_whole()?;
-        wait_port(home)?;
-        two_fabrics::all_home(world, group)?;
-        world.load.wait_flow()?;
+        come_home(world, group)?;
     }
     world.load.in_bursts(|| world.wait_runs_on(group, group.home))?;
     world.must_be_on(group, group.home)?;

@@ -1,12 +1,12 @@
-//! qlogic-link-cut: the HBA that serves a group loses its light. A flap moves nothing. An
-//! HBA that stays dark moves the group to the partner, and the light's return moves
-//! nothing.
+//! qlogic-link-cut: the HBA that serves a group loses its light. A flap moves nothing,
+//! unless the driver has lost a command in it; then the node is fenced. An HBA that stays
+//! dark moves the group to the partner, and the light's return moves nothing.
 
 use understudy_fabric::control::What;
 
 use super::super::world::COMMAND;
 use super::super::{Seen, World, two_fabrics, under_load_on};
-use super::{BASE, begin, end, wait_port};
+use super::{BASE, begin, come_home, end, wait_port};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group};
 use crate::guest::Guest;
@@ -29,7 +29,7 @@ pub fn run(world: &World) -> Result<Seen> {
 }
 
 /// Turns the light off until the driver has noticed, and on again. Checks that the group's
-/// port logs in where it was, and that nothing moves.
+/// port logs in where it was, and that nothing moves, unless the node was fenced.
 fn flap(world: &World, group: &Group) -> Result<()> {
     let (home, mark, boots) = (world.node(group.home)?, world.mark()?, world.boots()?);
     let step = progress::step(format!("{}: light flaps, nothing moves", group.home));
@@ -39,6 +39,11 @@ fn flap(world: &World, group: &Group) -> Result<()> {
     dark?;
     world.wait_served(mark, group, group.home)?;
     world.load.wait_flow()?;
+    if world.boots()? != boots {
+        come_home(world, group)?;
+        step.done("fenced");
+        return Ok(());
+    }
     world.load.in_bursts(|| world.wait_runs_on(group, group.home))?;
     let port = group.port()?;
     let moved = world.events(mark, Hba::SIDE)?.into_iter().any(|event| {
@@ -46,7 +51,7 @@ fn flap(world: &World, group: &Group) -> Result<()> {
             && event.wwpn == Some(port)
             && event.link.as_deref().map(owner) == Some(group.partner)
     });
-    if moved || world.boots()? != boots {
+    if moved {
         return Err(Error::other("a flap of the light moved the group"));
     }
     step.done("");

@@ -84,6 +84,15 @@ fn luns(world: &World, groups: &[Group]) -> Result<Vec<Lun>> {
     })
 }
 
+/// Waits until a group's home has booted after a fence, and brings the group back there
+/// under load.
+fn come_home(world: &World, group: &Group) -> Result<()> {
+    world.wait_whole()?;
+    wait_port(world.node(group.home)?)?;
+    two_fabrics::all_home(world, group)?;
+    world.load.wait_flow()
+}
+
 /// Removes the groups, and the other ports in their fabric. Nodes that boot from now on
 /// leave their HBAs alone. Until then the HBAs stay in use: their driver keeps the groups'
 /// ports.
