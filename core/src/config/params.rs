@@ -197,9 +197,9 @@ pub const VPORT: &[Param] = &[
         short: "LIO driver of the physical port",
         long: "The target driver that serves the port. auto takes the one that belongs \
                to the physical port's driver: tcm_fc for libfc (fcoe, bnx2fc, qedf), \
-               qla2xxx for QLogic HBAs. qla2xxx has not yet run on hardware: it is \
-               built from the kernel's source, and docs/qla2xxx.md has the steps of a \
-               first run.",
+               qla2xxx for QLogic HBAs. qla2xxx runs on the real driver with an \
+               emulated HBA, and has not yet run on hardware: docs/qla2xxx.md has the \
+               steps of a first run.",
     },
 ];
 

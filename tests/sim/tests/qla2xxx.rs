@@ -341,7 +341,8 @@ fn a_check_doubts_what_was_not_run_on_hardware() {
         let doubts = findings.filter(|finding| finding.verdict == Verdict::Doubtful);
         doubts.map(|finding| finding.found).collect::<Vec<_>>()
     };
-    let never = "qla2xxx has not yet run on hardware";
+    let never =
+        "qla2xxx runs on the real driver with an emulated HBA, not yet on hardware";
     assert_eq!(doubts(), [never]);
     a.kernel.set("/proc/sys/kernel/osrelease", "6.1.0-56-amd64\n");
     a.kernel.set(&format!("{BASE}/tpgt_1/attrib/generate_node_acls"), "1\n");

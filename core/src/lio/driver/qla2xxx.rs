@@ -1,6 +1,6 @@
 //! qla2xxx, the target driver for ports of QLogic's HBAs, through tcm_qla2xxx. It was
-//! written from the kernel's source (6.1.192 and 6.12.117), and has not yet run on
-//! hardware.
+//! written from the kernel's source (6.1.192 and 6.12.117). It runs on the real driver
+//! with an emulated HBA, and has not yet run on hardware.
 //!
 //! tcm_qla2xxx has two fabrics, and `qla2xxx` is the one in use. A mkdir in the other
 //! one, `qla2xxx_npiv`, takes a lock that its task already holds (`qla_tgt_mutex` in
@@ -199,7 +199,8 @@ impl Driver for Qla2xxx {
 
     fn doubts(&self, kernel: &dyn Kernel, physical: Wwn) -> Vec<(String, &'static str)> {
         let mut doubts = vec![(
-            "qla2xxx has not yet run on hardware".to_owned(),
+            "qla2xxx runs on the real driver with an emulated HBA, not yet on hardware"
+                .to_owned(),
             "Go through docs/qla2xxx.md before relying on it, and tell what you saw",
         )];
         if let Some(release) = kernel::is_before(kernel, PREPARED) {
