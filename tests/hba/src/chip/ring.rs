@@ -46,6 +46,11 @@ impl Requests {
         self.out
     }
 
+    /// Whether an index is one of the ring's.
+    pub fn has(&self, index: u32) -> bool {
+        index < self.ring.length
+    }
+
     /// Takes the next entry before the index `end`, if there is one. An `end` outside the
     /// ring stands for no entry.
     pub fn take(
@@ -53,7 +58,7 @@ impl Requests {
         end: u32,
         memory: &GuestMemory,
     ) -> Option<Result<Entry, Fault>> {
-        if end >= self.ring.length || self.out == end {
+        if !self.has(end) || self.out == end {
             return None;
         }
         let slot = self.ring.slot(self.out)?;

@@ -284,6 +284,18 @@ fn requests_wait_for_a_driver_that_reads_no_answers() {
 }
 
 #[test]
+fn an_index_outside_of_the_ring_is_ignored() {
+    let mut driver = Driver::target();
+    for index in [64, 1000, u32::MAX] {
+        driver.write(0x1c, index);
+        let now = driver.rig.now;
+        assert!(driver.rig.hba.deadline().is_none_or(|due| due > now), "{index}");
+    }
+    driver.push(&[Entry::new(kind::MARKER)]);
+    assert_eq!(driver.one().kind(), kind::MARKER);
+}
+
+#[test]
 fn a_guest_cannot_fill_the_event_log() {
     let mut driver = Driver::target();
     driver.rig.hba.take_reports();

@@ -27,6 +27,9 @@ impl Hba {
         if self.state.setup.is_none() {
             return;
         }
+        if !self.state.requests.has(end) {
+            return self.nonsense(format!("the request ring has no entry {end}"));
+        }
         self.state.requests_end = end;
         while !self.is_congested() {
             let Some(entry) = self.next_request(end) else { break };
