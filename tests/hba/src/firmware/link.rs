@@ -7,12 +7,13 @@
 use std::time::Duration;
 
 use understudy_fabric::addr::Fcid;
-use understudy_fabric::els::Reject;
+use understudy_fabric::els::{Reject, StateChangeRegistration};
 
 use crate::chip::Event as ChipEvent;
 use crate::chip::iocb::{IdStatus, ReportId};
 use crate::wire::{Event, LoggedIn, LogoutBy, Refusal, RscnPage, Vp};
 
+use super::exchanges::Pending;
 use super::{Hba, Report};
 
 /// Asynchronous events.
@@ -34,6 +35,9 @@ const STATE_READY: u16 = 6;
 const STATE_GONE: u16 = 7;
 /// Why a port has gone: it sent LOGO.
 const REASON_LOGO: u16 = 0x0b00;
+
+/// What an SCR asks for: all changes.
+const ALL_CHANGES: u8 = 3;
 
 /// How long after a refusal the physical port tries again. The hardware's period is not
 /// known.
@@ -124,9 +128,7 @@ impl Hba {
     }
 
     fn link_ready(&mut self, login: LoggedIn) {
-        if self.state.setup.is_none() {
-            return;
-        }
+        let Some(setup) = self.state.setup else { return };
         if self.state.login.is_some() {
             self.link_lost();
         }
@@ -141,6 +143,20 @@ impl Hba {
             self.state.update_owed = true;
         } else {
             self.tell_update();
+        }
+        if !setup.target {
+            self.ask_for_changes();
+        }
+    }
+
+    /// Asks the fabric to tell the physical port of state changes. The driver asks by itself
+    /// only where the port is a target (qla2x00_configure_fabric in qla_init.c), and an
+    /// initiator has to know, too.
+    fn ask_for_changes(&mut self) {
+        let scr = StateChangeRegistration { function: ALL_CHANGES }.encode();
+        let sent = self.wire.send_els(Vp::PHYSICAL, Fcid::CONTROLLER, &scr, self.now);
+        if let Ok(exchange) = sent {
+            self.state.pending.insert(exchange, Pending::Ignored);
         }
     }
 

@@ -98,6 +98,19 @@ fn the_port_is_in_the_name_server_as_the_driver_registers_it() {
 }
 
 #[test]
+fn the_firmware_of_an_initiator_asks_for_state_changes_itself() {
+    for (mode, asks) in [(Mode::Initiator, true), (Mode::Both, false)] {
+        let mut driver = Driver::new(Switches::default());
+        driver.boot();
+        driver.start(mode);
+        driver.rig.pass(1);
+        let ports = driver.rig.ports();
+        let port = ports.iter().find(|port| port.wwpn == BASE.wwpn).unwrap();
+        assert_eq!(port.state_changes, asks, "{mode:?}");
+    }
+}
+
+#[test]
 fn a_ct_request_by_mailbox_is_answered_there() {
     let mut driver = Driver::target();
     let fcid = driver.id(0);
