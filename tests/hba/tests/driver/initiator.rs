@@ -4,7 +4,7 @@ use understudy_hba::chip::iocb::kind;
 use understudy_hba::fields::{Entry, Fields, swap_words};
 use understudy_hba::wire::{Direction, Fate, Fault, FrameKind};
 
-use crate::driver::{DATA, MEMORY, MEMORY_LEN, Seen, segment};
+use crate::driver::{DATA, MEMORY, MEMORY_LEN, Seen, dma, segment};
 use crate::pair::{HANDLE, Pair, turned, with_one};
 use crate::target::{ctio, with_data};
 
@@ -46,6 +46,18 @@ fn a_command_reaches_the_target_as_the_driver_wrote_it() {
     assert_eq!(ended(&status), (7, 0, 0));
     assert_eq!(status.u16(10), u16::from_be_bytes(atio.array(24)), "the OX_ID");
     assert_eq!(initiator.peek(DATA, 36), bytes(36));
+}
+
+#[test]
+fn the_driver_finds_a_target_in_the_port_database() {
+    let mut pair = Pair::new();
+    let initiator = pair.initiator();
+    initiator.done(&dma(0x64, DATA, &[(1, HANDLE)]));
+    let record = initiator.peek(DATA, 64);
+    assert_eq!((record[2], record[22] & 0x10), (6, 0x10));
+    initiator.done(&dma(0x75, DATA, &[(8, 400)]));
+    let record = initiator.peek(DATA, 40);
+    assert_eq!((record[2], record[22] & 0x10), (6, 0x10));
 }
 
 #[test]

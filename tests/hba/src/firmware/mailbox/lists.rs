@@ -75,7 +75,9 @@ fn record(remote: &Remote, listed: bool) -> Vec<u8> {
     out.put(&remote.handle.to_le_bytes());
     out.put(&remote.receive_size.to_le_bytes());
     out.put_zeros(4);
-    out.put(&remote.roles.word3.to_be_bytes());
+    // The driver's header calls it big endian. The driver looks for the bit of a target in
+    // the first byte (__qla24xx_parse_gpdb in qla_mbx.c).
+    out.put(&remote.roles.word3.to_le_bytes());
     for name in [remote.names.wwpn, remote.names.wwnn] {
         if listed {
             out.put(&name.0.to_le_bytes());
