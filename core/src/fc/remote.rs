@@ -55,7 +55,8 @@ pub(crate) fn targets_of(
     for remote in remote_ports(kernel, &port.host)? {
         let path = Path::new(paths::FC_REMOTE_PORTS).join(&remote.name).join("roles");
         let is_target = kernel::attribute(kernel, &path)?.contains("FCP Target");
-        targets.extend(is_target.then_some(remote.wwpn));
+        let is_there = remote.state == PortState::Online;
+        targets.extend((is_target && is_there).then_some(remote.wwpn));
     }
     Ok(targets)
 }

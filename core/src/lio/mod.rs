@@ -28,7 +28,7 @@ pub(crate) use missing::missing;
 #[cfg(test)]
 pub(crate) use observe::Lun;
 pub(crate) use observe::{
-    Acl, Backstore, Export, Tree, alua, glance, lasting, observe, survey,
+    Acl, Backstore, Export, Tree, all_backstores, alua, glance, lasting, observe, survey,
 };
 pub(crate) use obsolete::Obsolete;
 pub(crate) use remove::{

@@ -221,6 +221,18 @@ pub(crate) fn glance(
     outline(kernel, wwnns, wwpns, Mapped::Seen)
 }
 
+/// Reads the backstores of all groups on this node.
+///
+/// # Errors
+/// See [`observe`].
+pub(crate) fn all_backstores(kernel: &dyn Kernel) -> Result<Vec<Backstore>, KernelError> {
+    let core = paths::lio_core();
+    let names = kernel.list(&core)?.into_iter();
+    let hbas = names.filter(|name| name.starts_with("iblock_"));
+    let hbas = hbas.map(|name| core.join(name)).collect();
+    Ok(with_backstores(kernel, Export { hbas, ..Export::default() })?.backstores)
+}
+
 /// Reads every target that stays until a boot, no matter whose it is. Backstores are not
 /// read.
 ///

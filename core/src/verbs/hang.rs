@@ -4,25 +4,21 @@ use std::time::Duration;
 
 use crate::action::failure::{Failure, Kind};
 use crate::kernel::Kernel;
+use crate::lio;
 use crate::situation::found::Found;
-use crate::situation::scope::Scope;
 
 use super::drain::{in_flight, wait_until};
 
-/// How long a driver may wait for a command that no disk has. What it waits for
-/// otherwise ends within milliseconds.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a driver may wait for a command that no disk has. A keeper gives a PERSISTENT
+/// RESERVE OUT five seconds; anything else ends within milliseconds.
+const PATIENCE: Duration = Duration::from_secs(6);
 /// Advice for a driver that hangs.
 const FENCE: &str = "The port was not logged out: it would hang the kernel. Only fencing \
                      gets this node back";
 
 /// Returns in words how the driver of the group's ports hangs; `None` if it does not. A
-/// driver that waits for a slow disk of the group does not hang.
-pub(super) fn hanging(
-    kernel: &dyn Kernel,
-    scope: &Scope,
-    found: &Found,
-) -> Option<String> {
+/// driver may serve several groups, and waits for a slow disk of any of them.
+pub(super) fn hanging(kernel: &dyn Kernel, found: &Found) -> Option<String> {
     let mut words = None;
     let end = kernel.now() + PATIENCE;
     let goes_on = wait_until(kernel, end, || {
@@ -32,13 +28,10 @@ pub(super) fn hanging(
     if goes_on {
         return None;
     }
-    let stores = match scope.survey(kernel) {
-        Ok(found) => found.export.backstores,
-        Err(error) => {
-            log::warn!("{error}");
-            return None;
-        }
-    };
+    let stores = lio::all_backstores(kernel).unwrap_or_else(|error| {
+        log::warn!("{error}");
+        found.export.backstores.clone()
+    });
     words.filter(|_| in_flight(kernel, &stores).is_empty())
 }
 
@@ -46,12 +39,8 @@ pub(super) fn hanging(
 ///
 /// # Errors
 /// When it does: a logout would never return.
-pub(super) fn none(
-    kernel: &dyn Kernel,
-    scope: &Scope,
-    found: &Found,
-) -> Result<(), Failure> {
-    match hanging(kernel, scope, found) {
+pub(super) fn none(kernel: &dyn Kernel, found: &Found) -> Result<(), Failure> {
+    match hanging(kernel, found) {
         None => Ok(()),
         Some(words) => {
             Err(Failure::new(Kind::Failed, "look at the driver", words).advise(FENCE))

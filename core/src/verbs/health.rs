@@ -94,7 +94,7 @@ pub fn health(action: &Action, scope: &Scope, level: Level) -> Health {
     faults.extend(turned_away(kernel, group, level));
     faults.extend(unkept(group, &found));
     faults.extend(departed(kernel, scope));
-    faults.extend(hang::hanging(kernel, scope, &found));
+    faults.extend(hang::hanging(kernel, &found));
     if faults.is_empty() && level >= Level::Owner {
         faults.extend(unheard(action, &found));
         match find_disks(kernel, scope, group) {

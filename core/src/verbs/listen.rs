@@ -25,8 +25,8 @@ use super::drain::{BARRED, PERCENT_TO_DRAIN, in_flight, undrained, wait_until};
 use super::nftables::Nftables;
 use super::told;
 
-/// How long a port must be quiet before it logs out, with nothing in flight and no
-/// command coming. A command that has arrived and not reached a disk is in no counter of the
+/// How long a port must be quiet before it logs out, with nothing in flight and no command
+/// coming. A command that has arrived and not reached a disk is in no counter of the
 /// kernel. Even a command that is just being turned away hangs a logout.
 const SETTLED: Duration = Duration::from_millis(250);
 /// How long a port must be quiet if an initiator gave no echo. Such an initiator may

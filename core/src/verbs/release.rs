@@ -66,8 +66,9 @@ pub fn release(action: &mut Action, scope: &Scope) -> Result<(), Failure> {
     action.end("look");
     if found.live().next().is_some() {
         alone(action, &found)?;
+        // Nothing may come between the drain and the logout, so this comes before both.
+        hang::none(kernel, &found)?;
         drain(kernel, &found, &accounts, &mut nftables, budget)?;
-        hang::none(kernel, scope, &found)?;
         action.end("drain");
         nftables.start_again(kernel, budget);
         log_out(action, scope, &found)?;

@@ -464,6 +464,11 @@ fn a_driver_that_waits_for_a_moment_does_not_hang() {
     let kernel = kernel.paused_by(&pause);
     let health = health(&a.action_on(&kernel), &a.scope_with(&[]), Level::Port);
     assert_eq!(health, Health::Running);
+    // What it waits for is with a slow disk, perhaps one of another group.
+    a.kernel.set(wchan, "target_wait_for_cmds");
+    a.kernel.keep_busy(Duration::from_secs(20));
+    assert_eq!(a.health(Level::Port), Health::Running);
+    a.kernel.sleep(Duration::from_secs(20));
     // A worker that has done its work has the queue's name, too.
     a.kernel.set(comm, "kworker/u4:1-qla2xxx_wq\n");
     a.kernel.set(wchan, "target_wait_for_cmds");
