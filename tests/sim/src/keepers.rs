@@ -117,7 +117,13 @@ impl San {
     pub(super) fn keeper_is_busy_until(&self, node: usize, at: &Path) -> Instant {
         let keeper = self.nodes.get(node).and_then(|node| node.keepers.get(at));
         let keeper = keeper.filter(|keeper| !keeper.is_dead);
-        keeper.map_or(Instant::ZERO, |its| its.still_until.max(its.writes_until))
+        let busy = |its: &Keeper| its.still_until.max(its.writes_until);
+        // While its device does not answer, it answers nothing either.
+        let waits = self.pr_out_before_keeper(node, at);
+        let stalled = waits
+            .zip(self.stalled(node))
+            .map(|(given_up, time)| given_up.min(self.now + time));
+        keeper.map_or(Instant::ZERO, |its| busy(its).max(stalled.unwrap_or_default()))
     }
 
     /// Has a keeper write a record, where it can. Returns whether the device has it.

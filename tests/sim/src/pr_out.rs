@@ -164,6 +164,13 @@ impl San {
         ids.into_iter().for_each(|id| self.ends(id, Some(false)));
     }
 
+    /// Returns when a keeper gives up the change that it works on; `None` if it has none.
+    pub(super) fn pr_out_before_keeper(&self, node: usize, at: &Path) -> Option<Instant> {
+        let mut its = self.pr_outs.values();
+        let first = its.find(|its| its.node == node && its.at == at)?;
+        Some(first.since + PATIENCE)
+    }
+
     /// Forgets the commands of a node whose power is gone.
     pub(super) fn forget_pr_outs_of(&mut self, node: usize) {
         let its = self.pr_outs.iter().filter(|(_, its)| its.node == node);
