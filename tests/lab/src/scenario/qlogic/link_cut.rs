@@ -25,7 +25,7 @@ pub fn run(world: &World) -> Result<Seen> {
         Ok(vec![group.clone()])
     })?;
     end(world, std::slice::from_ref(&group))?;
-    Ok(Seen { may_hang: true, ..seen })
+    Ok(seen)
 }
 
 /// Turns the light off until the driver has noticed, and on again. Checks that the group's
