@@ -136,8 +136,9 @@ pub fn without_ports(look: &Look) -> Look {
             DESIGNATORS => of_the_lun(answer),
             // A header of 4, and the descriptor of the group before its ports.
             PORT_GROUPS => its(0).take(1 + 4 + 8).collect(),
-            // The maximum transfer length is in bytes 8 to 11.
-            LIMITS => its(0).take(1 + 8).chain(its(1 + 12)).collect(),
+            // The maximum transfer length is in bytes 8 to 11. The zeros in its place keep
+            // the other bytes where they are: an error names them.
+            LIMITS => its(0).take(1 + 8).chain([0; 4]).chain(its(1 + 12)).collect(),
             _ => answer.clone(),
         };
         (key.clone(), answer)
@@ -225,7 +226,7 @@ mod tests {
             differences(&answers(7, 1), &answers(8, 2)),
             [
                 "LUN 1, VPD page 0x83, byte 4: 0x07, then 0x08",
-                "LUN 1, VPD page 0xb0, byte 11: 0x07, then 0x08",
+                "LUN 1, VPD page 0xb0, byte 15: 0x07, then 0x08",
             ]
         );
     }
