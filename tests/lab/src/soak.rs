@@ -97,7 +97,7 @@ pub fn run(
             }
         }
         let outcome = world.load.read_back(true).and_then(|()| world.load.account());
-        let unclaimed = world.must_be_unclaimed(mark);
+        let unclaimed = world.must_be_unclaimed(mark, None);
         match unclaimed.and_then(|()| world.check_invariants()) {
             // A link that fails under load wedges tcm_fc: what counts is that the node
             // is fenced for it.

@@ -45,6 +45,8 @@ mod zoned;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
+use understudy_fabric::wwn::Wwn;
+
 use crate::error::{Error, Result};
 use crate::groups::{Group, Lun};
 use crate::load::{Outcome, Pace};
@@ -87,9 +89,9 @@ pub struct Seen {
     pub load: Outcome,
     /// Whether the kernel of a node may have hung, now or earlier.
     pub may_hang: bool,
-    /// Whether a port may have claimed a name that was logged in, because a reset of its
-    /// HBA let it in.
-    pub may_claim: bool,
+    /// The name that a port may have claimed while it was logged in, because a reset of an
+    /// HBA let that port in.
+    pub claimed: Option<Wwn>,
 }
 
 /// The scenarios that need a second fabric. They share it.
@@ -286,9 +288,7 @@ pub fn judge(world: &World, since: Mark, seen: &Seen) -> Result<()> {
     if let Some(complaint) = seen.load.complaint() {
         return Err(Error::other(complaint));
     }
-    if !seen.may_claim {
-        world.must_be_unclaimed(since)?;
-    }
+    world.must_be_unclaimed(since, seen.claimed)?;
     match world.check_invariants()?.into_iter().next() {
         Some(hung) if !seen.may_hang => Err(Error::other(hung)),
         _ => Ok(()),

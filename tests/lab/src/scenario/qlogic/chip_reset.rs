@@ -42,7 +42,7 @@ pub fn run(world: &World) -> Result<Seen> {
         reset_let_in(world, &group)
     })?;
     end(world, std::slice::from_ref(&group))?;
-    Ok(Seen { may_claim: true, ..seen })
+    Ok(Seen { claimed: Some(group.port()?), ..seen })
 }
 
 /// Resets the chip of the partner while a group is served at home. Waits until the fabric

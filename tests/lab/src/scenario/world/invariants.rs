@@ -7,6 +7,7 @@ use crate::groups::Group;
 use crate::paths;
 use crate::plan::SIDES;
 use understudy_fabric::control::{contests, overlaps};
+use understudy_fabric::wwn::Wwn;
 
 impl World {
     /// Checks that the fabrics have noticed nothing since a mark: no port came or went.
@@ -65,13 +66,14 @@ PYTHON",
     }
 
     /// Checks that no port has claimed a name since a mark while another port was logged in
-    /// with it.
+    /// with it. Claims of the name `claimed` are left out.
     ///
     /// # Errors
-    /// A name was claimed twice.
-    pub fn must_be_unclaimed(&self, since: Mark) -> Result<()> {
+    /// Another name was claimed twice.
+    pub fn must_be_unclaimed(&self, since: Mark, claimed: Option<Wwn>) -> Result<()> {
         for side in SIDES {
-            if let Some(claim) = contests(&self.events(since, side)?).first() {
+            let mut claims = contests(&self.events(since, side)?).into_iter();
+            if let Some(claim) = claims.find(|claim| claim.wwpn != claimed) {
                 let error = format!("a name was claimed twice: {claim:?}");
                 return Err(Error::other(error));
             }
