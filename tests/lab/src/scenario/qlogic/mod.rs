@@ -1,5 +1,6 @@
 //! The scenarios on emulated QLogic HBAs, with the stock qla2xxx and tcm_qla2xxx. Each
-//! begins with [`begin`] and ends with [`end`].
+//! begins with [`begin`], or with [`use_hbas`] where no group of the cluster's is served,
+//! and ends with [`end`].
 
 pub mod chip_reset;
 pub mod crash_points;
