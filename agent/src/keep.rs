@@ -7,14 +7,14 @@
 //! file on a disk could not do that, nor could anything that watches one: LIO truncates
 //! the file first, and does not wait for the disk.
 
-use std::collections::BTreeMap;
+mod device;
+mod files;
+
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use fuser::{
     BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
@@ -23,21 +23,13 @@ use fuser::{
     WriteFlags,
 };
 use understudy_core::kernel::keeper::READY;
-use understudy_core::kernel::state::{Record, Store};
-use understudy_core::kernel::{Cause, paths};
-use understudy_core::saved_reservations::aptpl;
+use understudy_core::kernel::paths;
+use understudy_core::kernel::state::Store;
 
 use crate::exit::Code;
+use device::Device;
+use files::Files;
 
-/// How long the state device may take for a change. Meanwhile the port takes in no other
-/// command; after that time the change is refused.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Time between two tries to open the device.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// The number of the directory in which LIO writes; 1 is the root.
-const FILES: u64 = 2;
-/// The number of the first file.
-const FIRST: u64 = 3;
 /// How long the kernel may remember anything of a file: not at all.
 const FORGET: Duration = Duration::ZERO;
 
@@ -75,7 +67,7 @@ pub fn keep(mut words: impl Iterator<Item = String>) -> Code {
 }
 
 fn open(device: &Path, at: &Path) -> Result<Session<Keeper>, String> {
-    let store = alone(device).map_err(|cause| cause.to_string())?;
+    let store = device::open(device).map_err(|cause| cause.to_string())?;
     let mut config = Config::default();
     config.mount_options = vec![
         MountOption::FSName(device.display().to_string()),
@@ -90,79 +82,20 @@ fn open(device: &Path, at: &Path) -> Result<Session<Keeper>, String> {
     })
 }
 
-/// Opens the device for this process alone. Waits while it is busy: the keeper before
-/// this one may be about to end.
-fn alone(device: &Path) -> Result<Store, Cause> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        match Store::open(device) {
-            Err(Cause::Errno(errno))
-                if errno == nix::errno::Errno::EBUSY as i32 && Instant::now() < end =>
-            {
-                thread::sleep(LOOK_AGAIN);
-            }
-            answer => return answer,
-        }
-    }
-}
-
 /// The file system.
 struct Keeper {
-    files: Mutex<BTreeMap<u64, File>>,
-    changes: SyncSender<Change>,
-}
-
-/// A LUN's file.
-#[derive(Default)]
-struct File {
-    serial: String,
-    text: String,
-    /// What is being written.
-    draft: Vec<u8>,
-}
-
-/// A change on its way to the device, and where to report its end.
-struct Change {
-    record: Record,
-    done: SyncSender<Result<(), Cause>>,
+    files: Mutex<Files>,
+    device: Device,
 }
 
 impl Keeper {
     fn new(store: Store) -> Self {
-        let files =
-            (FIRST..).zip(store.records()).map(|(number, Record { serial, text })| {
-                (number, File { serial, text, draft: Vec::new() })
-            });
-        let files = Mutex::new(files.collect());
-        // The changes have a thread of their own: a device that hangs holds the thread
-        // that writes to it.
-        let (changes, waiting) = sync_channel(1);
-        thread::spawn(move || carry_out(store, &waiting));
-        Self { files, changes }
+        let files = Mutex::new(Files::new(store.records()));
+        Self { files, device: Device::new(store) }
     }
 
-    fn files(&self) -> MutexGuard<'_, BTreeMap<u64, File>> {
+    fn files(&self) -> MutexGuard<'_, Files> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until the device has a change, or returns an error where that is not known.
-    fn store(&self, record: Record) -> Result<(), Cause> {
-        let late = |_| Cause::TimedOut;
-        let (done, end) = sync_channel(1);
-        self.changes.try_send(Change { record, done }).map_err(|_| Cause::TimedOut)?;
-        end.recv_timeout(PATIENCE).map_err(late)?
-    }
-}
-
-fn carry_out(mut store: Store, changes: &Receiver<Change>) {
-    while let Ok(Change { record, done }) = changes.recv() {
-        let result = store.put(&record.serial, &record.text);
-        if let Err(cause) = &result {
-            let text =
-                format!("understudy: {}: {cause}", paths::aptpl_name(&record.serial));
-            let _ = nix::syslog::syslog(nix::syslog::Severity::LOG_ERR, text.as_str());
-        }
-        let _ = done.send(result);
     }
 }
 
@@ -188,23 +121,18 @@ fn attributes(number: u64, length: Option<usize>) -> FileAttr {
 }
 
 impl Filesystem for Keeper {
-    /// Finds the file of a LUN. Every LUN that LIO may ever ask for has one, empty until
-    /// LIO has written it.
+    /// Finds the file of a LUN.
     fn lookup(&self, _: &Request, dir: INodeNo, name: &OsStr, reply: ReplyEntry) {
         if dir == INodeNo::ROOT && name == paths::KEPT_FILES {
-            return reply.entry(&FORGET, &attributes(FILES, None), Generation(0));
+            let directory = attributes(files::DIRECTORY, None);
+            return reply.entry(&FORGET, &directory, Generation(0));
         }
         let Some(serial) = name.to_str().and_then(paths::aptpl_serial) else {
             return reply.error(Errno::ENOENT);
         };
         let mut files = self.files();
-        let known = files.iter().find(|(_, file)| file.serial == serial);
-        let number = known.map(|(number, _)| *number).unwrap_or_else(|| {
-            let number = files.keys().next_back().map_or(FIRST, |last| last + 1);
-            files.insert(number, File { serial: serial.to_owned(), ..File::default() });
-            number
-        });
-        let length = files.get(&number).map_or(0, |file| file.text.len());
+        let number = files.find(serial);
+        let length = files.text(number).map_or(0, str::len);
         reply.entry(&FORGET, &attributes(number, Some(length)), Generation(0));
     }
 
@@ -215,19 +143,19 @@ impl Filesystem for Keeper {
         _: Option<FileHandle>,
         reply: ReplyAttr,
     ) {
-        match (number, self.files().get(&number.0)) {
-            (INodeNo::ROOT | INodeNo(FILES), _) => {
+        match (number, self.files().text(number.0)) {
+            (INodeNo::ROOT | INodeNo(files::DIRECTORY), _) => {
                 reply.attr(&FORGET, &attributes(number.0, None));
             }
-            (_, Some(file)) => {
-                reply.attr(&FORGET, &attributes(number.0, Some(file.text.len())));
+            (_, Some(text)) => {
+                reply.attr(&FORGET, &attributes(number.0, Some(text.len())));
             }
             (_, None) => reply.error(Errno::ENOENT),
         }
     }
 
-    /// Empties the draft of a file, as LIO truncates a file when it opens it. The earlier
-    /// text holds until all of the new text is here.
+    /// Empties the draft of an open file, as LIO truncates a file when it opens it. The
+    /// earlier text holds until all of the new text is here.
     fn setattr(
         &self,
         _: &Request,
@@ -239,24 +167,26 @@ impl Filesystem for Keeper {
         _atime: Option<TimeOrNow>,
         _mtime: Option<TimeOrNow>,
         _ctime: Option<std::time::SystemTime>,
-        _fh: Option<FileHandle>,
+        handle: Option<FileHandle>,
         _crtime: Option<std::time::SystemTime>,
         _chgtime: Option<std::time::SystemTime>,
         _bkuptime: Option<std::time::SystemTime>,
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        match self.files().get_mut(&number.0) {
-            Some(file) if size == Some(0) => {
-                file.draft.clear();
-                reply.attr(&FORGET, &attributes(number.0, Some(0)));
-            }
-            _ => reply.error(Errno::EPERM),
+        let mut files = self.files();
+        if size != Some(0) || files.text(number.0).is_none() {
+            return reply.error(Errno::EPERM);
         }
+        if let Some(handle) = handle {
+            files.truncate(handle.0);
+        }
+        reply.attr(&FORGET, &attributes(number.0, Some(0)));
     }
 
-    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        reply.opened(FileHandle(0), FopenFlags::FOPEN_DIRECT_IO);
+    fn open(&self, _: &Request, number: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        let handle = FileHandle(self.files().open(number.0));
+        reply.opened(handle, FopenFlags::FOPEN_DIRECT_IO);
     }
 
     fn read(
@@ -271,19 +201,18 @@ impl Filesystem for Keeper {
         reply: ReplyData,
     ) {
         let files = self.files();
-        let text = files.get(&number.0).map_or("", |file| &file.text).as_bytes();
+        let text = files.text(number.0).unwrap_or_default().as_bytes();
         let rest = text.get(usize::try_from(offset).unwrap_or(usize::MAX)..);
         let rest = rest.unwrap_or_default();
         reply.data(rest.get(..size as usize).unwrap_or(rest));
     }
 
-    /// Takes in a part of a file's text. LIO ends a text with a zero byte: then all of it
-    /// is here, and goes to the device.
+    /// Takes in a part of a file's text. Once all of it is here, it goes to the device.
     fn write(
         &self,
         _: &Request,
-        number: INodeNo,
-        _: FileHandle,
+        _: INodeNo,
+        handle: FileHandle,
         offset: u64,
         data: &[u8],
         _: WriteFlags,
@@ -292,26 +221,18 @@ impl Filesystem for Keeper {
         reply: ReplyWrite,
     ) {
         let mut files = self.files();
-        let Some(file) = files.get_mut(&number.0) else {
-            return reply.error(Errno::ENOENT);
+        let whole = match files.write(handle.0, offset, data) {
+            Ok(whole) => whole,
+            Err(errno) => return reply.error(errno),
         };
-        if offset != file.draft.len() as u64 {
-            return reply.error(Errno::EINVAL);
-        }
-        file.draft.extend(data);
-        let taken = u32::try_from(data.len()).unwrap_or(0);
-        let Some((0, whole)) = file.draft.split_last() else {
-            return reply.written(taken);
-        };
-        let text = String::from_utf8_lossy(whole).into_owned();
-        let text = if aptpl::has_registrations(&text) { text } else { String::new() };
-        match self.store(Record { serial: file.serial.clone(), text: text.clone() }) {
-            Ok(()) => {
-                file.text = text;
-                reply.written(taken);
+        if let Some(record) = whole {
+            // While the files are locked, so one text after another.
+            if self.device.store(record.clone()).is_err() {
+                return reply.error(Errno::EIO);
             }
-            Err(_) => reply.error(Errno::EIO),
+            files.stored(record);
         }
+        reply.written(u32::try_from(data.len()).unwrap_or(0));
     }
 
     fn flush(
@@ -322,6 +243,20 @@ impl Filesystem for Keeper {
         _: LockOwner,
         reply: ReplyEmpty,
     ) {
+        reply.ok();
+    }
+
+    fn release(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        _: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.files().close(handle.0);
         reply.ok();
     }
 }

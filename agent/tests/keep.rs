@@ -55,10 +55,13 @@ impl Keeper {
 
     /// Writes a file as LIO does (`__core_scsi3_write_aptpl_to_file`).
     fn write(&self, serial: &str, text: &str) -> std::io::Result<()> {
+        self.open(serial)?.write_all(format!("{text}\0").as_bytes())
+    }
+
+    fn open(&self, serial: &str) -> std::io::Result<File> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true);
-        let mut file = options.open(self.file(serial))?;
-        file.write_all(format!("{text}\0").as_bytes())
+        options.open(self.file(serial))
     }
 
     fn kept(&self) -> Vec<(String, String)> {
@@ -109,6 +112,23 @@ fn what_was_written_is_on_the_device() {
     keeper.process.wait().unwrap();
     keeper.write("a", ONE).unwrap_err();
     assert_eq!(keeper.kept(), [of("a", &long), of("b", "")]);
+}
+
+/// Checks what two commands at once write, on two ports of a group or in two threads of a
+/// driver.
+#[test]
+fn no_writer_disturbs_another() {
+    let Some(keeper) = Keeper::start(blank) else { return };
+    let keeper = keeper.unwrap();
+    let other = ONE.replace("key=1", "key=2");
+    let mut first = keeper.open("a").unwrap();
+    first.write_all(&ONE.as_bytes()[..20]).unwrap();
+    let mut second = keeper.open("a").unwrap();
+    second.write_all(other.as_bytes()).unwrap();
+    first.write_all(format!("{}\0", &ONE[20..]).as_bytes()).unwrap();
+    assert_eq!(keeper.kept(), [of("a", ONE)]);
+    second.write_all(b"\0").unwrap();
+    assert_eq!(keeper.kept(), [of("a", &other)]);
 }
 
 #[test]
