@@ -68,6 +68,27 @@ impl Registration<'_> {
         };
         self.fields.iter().map(field).collect::<Vec<_>>().join(",")
     }
+
+    /// Returns the text of this registration as LIO writes it, with this number, this key
+    /// and, for the holder, the type and scope of the reservation.
+    pub(super) fn text(
+        &self,
+        number: usize,
+        key: &str,
+        held: Option<(&str, &str)>,
+    ) -> String {
+        let field = |(name, value): &(&str, &str)| match (*name, held) {
+            ("sa_res_key", _) => format!("{name}={key}\n"),
+            ("res_holder", Some((kind, scope))) => {
+                format!("{name}=1\nres_type={kind}\nres_scope={scope}\n")
+            }
+            ("res_holder", None) => format!("{name}=0\n"),
+            ("res_type" | "res_scope", _) => String::new(),
+            _ => format!("{name}={value}\n"),
+        };
+        let fields: String = self.fields.iter().map(field).collect();
+        format!("{BEGIN}: {number}\n{fields}{END}: {number}\n")
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,10 @@
 //! node they are written into LIO again, before the port appears.
 
 pub mod aptpl;
+pub mod memory;
+mod reconciled;
+
+pub use reconciled::reconciled;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
