@@ -6,6 +6,10 @@
 //! has taken it, so whatever LIO has answered is on the device, with no window left. A
 //! file on a disk could not do that, nor could anything that watches one: LIO truncates
 //! the file first, and does not wait for the disk.
+//!
+//! Where commands run side by side, LIO may write an older text after a newer one. So a
+//! text is stored only with the registrations that LIO has in memory by then
+//! (`saved_reservations/reconciled.rs`).
 
 mod device;
 mod files;
@@ -23,8 +27,10 @@ use fuser::{
     WriteFlags,
 };
 use understudy_core::kernel::keeper::READY;
-use understudy_core::kernel::paths;
-use understudy_core::kernel::state::Store;
+use understudy_core::kernel::state::{Record, Store};
+use understudy_core::kernel::{Cause, RealKernel, paths};
+use understudy_core::saved_reservations::{memory, reconciled};
+use understudy_core::wwn::Wwn;
 
 use crate::exit::Code;
 use device::Device;
@@ -74,28 +80,52 @@ fn open(device: &Path, at: &Path) -> Result<Session<Keeper>, String> {
         MountOption::NoExec,
         MountOption::NoAtime,
     ];
-    Session::new(Keeper::new(store), at, &config).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            "/dev/fuse is not there; load the module fuse at boot".to_owned()
+    Session::new(Keeper::new(at, store), at, &config).map_err(|error| {
+        match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                "/dev/fuse is not there; load the module fuse at boot".to_owned()
+            }
+            _ => error.to_string(),
         }
-        _ => error.to_string(),
     })
 }
 
 /// The file system.
 struct Keeper {
+    /// The node name of the group whose LUNs these are.
+    wwnn: Option<Wwn>,
     files: Mutex<Files>,
     device: Device,
 }
 
 impl Keeper {
-    fn new(store: Store) -> Self {
+    fn new(at: &Path, store: Store) -> Self {
+        let name = at.file_name().and_then(OsStr::to_str);
         let files = Mutex::new(Files::new(store.records()));
-        Self { files, device: Device::new(store) }
+        Self {
+            wwnn: name.and_then(|name| name.parse().ok()),
+            files,
+            device: Device::new(store),
+        }
     }
 
     fn files(&self) -> MutexGuard<'_, Files> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the device store a record that LIO wrote, brought up to date with what LIO has
+    /// in memory. The files are locked meanwhile, so one text is stored after another.
+    fn store(&self, files: &mut Files, mut record: Record) -> Result<(), Cause> {
+        let kernel = RealKernel::of_environment();
+        let number = files.find(&record.serial);
+        let before = files.text(number).unwrap_or_default();
+        let memory = self.wwnn.and_then(|its| memory::of(&kernel, its, &record, before));
+        if let Some(memory) = memory {
+            record.text = reconciled(&record.text, before, &memory);
+        }
+        self.device.store(record.clone())?;
+        files.stored(record);
+        Ok(())
     }
 }
 
@@ -225,14 +255,10 @@ impl Filesystem for Keeper {
             Ok(whole) => whole,
             Err(errno) => return reply.error(errno),
         };
-        if let Some(record) = whole {
-            // While the files are locked, so one text after another.
-            if self.device.store(record.clone()).is_err() {
-                return reply.error(Errno::EIO);
-            }
-            files.stored(record);
+        match whole.map_or(Ok(()), |record| self.store(&mut files, record)) {
+            Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(0)),
+            Err(_) => reply.error(Errno::EIO),
         }
-        reply.written(u32::try_from(data.len()).unwrap_or(0));
     }
 
     fn flush(

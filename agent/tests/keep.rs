@@ -11,7 +11,10 @@ use std::process::{Child, Command, Stdio};
 
 use nix::mount::{MntFlags, umount2};
 use understudy_core::kernel::state;
+use understudy_core::lio;
 
+/// The node name of the group: the keeper's directory has that name.
+const WWNN: &str = "200175640000000a";
 const ONE: &str = "PR_REG_START: 0\nsa_res_key=1\nPR_REG_END: 0\n";
 
 /// A keeper with its device and its directory. It ends with the test.
@@ -30,14 +33,15 @@ impl Keeper {
         }
         let room = tempfile::tempdir().unwrap();
         device(&room.path().join("device"));
-        fs::create_dir(room.path().join("at")).unwrap();
+        fs::create_dir(room.path().join(WWNN)).unwrap();
         Some(Self::resume(room))
     }
 
     fn resume(room: tempfile::TempDir) -> Result<Self, String> {
         let mut process = Command::new(env!("CARGO_BIN_EXE_understudy"))
             .arg("keep")
-            .args([room.path().join("device"), room.path().join("at")])
+            .args([room.path().join("device"), room.path().join(WWNN)])
+            .env("UNDERSTUDY_ROOT", room.path())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -50,7 +54,7 @@ impl Keeper {
     }
 
     fn file(&self, serial: &str) -> PathBuf {
-        self.room.path().join("at").join(format!("aptpl_{serial}"))
+        self.room.path().join(WWNN).join(format!("aptpl_{serial}"))
     }
 
     /// Writes a file as LIO does (`__core_scsi3_write_aptpl_to_file`).
@@ -64,6 +68,24 @@ impl Keeper {
         options.open(self.file(serial))
     }
 
+    /// Has LIO show an attribute of the backstore of LUN 3.
+    fn lio_shows(&self, attribute: &str, text: &str) {
+        let path = lio::backstore_path(WWNN.parse().unwrap(), 3).join(attribute);
+        let path = self.room.path().join(path.strip_prefix("/").unwrap());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Has LIO show the keys of two initiators as registered.
+    fn lio_has(&self, a: u64, b: u64) {
+        let lines = format!(
+            "SPC-3 PR Registrations:\n\
+             fc Node: a Key: 0x{a:016x} PRgen: 0x00000001\n\
+             fc Node: b Key: 0x{b:016x} PRgen: 0x00000002\n"
+        );
+        self.lio_shows("pr/res_pr_registered_i_pts", &lines);
+    }
+
     fn kept(&self) -> Vec<(String, String)> {
         let records = state::load(&self.room.path().join("device")).unwrap().into_iter();
         records.map(|record| (record.serial, record.text)).collect()
@@ -75,7 +97,7 @@ impl Drop for Keeper {
         let _ = self.process.kill();
         let _ = self.process.wait();
         let flags = MntFlags::MNT_FORCE | MntFlags::MNT_DETACH;
-        let _ = umount2(&self.room.path().join("at"), flags);
+        let _ = umount2(&self.room.path().join(WWNN), flags);
     }
 }
 
@@ -131,11 +153,50 @@ fn no_writer_disturbs_another() {
     assert_eq!(keeper.kept(), [of("a", &other)]);
 }
 
+/// Checks that the keys of a text that LIO made first and writes last do not replace
+/// those that LIO has answered since.
+#[test]
+fn a_late_text_does_not_undo_what_was_answered() {
+    let Some(keeper) = Keeper::start(blank) else { return };
+    let keeper = keeper.unwrap();
+    let keys = |a: u64, b: u64| {
+        let each = [("a", a), ("b", b)].into_iter().enumerate().map(|(n, (who, key))| {
+            format!(
+                "PR_REG_START: {n}\ninitiator_node={who}\nsa_res_key={key}\n\
+                 res_holder=0\ntarget_lun=3\nPR_REG_END: {n}\n"
+            )
+        });
+        each.collect::<String>()
+    };
+    let none = "No Registrations or Reservations\n";
+    keeper.lio_shows("wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: s\n");
+    keeper.lio_has(8, 4);
+    for (text, stored) in [(keys(8, 3), keys(8, 4)), (keys(7, 4), keys(8, 4))] {
+        keeper.write("s", &text).unwrap();
+        assert_eq!(keeper.kept(), [of("s", &stored)]);
+    }
+
+    // Both initiators have registered again after CLEAR, and that was answered.
+    keeper.lio_shows("attrib/force_pr_aptpl", "1\n");
+    keeper.write("s", none).unwrap();
+    assert_eq!(keeper.kept(), [of("s", &keys(8, 4))]);
+
+    // Where LIO does not preserve everything, such a text may also mean that nothing is to
+    // be preserved.
+    keeper.lio_shows("attrib/force_pr_aptpl", "0\n");
+    keeper.write("s", none).unwrap();
+    assert_eq!(keeper.kept(), [of("s", "")]);
+
+    // Memory of another LUN says nothing.
+    keeper.write("t", &keys(7, 4)).unwrap();
+    assert_eq!(keeper.kept()[0], of("t", &keys(7, 4)));
+}
+
 #[test]
 fn nobody_can_have_another_file_there() {
     let Some(keeper) = Keeper::start(blank) else { return };
     let keeper = keeper.unwrap();
-    let dir = keeper.room.path().join("at");
+    let dir = keeper.room.path().join(WWNN);
     for name in ["x", "aptpl_", "aptpl_a.b"] {
         File::create(dir.join(name)).unwrap_err();
     }
