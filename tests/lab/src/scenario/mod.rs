@@ -340,7 +340,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_scenario_comes_after_a_kernel_that_may_hang_and_would_be_blamed_for_it() {
+    fn scenarios_in_which_a_kernel_may_hang_come_last() {
         let after = SCENARIOS.iter().skip_while(|scenario| !scenario.may_hang);
         let mut blamed = after.filter(|scenario| !scenario.may_hang);
         assert_eq!(blamed.next().map(|scenario| scenario.name), None);
