@@ -7,9 +7,8 @@ use std::path::Path;
 
 /// Names that others meet without writing them: types that are an argument or a result, and
 /// what only a program of somebody else's calls.
-const UNWRITTEN: [&str; 10] = [
+const UNWRITTEN: [&str; 9] = [
     "AUTO",
-    "Claims",
     "DiskPath",
     "GroupError",
     "Left",
