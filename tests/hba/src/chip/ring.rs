@@ -16,6 +16,12 @@ pub struct Ring {
 }
 
 impl Ring {
+    /// Whether the ring can hold an entry, and all of it has addresses.
+    pub fn is_usable(self) -> bool {
+        let len = u64::from(self.length) * ENTRY_LEN as u64;
+        self.length >= 2 && self.address.checked_add(len).is_some()
+    }
+
     /// Returns the index after one.
     fn next(self, index: u32) -> u32 {
         if index + 1 < self.length { index + 1 } else { 0 }

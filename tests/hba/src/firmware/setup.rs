@@ -38,7 +38,7 @@ impl Setup {
     const PRLI_CONTROL: u32 = 1 << 14;
 
     /// Takes an init control block apart. Returns `None` where a ring that is needed has
-    /// no entries.
+    /// no entries, or no addresses for them.
     pub(super) fn decode(block: &impl Fields) -> Option<Self> {
         let options = (block.u32(92), block.u32(96));
         let ring = |address: usize, length: usize, index: usize| {
@@ -59,8 +59,9 @@ impl Setup {
             initiator: options.0 & Self::INITIATOR_DISABLED == 0,
             prli_control: options.1 & Self::PRLI_CONTROL != 0,
         };
-        let usable = |(ring, _): (Ring, u32)| ring.length >= 2;
-        let atios = !setup.target || usable(setup.atios);
-        (usable(setup.requests) && usable(setup.responses) && atios).then_some(setup)
+        let atios = !setup.target || setup.atios.0.is_usable();
+        let usable =
+            setup.requests.0.is_usable() && setup.responses.0.is_usable() && atios;
+        usable.then_some(setup)
     }
 }

@@ -246,11 +246,26 @@ fn memory_is_written_whole_or_not_at_all() {
 }
 
 #[test]
-fn a_start_without_rings_is_refused() {
+fn a_start_without_usable_rings_is_refused() {
     let mut driver = Driver::new(Switches::default());
     driver.boot();
     assert!(!driver.mailbox(&dma(0x48, DATA, &[])).is_ok());
     assert!(!driver.mailbox(&dma(0x48, 0x10, &[])).is_ok());
+    let (lengths, addresses) = ([36, 38, 78], [44, 52, 80]);
+    let mut block = vec![0; 132];
+    block[92] = 0x10;
+    for (length, address) in lengths.into_iter().zip(addresses) {
+        block[length] = 64;
+        block[address..address + 8].copy_from_slice(&MEMORY.to_le_bytes());
+    }
+    for address in addresses {
+        let mut beyond = block.clone();
+        beyond[address..address + 8].copy_from_slice(&(u64::MAX - 99).to_le_bytes());
+        driver.poke(DATA, &beyond);
+        assert!(!driver.mailbox(&dma(0x48, DATA, &[])).is_ok(), "{address}");
+    }
+    driver.poke(DATA, &block);
+    driver.done(&dma(0x48, DATA, &[]));
 }
 
 #[test]
