@@ -280,6 +280,15 @@ impl Driver {
 
     /// Starts the firmware.
     pub fn start(&mut self, mode: Mode) {
+        self.initialize(mode, 0);
+        for register in [0x1c, 0x28, 0x3c, 0x40] {
+            self.write(register, 0);
+        }
+        self.write(0x0c, 8);
+    }
+
+    /// Hands the init control block over. The request ring begins at entry `first`.
+    pub fn initialize(&mut self, mode: Mode, first: u16) {
         for index in 0..u64::from(LENGTH) {
             self.poke(ATIOS + 64 * index + 60, &TAKEN.to_le_bytes());
         }
@@ -289,6 +298,7 @@ impl Driver {
             |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
         put(12, &names.wwpn.0.to_be_bytes());
         put(20, &names.wwnn.0.to_be_bytes());
+        put(30, &first.to_le_bytes());
         for (at, ring) in
             [(36, 52), (38, 44), (78, 80)].into_iter().zip([RESPONSES, REQUESTS, ATIOS])
         {
@@ -305,10 +315,6 @@ impl Driver {
         self.poke(CONTROL_BLOCK, &block);
         self.done(&[0x38, 0, 0x10]);
         self.done(&dma(0x48, CONTROL_BLOCK, &[]));
-        for register in [0x1c, 0x28, 0x3c, 0x40] {
-            self.write(register, 0);
-        }
-        self.write(0x0c, 8);
     }
 }
 

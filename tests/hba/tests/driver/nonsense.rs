@@ -311,6 +311,17 @@ fn an_index_outside_of_the_ring_is_ignored() {
 }
 
 #[test]
+fn a_ring_that_begins_in_its_middle_is_empty_at_first() {
+    let mut driver = Driver::new(Switches::default());
+    driver.boot();
+    driver.initialize(Mode::Target, 5);
+    driver.rig.pass(1);
+    let told = driver.rig.hba.take_reports();
+    let nonsense = |report: &Report| matches!(report, Report::Nonsense { .. });
+    assert!(!told.iter().any(nonsense), "entries that nobody wrote: {told:?}");
+}
+
+#[test]
 fn a_guest_cannot_fill_the_event_log() {
     let mut driver = Driver::target();
     driver.rig.hba.take_reports();

@@ -27,6 +27,7 @@ impl Hba {
         }
         let (requests, responses, atios) = (setup.requests, setup.responses, setup.atios);
         self.state.requests = Requests::new(requests.0, requests.1);
+        self.state.requests_end = self.state.requests.out();
         self.state.responses = Responses::new(responses.0, responses.1);
         self.state.atios = Responses::new(atios.0, atios.1);
         self.state.setup = Some(setup);
