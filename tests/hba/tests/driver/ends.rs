@@ -10,8 +10,9 @@ use crate::target::ctio;
 use crate::vport::disable;
 
 const STATUS: u16 = 1 << 15;
-/// LOGINOUT_PORT: PLOGI without PRLI, LOGO, implicit LOGO, implicit PRLO.
+/// LOGINOUT_PORT: PLOGI without PRLI, PRLI, LOGO, implicit LOGO, implicit PRLO.
 const PLOGI: u16 = 0x20;
+const PRLI: u16 = 0x01;
 const LOGO: u16 = 0x08;
 const IMPLICIT_LOGO: u16 = 0x98;
 const IMPLICIT_PRLO: u16 = 0x19;
@@ -109,6 +110,26 @@ fn a_logout_without_a_frame_ends_commands_first() {
         pair.target().push(&[ctio(&atio, STATUS)]);
         assert_eq!(pair.initiator().take(), []);
     }
+}
+
+#[test]
+fn commands_need_a_prli_after_a_prlo_without_a_frame() {
+    let mut pair = Pair::new();
+    let prlo = log(&mut pair, IMPLICIT_PRLO);
+    pair.initiator().push(&[prlo]);
+    pair.initiator().one();
+    let entry = pair.command(7, [0; 16], 0);
+    pair.initiator().push(&[entry]);
+    assert_eq!(ended(&pair.initiator().one()), (7, 0x29, 0));
+    assert_eq!(pair.target().take(), []);
+    let prli = log(&mut pair, PRLI);
+    pair.initiator().push(&[prli]);
+    let target = pair.target();
+    let notice = target.one();
+    target.acknowledge(&notice);
+    target.one();
+    assert_eq!(pair.initiator().one().u16(8), 0);
+    pair.send(8, 0, 0);
 }
 
 #[test]

@@ -54,6 +54,7 @@ impl Hba {
             }
             Operation::ImplicitPrlo => {
                 self.end_issued_to(vp, login.id, Completion::LoggedOut);
+                self.end_process_login(vp, login.id);
                 LoginOut::succeed(&mut entry, PortRoles::default());
                 self.finish(origin, entry);
             }

@@ -128,7 +128,7 @@ impl Hba {
             }
             PRLO | TPRLO => {
                 self.answer_els(exchange, &prlo_accept(&payload));
-                self.set_stage(vp, id, Stage::Plogi, None);
+                self.end_process_login(vp, id);
             }
             _ => {
                 self.answer_els(exchange, &els::accept());
@@ -136,6 +136,13 @@ impl Hba {
                     self.forget_remote(vp, handle);
                 }
             }
+        }
+    }
+
+    /// Ends what a PRLI began. The login by PLOGI stays.
+    pub(in super::super) fn end_process_login(&mut self, vp: Vp, id: Fcid) {
+        if let Some(remote) = self.state.remotes.at_mut(vp, id) {
+            remote.stage = remote.stage.min(Stage::Plogi);
         }
     }
 
