@@ -234,6 +234,18 @@ fn a_function_that_the_target_rejects_ends_no_command() {
 }
 
 #[test]
+fn an_entry_without_a_function_is_given_back() {
+    let mut pair = Pair::new();
+    for flags in [0, 1 << 5, 1 << 31] {
+        let entry = manage(&mut pair, flags);
+        pair.initiator().push(&[entry]);
+        let answer = pair.initiator().one();
+        assert_eq!((answer.kind(), answer.u8(3)), (kind::TASK_MANAGEMENT, 8));
+        assert_eq!(pair.target().take(), []);
+    }
+}
+
+#[test]
 fn a_function_that_is_not_answered_in_time_is_aborted() {
     let mut pair = Pair::new();
     let reset = manage(&mut pair, LUN_RESET);

@@ -56,7 +56,7 @@ impl Hba {
     /// Sends a command of the driver's.
     pub(in super::super) fn issue(
         &mut self,
-        mut entry: Entry,
+        entry: Entry,
         rest: &[Entry],
         origin: Origin,
     ) {
@@ -67,18 +67,25 @@ impl Hba {
         let segments = Segments::gather(command.first, rest, command.segments, length);
         match segments.filter(|_| sensible) {
             Some(segments) => self.send_command(&entry, &command, segments, origin),
-            None => {
-                self.nonsense(format!("a command whose data does not fit: {entry:?}"));
-                entry.set(3, &[BAD_PARAMETER]);
-                self.finish(origin, entry);
-            }
+            None => self.give_back(entry, origin, "a command whose data does not fit"),
         }
     }
 
-    /// Manages tasks of a target as the driver says.
+    /// Manages tasks of a target as the driver says. Without a function the FCP_CMND would
+    /// be a command: TEST UNIT READY.
     pub(in super::super) fn manage(&mut self, entry: Entry, origin: Origin) {
         let command = Command::management(&entry);
+        if command.cmnd.function == 0 {
+            return self.give_back(entry, origin, "no task management function");
+        }
         self.send_command(&entry, &command, Segments::default(), origin);
+    }
+
+    /// Returns an entry to the driver that makes no sense.
+    fn give_back(&mut self, mut entry: Entry, origin: Origin, what: &str) {
+        self.nonsense(format!("{what}: {entry:?}"));
+        entry.set(3, &[BAD_PARAMETER]);
+        self.finish(origin, entry);
     }
 
     /// Writes what a command reads into the guest's memory.
