@@ -11,7 +11,7 @@ use understudy_fabric::frame::{FCTL_REQUEST, FcHeader, XID_UNKNOWN};
 
 use super::exchange::MOST;
 use super::port::{Membership, Port, Question, State};
-use super::{Event, ExchangeId, LoggedIn, LogoutBy, Names, Refusal, Vp, Wire, WireError};
+use super::{Event, LoggedIn, LogoutBy, Names, Refusal, Vp, Wire, WireError};
 
 /// How often each port shows that it is alive (FC-BB-5).
 const VN_PORT_KEEP_ALIVE: Duration = Duration::from_secs(90);
@@ -78,16 +78,6 @@ impl Wire {
         if self.sizes.len() < MOST_REMOTES || self.sizes.contains_key(&(vp, remote)) {
             self.sizes.insert((vp, remote), size.clamp(MIN_PAYLOAD, MAX_PAYLOAD));
         }
-    }
-
-    /// Ends all exchanges with a remote port, as its LOGO or PLOGI does, and forgets its
-    /// receive size. Returns them; no event tells of them. Nothing is sent.
-    pub fn end_exchanges(&mut self, vp: Vp, remote: Fcid) -> Vec<ExchangeId> {
-        self.sizes.remove(&(vp, remote));
-        self.aborts.retain(|_, abort| (abort.vp, abort.header.s_id) != (vp, remote));
-        let mut ended = self.exchanges.find(|e| (e.vp, e.remote) == (vp, remote));
-        ended.retain(|id| self.exchanges.close(*id).is_some_and(|e| e.kind.is_known()));
-        ended
     }
 }
 

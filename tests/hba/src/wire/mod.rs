@@ -17,7 +17,8 @@
 //! # What the wire leaves to firmware
 //!
 //! - Which remote ports are logged in: PLOGI, PRLI, LOGO are events. Firmware says what
-//!   it learnt by [`Wire::set_receive_size`] and [`Wire::end_exchanges`].
+//!   it learnt by [`Wire::set_receive_size`], and drops the exchanges of a login that has
+//!   ended.
 //! - Every decision about a command or an ABTS.
 //!
 //! # Example

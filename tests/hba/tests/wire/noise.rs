@@ -39,7 +39,6 @@ enum Step {
     Drop(usize),
     Abort(usize),
     AnswerAbort(usize, bool),
-    EndExchanges,
     Login(u8),
     Logout(u8),
     Pass(u16),
@@ -189,7 +188,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => pick.clone().prop_map(Step::Drop),
         2 => pick.clone().prop_map(Step::Abort),
         3 => (pick, any::<bool>()).prop_map(|(at, ok)| Step::AnswerAbort(at, ok)),
-        1 => Just(Step::EndExchanges),
         1 => (0_u8..5).prop_map(Step::Login),
         1 => (0_u8..5).prop_map(Step::Logout),
         3 => any::<u16>().prop_map(Step::Pass),
@@ -310,11 +308,6 @@ impl Model {
                 let done = self.remote.wire.answer_abort(abort, answer);
                 if let (Ok(()), true, Some(exchange)) = (done, ok, about) {
                     self.open.remove(&exchange);
-                }
-            }
-            Step::EndExchanges => {
-                for exchange in wire.end_exchanges(BASE, REMOTE) {
-                    self.closed(exchange);
                 }
             }
             Step::Login(vp) => {

@@ -240,7 +240,5 @@ fn a_lost_login_ends_its_exchanges_first() {
     let peer = rig.fabric.ports(0.0)[0].fcid;
     assert_eq!(rig.wires[1].id(BASE), Some(peer));
     assert!(rig.wires[1].is_open(theirs));
-    let a = Fcid(0x01_0001);
-    assert_eq!(rig.wires[1].end_exchanges(BASE, a), [theirs]);
     assert_eq!(rig.take(1), []);
 }
