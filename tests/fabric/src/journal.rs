@@ -20,8 +20,8 @@ impl<E: Serialize> Journal<E> {
         Ok(Self { file, events: Vec::new() })
     }
 
-    /// Keeps an event, which is made with its number. It is in the file when this returns,
-    /// so before anything that follows from it leaves the program.
+    /// Keeps an event, which is made with its number. It is in the file when this returns.
+    /// A program that records before it sends shows no effect without its cause.
     pub fn record(&mut self, event: impl FnOnce(u64) -> E) -> io::Result<()> {
         let event = event(self.last() + 1);
         if let Some(file) = &mut self.file {

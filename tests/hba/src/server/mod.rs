@@ -162,16 +162,17 @@ impl Server {
         }
     }
 
-    /// Brings out what this turn of the loop has produced.
+    /// Brings out what this turn of the loop has produced. The log is first, so that no
+    /// frame and no interrupt comes before the event that it follows from.
     fn flush(&mut self, now: Duration) -> Result<(), ServerError> {
-        if self.hba.take_interrupt() {
-            self.function.interrupts.raise();
-        }
-        self.send_frames(now)?;
         let t = (self.epoch + now).as_secs_f64();
         for report in self.hba.take_reports() {
             self.journal.record(|seq| Event { seq, t, report })?;
         }
+        if self.hba.take_interrupt() {
+            self.function.interrupts.raise();
+        }
+        self.send_frames(now)?;
         for peer in &mut self.peers {
             peer.follow(self.journal.after(0));
             peer.flush();
