@@ -73,7 +73,7 @@ pub(super) struct State {
     /// ELS of others that wait for the driver.
     pub(super) notices: HashMap<ExchangeId, Notice>,
     /// Commands of initiators.
-    pub(super) commands: HashMap<ExchangeId, Command>,
+    pub(super) commands: BTreeMap<ExchangeId, Command>,
     /// Commands of ours.
     pub(super) issued: BTreeMap<ExchangeId, Issued>,
     /// What targets ask for of commands of ours, and what cannot be sent yet: the exchange,

@@ -8,17 +8,18 @@ use crate::wire::{Cause, ExchangeId, Vp};
 use super::super::exchanges::Pending;
 use super::super::remotes::Remote;
 use super::super::{Hba, Report};
+use super::Command;
 
 impl Hba {
     /// Returns the commands of an initiator.
     pub(in super::super) fn commands_of(&self, vp: Vp, id: Fcid) -> Vec<ExchangeId> {
-        let all = self.state.commands.iter();
-        let mut of: Vec<ExchangeId> = all
-            .filter(|(_, command)| command.vp == vp && command.id == id)
-            .map(|(exchange, _)| *exchange)
-            .collect();
-        of.sort();
-        of
+        self.commands_where(|command| (command.vp, command.id) == (vp, id))
+    }
+
+    /// Returns the commands that `what` picks.
+    fn commands_where(&self, what: impl Fn(&Command) -> bool) -> Vec<ExchangeId> {
+        let all = self.state.commands.iter().filter(|(_, command)| what(command));
+        all.map(|(exchange, _)| *exchange).collect()
     }
 
     /// Ends all commands of a port of the HBA that is disabled. Entries of the driver that
@@ -29,13 +30,7 @@ impl Hba {
         } else {
             CtioStatus::Aborted
         };
-        let all = self.state.commands.iter();
-        let mut of: Vec<ExchangeId> = all
-            .filter(|(_, command)| command.vp == vp)
-            .map(|(exchange, _)| *exchange)
-            .collect();
-        of.sort();
-        for exchange in of {
+        for exchange in self.commands_where(|command| command.vp == vp) {
             self.end_exchange(exchange, status);
         }
     }
