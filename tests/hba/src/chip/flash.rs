@@ -18,7 +18,7 @@ const NVRAM: u32 = 0x4_8080;
 
 /// Where the content of the flash begins in the chip's address space.
 pub const FLASH_BASE: u32 = 0x7ff0_0000;
-/// Where the content ends. From here on there are the flash's own registers: its maker, its state.
+/// Where the content ends. The flash's own registers follow: its maker, its state.
 const CONFIG: u32 = 0x7ffd_0000;
 /// What a word is after an erase.
 const ERASED: u32 = u32::MAX;

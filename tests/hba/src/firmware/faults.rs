@@ -63,6 +63,7 @@ impl Hba {
             Fault::LoseCtios { count } => self.faults.lose_ctios = count,
         }
     }
+
     /// Strikes the next exchange that has a certain frame.
     pub fn strike(&mut self, fault: wire::Fault) {
         self.report(Report::Fault { what: format!("{fault:?}") });
