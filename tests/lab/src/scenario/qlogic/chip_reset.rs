@@ -9,7 +9,7 @@ use understudy_fabric::control::What;
 use super::super::moves::there_and_back;
 use super::super::world::{COMMAND, Mark};
 use super::super::{Seen, World, under_load_on};
-use super::{BASE, PROBE, begin, come_home, end};
+use super::{BASE, PROBE, begin, end, recover};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group};
 use crate::guest::Guest;
@@ -65,15 +65,7 @@ fn reset_serving(world: &World, group: &Group) -> Result<bool> {
     let (home, mark) = (world.node(group.home)?, world.mark()?);
     let boots = home.boots();
     reset(home)?;
-    world.wait_served(mark, group, group.home)?;
-    world.load.wait_flow()?;
-    let fenced = home.boots() != boots;
-    if fenced {
-        come_home(world, group)?;
-    }
-    world.load.in_bursts(|| world.wait_runs_on(group, group.home))?;
-    world.must_be_on(group, group.home)?;
-    Ok(fenced)
+    recover(world, mark, group, boots)
 }
 
 /// Stops a group, and resets the chip of the partner. Waits until the partner's kept port

@@ -6,7 +6,7 @@ use understudy_fabric::control::What;
 
 use super::super::world::COMMAND;
 use super::super::{Seen, World, two_fabrics, under_load_on};
-use super::{BASE, begin, come_home, end, wait_port};
+use super::{BASE, begin, end, recover, wait_port};
 use crate::error::{Error, Result};
 use crate::groups::{self, Group};
 use crate::guest::Guest;
@@ -31,20 +31,17 @@ pub fn run(world: &World) -> Result<Seen> {
 /// Turns the light off until the driver has noticed, and on again. Checks that the group's
 /// port logs in where it was, and that nothing moves, unless the node was fenced.
 fn flap(world: &World, group: &Group) -> Result<()> {
-    let (home, mark, boots) = (world.node(group.home)?, world.mark()?, world.boots()?);
+    let (home, mark) = (world.node(group.home)?, world.mark()?);
+    let boots = home.boots();
     let step = progress::step(format!("{}: light flaps, nothing moves", group.home));
     set_light(world, home, false)?;
     let dark = wait_dark(home);
     set_light(world, home, true)?;
     dark?;
-    world.wait_served(mark, group, group.home)?;
-    world.load.wait_flow()?;
-    if world.boots()? != boots {
-        come_home(world, group)?;
+    if recover(world, mark, group, boots)? {
         step.done("fenced");
         return Ok(());
     }
-    world.load.in_bursts(|| world.wait_runs_on(group, group.home))?;
     let port = group.port()?;
     let moved = world.events(mark, Hba::SIDE)?.into_iter().any(|event| {
         event.event == What::Login

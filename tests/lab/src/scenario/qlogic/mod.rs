@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use understudy_fabric::wwn::Wwn;
 
-use super::world::{COMMAND, client, fabric};
+use super::world::{COMMAND, Mark, client, fabric};
 use super::{World, two_fabrics};
 use crate::error::Result;
 use crate::fabric::wwn;
@@ -83,6 +83,21 @@ fn luns(world: &World, groups: &[Group]) -> Result<Vec<Lun>> {
         let luns = groups.iter().map(its).collect::<Result<Vec<_>>>()?;
         Ok(luns.concat())
     })
+}
+
+/// Waits until the load goes on after a fault of the HBA by which a group is served at
+/// home. A home that was powered on more than `boots` times was fenced for the fault: the
+/// group is then brought back there. Returns whether the home was fenced.
+fn recover(world: &World, since: Mark, group: &Group, boots: u32) -> Result<bool> {
+    world.wait_served(since, group, group.home)?;
+    world.load.wait_flow()?;
+    let fenced = world.node(group.home)?.boots() != boots;
+    if fenced {
+        come_home(world, group)?;
+    }
+    world.load.in_bursts(|| world.wait_runs_on(group, group.home))?;
+    world.must_be_on(group, group.home)?;
+    Ok(fenced)
 }
 
 /// Waits until a group's home has booted after a fence, and brings the group back there
