@@ -35,11 +35,12 @@ pub fn begin(world: &World, group: &Group) -> Result<Vec<Lun>> {
 }
 
 /// Brings up a port in the second fabric on every guest. On the guest `dark` the port
-/// stays off.
+/// stays off. Zones that QLogic scenarios have left end.
 ///
 /// # Errors
 /// A port does not come up.
 pub fn bring_up(world: &World, dark: &str) -> Result<()> {
+    client(&world.lab, Side::B)?.set_zones(None).map_err(world::fabric)?;
     share::set_ports(world.lab.folders(), &SIDES)?;
     share::set_dark(world.lab.folders(), dark)?;
     let script = format!("lab-fcoe {}", Side::B.interface());

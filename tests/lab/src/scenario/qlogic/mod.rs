@@ -111,7 +111,7 @@ fn come_home(world: &World, group: &Group) -> Result<()> {
 
 /// Removes the groups, and the other ports in their fabric. Nodes that boot from now on
 /// leave their HBAs alone. Until then the HBAs stay in use: their driver keeps the groups'
-/// ports.
+/// ports. So the zones stay in force, or the HBAs would scan one another.
 fn end(world: &World, groups: &[Group]) -> Result<()> {
     progress::during("groups gone, HBAs off at the next boot", || {
         world.load.pause()?;
@@ -120,8 +120,7 @@ fn end(world: &World, groups: &[Group]) -> Result<()> {
         share::set_hbas(world.lab.folders(), false)?;
         let leave_it = "systemctl disable understudy-qla2xxx.service && sync";
         on_nodes(world, |node| node.run(leave_it, COMMAND).map(drop))?;
-        two_fabrics::take_down(world)?;
-        client(&world.lab, Hba::SIDE)?.set_zones(None).map_err(fabric)
+        two_fabrics::take_down(world)
     })
 }
 
