@@ -4,7 +4,7 @@
 //! The recordings are the files in `tests/recordings`, one for each node, made on a guest
 //! with the agent's `UNDERSTUDY_RECORD=FILE` (a line for each call, see `Recorded`). A
 //! recording begins where the node serves nothing yet; nobody else takes the disks
-//! meanwhile.
+//! meanwhile. Recordings of qla2xxx were made with the emulated HBA, whose firmware is ours.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -15,13 +15,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use common::Node;
 use understudy_core::kernel::reservation::Reservation;
 use understudy_core::kernel::{
-    Around, Cause, Chain, ChainResult, Done, Instant, Kernel, Op, Recorded,
+    Around, Cause, Chain, ChainResult, Done, Instant, Kernel, Op, Recorded, paths,
 };
 use understudy_core::verbs::{release, takeover};
 use understudy_core::wwn::Wwn;
-use understudy_sim::{San, SimKernel};
+use understudy_sim::{Hba, San, SimKernel};
 
 /// The physical port of a simulated node.
 const PHYSICAL: &str = "/sys/class/fc_host/host2";
@@ -34,7 +35,11 @@ fn prepare(recording: &[Recorded]) -> SimKernel<'static> {
     let disks: Vec<_> = disks.into_iter().collect();
     let initiators: BTreeSet<Wwn> = ops().filter_map(initiator).collect();
     let initiators: Vec<_> = initiators.into_iter().collect();
-    let san = Rc::new(RefCell::new(San::new(&disks, &initiators)));
+    let mut san = San::new(&disks, &initiators);
+    if ops().any(|op| matches!(op, Op::MakeDir(path) if is_qla2xxx(path))) {
+        san.hba = Hba::Qla2xxx;
+    }
+    let san = Rc::new(RefCell::new(san));
     let (kernel, other) = (SimKernel::boot(&san), SimKernel::boot(&san));
     let until = other.now() + Duration::from_secs(60);
     let mut seen = BTreeSet::new();
@@ -48,12 +53,24 @@ fn prepare(recording: &[Recorded]) -> SimKernel<'static> {
                 if let Some(above) = above.filter(|above| !above.starts_with("/sys")) {
                     kernel.set_dir(above);
                 }
-                if *done == Done::Unchanged {
-                    kernel.run(&[vec![op.clone()]], until);
+                match done {
+                    Done::Unchanged if is_qla2xxx(path) => park(&kernel, path),
+                    Done::Unchanged => drop(kernel.run(&[vec![op.clone()]], until)),
+                    _ => {}
                 }
+            }
+            // Kernels differ in the attributes that they have of a disk.
+            (Op::WriteIfAny { path, .. }, Done::Changed)
+                if path.starts_with(paths::BLOCK) =>
+            {
+                kernel.set(path.to_str().unwrap(), "as it was\n");
             }
             (Op::ReadReservation(disk), Done::Reservation(now)) => {
                 owned.entry(disk.clone()).or_insert_with(|| now.clone());
+            }
+            // What is read later is this node's.
+            (Op::Join { disk, .. } | Op::Register { disk, .. }, _) => {
+                owned.entry(disk.clone()).or_default();
             }
             _ => {}
         }
@@ -65,6 +82,32 @@ fn prepare(recording: &[Recorded]) -> SimKernel<'static> {
         other.run(&[vec![register, reserve]], until);
     }
     kernel
+}
+
+/// Returns whether a directory is the target of a port of qla2xxx.
+fn is_qla2xxx(path: &Path) -> bool {
+    path.parent() == Some(&paths::lio_fabric("qla2xxx"))
+}
+
+/// Leaves a port of qla2xxx as a release does: logged out, with its empty target.
+fn park(kernel: &SimKernel, target: &Path) {
+    let wwpn: Wwn = target.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let names = format!("{0}:{0}", wwpn.hex());
+    let vport =
+        format!("vport-2:0-{}", kernel.list(Path::new(paths::FC_VPORTS)).unwrap().len());
+    let tpg = target.join("tpgt_1");
+    let write = |path: PathBuf, text: &str| Op::Write { path, text: text.into() };
+    let ops = vec![
+        write(Path::new(PHYSICAL).join("vport_create"), &names),
+        Op::MakeDir(target.into()),
+        Op::MakeDir(tpg.clone()),
+        write(tpg.join("attrib/generate_node_acls"), "0"),
+        write(tpg.join("enable"), "1"),
+        write(paths::fc_vport(&vport, "vport_disable"), "1"),
+    ];
+    let until = kernel.now() + Duration::from_secs(60);
+    let results = kernel.run(&[ops], until);
+    assert!(results.iter().all(|result| result.failed.is_none()), "{results:?}");
 }
 
 /// Returns every operation that was carried out, with its answer.
@@ -96,13 +139,23 @@ fn initiator(op: &Op) -> Option<Wwn> {
 fn translate(chain: &Chain) -> Chain {
     let ops = chain.iter().filter(|op| !matches!(op, Op::Echo(_)));
     let each = ops.map(|op| match op {
-        Op::Write { path, text } if path.starts_with("/sys/class/fc_host") => {
-            let path = Path::new(PHYSICAL).join(path.file_name().unwrap());
-            Op::Write { path, text: text.clone() }
+        Op::Write { path, text } => {
+            Op::Write { path: simulated(path), text: text.clone() }
         }
         other => other.clone(),
     });
     each.collect()
+}
+
+/// Returns the simulated node's name for a file: the number of the physical port is in
+/// the names of all ports.
+fn simulated(path: &Path) -> PathBuf {
+    if path.starts_with(paths::FC_HOSTS) {
+        return Path::new(PHYSICAL).join(path.file_name().unwrap());
+    }
+    let Ok(below) = path.strip_prefix(paths::FC_VPORTS) else { return path.to_owned() };
+    let (_, number) = below.to_str().unwrap().split_once(':').unwrap();
+    Path::new(paths::FC_VPORTS).join(format!("vport-2:{number}"))
 }
 
 /// Returns the part of an answer that does not depend on a driver's wording.
@@ -183,24 +236,34 @@ impl Around for Noted<'_> {
     }
 }
 
-/// A takeover from a partner that died and a release can be replayed from their recording
-/// alone.
-#[test]
-fn a_recording_says_all_that_a_replay_needs() {
-    let (a, b) = common::pair(&common::Setup::new(3, 2));
-    a.start().unwrap();
-    a.san.borrow_mut().crash(a.kernel.node());
-    b.kernel.set("/sys/kernel/config/target/dbroot", "/var/target\n");
-    b.kernel.set_dir(Path::new("/var"));
-    let noted = Noted { kernel: &b.kernel, calls: RefCell::default() };
+/// Returns a recording of a takeover, another one and a release.
+fn record(node: &Node) -> Vec<Recorded> {
+    let noted = Noted { kernel: &node.kernel, calls: RefCell::default() };
     for _ in 0..2 {
-        takeover(&mut b.action_on(&noted), &b.scope_with(&[])).unwrap();
+        takeover(&mut node.action_on(&noted), &node.scope_with(&[])).unwrap();
         noted.sleep(Duration::from_secs(1));
     }
-    release(&mut b.action_on(&noted), &b.scope_with(&[])).unwrap();
-    let calls = noted.calls.into_inner();
-    assert!(calls.len() > 15, "{}", calls.len());
-    assert_eq!(differences(&calls), [""; 0]);
+    release(&mut node.action_on(&noted), &node.scope_with(&[])).unwrap();
+    noted.calls.into_inner()
+}
+
+/// A takeover from a partner that died and a release can be replayed from their recording
+/// alone. On qla2xxx the next recording begins with parked ports.
+#[test]
+fn a_recording_says_all_that_a_replay_needs() {
+    let setup = || common::Setup::new(3, 2);
+    for (setup, count) in [(setup(), 1), (setup().on_qla2xxx(), 2)] {
+        let (a, b) = common::pair(&setup);
+        a.start().unwrap();
+        a.san.borrow_mut().crash(a.kernel.node());
+        b.kernel.set("/sys/kernel/config/target/dbroot", "/var/target\n");
+        b.kernel.set_dir(Path::new("/var"));
+        for _ in 0..count {
+            let calls = record(&b);
+            assert!(calls.len() > 15, "{}", calls.len());
+            assert_eq!(differences(&calls), [""; 0]);
+        }
+    }
 }
 
 /// Two recordings made by hand: of a kernel that answers as it should, and of one that
