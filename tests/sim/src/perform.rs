@@ -25,6 +25,11 @@ const EXPEDITED: Duration = Duration::from_millis(1);
 const ROUND_TRIP: Duration = Duration::from_millis(1);
 /// A logout, with everything that the driver waits for.
 const LOGOUT: Duration = Duration::from_millis(30);
+/// A logout of qla2xxx, as measured: 119 to 133 ms. The driver looks every 100 ms whether
+/// a session has ended (`qlt_free_session_done`).
+const SESSIONS_END: Duration = Duration::from_millis(120);
+/// An order to the firmware of a QLogic HBA, as measured: 2 to 4 ms.
+const ORDER: Duration = Duration::from_millis(2);
 /// After how long the kernel lifts a bar by itself.
 const BAR: Duration = Duration::from_secs(5);
 
@@ -275,13 +280,11 @@ impl San {
             Op::RemoveDir(path) if configfs::item(path) == Some(Item::Backstore) => {
                 self.in_turn(node)
             }
-            Op::Write { path, .. }
-                if path.ends_with("vport_delete")
-                    || path.ends_with("vport_disable")
-                    || path.ends_with("tpgt_1/enable") =>
-            {
-                LOGOUT
+            Op::Write { path, .. } if path.ends_with("vport_delete") => LOGOUT,
+            Op::Write { path, text } if path.ends_with("vport_disable") => {
+                if text == "1" { SESSIONS_END } else { ORDER }
             }
+            Op::Write { path, .. } if path.ends_with("tpgt_1/enable") => ORDER,
             Op::MakeDir(_)
             | Op::RemoveDir(_)
             | Op::Link { .. }

@@ -363,6 +363,23 @@ fn bound() -> Node {
     node
 }
 
+/// Times measured on the stock driver with the emulated HBA: only a logout makes an agent
+/// wait, while the driver ends its sessions.
+#[test]
+fn a_logout_of_qla2xxx_takes_time_and_a_login_takes_none() {
+    let node = bound();
+    let vport = "/sys/class/fc_vports/vport-2:0-0/vport_disable";
+    let enable = format!("{QLA_PORT}/tpgt_1/enable");
+    for (path, text, measured) in
+        [(enable.as_str(), "1", 4), (vport, "1", 128), (vport, "0", 3)]
+    {
+        let (begun, measured) = (node.kernel.now(), Duration::from_millis(measured));
+        write(&node, path, text).unwrap();
+        let took = node.kernel.now() - begun;
+        assert!(took.abs_diff(measured) <= measured / 2, "{path} {text}: {took:?}");
+    }
+}
+
 #[test]
 fn a_target_of_qla2xxx_takes_a_port_that_is_there() {
     let node = qla2xxx();
