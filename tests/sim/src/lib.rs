@@ -14,6 +14,7 @@ mod in_flight;
 mod keepers;
 mod lanes;
 mod leaving;
+mod light;
 mod nvmet;
 mod path_leaves;
 mod perform;

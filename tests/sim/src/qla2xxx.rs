@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::configfs::{self, Item};
-use super::san::{Event, San};
+use super::san::San;
 use super::transport::{PHYSICAL, Port};
 use super::tree::Tree;
 use understudy_core::kernel::{Cause, paths};
@@ -259,30 +259,32 @@ impl San {
     /// `qla24xx_disable_vp` and `qla24xx_enable_vp`.
     fn log_in_anew(&mut self, node: usize, id: usize) {
         self.log_port_out(node, id);
-        let Some(there) = self.nodes.get_mut(node) else { return };
-        if let Some(port) = there.port_mut(id) {
-            port.disabled = false;
-        }
-        there.show(id, "Initializing", "Online");
-        let time = self.takes(20, 150);
-        self.after(time, Event::LoggedIn { node, port: id });
+        self.logs_in(node, id);
     }
 
     /// Starts the HBA again, and logs every virtual port in again, even one that was told
-    /// to stay out (`qla2x00_vp_abort_isp`). A command that LIO has at that moment is never
-    /// freed (`qlt_xmit_response`), and the driver waits for it.
+    /// to stay out (`qla2x00_vp_abort_isp`).
     pub fn reset_chip(&mut self, node: usize) {
+        for port in self.drop_sessions(node) {
+            self.logs_in(node, port);
+        }
+    }
+
+    /// Ends every session of an HBA, and returns its virtual ports. A command that LIO has
+    /// at that moment is never freed (`qlt_xmit_response`), and the driver waits for it.
+    pub(super) fn drop_sessions(&mut self, node: usize) -> Vec<usize> {
         let ports = self.nodes.get(node).map(|node| node.ports.clone());
         let ports = ports.unwrap_or_default();
         let loses = ports.iter().any(|port| self.unfinished(node, port).is_some());
         for port in &ports {
             self.forget_commands_at(node, port.id);
-            self.log_in_anew(node, port.id);
+            self.log_port_out(node, port.id);
         }
         if let Some(there) = self.nodes.get_mut(node).filter(|_| loses) {
             there.tree.file("/proc/2/comm", "kworker/0:2+qla2xxx_wq\n");
             there.tree.file(WAITS, "target_wait_for_cmds");
         }
+        ports.iter().map(|port| port.id).collect()
     }
 
     /// Returns whether a node's driver waits for a command that it has lost. No initiator

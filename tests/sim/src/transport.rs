@@ -29,7 +29,7 @@ pub(super) struct Port {
     pub host: String,
     /// Logged in to the fabric.
     pub active: bool,
-    /// Told to stay out of it.
+    /// Kept out of the fabric: told to stay out, or let in while there was no light.
     pub disabled: bool,
     /// Whether initiators are told that there is a target.
     pub is_target: bool,
@@ -56,7 +56,11 @@ impl Node {
     pub(super) fn show(&mut self, id: usize, state: &str, host_state: &str) {
         // Of its virtual ports it says how the physical port is
         // (`qla2x00_get_host_port_state`).
-        let host_state = if self.hba == Hba::Qla2xxx { "Online" } else { host_state };
+        let host_state = match self.hba {
+            Hba::Libfc => host_state,
+            Hba::Qla2xxx if self.is_dark() => "Linkdown",
+            Hba::Qla2xxx => "Online",
+        };
         let port = self.ports.iter().find(|port| port.id == id).cloned();
         if let Some(Port { vport, host, .. }) = port {
             if vport != PHYSICAL {
@@ -176,8 +180,22 @@ impl San {
             frames: 0,
             barred_until: Instant::ZERO,
         });
-        there.show(id, "Initializing", "Offline");
         there.show_in_use();
+        self.logs_in(node, id);
+    }
+
+    /// Begins a port's login (FDISC). Without light qla2xxx sends nothing, then or later
+    /// (`qla24xx_enable_vp`).
+    pub(super) fn logs_in(&mut self, node: usize, id: usize) {
+        let Some(there) = self.nodes.get_mut(node) else { return };
+        let sends = there.hba == Hba::Libfc || !there.is_dark();
+        if let Some(port) = there.port_mut(id) {
+            port.disabled = !sends;
+        }
+        if !sends {
+            return there.show(id, "Linkdown", "Linkdown");
+        }
+        there.show(id, "Initializing", "Offline");
         let time = self.takes(20, 150);
         self.after(time, Event::LoggedIn { node, port: id });
     }
@@ -239,6 +257,9 @@ impl San {
     pub(super) fn logged_in(&mut self, node: usize, port: usize) {
         let npiv = self.npiv;
         let Some(there) = self.nodes.get_mut(node) else { return };
+        if there.hba == Hba::Qla2xxx && there.is_dark() {
+            return;
+        }
         let Some(found) = there.port_mut(port) else { return };
         if !npiv {
             there.show(port, "No Fabric Support", "Offline");

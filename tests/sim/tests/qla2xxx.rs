@@ -66,11 +66,6 @@ fn state(node: &Node) -> String {
     node.kernel.read(&Path::new(VPORTS).join(vport).join("vport_state")).unwrap()
 }
 
-fn show(node: &Node, state: &str) {
-    let vport = node.kernel.list(Path::new(VPORTS)).unwrap().remove(0);
-    node.kernel.set(&format!("{VPORTS}/{vport}/vport_state"), state);
-}
-
 /// The driver qla2xxx sets no `proc_name`. A driver from elsewhere is known by its
 /// module: its PCI driver may have the name of the one in the kernel.
 #[test]
@@ -225,7 +220,8 @@ fn only_disabled_is_out() {
     let (a, _) = pair(&setup());
     a.kernel.plan(Some((bind + 1, Fault::Dies)));
     assert!(common::unless_killed(|| a.start()).is_none());
-    show(&a, "VPort Failed\n");
+    a.san.borrow_mut().light_goes(0);
+    assert_eq!(state(&a), "VPort Failed\n");
     a.stop().unwrap();
     assert_eq!(state(&a), "Disabled\n");
 }
@@ -244,22 +240,52 @@ fn a_target_that_is_off_is_a_fault() {
 
 #[test]
 fn a_flap_of_the_link_is_no_failure() {
-    let (a, _) = pair(&setup());
-    a.start().unwrap();
-    show(&a, "VPort Failed\n");
-    let back = a.kernel.now() + Duration::from_secs(1);
-    let pause = |time: Duration| {
-        let to = a.kernel.now() + time;
-        a.san.borrow_mut().advance(to);
-        if to >= back {
-            show(&a, "Active\n");
-        }
+    let a = common::served(&setup());
+    let flap = || {
+        a.san.borrow_mut().light_goes(0);
+        let back = a.kernel.now() + Duration::from_secs(1);
+        let is_back = std::cell::Cell::new(false);
+        let pause = |time: Duration| {
+            let to = a.kernel.now() + time;
+            a.san.borrow_mut().advance(to);
+            if to >= back && !is_back.replace(true) {
+                a.san.borrow_mut().light_comes(0);
+            }
+        };
+        let kernel = SimKernel::enter(&a.san, 0);
+        let kernel = kernel.paused_by(&pause);
+        health(&a.action_on(&kernel), &a.scope_with(&[]), Level::Port)
     };
-    let kernel = SimKernel::enter(&a.san, 0);
-    let kernel = kernel.paused_by(&pause);
-    let scope = a.scope_with(&[]);
-    let seen = health(&a.action_on(&kernel), &scope, Level::Port);
-    assert_eq!(seen, Health::Running);
+    assert_eq!(flap(), Health::Running);
+    assert_eq!(state(&a), "Active\n");
+    a.stop().unwrap();
+    // A parked port shows the event for good.
+    assert_eq!(flap(), Health::NotRunning);
+    a.san.borrow_mut().light_comes(0);
+    a.kernel.sleep(Duration::from_secs(1));
+    assert_eq!(state(&a), "VPort Failed\n");
+    a.start().unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    assert_eq!(a.health(Level::Disk), Health::Running);
+}
+
+/// A port that was to log in while there was no light is not logged in when the light
+/// comes back: a monitor finds it, and a stop and a start mend it.
+#[test]
+fn a_port_that_has_missed_the_light_stays_out() {
+    let a = common::served(&setup());
+    a.san.borrow_mut().light_goes(0);
+    a.san.borrow_mut().reset_chip(0);
+    a.san.borrow_mut().light_comes(0);
+    a.kernel.sleep(Duration::from_secs(60));
+    assert_eq!(state(&a), "Linkdown\n");
+    let Health::Failed(faults) = a.health(Level::Port) else { panic!("it is well") };
+    assert!(faults.iter().any(|fault| fault.contains("Linkdown")), "{faults:?}");
+    a.stop().unwrap();
+    assert_eq!(state(&a), "Disabled\n");
+    a.start().unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    assert_eq!(a.health(Level::Disk), Health::Running);
 }
 
 /// A reset of the chip lets every port log in again, kept ports too. A probe reports such

@@ -1,0 +1,47 @@
+//! The light at the physical port of a QLogic HBA, and what qla2xxx makes of it for its
+//! virtual ports (`qla2x00_async_event` in qla_isr.c, which is called for each of them by
+//! `qla2x00_alert_all_vps` in qla_mid.c).
+
+use super::san::{Event, Node, San};
+use super::transport::PHYSICAL;
+use understudy_core::kernel::paths;
+
+impl Node {
+    /// Returns whether the physical port has no light.
+    pub(super) fn is_dark(&self) -> bool {
+        self.tree.read(&paths::fc_host(PHYSICAL, "port_state")) == Ok("Linkdown\n")
+    }
+
+    fn set_light(&mut self, state: &str) {
+        self.tree.file(paths::fc_host(PHYSICAL, "port_state"), format!("{state}\n"));
+    }
+}
+
+impl San {
+    /// Takes the light from a physical port. Each virtual port has failed then, even one
+    /// that was told to stay out.
+    pub fn light_goes(&mut self, node: usize) {
+        let ports = self.drop_sessions(node);
+        let Some(there) = self.nodes.get_mut(node) else { return };
+        there.set_light("Linkdown");
+        for port in ports {
+            there.show(port, "VPort Failed", "Linkdown");
+        }
+    }
+
+    /// Gives the light back. The firmware logs in each port that it knows as enabled; no
+    /// other port changes its state (`qla24xx_report_id_acquisition`).
+    pub fn light_comes(&mut self, node: usize) {
+        let Some(there) = self.nodes.get_mut(node) else { return };
+        there.set_light("Online");
+        for host in there.ports.iter().map(|port| &port.host) {
+            there.tree.file(paths::fc_host(host, "port_state"), "Online\n");
+        }
+        let ports = there.ports.iter().filter(|port| !port.disabled);
+        let ports: Vec<_> = ports.map(|port| port.id).collect();
+        for port in ports {
+            let time = self.takes(20, 150);
+            self.after(time, Event::LoggedIn { node, port });
+        }
+    }
+}
