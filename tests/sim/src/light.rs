@@ -2,7 +2,7 @@
 //! virtual ports (`qla2x00_async_event` in qla_isr.c, which is called for each of them by
 //! `qla2x00_alert_all_vps` in qla_mid.c).
 
-use super::san::{Event, Node, San};
+use super::san::{Event, Hba, Node, San};
 use super::transport::PHYSICAL;
 use understudy_core::kernel::paths;
 
@@ -43,5 +43,14 @@ impl San {
             let time = self.takes(20, 150);
             self.after(time, Event::LoggedIn { node, port });
         }
+    }
+
+    /// Returns whether a login of qla2xxx comes to nothing: there is no light, or the
+    /// fabric refuses the name. The port's state does not show it.
+    pub(super) fn is_lost_on_qla2xxx(&self, node: usize, port: usize) -> bool {
+        let there = self.nodes.get(node).filter(|there| there.hba == Hba::Qla2xxx);
+        let port = there.and_then(|there| there.ports.iter().find(|p| p.id == port));
+        let refused = |wwpn| self.refuses && !self.logged_in_at(wwpn).is_empty();
+        there.is_some_and(Node::is_dark) || port.is_some_and(|port| refused(port.wwpn))
     }
 }

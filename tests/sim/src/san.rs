@@ -32,6 +32,8 @@ pub struct San {
     pub npiv: bool,
     /// Whether the fabric is zoned, so that no node sees a port of another.
     pub zoned: bool,
+    /// Whether the fabric refuses a name that is logged in already, to ports of qla2xxx.
+    pub refuses: bool,
     /// The `nft` of every node.
     pub nft: Nft,
     /// Whether multipathd of every node has its keys from a file, so that it can be given
@@ -181,6 +183,7 @@ impl San {
             hba: Hba::Libfc,
             npiv: true,
             zoned: false,
+            refuses: false,
             nft: Nft::Works,
             multipathd: true,
             quietly_fails: false,

@@ -256,10 +256,10 @@ impl San {
     /// Answers a virtual port's FDISC, as the fabric.
     pub(super) fn logged_in(&mut self, node: usize, port: usize) {
         let npiv = self.npiv;
-        let Some(there) = self.nodes.get_mut(node) else { return };
-        if there.hba == Hba::Qla2xxx && there.is_dark() {
+        if self.is_lost_on_qla2xxx(node, port) {
             return;
         }
+        let Some(there) = self.nodes.get_mut(node) else { return };
         let Some(found) = there.port_mut(port) else { return };
         if !npiv {
             there.show(port, "No Fabric Support", "Offline");

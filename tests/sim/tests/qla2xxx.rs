@@ -288,6 +288,27 @@ fn a_port_that_has_missed_the_light_stays_out() {
     assert_eq!(a.health(Level::Disk), Health::Running);
 }
 
+/// The driver does not show that the fabric has refused a port. A parked port that a reset
+/// has let in is logged out without that, and the port that serves its name stays.
+#[test]
+fn a_port_that_the_fabric_refuses_stays_initializing() {
+    let (a, b) = pair(&setup());
+    a.start().unwrap();
+    a.stop().unwrap();
+    b.start().unwrap();
+    {
+        let mut san = a.san.borrow_mut();
+        san.refuses = true;
+        san.reset_chip(0);
+    }
+    a.kernel.sleep(Duration::from_secs(60));
+    assert_eq!(state(&a), "Initializing\n");
+    assert_eq!(a.san.borrow().logged_in_at(wwpn(&a.setup)), [1]);
+    assert_eq!(keep_out(&a.kernel, a.budget()).unwrap(), [wwpn(&a.setup)]);
+    assert_eq!(state(&a), "Disabled\n");
+    assert_eq!(b.health(Level::Disk), Health::Running);
+}
+
 /// A reset of the chip lets every port log in again, kept ports too. A probe reports such
 /// a port, and a stop logs it out.
 #[test]
