@@ -123,6 +123,10 @@ impl San {
         self.next_id += 1;
         let id = self.next_id;
         let there = self.nodes.get_mut(node).ok_or(Errno::ENODEV)?;
+        // `qla24xx_vport_create_req_sanity_check` looks at what the switch has said.
+        if !self.npiv && there.hba == Hba::Qla2xxx {
+            return Err(Errno::EOPNOTSUPP);
+        }
         // Only this node's are looked through (`fcoe_vport_create`,
         // `qla24xx_vport_create_req_sanity_check`).
         if there.port(wwpn).is_some() {

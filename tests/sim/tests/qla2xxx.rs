@@ -309,6 +309,16 @@ fn a_port_that_the_fabric_refuses_stays_initializing() {
     assert_eq!(b.health(Level::Disk), Health::Running);
 }
 
+#[test]
+fn a_switch_without_npiv_takes_no_port() {
+    let (a, _) = pair(&setup());
+    a.san.borrow_mut().npiv = false;
+    let failure = a.start().unwrap_err().to_string();
+    assert!(failure.contains("Operation not supported"), "{failure}");
+    assert_eq!(a.leavings(), [""; 0]);
+    assert_eq!(a.kernel.below(VPORTS).len(), 0);
+}
+
 /// A reset of the chip lets every port log in again, kept ports too. A probe reports such
 /// a port, and a stop logs it out.
 #[test]
