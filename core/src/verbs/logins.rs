@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use nix::errno::Errno;
+
 use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind};
 use crate::config::group::PortSpec;
 use crate::fc::{self, PhysicalPort, PortState, VirtualPort, VportState};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, KernelError};
 use crate::wwn::Wwn;
 
 /// The title of the step that looks for another node that serves the group.
@@ -53,6 +55,18 @@ pub(super) fn elsewhere(
         }
     }
     Ok(None)
+}
+
+/// Returns the failure of a virtual port that the kernel has not made. qla2xxx looks at the
+/// switch before it makes one (`qla24xx_vport_create_req_sanity_check`); libfc makes the
+/// port, and shows the lack of NPIV as the port's state.
+pub(super) fn not_made(step: &'static str, errors: &[KernelError]) -> Failure {
+    let failure = Failure::kernel(step, errors);
+    let refused = errors.iter().any(|error| error.is(Errno::EOPNOTSUPP));
+    match VportState::NoFabricSupport.hopeless().filter(|_| refused) {
+        Some(advice) => Failure { kind: Kind::Node, ..failure }.advise(advice),
+        None => failure.advise("The kernel's log has the driver's own words"),
+    }
 }
 
 /// Waits until a port is logged in. A state from which the port will not log in by itself

@@ -9,7 +9,7 @@ use super::expedited::expedited;
 use super::here::{
     Here, luns, misconfigured, not_lost, state_device, with_all_that_comes,
 };
-use super::logins::{active, elsewhere, not_elsewhere};
+use super::logins::{active, elsewhere, not_elsewhere, not_made};
 use super::{late, queues, release, unseen};
 use crate::action::Action;
 use crate::action::budget::Budget;
@@ -187,10 +187,7 @@ fn build(
     action.end("export");
     // Another node may have logged in with the name while the target was built.
     not_elsewhere(kernel, &here.absent, budget)?;
-    create.apply(kernel, budget).map_err(|errors| {
-        Failure::kernel(create.title, &errors)
-            .advise("The kernel's log has the driver's own words")
-    })?;
+    create.apply(kernel, budget).map_err(|errors| not_made(create.title, &errors))?;
     if !after.is_empty() {
         bind(action, scope, group, here, &after)?;
     }

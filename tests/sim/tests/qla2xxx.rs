@@ -313,8 +313,9 @@ fn a_port_that_the_fabric_refuses_stays_initializing() {
 fn a_switch_without_npiv_takes_no_port() {
     let (a, _) = pair(&setup());
     a.san.borrow_mut().npiv = false;
-    let failure = a.start().unwrap_err().to_string();
-    assert!(failure.contains("Operation not supported"), "{failure}");
+    let failure = a.start().unwrap_err();
+    assert_eq!(failure.kind, Kind::Node, "{failure}");
+    assert!(failure.to_string().contains("Turn NPIV on"), "{failure}");
     assert_eq!(a.leavings(), [""; 0]);
     assert_eq!(a.kernel.below(VPORTS).len(), 0);
 }
