@@ -324,6 +324,23 @@ fn a_keeper_writes_in_the_order_in_which_it_was_asked() {
     assert_eq!(san().registered(port, initiators()[0], 0).len(), asked.len());
 }
 
+/// A keeper that waits for its device answers no question, however often it looks whether
+/// the device is back.
+#[test]
+fn a_keeper_answers_a_question_when_it_has_written() {
+    let (a, _) = pair(&Setup::new(1, 1).keeping());
+    let (san, port) = (|| a.san.borrow_mut(), a.setup.ports[0].parse().unwrap());
+    a.start().unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    san().stall(0, Duration::from_secs(3));
+    let id = san().asks_to_register(initiators()[0], port, 0, 7).unwrap();
+    a.kernel.sleep(Duration::from_millis(950));
+    let kept = Path::new("/run/understudy/kept");
+    let keeper = kept.join(a.kernel.list(kept).unwrap().remove(0));
+    run(&a, Op::HearKeeper(keeper)).unwrap();
+    assert_eq!(san().answers, [(id, Some(true))]);
+}
+
 /// Times measured for 256 LUNs on a stock kernel, side by side: 1.0 s to build, 10.4 s to
 /// take down, and 1.0 s for both where grace periods are expedited. The cost is that
 /// grace periods wait for one another.
