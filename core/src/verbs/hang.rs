@@ -19,20 +19,18 @@ const FENCE: &str = "The port was not logged out: it would hang the kernel. Only
 /// Returns in words how the driver of the group's ports hangs; `None` if it does not. A
 /// driver may serve several groups, and waits for a slow disk of any of them.
 pub(super) fn hanging(kernel: &dyn Kernel, found: &Found) -> Option<String> {
-    let mut words = None;
+    let hangs = || found.live().find_map(|port| found.driver(port.wwpn).hangs(kernel));
+    // The words name the worker: another one that waits by then has only begun.
+    let words = hangs()?;
     let end = kernel.now() + PATIENCE;
-    let goes_on = wait_until(kernel, end, || {
-        words = found.live().find_map(|port| found.driver(port.wwpn).hangs(kernel));
-        words.is_none()
-    });
-    if goes_on {
+    if wait_until(kernel, end, || hangs().as_ref() != Some(&words)) {
         return None;
     }
     let stores = lio::all_backstores(kernel).unwrap_or_else(|error| {
         log::warn!("{error}");
         found.export.backstores.clone()
     });
-    words.filter(|_| in_flight(kernel, &stores).is_empty())
+    in_flight(kernel, &stores).is_empty().then_some(words)
 }
 
 /// Checks that the driver of the group's ports does not hang, before a port logs out.

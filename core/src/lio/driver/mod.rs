@@ -128,8 +128,9 @@ pub(crate) trait Driver: fmt::Debug + Sync {
         None
     }
     /// Returns in words how the driver hangs at this moment, so that its ports serve
-    /// nobody and cannot log out; `None` if it does not. A driver may also wait for a
-    /// moment, so only a hang that lasts is one.
+    /// nobody and cannot log out; `None` if it does not. The words stay as they are while
+    /// the same hang lasts. A driver may also wait for a moment, so only a hang that lasts
+    /// is one.
     fn hangs(&self, _kernel: &dyn Kernel) -> Option<String> {
         None
     }
