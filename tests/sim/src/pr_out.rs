@@ -1,8 +1,10 @@
 //! PERSISTENT RESERVE OUT on its way: LIO answers it when the keeper has written
 //! (`core_scsi3_update_and_write_aptpl` in drivers/target/target_core_pr.c). A REGISTER whose
 //! file was not written is answered with an error, but LIO holds it. With tcm_fc
-//! the port takes in nothing else meanwhile: one thread does the work of a port group
-//! (`ft_add_tpg` in drivers/target/tcm_fc/tfc_conf.c).
+//! the port takes in nothing else meanwhile: each processor does the work of a port group
+//! one after another (`ft_add_tpg` in drivers/target/tcm_fc/tfc_conf.c), and a node here
+//! has one processor. So no text of LIO's is written after a newer one here, which a real
+//! node may do (`saved_reservations/reconciled.rs`).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
