@@ -37,12 +37,14 @@ pub enum Direction {
 pub struct Capture {
     file: File,
     buffer: Vec<u8>,
+    snap: usize,
 }
 
 impl Capture {
-    /// Begins a capture, with one interface for each link.
-    pub fn create(path: &Path, links: &[String]) -> io::Result<Self> {
-        let mut capture = Self { file: File::create(path)?, buffer: Vec::new() };
+    /// Begins a capture, with one interface for each link. Of each frame, it keeps the
+    /// first `snap` bytes.
+    pub fn create(path: &Path, links: &[String], snap: usize) -> io::Result<Self> {
+        let mut capture = Self { file: File::create(path)?, buffer: Vec::new(), snap };
         capture.block(SECTION_HEADER, |body| {
             body.put(&BYTE_ORDER.to_le_bytes());
             body.put(&1_u32.to_le_bytes());
@@ -71,14 +73,14 @@ impl Capture {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).to_le_bytes();
         let [a, b, c, d, high @ ..] = micros;
         let interface = u32::try_from(link.0).unwrap_or(u32::MAX);
-        let len = u32::try_from(frame.len()).unwrap_or(u32::MAX).to_le_bytes();
+        let kept = frame.get(..self.snap).unwrap_or(frame);
         self.block(ENHANCED_PACKET, |body| {
             body.put(&interface.to_le_bytes());
             body.put(&high);
             body.put(&[a, b, c, d]);
-            body.put(&len);
-            body.put(&len);
-            body.put(frame);
+            body.put(&len(kept));
+            body.put(&len(frame));
+            body.put(kept);
             pad(body);
             option(body, OPTION_PACKET_FLAGS, &(direction as u32).to_le_bytes());
             body.put_zeros(4);
@@ -110,6 +112,10 @@ impl Capture {
             slot.copy_from_slice(&len.to_le_bytes());
         }
     }
+}
+
+fn len(bytes: &[u8]) -> [u8; 4] {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes()
 }
 
 fn option(body: &mut Vec<u8>, code: u16, value: &[u8]) {

@@ -30,6 +30,7 @@ Usage: understudy-hba --socket PATH --wwpn WWN --control PATH [--fabric SOCKET]
   --control PATH          listen here for JSON commands, a line each
   --log FILE              write what happens, a JSON line an event
   --pcap FILE             capture every frame (pcapng)
+  --snap BYTES            capture that much of a frame, default: all of it
   --switch NAME=VALUE     how firmware behaves where no source tells (JSON values)
   --until-stdin-closes    end when standard input does
   --help                  print this
@@ -53,7 +54,7 @@ pub fn parse(
 ) -> Result<Command, lexopt::Error> {
     let mut parser = lexopt::Parser::from_args(args);
     let (mut socket, mut fabric, mut control) = (None, None, None);
-    let (mut journal, mut capture) = (None, None);
+    let (mut journal, mut capture, mut snap) = (None, None, usize::MAX);
     let (mut wwpn, mut wwnn): (Option<Wwn>, Option<Wwn>) = (None, None);
     let mut switches = Switches::default();
     let mut until_stdin_closes = false;
@@ -64,6 +65,7 @@ pub fn parse(
             Long("control") => control = Some(PathBuf::from(parser.value()?)),
             Long("log") => journal = Some(PathBuf::from(parser.value()?)),
             Long("pcap") => capture = Some(PathBuf::from(parser.value()?)),
+            Long("snap") => snap = parser.value()?.parse()?,
             Long("wwpn") => wwpn = Some(parser.value()?.parse()?),
             Long("wwnn") => wwnn = Some(parser.value()?.parse()?),
             Long("switch") => {
@@ -84,6 +86,7 @@ pub fn parse(
         control: control.ok_or("--control PATH is missing")?,
         journal,
         capture,
+        snap,
         switches,
         until_stdin_closes,
     })))

@@ -18,6 +18,9 @@ use crate::plan::{Folders, Hba, hba_socket};
 /// How long an HBA may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How many bytes of a frame an HBA captures: the headers, and a login whole.
+const SNAP: &str = "256";
+
 /// Powers an HBA on for one boot of its guest.
 ///
 /// # Errors
@@ -31,6 +34,8 @@ pub fn start(hba: Hba, guest: &str, boot: u32, folders: &Folders) -> Result<Owne
     command.arg("--fabric").arg(hba_socket(&folders.run, guest));
     command.args(["--wwpn", &hba.wwpn(), "--wwnn", &hba.wwnn()]);
     command.arg("--log").arg(folders.log(&format!("{guest}.{boot}.hba.events")));
+    command.arg("--pcap").arg(folders.log(&format!("{guest}.{boot}.hba.pcap")));
+    command.args(["--snap", SNAP]);
     child::ready(command, &folders.log(&format!("{guest}.{boot}.hba")))
 }
 

@@ -65,7 +65,7 @@ impl Server {
         let journal =
             journal.map_err(|e| ServerError::file(events.unwrap_or_default(), e))?;
         let create = |path: &PathBuf| {
-            Capture::create(path, &config.links)
+            Capture::create(path, &config.links, usize::MAX)
                 .map_err(|e| ServerError::file(path.clone(), e))
         };
         let capture = capture.as_ref().map(create).transpose()?;

@@ -43,6 +43,8 @@ pub struct Setup {
     pub journal: Option<PathBuf>,
     /// Where frames are captured.
     pub capture: Option<PathBuf>,
+    /// How many bytes of a frame are captured at most.
+    pub snap: usize,
     /// How firmware behaves where no source tells.
     pub switches: Switches,
     /// Whether the program ends when its standard input closes.
@@ -76,12 +78,12 @@ impl Server {
     pub fn start(setup: Setup) -> Result<Self, ServerError> {
         let signals = program::signals()?;
 
-        let Setup { names, enode, switches, journal, capture, .. } = setup;
+        let Setup { names, enode, switches, journal, capture, snap, .. } = setup;
         let log = Journal::create(journal.as_deref());
         let log = log.map_err(|e| ServerError::file(journal.unwrap_or_default(), e))?;
         let links = ["fabric".to_owned()];
         let create = |path: &PathBuf| {
-            Capture::create(path, &links).map_err(|e| ServerError::file(path, e))
+            Capture::create(path, &links, snap).map_err(|e| ServerError::file(path, e))
         };
         let capture = capture.as_ref().map(create).transpose()?;
         let listen =

@@ -94,7 +94,7 @@ fn wireshark_understands_every_frame() {
     rig.take(0);
     rig.take(1);
     run(&mut rig);
-    let mut capture = Capture::create(&file, &["hba".to_owned()]).unwrap();
+    let mut capture = Capture::create(&file, &["hba".to_owned()], usize::MAX).unwrap();
     for (sent, time, frame) in rig.record.take().unwrap() {
         let direction = if sent { Direction::Sent } else { Direction::Received };
         capture.frame(LinkId(0), direction, time, &frame).unwrap();
@@ -136,4 +136,20 @@ fn wireshark_understands_every_frame() {
     ] {
         assert!(all.contains(name), "{name} is not in\n{all}");
     }
+}
+
+#[test]
+fn a_capture_keeps_as_much_of_a_frame_as_it_is_told() {
+    const SNAP: usize = 64;
+    let folder = tempfile::tempdir().unwrap();
+    let length = |frame: usize| {
+        let file = folder.path().join("capture");
+        let mut capture = Capture::create(&file, &["hba".to_owned()], SNAP).unwrap();
+        let frame = vec![0; frame];
+        capture.frame(LinkId(0), Direction::Sent, Duration::ZERO, &frame).unwrap();
+        capture.flush().unwrap();
+        std::fs::metadata(&file).unwrap().len()
+    };
+    assert_eq!(length(2048), length(SNAP));
+    assert!(length(SNAP - 8) < length(SNAP));
 }
