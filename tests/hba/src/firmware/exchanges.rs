@@ -1,5 +1,6 @@
 //! Requests of the HBA's own that wait for an answer, and what follows from it.
 
+use understudy_fabric::addr::Fcid;
 use understudy_fabric::els::{Login, Reject, command};
 
 use crate::chip::iocb::{Completion, Ct, Els, LoginOut, PortRoles, Segment, failure};
@@ -39,6 +40,18 @@ pub(super) enum Pending {
     Ct(Entry, Origin, Segment),
     /// An ELS that the driver wrote, and where its answer goes.
     Els(Entry, Origin, Segment),
+}
+
+impl Pending {
+    /// Whether the request is part of a login to another port.
+    fn logs_in_to(&self, vp: Vp, id: Fcid) -> bool {
+        match self {
+            Self::Plogi(login, ..) | Self::Prli(login, ..) => {
+                (Vp(login.vp), login.id) == (vp, id)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Hba {
@@ -160,6 +173,29 @@ impl Hba {
         }
     }
 
+    /// Whether another port has not answered a PLOGI yet.
+    pub(super) fn is_logging_in(&self, vp: Vp, id: Fcid) -> bool {
+        let plogi = |pending: &Pending| matches!(pending, Pending::Plogi(..));
+        self.state.pending.values().any(|it| plogi(it) && it.logs_in_to(vp, id))
+    }
+
+    /// Gives up the logins to another port whose own login goes before. The driver learns
+    /// the handle by which it will know that port.
+    pub(super) fn yield_logins(&mut self, vp: Vp, id: Fcid, handle: u16) {
+        let all = self.state.pending.iter();
+        let given_up = all.filter(|(_, pending)| pending.logs_in_to(vp, id));
+        let given_up: Vec<ExchangeId> = given_up.map(|(exchange, _)| *exchange).collect();
+        for exchange in given_up {
+            self.wire.drop(exchange);
+            if let Some(
+                Pending::Plogi(_, entry, origin, _) | Pending::Prli(_, entry, origin),
+            ) = self.state.pending.remove(&exchange)
+            {
+                self.port_id_used(entry, origin, handle);
+            }
+        }
+    }
+
     /// Remembers a port that has accepted a PLOGI.
     fn logged_in_to(&mut self, login: LoginOut, answer: &Login) {
         let LoginOut { handle, id, .. } = login;
@@ -180,7 +216,12 @@ impl Hba {
         });
     }
 
-    fn succeed_login(&mut self, login: LoginOut, mut entry: Entry, origin: Origin) {
+    pub(super) fn succeed_login(
+        &mut self,
+        login: LoginOut,
+        mut entry: Entry,
+        origin: Origin,
+    ) {
         let remote = self.state.remotes.at(Vp(login.vp), login.id);
         let roles = remote.map(|remote| remote.roles).unwrap_or_default();
         LoginOut::succeed(&mut entry, roles);

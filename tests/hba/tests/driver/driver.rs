@@ -189,6 +189,11 @@ impl Driver {
         std::mem::take(&mut self.guest.seen)
     }
 
+    /// Has [`Self::take`] return this again.
+    pub fn put_back(&mut self, seen: Seen) {
+        self.guest.seen.push(seen);
+    }
+
     /// Returns the entry that the chip has brought. Nothing else may have come.
     pub fn one(&mut self) -> Entry {
         match self.take()[..] {

@@ -9,6 +9,7 @@
 )]
 
 mod aborts;
+mod crossing;
 mod driver;
 mod ends;
 mod forged;

@@ -22,6 +22,8 @@ pub struct Pair {
     driver: Driver,
     behind: Guest,
     is_target: bool,
+    /// The target's number for the initiator.
+    pub handle: u16,
 }
 
 impl Pair {
@@ -49,7 +51,8 @@ impl Pair {
         pair
     }
 
-    fn offline(mode: Mode, exchanges: u16) -> Self {
+    /// Returns an initiator that is not logged in to the target.
+    pub fn offline(mode: Mode, exchanges: u16) -> Self {
         let mut driver = Driver::target();
         driver.register(0);
         driver.rig.add(OTHER, exchanges);
@@ -58,7 +61,7 @@ impl Pair {
         std::mem::swap(&mut driver.guest, &mut behind);
         driver.boot();
         driver.go_online(mode);
-        Self { driver, behind, is_target: false }
+        Self { driver, behind, is_target: false, handle: 0 }
     }
 
     /// Returns the target's driver.
@@ -88,7 +91,12 @@ impl Pair {
         login.set(14, &[vp]);
         login.set(16, &id_bytes(id));
         self.initiator().push(&[login]);
-        self.target().accept_login();
+        self.finish_login();
+    }
+
+    /// Has the target's driver accept a login, of which the initiator's driver is told.
+    pub fn finish_login(&mut self) {
+        self.handle = self.target().accept_login();
         let answer = self.initiator().one();
         assert_eq!((answer.kind(), answer.u16(8)), (kind::LOGIN_OUT, 0));
         assert_eq!(answer.u32(20) & 0x10, 0x10, "it is a target");

@@ -11,6 +11,8 @@ use super::FAILED;
 pub enum Operation {
     /// PLOGI, and then PRLI unless that is to be skipped.
     Plogi {
+        /// Whether PLOGI is left out where the other port is logged in already.
+        conditional: bool,
         /// Whether PRLI is left to a later entry.
         skip_prli: bool,
     },
@@ -81,7 +83,7 @@ impl LoginOut {
         let flags = entry.u16(12);
         let bit = |n: u16| flags >> n & 1 == 1;
         let operation = match flags & 0xf {
-            0 => Operation::Plogi { skip_prli: bit(5) },
+            0 => Operation::Plogi { conditional: bit(4), skip_prli: bit(5) },
             1 => Operation::Prli,
             2 | 3 => Operation::Adisc,
             8 => Operation::Logo { implicit: bit(4) || bit(5) },

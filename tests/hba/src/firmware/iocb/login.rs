@@ -10,6 +10,7 @@ use crate::wire::{Vp, WireError};
 
 use super::super::Hba;
 use super::super::exchanges::{Origin, Pending};
+use super::super::remotes::Stage;
 
 impl Hba {
     /// Logs in to another port, or out of it.
@@ -17,8 +18,8 @@ impl Hba {
         let login = LoginOut::decode(&entry);
         let vp = Vp(login.vp);
         match login.operation {
-            Operation::Plogi { skip_prli } => {
-                self.log_in(login, entry, origin, skip_prli);
+            Operation::Plogi { conditional, skip_prli } => {
+                self.log_in(login, entry, origin, conditional, skip_prli);
             }
             Operation::Prli => self.send_prli(login, entry, origin),
             Operation::Adisc => {
@@ -95,7 +96,25 @@ impl Hba {
         wwpn.map(|wwpn| Logout { fcid, wwpn }.encode()).unwrap_or_default()
     }
 
-    fn log_in(&mut self, login: LoginOut, entry: Entry, origin: Origin, skip: bool) {
+    /// Fails a login, because the driver knows the other port by another handle.
+    pub(in super::super) fn port_id_used(
+        &mut self,
+        mut entry: Entry,
+        origin: Origin,
+        handle: u16,
+    ) {
+        LoginOut::fail(&mut entry, failure::PORT_ID_USED, u32::from(handle));
+        self.finish(origin, entry);
+    }
+
+    fn log_in(
+        &mut self,
+        login: LoginOut,
+        entry: Entry,
+        origin: Origin,
+        conditional: bool,
+        skip: bool,
+    ) {
         // The management server is asked for by its handle or by its address. No fabric of
         // ours has one, and the driver's thread would wait for its silence.
         if login.id == Fcid::MANAGEMENT {
@@ -105,11 +124,14 @@ impl Hba {
         let Some(names) = self.state.names(vp) else {
             return self.fail_login(entry, origin, failure::NO_FLOGI);
         };
-        let known = self.state.remotes.at(vp, login.id).map(|remote| remote.handle);
-        if let Some(other) = known.filter(|handle| *handle != login.handle) {
-            let mut entry = entry;
-            LoginOut::fail(&mut entry, failure::PORT_ID_USED, u32::from(other));
-            return self.finish(origin, entry);
+        let known = self.state.remotes.at(vp, login.id).copied();
+        if let Some(other) = known.filter(|remote| remote.handle != login.handle) {
+            return self.port_id_used(entry, origin, other.handle);
+        }
+        match known.map(|remote| remote.stage).filter(|_| conditional) {
+            None | Some(Stage::PlogiPending) => {}
+            Some(Stage::Plogi) if !skip => return self.send_prli(login, entry, origin),
+            Some(_) => return self.succeed_login(login, entry, origin),
         }
         let holder = self.state.remotes.get(vp, login.handle).map(|remote| remote.id);
         if let Some(id) = holder.filter(|id| *id != login.id) {

@@ -26,6 +26,8 @@ const BOTH_WORD3: u16 = 0x32;
 const NO_TARGET: Reject = Reject { reason: 0x09, explanation: 0 };
 /// Unable to perform, login first.
 const LOGIN_FIRST: Reject = Reject { reason: 0x09, explanation: 0x1e };
+/// Command already in progress.
+const IN_PROGRESS: Reject = Reject { reason: 0x0e, explanation: 0 };
 
 impl Hba {
     /// Takes an ELS of another port.
@@ -170,7 +172,8 @@ impl Hba {
     }
 
     /// Remembers a port that has sent a PLOGI. One that is logged in already keeps its
-    /// handle, and its commands end.
+    /// handle, and its commands end. Where two PLOGIs cross, that of the port with the
+    /// higher name goes on (FC-LS).
     fn plogi_received(
         &mut self,
         vp: Vp,
@@ -178,6 +181,10 @@ impl Hba {
         payload: &[u8],
     ) -> Result<Remote, Reject> {
         let login = Login::decode(payload).ok_or(Reject::BAD_LENGTH)?;
+        let own = self.state.names(vp).map(|names| names.wwpn);
+        if self.is_logging_in(vp, id) && own > Some(login.wwpn) {
+            return Err(IN_PROGRESS);
+        }
         let old = self.handle_of(vp, id);
         self.end_commands_of(vp, id);
         self.end_issued_to(vp, id, Completion::ConfigurationChanged);
@@ -193,6 +200,7 @@ impl Hba {
             receive_size: login.receive_size,
         };
         self.state.remotes.insert(remote);
+        self.yield_logins(vp, id, handle);
         Ok(remote)
     }
 

@@ -1,0 +1,71 @@
+//! Logins that both ports begin, and logins that are there already.
+
+use understudy_hba::chip::iocb::kind;
+use understudy_hba::fields::{Entry, Fields, id_bytes};
+
+use crate::driver::{Mode, Seen};
+use crate::pair::{HANDLE, OTHER, Pair};
+
+/// PLOGI only where the other port is not logged in.
+const CONDITIONAL: u16 = 1 << 4;
+/// The port is known by another handle, which follows.
+const PORT_ID_USED: u32 = 0x1a;
+
+/// Returns an entry that logs in to the other port.
+fn login(handle: u16, flags: u16, to: &mut Pair) -> [Entry; 2] {
+    let target = to.target().id(0);
+    let initiator = to.target().rig.id_of(OTHER.wwpn);
+    [target, initiator].map(|id| {
+        let mut entry = Entry::new(kind::LOGIN_OUT);
+        entry.set_u16(10, handle);
+        entry.set_u16(12, flags);
+        entry.set(16, &id_bytes(id));
+        entry
+    })
+}
+
+/// Returns whether a command of the initiator's reaches the target.
+fn is_served(pair: &mut Pair) -> bool {
+    let entry = pair.command(7, [0; 16], 0);
+    pair.initiator().push(&[entry]);
+    matches!(pair.target().take()[..], [Seen::Atio(atio)] if atio.kind() == kind::ATIO)
+}
+
+#[test]
+fn of_two_logins_that_cross_the_higher_name_goes_on() {
+    let mut pair = Pair::offline(Mode::Both, 2048);
+    let [to_target, to_initiator] = login(HANDLE, 0, &mut pair);
+    pair.target().push(&[to_initiator]);
+    pair.initiator().push(&[to_target]);
+    let seen = pair.target().take();
+    let [Seen::Response(given_up), Seen::Atio(notice)] = seen[..] else {
+        panic!("{seen:?}")
+    };
+    assert_eq!((notice.kind(), notice.u8(18)), (kind::IMMEDIATE_NOTIFY, 0x03));
+    let handle = u32::from(notice.u16(8));
+    assert_eq!((given_up.u32(20), given_up.u32(24)), (PORT_ID_USED, handle));
+    assert_eq!(pair.initiator().take(), [], "the lower name's PLOGI is no notice");
+    pair.target().put_back(Seen::Atio(notice));
+    pair.finish_login();
+    assert!(is_served(&mut pair));
+}
+
+#[test]
+fn a_login_on_condition_leaves_one_that_is_there_as_it_is() {
+    for target in [false, true] {
+        let mut pair = Pair::new();
+        let handle = if target { pair.handle } else { HANDLE };
+        let [to_target, to_initiator] = login(handle, CONDITIONAL, &mut pair);
+        if target {
+            pair.target().push(&[to_initiator]);
+            assert_eq!(pair.target().one().u16(8), 0);
+            assert_eq!(pair.initiator().take(), []);
+        } else {
+            pair.initiator().push(&[to_target]);
+            let answer = pair.initiator().one();
+            assert_eq!((answer.u16(8), answer.u32(20) & 0x10), (0, 0x10));
+            assert_eq!(pair.target().take(), []);
+        }
+        assert!(is_served(&mut pair));
+    }
+}
