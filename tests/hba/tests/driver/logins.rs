@@ -6,7 +6,8 @@ use understudy_hba::chip::iocb::kind;
 use understudy_hba::fields::{Entry, Fields};
 use understudy_hba::wire::Names;
 
-use crate::driver::{DATA, Driver, Seen, plogi, segment};
+use crate::driver::{DATA, Driver, Seen, dma, plogi, segment};
+use crate::rig::BASE;
 
 impl Driver {
     /// Logs a port of the HBA in to the name server.
@@ -53,6 +54,21 @@ impl Driver {
         self.push(&[ack]);
     }
 
+    /// Acknowledges a notice so that its ELS has no answer.
+    pub fn terminate(&mut self, notice: &Entry) {
+        let mut ack = *notice;
+        ack.set(0, &[kind::NOTIFY_ACK]);
+        ack.set_u16(12, 1 << 3);
+        self.push(&[ack]);
+        self.one();
+    }
+
+    /// Returns how far the login with a handle has come, as the port database has it.
+    pub fn stage(&mut self, handle: u16) -> Option<u8> {
+        let answer = self.mailbox(&dma(0x64, DATA, &[(1, handle)]));
+        answer.is_ok().then(|| self.peek(DATA, 64)[2])
+    }
+
     /// Lets the initiator log in to a port of the HBA, as the stock driver answers it.
     pub fn admit(&mut self, names: Names) -> u16 {
         self.rig.initiator.log_in(names.wwpn);
@@ -76,4 +92,24 @@ impl Driver {
         self.one();
         notice.u16(8)
     }
+}
+
+#[test]
+fn a_login_that_the_driver_refuses_has_not_begun() {
+    let mut driver = Driver::target();
+    driver.rig.initiator.log_in(BASE.wwpn);
+    let notice = driver.one();
+    let handle = notice.u16(8);
+    assert_eq!(driver.stage(handle), Some(3));
+    driver.terminate(&notice);
+    assert_eq!(driver.stage(handle), None);
+    driver.rig.initiator.log_in(BASE.wwpn);
+    let notice = driver.one();
+    driver.acknowledge(&notice);
+    let [Seen::Response(_), Seen::Atio(notice)] = driver.take()[..] else {
+        panic!("no PRLI")
+    };
+    assert_eq!(driver.stage(handle), Some(5));
+    driver.terminate(&notice);
+    assert_eq!(driver.stage(handle), Some(4));
 }

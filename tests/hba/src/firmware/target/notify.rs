@@ -93,13 +93,27 @@ impl Hba {
         let ack = NotifyAck::decode(&entry);
         let exchange = ExchangeId(ack.exchange);
         if ack.terminate {
-            self.state.notices.remove(&exchange);
-            self.wire.drop(exchange);
+            self.refuse(exchange);
         } else {
             self.accept(exchange);
         }
         NotifyAck::finish(&mut entry);
         self.respond(entry);
+    }
+
+    /// Leaves the ELS of a notice without an answer. What it would have begun has not begun,
+    /// and what it ended stays ended.
+    fn refuse(&mut self, exchange: ExchangeId) {
+        self.wire.drop(exchange);
+        let Some(Notice { remote, payload }) = self.state.notices.remove(&exchange)
+        else {
+            return;
+        };
+        match payload.first() {
+            Some(&command::PLOGI) => drop(self.forget_remote(remote.vp, remote.handle)),
+            Some(&PRLI) => self.end_process_login(remote.vp, remote.id),
+            _ => {}
+        }
     }
 
     /// Answers the ELS of a notice with LS_ACC, and does what that means.
