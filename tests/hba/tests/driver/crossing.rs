@@ -8,6 +8,8 @@ use crate::pair::{HANDLE, OTHER, Pair};
 
 /// PLOGI only where the other port is not logged in.
 const CONDITIONAL: u16 = 1 << 4;
+/// PRLI alone.
+const PRLI: u16 = 1;
 /// The port is known by another handle, which follows.
 const PORT_ID_USED: u32 = 0x1a;
 
@@ -68,4 +70,15 @@ fn a_login_on_condition_leaves_one_that_is_there_as_it_is() {
         }
         assert!(is_served(&mut pair));
     }
+}
+
+#[test]
+fn a_second_prli_that_the_driver_refuses_leaves_the_first_as_it_is() {
+    let mut pair = Pair::new();
+    let [to_target, _] = login(HANDLE, PRLI, &mut pair);
+    pair.initiator().push(&[to_target]);
+    let notice = pair.target().one();
+    assert_eq!((notice.kind(), notice.u8(18)), (kind::IMMEDIATE_NOTIFY, 0x20));
+    pair.target().terminate(&notice);
+    assert!(is_served(&mut pair));
 }

@@ -101,8 +101,8 @@ impl Hba {
         self.respond(entry);
     }
 
-    /// Leaves the ELS of a notice without an answer. What it would have begun has not begun,
-    /// and what it ended stays ended.
+    /// Leaves the ELS of a notice without an answer. What it would have begun has not begun:
+    /// a PLOGI has ended the login before it, a PRLI has not.
     fn refuse(&mut self, exchange: ExchangeId) {
         self.wire.drop(exchange);
         let Some(Notice { remote, payload }) = self.state.notices.remove(&exchange)
@@ -111,7 +111,13 @@ impl Hba {
         };
         match payload.first() {
             Some(&command::PLOGI) => drop(self.forget_remote(remote.vp, remote.handle)),
-            Some(&PRLI) => self.end_process_login(remote.vp, remote.id),
+            Some(&PRLI) => {
+                let before = match remote.stage {
+                    Stage::Prli => Stage::Prli,
+                    _ => Stage::Plogi,
+                };
+                self.set_stage(remote.vp, remote.id, before, None);
+            }
             _ => {}
         }
     }
