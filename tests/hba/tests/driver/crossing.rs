@@ -82,3 +82,22 @@ fn a_second_prli_that_the_driver_refuses_leaves_the_first_as_it_is() {
     pair.target().terminate(&notice);
     assert!(is_served(&mut pair));
 }
+
+#[test]
+fn a_login_to_a_port_that_is_logging_in_fails_with_its_handle() {
+    let mut pair = Pair::offline(Mode::Initiator, 2048);
+    let [to_target, to_initiator] = login(HANDLE, 0, &mut pair);
+    pair.initiator().push(&[to_target]);
+    let notice = pair.target().one();
+    let mut entry = to_initiator;
+    entry.set_u16(10, notice.u16(8));
+    entry.set_u16(12, CONDITIONAL);
+    pair.target().push(&[entry]);
+    let answer = pair.target().one();
+    let handle = u32::from(notice.u16(8));
+    assert_eq!((answer.u32(20), answer.u32(24)), (PORT_ID_USED, handle));
+    assert_eq!(pair.initiator().take(), []);
+    pair.target().put_back(Seen::Atio(notice));
+    pair.finish_login();
+    assert!(is_served(&mut pair));
+}

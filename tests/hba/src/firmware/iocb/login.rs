@@ -96,7 +96,7 @@ impl Hba {
         wwpn.map(|wwpn| Logout { fcid, wwpn }.encode()).unwrap_or_default()
     }
 
-    /// Fails a login, because the driver knows the other port by another handle.
+    /// Fails a login, because the other port is known by a handle that the driver learns.
     pub(in super::super) fn port_id_used(
         &mut self,
         mut entry: Entry,
@@ -124,14 +124,19 @@ impl Hba {
         let Some(names) = self.state.names(vp) else {
             return self.fail_login(entry, origin, failure::NO_FLOGI);
         };
-        let known = self.state.remotes.at(vp, login.id).copied();
-        if let Some(other) = known.filter(|remote| remote.handle != login.handle) {
-            return self.port_id_used(entry, origin, other.handle);
-        }
-        match known.map(|remote| remote.stage).filter(|_| conditional) {
-            None | Some(Stage::PlogiPending) => {}
-            Some(Stage::Plogi) if !skip => return self.send_prli(login, entry, origin),
-            Some(_) => return self.succeed_login(login, entry, origin),
+        if let Some(other) = self.state.remotes.at(vp, login.id).copied() {
+            // A PLOGI of the other port's that the driver was told of goes before.
+            let theirs = other.stage == Stage::PlogiPending;
+            match other.stage {
+                _ if theirs || other.handle != login.handle => {
+                    return self.port_id_used(entry, origin, other.handle);
+                }
+                Stage::Plogi if conditional && !skip => {
+                    return self.send_prli(login, entry, origin);
+                }
+                _ if conditional => return self.succeed_login(login, entry, origin),
+                _ => {}
+            }
         }
         let holder = self.state.remotes.get(vp, login.handle).map(|remote| remote.id);
         if let Some(id) = holder.filter(|id| *id != login.id) {

@@ -133,7 +133,9 @@ impl Hba {
         match payload.first().copied().unwrap_or(0) {
             code @ (command::PLOGI | PDISC) => {
                 self.answer_els(exchange, &plogi(command::LS_ACC, names));
-                if code == command::PLOGI {
+                let stage = self.state.remotes.at(vp, id).map(|known| known.stage);
+                // A login that has come further meanwhile is the same one.
+                if code == command::PLOGI && stage <= Some(Stage::PlogiPending) {
                     self.state.remotes.insert(Remote { stage: Stage::Plogi, ..remote });
                     self.wire.set_receive_size(vp, id, remote.receive_size);
                 }
