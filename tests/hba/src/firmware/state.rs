@@ -24,6 +24,8 @@ pub(super) struct VirtualPort {
     pub(super) names: Names,
     /// Whether the port serves as a target.
     pub(super) target: bool,
+    /// Whether the port is an initiator.
+    pub(super) initiator: bool,
     /// The address that the driver was last told.
     pub(super) told: Option<Fcid>,
 }
@@ -100,6 +102,17 @@ impl State {
             Vp(index) => {
                 let ring = self.setup.is_some_and(|setup| setup.target);
                 ring && self.vports.get(&index).is_some_and(|vport| vport.target)
+            }
+        }
+    }
+
+    /// Whether a port of the HBA is an initiator.
+    pub(super) fn is_initiator(&self, vp: Vp) -> bool {
+        let setup = self.setup.is_some_and(|setup| setup.initiator);
+        match vp {
+            Vp::PHYSICAL => setup,
+            Vp(index) => {
+                setup && self.vports.get(&index).is_some_and(|vport| vport.initiator)
             }
         }
     }

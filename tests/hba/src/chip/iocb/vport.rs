@@ -30,12 +30,15 @@ pub struct VpConfig {
     pub vp: u8,
     /// Whether the port serves as a target.
     pub target: bool,
+    /// Whether the port is an initiator.
+    pub initiator: bool,
     /// The port's names.
     pub names: Names,
 }
 
 impl VpConfig {
     const TARGET_DISABLED: u8 = 1 << 5;
+    const INITIATOR: u8 = 1 << 4;
 
     /// Takes the entry apart.
     pub fn decode(entry: &Entry) -> Self {
@@ -44,6 +47,7 @@ impl VpConfig {
             count: entry.u8(13),
             vp: entry.u8(14),
             target: entry.u8(16) & Self::TARGET_DISABLED == 0,
+            initiator: entry.u8(16) & Self::INITIATOR != 0,
             names: Names { wwpn: Wwn(entry.name(20)), wwnn: Wwn(entry.name(28)) },
         }
     }

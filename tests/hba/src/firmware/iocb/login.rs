@@ -77,9 +77,8 @@ impl Hba {
         const TARGET: u16 = 0x10;
         const NO_READ_READY: u16 = 0x02;
         let vp = Vp(login.vp);
-        let initiator = self.state.setup.is_none_or(|setup| setup.initiator);
         let mut word3 = NO_READ_READY;
-        if initiator {
+        if self.state.is_initiator(vp) {
             word3 |= INITIATOR;
         }
         if self.state.is_target(vp) {

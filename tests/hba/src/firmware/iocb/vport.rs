@@ -34,8 +34,9 @@ impl Hba {
         if status != vp_status::COMPLETE {
             return;
         }
-        let VpConfig { names, target, .. } = config;
-        self.state.vports.insert(config.vp, VirtualPort { names, target, told: None });
+        let VpConfig { names, target, initiator, .. } = config;
+        let port = VirtualPort { names, target, initiator, told: None };
+        self.state.vports.insert(config.vp, port);
         if Faults::strikes(&mut self.faults.refuse_vports) {
             self.refuse_virtual_port(vp, Some(Faults::REJECT));
             return;

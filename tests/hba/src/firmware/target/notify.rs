@@ -141,7 +141,7 @@ impl Hba {
                 }
             }
             PRLI => {
-                let initiator = self.state.setup.is_some_and(|setup| setup.initiator);
+                let initiator = self.state.is_initiator(vp);
                 let word3 = if initiator { BOTH_WORD3 } else { TARGET_WORD3 };
                 self.answer_els(exchange, &prli(command::LS_ACC, word3));
                 self.set_stage(vp, id, Stage::Prli, None);
