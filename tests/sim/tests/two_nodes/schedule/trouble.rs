@@ -8,7 +8,7 @@ use understudy_sim::{Fault, Nexus};
 
 use super::{Course, Event, Schedule};
 use crate::agent::{Action, NAMES};
-use crate::cluster::{GROUPS, NODES, Node, Side};
+use crate::cluster::{GROUPS, Known, NODES, Node, Side};
 
 /// What takes a disk.
 const HOLDER: &str = "dm-9";
@@ -134,11 +134,7 @@ impl Schedule {
         let calm = self.now() > self.calm_at;
         match self.sides.as_mut_slice() {
             // Both were down: each waits for the other before it does anything.
-            [] => {
-                self.next_id += 1;
-                self.sides.push(Side::new(self.next_id, [0, 1]));
-                self.agrees();
-            }
+            [] => self.meet(),
             [side] if calm || self.rng.one_in(8) => {
                 let off = (0..NODES).find(|node| side.nodes[*node] == Node::Off);
                 if let Some(node) = off {
@@ -150,12 +146,24 @@ impl Schedule {
             // Two sides: they meet again after a while.
             _ if calm || self.rng.one_in(20) => {
                 self.say(|| "the nodes hear each other again".into());
-                self.next_id += 1;
-                self.sides = vec![Side::new(self.next_id, [0, 1])];
-                self.agrees();
+                self.meet();
             }
             _ => {}
         }
+    }
+
+    /// Has both nodes form one side. Each tells which actions are under way on it.
+    fn meet(&mut self) {
+        self.next_id += 1;
+        let mut side = Side::new(self.next_id, [0, 1]);
+        for (node, group) in (0..NODES).flat_map(|n| (0..GROUPS).map(move |g| (n, g))) {
+            if let Some(acting) = &self.agents[node][group] {
+                let busy = Known::Busy(acting.id, acting.agent.action);
+                side.groups[group].on[node] = busy;
+            }
+        }
+        self.sides = vec![side];
+        self.agrees();
     }
 
     /// Has one of a node's two paths to a disk fail or leave for a while, if both work.
