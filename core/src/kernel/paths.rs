@@ -84,9 +84,14 @@ pub fn fc_vport(vport: &str, attribute: &str) -> PathBuf {
     Path::new(FC_VPORTS).join(vport).join(attribute)
 }
 
+/// Returns the path of an attribute of a SCSI host.
+pub fn scsi_host(host: &str, attribute: &str) -> PathBuf {
+    Path::new(SCSI_HOSTS).join(host).join(attribute)
+}
+
 /// Returns the path of the attribute in which a SCSI host's driver may put its name.
 pub fn driver_name(host: &str) -> PathBuf {
-    Path::new(SCSI_HOSTS).join(host).join("proc_name")
+    scsi_host(host, "proc_name")
 }
 
 /// Returns the path of an attribute of a block device.

@@ -3,8 +3,8 @@
 //! ARCHITECTURE.md lists them.
 //!
 //! On qla2xxx `inflight` works as elsewhere. An ECHO goes through the driver's own bsg
-//! (`qla24xx_bsg_request`), to ports that the driver knows as remote ports; with
-//! `qlini_mode=disabled` it knows none. Frames are counted for the whole HBA
+//! (`qla24xx_bsg_request`), to ports that the driver knows as remote ports. A group's port
+//! knows none, because it is a target only. Frames are counted for the whole HBA
 //! (`qla2x00_get_fc_host_stats`), so commands are counted instead, by LIO for each LUN.
 //! There is no bar. A command that LIO has when its session ends hangs the logout: the
 //! driver drops its answer and never frees it (`qlt_xmit_response`). The driver ends those
@@ -25,10 +25,6 @@ use super::drain::{BARRED, PERCENT_TO_DRAIN, in_flight, undrained, wait_until};
 use super::nftables::Nftables;
 use super::told;
 
-/// How long a port must be quiet before it logs out, with nothing in flight and no command
-/// coming. A command that has arrived and not reached a disk is in no counter of the
-/// kernel. Even a command that is just being turned away hangs a logout.
-const SETTLED: Duration = Duration::from_millis(250);
 /// How long a port must be quiet if an initiator gave no echo. Such an initiator may
 /// still have to send the data of a WRITE, which is in no counter either.
 const SETTLED_UNHEARD: Duration = Duration::from_millis(1500);
@@ -44,7 +40,10 @@ pub(super) fn listen(
 ) -> Result<(), Failure> {
     let stores = &found.export.backstores;
     let end = budget.first(PERCENT_TO_DRAIN).end;
-    let settled = if heard(kernel, found, budget) { SETTLED } else { SETTLED_UNHEARD };
+    let settled = match heard(kernel, found, budget) {
+        true => settled(found),
+        false => SETTLED_UNHEARD,
+    };
     loop {
         if !wait_until(kernel, end, || in_flight(kernel, stores).is_empty()) {
             return Err(undrained(in_flight(kernel, stores), budget.spent(kernel)));
@@ -73,6 +72,13 @@ pub(super) fn listen(
             }
         }
     }
+}
+
+/// Returns how long the group's ports must be quiet before they log out, where every
+/// initiator that could be asked gave an echo.
+fn settled(found: &Found) -> Duration {
+    let each = found.vports.iter().map(|port| found.driver(port.wwpn).settled());
+    each.max().unwrap_or_default()
 }
 
 /// Waits until each keeper has written everything that it was asked to write. A keeper

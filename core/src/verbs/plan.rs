@@ -1,7 +1,7 @@
 //! Plan: the steps that a takeover or a release would take on this node now, as plain
 //! values. Nothing is changed. If a step waits for something, its title says so. The plan
-//! leaves out what accompanies the steps: expedited grace periods, echoes, the bar, and
-//! the database's entries.
+//! leaves out what accompanies the steps: expedited grace periods, echoes, the bar, the
+//! mode of a new port, and the database's entries.
 
 use crate::action::Action;
 use crate::action::failure::{Failure, Kind};

@@ -8,7 +8,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::configfs::{self, Item};
-use super::san::San;
+use super::san::{Hba, Node, San};
+
 use super::transport::{PHYSICAL, Port};
 use super::tree::Tree;
 use understudy_core::kernel::{Cause, paths};
@@ -16,6 +17,9 @@ use understudy_core::kernel::{Done, Op};
 use understudy_core::wwn::{Wwn, from_sysfs};
 
 const FABRIC: &str = "qla2xxx";
+/// The driver's parameter, and the attribute of a port, that says what the port may be.
+const MODE: &str = "qlini_mode";
+const DUAL: &str = "dual\n";
 /// The physical port, among the ids of ports.
 const BASE: usize = 0;
 /// FC_VPORT_FAILED, which is no negative number and so passes for a count of bytes
@@ -28,7 +32,7 @@ const WAITS: &str = "/proc/2/wchan";
 /// Adds what is there before anything is enabled.
 pub fn boot(tree: &mut Tree) {
     tree.dir(&paths::module("tcm_qla2xxx"));
-    tree.file(paths::module_parameter("qla2xxx", "qlini_mode"), "dual\n");
+    tree.file(paths::module_parameter("qla2xxx", MODE), DUAL);
     tree.file(paths::KERNEL_RELEASE, "6.12.0-1-amd64\n");
     let driver = "/sys/bus/pci/drivers/qla2xxx";
     tree.link("/sys/devices/pci0000:00/0000:00:03.0/driver", driver);
@@ -56,6 +60,24 @@ pub fn populate(tree: &mut Tree, tpg: &Path) {
 
 fn is_port(path: &Path) -> bool {
     is_target(path) && matches!(configfs::item(path), Some(Item::Port(_)))
+}
+
+impl Node {
+    /// Adds the attribute that says in which mode a new port is. Only a driver in the mode
+    /// `dual` has it (`qla_host_attr_is_visible`).
+    pub(super) fn show_mode(&mut self, host: &str) {
+        let mode = self.tree.read(&paths::module_parameter("qla2xxx", MODE));
+        if mode == Ok(DUAL) {
+            self.tree.file(paths::scsi_host(host, MODE), DUAL);
+        }
+    }
+
+    /// Returns whether a port logs in to initiators as well, and so has them as remote
+    /// ports (`qla2x00_update_fcport`).
+    pub(super) fn knows_initiators(&self, host: &str) -> bool {
+        let mode = self.tree.read(&paths::scsi_host(host, MODE));
+        self.hba == Hba::Libfc || mode == Ok(DUAL)
+    }
 }
 
 impl San {
@@ -96,6 +118,12 @@ impl San {
             {
                 Err(Cause::Short(FAILED))
             }
+            Op::WriteIfAny { path, text }
+                if path.ends_with(MODE) && there.tree.exists(path) =>
+            {
+                self.set_mode(node, path, text);
+                Ok(Done::Changed)
+            }
             Op::Write { path, text } if is_target(path) => {
                 self.write_target(node, path, text).map_err(errno)
             }
@@ -107,6 +135,18 @@ impl San {
             }
             _ => return None,
         })
+    }
+
+    /// `qla_set_ini_mode`.
+    #[expect(clippy::panic, reason = "the port would never be ready again")]
+    fn set_mode(&mut self, node: usize, path: &Path, text: &str) {
+        let Some(there) = self.nodes.get_mut(node) else { return };
+        let host = path.parent().and_then(Path::file_name).unwrap_or_default();
+        let port = there.ports.iter().find(|port| host == port.host.as_str());
+        if let Some(Port { wwpn, .. }) = port.filter(|port| port.is_target) {
+            panic!("{wwpn} serves, and its mode is set: it asks for a reset for good");
+        }
+        there.tree.file(path, format!("{text}\n"));
     }
 
     /// `qlt_lport_register`: a port that has the name now, and is no target yet.

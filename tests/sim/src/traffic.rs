@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::commands::{Answer, Asks, Command, Flow, Stage};
 use super::configfs::{self, served};
 use super::contents::Written;
-use super::san::{Event, San};
+use super::san::{Event, Hba, San};
 use understudy_core::wwn::Wwn;
 
 /// How long a Linux initiator waits when it is told to try again.
@@ -224,9 +224,15 @@ impl San {
         }
         match command.asks {
             Asks::Write(_) => {
-                // It is asked for its data (FCP_XFER_RDY).
+                // It is asked for its data (FCP_XFER_RDY). Nothing tells of a WRITE that
+                // waits for its data on qla2xxx, where no initiator gives an echo: that
+                // the data come within this time is an assumption (docs/qla2xxx.md).
+                let late = match node.map(|node| node.hba) {
+                    Some(Hba::Qla2xxx) => 300,
+                    _ => 1200,
+                };
                 self.frame(command);
-                self.moves_on(id, Stage::AwaitsData, 1, 1200);
+                self.moves_on(id, Stage::AwaitsData, 1, late);
             }
             Asks::Read => self.is_submitted(id),
         }

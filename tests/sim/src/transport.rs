@@ -151,8 +151,9 @@ impl San {
         there
             .tree
             .file(paths::fc_host(&host, "port_id"), format!("0x0102{number:02x}\n"));
-        if there.hba == Hba::Libfc {
-            there.tree.file(paths::driver_name(&host), "fcoe\n");
+        match there.hba {
+            Hba::Libfc => there.tree.file(paths::driver_name(&host), "fcoe\n"),
+            Hba::Qla2xxx => there.show_mode(&host),
         }
         for counter in ["statistics/rx_frames", "statistics/tx_frames"] {
             there.tree.file(paths::fc_host(&host, counter), "0x0\n");
@@ -337,7 +338,9 @@ impl San {
         if let Some(found) = there.port_mut(port) {
             found.sessions.push(initiator);
         }
-        there.show_remote(&host, initiator, "Online");
+        if there.knows_initiators(&host) {
+            there.show_remote(&host, initiator, "Online");
+        }
         self.connect(port, wwpn, initiator);
     }
 
@@ -359,6 +362,7 @@ impl San {
         let port = there.ports.remove(at.ok_or(Errno::ENODEV)?);
         there.tree.remove(&Path::new(paths::FC_VPORTS).join(&port.vport));
         there.tree.remove(&Path::new(paths::FC_HOSTS).join(&port.host));
+        there.tree.remove(&paths::scsi_host(&port.host, ""));
         for initiator in &port.sessions {
             there.forget_remote(&port.host, *initiator);
         }

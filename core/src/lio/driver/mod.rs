@@ -86,6 +86,19 @@ pub(crate) trait Driver: fmt::Debug + Sync {
         port: &PortSpec,
         physical: &PhysicalPort,
     ) -> Result<Chain, KernelError>;
+    /// Returns the operations for a port that is in the fabric, before its target is
+    /// built.
+    ///
+    /// # Errors
+    /// When the port cannot be looked up.
+    fn settle(
+        &self,
+        _kernel: &dyn Kernel,
+        _wanted: &Wanted,
+        _port: &PortSpec,
+    ) -> Result<Chain, KernelError> {
+        Ok(Chain::new())
+    }
     /// Returns the operations that make a port serve once its target is built.
     fn serve(&self, _wanted: &Wanted, _port: &PortSpec) -> Chain {
         Chain::new()
@@ -113,6 +126,12 @@ pub(crate) trait Driver: fmt::Debug + Sync {
         _tree: Option<&Tree>,
     ) -> Result<Option<u64>, KernelError> {
         fc::frames(kernel, wwpn)
+    }
+    /// Returns how long a port must be quiet before it logs out, with nothing in flight and
+    /// no command coming. A command that has arrived and not reached a disk is in no
+    /// counter of the kernel. Even a command that is just being turned away hangs a logout.
+    fn settled(&self) -> Duration {
+        Duration::from_millis(250)
     }
     /// Returns the operations that take a port out of the fabric.
     ///

@@ -21,7 +21,6 @@
 //! port and its empty target. The next takeover fills the target and lets the port log in
 //! again.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::{Driver, Hang, Stays, TargetSteps};
@@ -30,7 +29,7 @@ use crate::action::step::Step;
 use crate::config::group::PortSpec;
 use crate::digest::fnv128;
 use crate::fc::{self, PhysicalPort, VirtualPort, VportState};
-use crate::kernel::{self, Chain, Kernel, KernelError, paths, workers};
+use crate::kernel::{self, Chain, Kernel, KernelError, Op, paths, workers};
 use crate::lio::build::{luns, targets, write};
 use crate::lio::observe::{Tree, tpg};
 use crate::lio::situation::Situation;
@@ -132,6 +131,28 @@ impl Driver for Qla2xxx {
         })
     }
 
+    /// Returns the operation by which a port becomes a target only, in a driver whose mode
+    /// is [`DUAL`]. In that mode it would log in to its initiators as well, at the moment
+    /// in which they log in to it. The driver then ends the session that has just begun,
+    /// and waits in the one thread that could end it (`flush_work` in
+    /// `qla24xx_do_nack_work`): 23 seconds, for the whole HBA.
+    ///
+    /// Once a target serves, the same write would ask for a reset of the port, which
+    /// nothing ever carries out (`qla_set_ini_mode`).
+    fn settle(
+        &self,
+        kernel: &dyn Kernel,
+        wanted: &Wanted,
+        port: &PortSpec,
+    ) -> Result<Chain, KernelError> {
+        if wanted.tree(port).and_then(|tree| tree.enabled) == Some(true) {
+            return Ok(Chain::new());
+        }
+        let Some(port) = fc::host_of(kernel, port.wwpn)? else { return Ok(Chain::new()) };
+        let path = paths::scsi_host(&port.host, MODE);
+        Ok(vec![Op::WriteIfAny { path, text: DISABLED.into() }])
+    }
+
     fn serve(&self, wanted: &Wanted, port: &PortSpec) -> Chain {
         let enabled = wanted.tree(port).and_then(|tree| tree.enabled);
         let vport = wanted.vport(port);
@@ -163,6 +184,13 @@ impl Driver for Qla2xxx {
         tree: Option<&Tree>,
     ) -> Result<Option<u64>, KernelError> {
         tree.map_or(Ok(None), |tree| tree.commands(kernel))
+    }
+
+    /// Returns half a second. No initiator can be asked for an echo, and it may still have
+    /// to send the data of a WRITE. A Linux initiator that was told to try again does so
+    /// after a second, so a longer moment would never come.
+    fn settled(&self) -> Duration {
+        Duration::from_millis(500)
     }
 
     fn vanish(&self, _: &dyn Kernel, port: &VirtualPort) -> Result<Chain, KernelError> {
@@ -220,31 +248,16 @@ impl Driver for Qla2xxx {
             })),
             Err(error) => doubts.push((error.to_string(), "See why it cannot be read")),
         }
-        let mut doubt_if =
-            |path: &Path, text: &str, doubt| match kernel::attribute(kernel, path) {
-                Ok(now) if now == text => doubts.push(doubt),
-                Ok(_) => {}
-                Err(error) => {
-                    doubts.push((error.to_string(), "See why it cannot be read"));
-                }
-            };
         let base = tpg(&paths::lio_port(FABRIC, physical));
-        doubt_if(
-            &base.join(DEMO),
-            "1",
-            (
-                format!("the physical port {physical} lets any initiator log in"),
-                "Write 0 to its attrib/generate_node_acls: nobody has business there",
-            ),
-        );
-        doubt_if(
-            &paths::module_parameter(PORT_MODULE, MODE),
-            DISABLED,
-            (
-                "with qlini_mode=disabled no initiator gives an echo".to_owned(),
-                "Load qla2xxx with qlini_mode=dual: then a stop is shorter and surer",
-            ),
-        );
+        match kernel::attribute(kernel, &base.join(DEMO)) {
+            Ok(demo) => doubts.extend((demo == "1").then(|| {
+                (
+                    format!("the physical port {physical} lets any initiator log in"),
+                    "Write 0 to its attrib/generate_node_acls: nobody has business there",
+                )
+            })),
+            Err(error) => doubts.push((error.to_string(), "See why it cannot be read")),
+        }
         doubts
     }
 }

@@ -93,6 +93,28 @@ fn the_port_comes_first_and_its_target_serves_last() {
     assert!(a.owns_all());
 }
 
+/// In the driver's mode `dual` a port would log in to its initiators while they log in to
+/// it. The mode of a port that serves already is left alone: the simulation ends a test
+/// that sets it.
+#[test]
+fn a_port_is_a_target_only() {
+    for mode in ["dual\n", "disabled\n"] {
+        let (a, _) = pair(&setup());
+        a.kernel.set("/sys/module/qla2xxx/parameters/qlini_mode", mode);
+        for _ in 0..2 {
+            a.start().unwrap();
+            a.kernel.sleep(Duration::from_secs(1));
+            a.start().unwrap();
+            let shown = a.kernel.read(Path::new("/sys/class/scsi_host/host3/qlini_mode"));
+            assert_eq!(shown.ok(), (mode == "dual\n").then(|| "disabled\n".into()));
+            let remote = a.kernel.list(Path::new("/sys/class/fc_remote_ports")).unwrap();
+            assert_eq!(remote, [""; 0]);
+            assert_eq!(a.health(Level::Disk), Health::Running);
+            a.stop().unwrap();
+        }
+    }
+}
+
 /// A stop logs the port out of the fabric. The next start lets it in again as soon as its
 /// target has its LUNs.
 #[test]
