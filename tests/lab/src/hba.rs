@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use understudy_hba::control::{Reply, Request};
 
+use crate::capture;
 use crate::child::{self, Owned};
 use crate::error::{Error, Result};
 use crate::fabric::binary;
@@ -34,7 +35,7 @@ pub fn start(hba: Hba, guest: &str, boot: u32, folders: &Folders) -> Result<Owne
     command.arg("--fabric").arg(hba_socket(&folders.run, guest));
     command.args(["--wwpn", &hba.wwpn(), "--wwnn", &hba.wwnn()]);
     command.arg("--log").arg(folders.log(&format!("{guest}.{boot}.hba.events")));
-    command.arg("--pcap").arg(folders.log(&format!("{guest}.{boot}.hba.pcap")));
+    command.arg("--pcap").arg(capture::of_hba(folders, guest, boot));
     command.args(["--snap", SNAP]);
     child::ready(command, &folders.log(&format!("{guest}.{boot}.hba")))
 }

@@ -7,6 +7,7 @@
 pub mod accel;
 pub mod bench;
 pub mod bmc;
+pub mod capture;
 pub mod channel;
 pub mod chart;
 pub mod child;
