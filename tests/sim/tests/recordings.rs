@@ -27,6 +27,9 @@ use understudy_sim::{Hba, San, SimKernel};
 /// The physical port of a simulated node.
 const PHYSICAL: &str = "/sys/class/fc_host/host2";
 
+/// The host of the first virtual port that a simulated node makes.
+const NEW: &str = "host3";
+
 /// Returns a simulated node in the state in which the recorded one was before its
 /// recording.
 fn prepare(recording: &[Recorded]) -> SimKernel<'static> {
@@ -142,16 +145,22 @@ fn translate(chain: &Chain) -> Chain {
         Op::Write { path, text } => {
             Op::Write { path: simulated(path), text: text.clone() }
         }
+        Op::WriteIfAny { path, text } => {
+            Op::WriteIfAny { path: simulated(path), text: text.clone() }
+        }
         other => other.clone(),
     });
     each.collect()
 }
 
 /// Returns the simulated node's name for a file: the number of the physical port is in
-/// the names of all ports.
+/// the names of all ports, and a new port's host has its own.
 fn simulated(path: &Path) -> PathBuf {
     if path.starts_with(paths::FC_HOSTS) {
         return Path::new(PHYSICAL).join(path.file_name().unwrap());
+    }
+    if path.starts_with("/sys/class/scsi_host") {
+        return paths::scsi_host(NEW, path.file_name().unwrap().to_str().unwrap());
     }
     let Ok(below) = path.strip_prefix(paths::FC_VPORTS) else { return path.to_owned() };
     let (_, number) = below.to_str().unwrap().split_once(':').unwrap();
