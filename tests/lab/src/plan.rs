@@ -278,7 +278,7 @@ pub fn guests() -> Vec<Spec> {
                 server("storage-b", "storage-b", "10.77.3.1/24"),
                 server("storage-c", "storage-c", "10.77.4.1/24"),
             ],
-            hba: None,
+            hba: Some(Hba { guest: 3 }),
         },
         array(1, ARRAYS[0], "storage-a", "10.77.1.1/24", "10.77.2.2/24"),
         array(2, ARRAYS[1], "storage-b", "10.77.1.2/24", "10.77.3.2/24"),

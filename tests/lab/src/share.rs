@@ -75,15 +75,15 @@ pub fn set_dark(folders: &Folders, guest: &str) -> Result<()> {
     paths::write(&folders.share().join("common/dark"), format!("{guest} fc1\n"))
 }
 
-/// Sets whether the storage nodes load the driver of their HBAs at their next boots. The
-/// driver's probe takes seconds, so only scenarios that need it have it on.
+/// Sets whether the guests with an HBA load its driver at their next boots. The driver's
+/// probe takes seconds, so only scenarios that need it have it on.
 ///
 /// # Errors
 /// A file cannot be written.
 pub fn set_hbas(folders: &Folders, on: bool) -> Result<()> {
     let text = if on { "# The HBA is used.\n" } else { "blacklist qla2xxx\n" };
-    STORAGE_NODES.iter().try_for_each(|node| {
-        let files = folders.share().join(node).join("files");
+    STORAGE_NODES.iter().chain(&[HOST]).try_for_each(|guest| {
+        let files = folders.share().join(guest).join("files");
         paths::write(&files.join("etc/modprobe.d/lab.conf"), text)
     })
 }

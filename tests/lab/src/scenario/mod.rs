@@ -99,7 +99,7 @@ const TWO_FABRICS: [&str; 2] = ["two-fabric-takeover", "fabric-lost"];
 
 /// Every scenario, in the order in which they are run. Those that disturb least come
 /// first, and those in which a kernel may hang come last.
-pub const SCENARIOS: [Scenario; 50] = [
+pub const SCENARIOS: [Scenario; 52] = [
     first("bad-configuration", bad_configuration::run),
     first("same-name-twice", same_name::run),
     first("agent-contract", contract::run),
@@ -144,6 +144,8 @@ pub const SCENARIOS: [Scenario; 50] = [
     second("qlogic-moves", qlogic::moves::run),
     second("qlogic-power-cut", qlogic::power_cut::run),
     second("qlogic-two-groups", qlogic::two_groups::run),
+    second("qlogic-initiators", qlogic::initiators::run),
+    second("qlogic-module-reload", qlogic::module_reload::run),
     second("qlogic-crash-points", qlogic::crash_points::run),
     second("qlogic-identity", qlogic::identity::run),
     second("qlogic-reservations-survive", qlogic::reservations::run),

@@ -1,11 +1,13 @@
 //! The scenarios on emulated QLogic HBAs, with the stock qla2xxx and tcm_qla2xxx. Each
-//! begins with [`begin`], or with [`use_hbas`] where no group of the cluster's is served,
-//! and ends with [`end`].
+//! begins with [`begin`], or with `use_hbas` where no group of the cluster's is served,
+//! and ends with `end`.
 
 pub mod chip_reset;
 pub mod crash_points;
 pub mod identity;
+pub mod initiators;
 pub mod link_cut;
+pub mod module_reload;
 pub mod moves;
 pub mod power_cut;
 pub mod reservations;
@@ -17,12 +19,12 @@ use understudy_fabric::wwn::Wwn;
 
 use super::world::{COMMAND, Mark, client, fabric};
 use super::{World, two_fabrics};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fabric::wwn;
 use crate::groups::{self, Group, Lun};
 use crate::guest::Guest;
 use crate::lab::side_by_side;
-use crate::plan::{self, ARRAYS, Hba};
+use crate::plan::{self, ARRAYS, Hba, Role, Spec};
 use crate::{progress, share};
 
 /// How long an HBA may take from the load of its driver until its port is Online.
@@ -40,7 +42,10 @@ const BASE: &str = "base() {
 
 /// Has the storage nodes use their HBAs, gives the initiator a port in their fabric, and
 /// has each of the groups served at home. Returns the groups' LUNs.
-fn begin(world: &World, groups: &[Group]) -> Result<Vec<Lun>> {
+///
+/// # Errors
+/// Some part of this does not come up.
+pub fn begin(world: &World, groups: &[Group]) -> Result<Vec<Lun>> {
     // The zones come first: the initiator must not meet the HBAs' physical ports.
     set_zones(world, groups, &[])?;
     use_hbas(world)?;
@@ -76,7 +81,10 @@ fn serve(world: &World, group: &Group) -> Result<()> {
 }
 
 /// Waits until the initiator has found the LUNs of these groups, and returns them.
-fn luns(world: &World, groups: &[Group]) -> Result<Vec<Lun>> {
+///
+/// # Errors
+/// The initiator does not find them in time.
+pub fn luns(world: &World, groups: &[Group]) -> Result<Vec<Lun>> {
     let host = world.lab.host()?;
     let its = |group: &Group| groups::luns_of(host, group, group.disks().len(), COMMAND);
     progress::during("initiator: LUNs found", || {
@@ -130,18 +138,23 @@ fn on_nodes(world: &World, act: impl Fn(&Guest) -> Result<()> + Sync) -> Result<
     side_by_side(guests.filter(|guest| ARRAYS.contains(&guest.name())), act)
 }
 
-/// Puts the zone in force that docs/qla2xxx.md asks for: the initiator, and `more`
-/// initiators, with the groups' ports. The HBAs' physical ports see nobody. A port of
+/// Puts the zones in force that docs/qla2xxx.md asks for: the initiator with the groups'
+/// ports, and each of `more` initiators with them. The nodes' HBAs see nobody. A port of
 /// qla2xxx lets everybody log in, and answers no command of those that it does not know.
 /// Another port that sees it scans it, and waits. If that is the partner's HBA, its driver
 /// has no thread left for the initiators of its own group.
 fn set_zones(world: &World, groups: &[Group], more: &[Wwn]) -> Result<()> {
     let ports = groups.iter().map(Group::port).collect::<Result<Vec<_>>>()?;
-    let mut hosts = [more, &ports].concat();
-    for guest in plan::guests().into_iter().filter(|guest| guest.hba.is_none()) {
-        hosts.push(wwn(&guest.wwpn(Hba::SIDE))?);
-    }
-    client(&world.lab, Hba::SIDE)?.set_zones(Some(vec![hosts])).map_err(fabric)
+    let initiator = wwn(&host()?.wwpn(Hba::SIDE))?;
+    let with_ports = |initiator: &Wwn| [&[*initiator], &ports[..]].concat();
+    let zones = [&initiator].into_iter().chain(more).map(with_ports).collect();
+    client(&world.lab, Hba::SIDE)?.set_zones(Some(zones)).map_err(fabric)
+}
+
+/// Returns the plan of the initiator's guest.
+fn host() -> Result<Spec> {
+    let host = plan::guests().into_iter().find(|guest| guest.role == Role::Host);
+    host.ok_or_else(|| Error::other("the lab has no initiator"))
 }
 
 /// Waits until the physical port of a node's HBA is Online.
