@@ -7,10 +7,11 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::groups::{self, Group, Lun};
 use crate::load::{Outcome, Pace};
 use crate::pause::Gap;
 use crate::progress;
-use crate::scenario::{Fault, World, autopsy, world::wall};
+use crate::scenario::{Fault, On, World, autopsy, qlogic, world::wall};
 
 /// How many faults strike under one load. What that load wrote is read back all the time,
 /// and once more at its end.
@@ -76,14 +77,20 @@ pub fn run(
     world: &World,
     seed: u64,
     faults: u32,
-    kinds: &[(&'static str, Fault)],
+    kinds: &[Fault],
     tell: impl Fn(&Report) -> Result<()>,
 ) -> Result<Report> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut report = Report { seed, ..Report::default() };
+    let on_hbas = kinds.iter().any(|fault| fault.on == On::Hba).then(groups::on_qlogic);
+    if let Some(group) = &on_hbas {
+        qlogic::begin(world, std::slice::from_ref(group))?;
+    }
+    // A reset of a chip lets a kept port in, for a moment.
+    let claimed = on_hbas.as_ref().map(Group::port).transpose()?;
     while report.faults < faults && report.error.is_none() {
         let mark = world.mark()?;
-        world.load.press(&world.luns()?, Pace::Bursts)?;
+        world.load.press(&luns(world, on_hbas.as_ref())?, Pace::Bursts)?;
         let mut episode = Vec::new();
         let mut error = None;
         for number in 1..=EPISODE.min(faults - report.faults) {
@@ -97,7 +104,7 @@ pub fn run(
             }
         }
         let outcome = world.load.read_back(true).and_then(|()| world.load.account());
-        let unclaimed = world.must_be_unclaimed(mark, None);
+        let unclaimed = world.must_be_unclaimed(mark, claimed);
         match unclaimed.and_then(|()| world.check_invariants()) {
             // A link that fails under load wedges tcm_fc: what counts is that the node
             // is fenced for it.
@@ -117,21 +124,34 @@ pub fn run(
     Ok(report)
 }
 
+/// Returns the LUNs of all groups, of the one that HBAs serve as well.
+fn luns(world: &World, on_hbas: Option<&Group>) -> Result<Vec<Lun>> {
+    let its = on_hbas.map(|group| qlogic::luns(world, std::slice::from_ref(group)));
+    Ok([world.luns()?, its.transpose()?.unwrap_or_default()].concat())
+}
+
 fn strike(
     world: &World,
     random: &mut fastrand::Rng,
-    kinds: &[(&'static str, Fault)],
+    kinds: &[Fault],
     number: u32,
 ) -> Result<Struck> {
-    let (kind, fault) = kinds
+    let Fault { name: kind, on, strike } = kinds
         .get(random.usize(..kinds.len()))
         .ok_or_else(|| Error::other("there are no faults"))?;
     let [a, b] = &world.groups;
     let group = if random.bool() { a } else { b };
+    let group = match on {
+        On::Software => group.clone(),
+        On::Hba => groups::on_qlogic(),
+    };
+    if *on == On::Hba {
+        qlogic::bring_home(world, &group)?;
+    }
     progress::note(&format!("-- fault {number}: {kind}, {}", group.name));
     let began = Instant::now();
     let (from, boots, before) = (wall(), world.boots()?, autopsy::fences(world));
-    let moved = fault(world, group)?;
+    let moved = strike(world, &group)?;
     world.load.wait_flow()?;
     let fenced = world.boots()? - boots;
     let lines = autopsy::fences(world);

@@ -11,6 +11,7 @@ mod crash_points;
 mod disk_returns;
 mod fabric_link;
 mod fabric_lost;
+mod faults;
 mod flushes;
 mod foreign_keys;
 mod giveback;
@@ -27,7 +28,7 @@ mod partner_activates;
 mod path_lost;
 mod physical_port;
 mod power_cut;
-mod qlogic;
+pub mod qlogic;
 mod readme;
 mod renumbered;
 mod reservations;
@@ -52,6 +53,7 @@ use crate::groups::{Group, Lun};
 use crate::load::{Outcome, Pace};
 use crate::progress;
 use crate::report::Row;
+pub use faults::{FAULTS, Fault, On};
 pub use power_cut::{LAST, Story, play};
 use world::Mark;
 pub use world::World;
@@ -173,25 +175,6 @@ const fn aside(name: &'static str, run: fn(&World) -> Result<Seen>) -> Scenario 
 const fn may_hang(scenario: Scenario) -> Scenario {
     Scenario { may_hang: true, ..scenario }
 }
-
-/// A function that does something to a group under load, and makes the lab whole again.
-/// Returns the groups that moved.
-pub type Fault = fn(&World, &Group) -> Result<Vec<Group>>;
-
-/// Every fault of the soak, by its name.
-pub const FAULTS: [(&str, Fault); 11] = [
-    ("commanded-move", moves::there_and_back),
-    ("power-cut", power_cut::strike),
-    ("heartbeat-cut", |world, _| heartbeat_cut::strike(world)),
-    ("start-killed", agent_killed::in_a_start),
-    ("stop-killed", agent_killed::in_a_stop),
-    ("disk-hang", stop_cannot_drain::strike),
-    ("flush-move", flushes::strike),
-    ("path-cut", path_lost::cut),
-    ("paths-gone", path_lost::gone),
-    ("link-cut", fabric_link::cut),
-    ("link-flap", fabric_link::flap),
-];
 
 /// Runs scenarios side by side in a whole lab, and judges each. They leave the lab whole.
 pub fn run(world: &World, scenarios: &[Scenario]) -> Vec<Row> {

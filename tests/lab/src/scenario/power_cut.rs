@@ -102,12 +102,17 @@ fn act(
     Ok(())
 }
 
-/// Checks that both virtual ports are on one physical port of a node.
+/// Checks that the virtual ports of both groups are on one physical port of a node.
 fn both_on_one_port(world: &World, node: &str) -> Result<()> {
-    let script = "for v in /sys/class/fc_vports/*; do
-                      [ $(cat $v/vport_state) = Active ] && v=${v##*/vport-} && echo ${v%%:*}
-                  done | sort | uniq -c";
-    let said = world.node(node)?.run(script, super::world::COMMAND)?;
+    let names = world.groups.each_ref().map(|group| group.wwpn().replace(':', ""));
+    let script = format!(
+        "for v in /sys/class/fc_vports/*; do
+             grep -qsx -e 0x{} -e 0x{} $v/port_name || continue
+             [ $(cat $v/vport_state) = Active ] && v=${{v##*/vport-}} && echo ${{v%%:*}}
+         done | sort | uniq -c",
+        names[0], names[1]
+    );
+    let said = world.node(node)?.run(&script, super::world::COMMAND)?;
     let lines: Vec<&str> = said.lines().map(str::trim).collect();
     match lines.as_slice() {
         [line] if line.starts_with("2 ") => Ok(()),

@@ -15,10 +15,10 @@ pub fn run(faults: &str, seed: Option<&str>, kinds: &[&str]) -> Result<ExitCode>
     };
     let mut wanted = FAULTS.to_vec();
     if !kinds.is_empty() {
-        wanted.retain(|(kind, _)| kinds.contains(kind));
+        wanted.retain(|fault| kinds.contains(&fault.name));
     }
     if wanted.len() < kinds.len() || wanted.is_empty() {
-        let all: Vec<_> = FAULTS.iter().map(|(kind, _)| *kind).collect();
+        let all: Vec<_> = FAULTS.iter().map(|fault| fault.name).collect();
         return Err(Error::other(format!("the faults are: {}", all.join(", "))));
     }
     println!("soak: {faults} faults, seed {seed}");

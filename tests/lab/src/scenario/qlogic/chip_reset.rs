@@ -45,6 +45,12 @@ pub fn run(world: &World) -> Result<Seen> {
     Ok(Seen { claimed: Some(group.port()?), ..seen })
 }
 
+/// Resets the chip by which a group is served. Returns the groups that may have moved.
+pub fn strike(world: &World, group: &Group) -> Result<Vec<Group>> {
+    reset_serving(world, group)?;
+    Ok(vec![group.clone()])
+}
+
 /// Resets the chip of the partner while a group is served at home. Waits until the fabric
 /// has refused the partner's kept port, because the name is logged in, and until the
 /// partner has logged its port out.

@@ -28,6 +28,18 @@ pub fn run(world: &World) -> Result<Seen> {
     Ok(seen)
 }
 
+/// Turns the light off and on again. Returns the groups that may have moved.
+pub fn strike_flap(world: &World, group: &Group) -> Result<Vec<Group>> {
+    flap(world, group)?;
+    Ok(vec![group.clone()])
+}
+
+/// Turns the light off until the partner serves. Returns the groups that moved.
+pub fn strike_cut(world: &World, group: &Group) -> Result<Vec<Group>> {
+    cut(world, group)?;
+    Ok(vec![group.clone()])
+}
+
 /// Turns the light off until the driver has noticed, and on again. Checks that the group's
 /// port logs in where it was, and that nothing moves, unless the node was fenced.
 fn flap(world: &World, group: &Group) -> Result<()> {

@@ -80,6 +80,19 @@ fn serve(world: &World, group: &Group) -> Result<()> {
     })
 }
 
+/// Brings a group home that an earlier fault has moved. Does nothing if it is there.
+///
+/// # Errors
+/// The group does not get there.
+pub fn bring_home(world: &World, group: &Group) -> Result<()> {
+    if world.must_be_on(group, group.home).is_ok() {
+        return Ok(());
+    }
+    wait_port(world.node(group.home)?)?;
+    two_fabrics::all_home(world, group)?;
+    world.load.wait_flow()
+}
+
 /// Waits until the initiator has found the LUNs of these groups, and returns them.
 ///
 /// # Errors
