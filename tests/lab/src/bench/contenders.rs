@@ -195,7 +195,7 @@ mod tests {
             let scripts =
                 (contender.actions)(3, 32).into_iter().map(|(_, script)| script);
             let all: String = scripts.chain([(contender.file)(3)]).collect();
-            let named = all.contains("/dev/ram2") || all.contains(" 3 32");
+            let named = all.contains(&disk(2)) || all.contains(" 3 32");
             assert!(named || all.contains("seq 0 2"), "{}: {all}", contender.name);
         }
     }

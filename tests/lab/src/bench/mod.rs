@@ -36,11 +36,14 @@ pub const LUNS: [usize; 5] = [1, 16, 64, 256, 1024];
 /// How often each number of LUNs is measured.
 pub const ROUNDS: usize = 5;
 
-/// Returns the disk behind a LUN.
+/// Returns the disk behind a LUN, by a name that does not change.
 #[must_use]
 pub fn disk(lun: usize) -> String {
-    format!("/dev/ram{lun}")
+    format!("{NAMES}{lun}")
 }
+
+/// The beginning of the names of the RAM disks. The kernel's own names are refused.
+const NAMES: &str = "/dev/disk/by-id/lab-ram";
 
 /// A measurement of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -157,6 +160,8 @@ fn prepare(disks: usize) -> String {
          cp /lab/common/understudy-lab-meter /run/
          modprobe brd rd_nr={disks} rd_size=1024
          udevadm settle
+         mkdir -p /dev/disk/by-id
+         for ram in /dev/ram*; do ln -s $ram {NAMES}${{ram#/dev/ram}}; done
          test -b {}",
         disk(disks - 1)
     )
