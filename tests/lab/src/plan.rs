@@ -255,7 +255,7 @@ pub fn bench() -> Spec {
         mebibytes: 2048,
         nice: 0,
         interfaces: SIDES.map(|side| port(4, side)).to_vec(),
-        hba: None,
+        hba: Some(Hba { guest: 4 }),
     }
 }
 

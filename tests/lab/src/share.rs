@@ -10,8 +10,8 @@ use crate::cluster::Member;
 use crate::error::{Error, Result};
 use crate::fabric::binary;
 use crate::plan::{
-    Folders, HOST, MEMBERS, Role, STORAGE_NODES, Side, Spec, System, cluster_address,
-    iscsi_name,
+    BENCH, Folders, HOST, MEMBERS, Role, STORAGE_NODES, Side, Spec, System,
+    cluster_address, iscsi_name,
 };
 use crate::shelf::Disk;
 use crate::{cluster, paths, plan, second_path, shelf};
@@ -82,7 +82,7 @@ pub fn set_dark(folders: &Folders, guest: &str) -> Result<()> {
 /// A file cannot be written.
 pub fn set_hbas(folders: &Folders, on: bool) -> Result<()> {
     let text = if on { "# The HBA is used.\n" } else { "blacklist qla2xxx\n" };
-    STORAGE_NODES.iter().chain(&[HOST]).try_for_each(|guest| {
+    STORAGE_NODES.iter().chain(&[HOST, BENCH]).try_for_each(|guest| {
         let files = folders.share().join(guest).join("files");
         paths::write(&files.join("etc/modprobe.d/lab.conf"), text)
     })

@@ -18,6 +18,8 @@ pub struct Contender {
     pub name: &'static str,
     /// The numbers of threads that the contender is measured with. The fastest counts.
     pub lanes: &'static [usize],
+    /// A script that the guest runs before the contender's first round.
+    pub prepare: &'static str,
     /// Whether the contender takes seconds for each LUN. Its time is bounded then.
     pub is_slow: bool,
     /// What the contender finds in [`FILE`], for this many LUNs.
@@ -32,10 +34,11 @@ type Scripts = Vec<(&'static str, String)>;
 
 /// Returns all contenders in the order of a run. The slow one comes last, because its
 /// time is what is left.
-pub fn all() -> [Contender; 6] {
+pub fn all() -> [Contender; 7] {
     let plain = |name, actions| Contender {
         name,
         lanes: &[1],
+        prepare: "",
         is_slow: false,
         file: |_| String::new(),
         actions,
@@ -44,6 +47,7 @@ pub fn all() -> [Contender; 6] {
         plain("understudy", understudy),
         Contender { lanes: &[1, 4, 16, 32, 64], ..plain("limit", limit) },
         plain("64-initiators", status),
+        Contender { prepare: USE_HBA, ..plain("qla2xxx", qla2xxx) },
         plain("dummy", dummy),
         Contender { file: saved, ..plain("rtslib", rtslib) },
         Contender { is_slow: true, ..plain("iscsi-agents", iscsi_agents) },
@@ -51,7 +55,21 @@ pub fn all() -> [Contender; 6] {
 }
 
 fn understudy(luns: usize, _: usize) -> Scripts {
-    let call = |action| (action, ours(luns, INITIATOR, action));
+    let call = |action| (action, ours("auto", luns, INITIATOR, action));
+    ["start", "monitor", "stop"].map(call).into()
+}
+
+/// Has the guest use its emulated HBA, as a storage node does from its boot on.
+const USE_HBA: &str = "set -e
+    modprobe qla2xxx
+    until grep -qsx Online $(grep -lsE '^0x2100' /sys/class/fc_host/host*/port_name |
+        sed s/port_name/port_state/); do sleep 0.2; done
+    systemctl start understudy-qla2xxx.service";
+
+/// Returns calls of the agent on the HBA. Its second start and all later ones find the
+/// port that a stop keeps.
+fn qla2xxx(luns: usize, _: usize) -> Scripts {
+    let call = |action| (action, ours("qla2xxx", luns, INITIATOR, action));
     ["start", "monitor", "stop"].map(call).into()
 }
 
@@ -62,19 +80,20 @@ fn status(luns: usize, _: usize) -> Scripts {
     let initiators = initiators.collect::<Vec<_>>().join(" ");
     let look = format!("{METER} measure understudy status");
     vec![
-        ("start", ours(luns, &initiators, "start")),
+        ("start", ours("auto", luns, &initiators, "start")),
         ("status", look),
-        ("stop", ours(luns, &initiators, "stop")),
+        ("stop", ours("auto", luns, &initiators, "stop")),
     ]
 }
 
-/// Returns a call of our agent.
-fn ours(luns: usize, initiators: &str, action: &str) -> String {
+/// Returns a call of our agent, with the driver that its port is to have.
+fn ours(driver: &str, luns: usize, initiators: &str, action: &str) -> String {
     let disks: Vec<_> = (0..luns).map(|lun| format!("{lun}={}", disk(lun))).collect();
     format!(
         "export OCF_ROOT=/usr/lib/ocf OCF_RESOURCE_INSTANCE=bench \
              OCF_RESKEY_CRM_meta_timeout=600000 OCF_RESKEY_ownership=none \
              OCF_RESKEY_wwnn={WWNN} OCF_RESKEY_ports={WWPN} \
+             OCF_RESKEY_driver={driver} \
              OCF_RESKEY_initiators='{initiators}' OCF_RESKEY_disks='{}'
          {METER} measure /usr/lib/ocf/resource.d/understudy/vport {action}",
         disks.join(" ")

@@ -120,6 +120,7 @@ pub fn run(
     let wanted = |c: &Contender| names.is_empty() || names.contains(&c.name);
     for contender in contenders::all().into_iter().filter(wanted) {
         clock.before = None;
+        guest.run(contender.prepare, BOOT)?;
         for luns in LUNS {
             paths::write(&share.join(contenders::FILE), (contender.file)(luns))?;
             if !measure(guest, &contender, luns, &mut clock, &mut report)? {

@@ -20,6 +20,7 @@ pub fn document(report: &Report, machine: &str) -> String {
          expedited grace periods.\n\
          - `64-initiators`: the agent once more, with 64 initiators in the group, and\n  \
          `understudy status`.\n\
+         - `qla2xxx`: the agent on the stock qla2xxx, with an emulated HBA.\n\
          - `rtslib`: `targetctl restore` and `clear`, over iSCSI.\n\
          - `iscsi-agents`: `ocf:heartbeat:iSCSITarget`, and an `iSCSILogicalUnit` for\n  \
          each LUN.\n\
