@@ -19,6 +19,7 @@ use crate::wwn::Wwn;
 
 pub(crate) use build::{LINK, backstore_of, build, frame};
 pub use build::{backstore_path, set_alua};
+pub(crate) use driver::QUIET;
 pub(crate) use driver::{
     DRIVERS, Driver, TCM_FC, TargetSteps, candidates, is_here, unserved,
 };

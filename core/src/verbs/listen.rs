@@ -17,7 +17,7 @@ use crate::action::failure::Failure;
 use crate::action::step::Step;
 use crate::fc::{self, VirtualPort};
 use crate::kernel::{Chain, Instant, Kernel, KernelError};
-use crate::lio;
+use crate::lio::{self, QUIET};
 use crate::saved_reservations;
 use crate::situation::found::Found;
 
@@ -41,7 +41,7 @@ pub(super) fn listen(
     let stores = &found.export.backstores;
     let end = budget.first(PERCENT_TO_DRAIN).end;
     let settled = match heard(kernel, found, budget) {
-        true => settled(found),
+        true => quiet(found),
         false => SETTLED_UNHEARD,
     };
     loop {
@@ -76,9 +76,9 @@ pub(super) fn listen(
 
 /// Returns how long the group's ports must be quiet before they log out, where every
 /// initiator that could be asked gave an echo.
-fn settled(found: &Found) -> Duration {
-    let each = found.vports.iter().map(|port| found.driver(port.wwpn).settled());
-    each.max().unwrap_or_default()
+fn quiet(found: &Found) -> Duration {
+    let each = found.vports.iter().map(|port| found.driver(port.wwpn).quiet());
+    each.fold(QUIET, Duration::max)
 }
 
 /// Waits until each keeper has written everything that it was asked to write. A keeper

@@ -29,9 +29,9 @@ const SETTINGS: [Setting; 2] = [
         danger: "a stop may not see all commands",
     },
     // tcm_fc carries out the commands of a port in one thread for each processor, so a
-    // command that is held back holds up every LUN. After some three seconds without an answer a Linux
-    // initiator gives a command up and sends it again. The data of the first command
-    // never comes, and a stop finds it in flight forever. A capture of the lab's fabric
+    // command that is held back holds up every LUN. After some three seconds without an
+    // answer a Linux initiator gives a command up and sends it again. The data of the
+    // first command never comes, and a stop finds it in flight forever. A capture of the lab's fabric
     // showed this while a path died. The thread was stuck at a flush.
     //
     // Writeback throttling (block/blk-wbt.c) treats LIO's writes and flushes like those

@@ -217,12 +217,12 @@ fn bind(
         active(kernel, port, budget)?;
     }
     let wanted = here.wanted(group);
-    let settle = group.ports.iter().filter(|port| !here.lost.contains(port));
-    let settle = settle.map(|port| here.driver.settle(kernel, &wanted, port));
-    let mut settle = settle.collect::<Result<Vec<_>, _>>().map_err(unseen)?;
-    settle.retain(|chain| !chain.is_empty());
-    if !settle.is_empty() {
-        apply(action, &Step::new("make the ports targets only", settle))?;
+    let ports = group.ports.iter().filter(|port| !here.lost.contains(port));
+    let restrict = ports.map(|port| here.driver.restrict(kernel, &wanted, port));
+    let mut restrict = restrict.collect::<Result<Vec<_>, _>>().map_err(unseen)?;
+    restrict.retain(|chain| !chain.is_empty());
+    if !restrict.is_empty() {
+        apply(action, &Step::new("make the ports targets only", restrict))?;
     }
     expedited(kernel, scope, budget, || {
         steps.iter().try_for_each(|step| apply(action, step))

@@ -24,6 +24,9 @@ use super::wanted::Wanted;
 pub(crate) use qla2xxx::QLA2XXX;
 pub(crate) use tcm_fc::TCM_FC;
 
+/// How long a port is quiet before it logs out, unless its driver wants more.
+pub(crate) const QUIET: Duration = Duration::from_millis(250);
+
 /// A Fibre Channel driver of LIO: everything in which these drivers differ.
 pub(crate) trait Driver: fmt::Debug + Sync {
     /// Returns the driver's name, as a value of the parameter `driver`.
@@ -86,12 +89,12 @@ pub(crate) trait Driver: fmt::Debug + Sync {
         port: &PortSpec,
         physical: &PhysicalPort,
     ) -> Result<Chain, KernelError>;
-    /// Returns the operations for a port that is in the fabric, before its target is
-    /// built.
+    /// Returns the operations that keep a port, which is in the fabric, from being more
+    /// than a target. They come before its target is built.
     ///
     /// # Errors
     /// When the port cannot be looked up.
-    fn settle(
+    fn restrict(
         &self,
         _kernel: &dyn Kernel,
         _wanted: &Wanted,
@@ -130,8 +133,8 @@ pub(crate) trait Driver: fmt::Debug + Sync {
     /// Returns how long a port must be quiet before it logs out, with nothing in flight and
     /// no command coming. A command that has arrived and not reached a disk is in no
     /// counter of the kernel. Even a command that is just being turned away hangs a logout.
-    fn settled(&self) -> Duration {
-        Duration::from_millis(250)
+    fn quiet(&self) -> Duration {
+        QUIET
     }
     /// Returns the operations that take a port out of the fabric.
     ///

@@ -132,14 +132,14 @@ impl Driver for Qla2xxx {
     }
 
     /// Returns the operation by which a port becomes a target only, in a driver whose mode
-    /// is [`DUAL`]. In that mode it would log in to its initiators as well, at the moment
-    /// in which they log in to it. The driver then ends the session that has just begun,
-    /// and waits in the one thread that could end it (`flush_work` in
-    /// `qla24xx_do_nack_work`): 23 seconds, for the whole HBA.
+    /// is [`DUAL`]. In that mode the port would log in to its initiators as well, while
+    /// they log in to it. The driver then ends the session that has just begun, and waits
+    /// in the one worker that could end it (`flush_work` in `qla24xx_do_nack_work`). For 23
+    /// seconds nobody can log in to the port.
     ///
     /// Once a target serves, the same write would ask for a reset of the port, which
     /// nothing ever carries out (`qla_set_ini_mode`).
-    fn settle(
+    fn restrict(
         &self,
         kernel: &dyn Kernel,
         wanted: &Wanted,
@@ -189,7 +189,7 @@ impl Driver for Qla2xxx {
     /// Returns half a second. No initiator can be asked for an echo, and it may still have
     /// to send the data of a WRITE. A Linux initiator that was told to try again does so
     /// after a second, so a longer moment would never come.
-    fn settled(&self) -> Duration {
+    fn quiet(&self) -> Duration {
         Duration::from_millis(500)
     }
 
