@@ -13,8 +13,8 @@ const PRLI: u16 = 1;
 /// The port is known by another handle, which follows.
 const PORT_ID_USED: u32 = 0x1a;
 
-/// Returns an entry that logs in to the other port.
-fn login(handle: u16, flags: u16, to: &mut Pair) -> [Entry; 2] {
+/// Returns entries that log in: one to the target, one to the initiator.
+pub fn login(handle: u16, flags: u16, to: &mut Pair) -> [Entry; 2] {
     let target = to.target().id(0);
     let initiator = to.target().rig.id_of(OTHER.wwpn);
     [target, initiator].map(|id| {

@@ -42,13 +42,19 @@ impl Pair {
     /// Returns an initiator whose virtual port is logged in to a target.
     pub fn with_vport() -> Self {
         let mut pair = Self::offline(Mode::Initiator, 2048);
-        let initiator = pair.initiator();
-        let mut config = configure(1);
-        config.set(16, &[0x38]);
-        assert_eq!(initiator.by_mailbox(&config).u16(10), 0);
-        assert_eq!(initiator.one().kind(), kind::REPORT_ID);
+        pair.enable_vport(0x38);
         pair.log_in(1);
         pair
+    }
+
+    /// Enables a virtual port of the initiator's HBA with these options: without 10h it is
+    /// no initiator, with 20h no target.
+    pub fn enable_vport(&mut self, options: u8) {
+        let mut config = configure(1);
+        config.set(16, &[options]);
+        let initiator = self.initiator();
+        assert_eq!(initiator.by_mailbox(&config).u16(10), 0);
+        assert_eq!(initiator.one().kind(), kind::REPORT_ID);
     }
 
     /// Returns an initiator that is not logged in to the target.

@@ -7,13 +7,18 @@ use understudy_hba::firmware::{Fault, Switches};
 use understudy_hba::initiator::Session;
 use understudy_hba::wire::Names;
 
-use crate::driver::{Driver, Seen};
+use crate::crossing::login;
+use crate::driver::{Driver, Mode, Seen};
+use crate::pair::{HANDLE, Pair};
 use crate::rig::BASE;
 use crate::target::with_data;
 
 /// The names of the virtual port.
 pub const VPORT: Names =
     Names { wwpn: Wwn(0x2001_7564_0000_000a), wwnn: Wwn(0x2000_7564_0000_000a) };
+
+/// Where a notice of a PRLI has service parameter word 3.
+const WORD3: usize = 32;
 
 /// Returns a VP_CONFIG of a target.
 pub fn configure(vp: u8) -> Entry {
@@ -175,4 +180,24 @@ fn a_failed_disable_names_the_port_that_was_not_enabled() {
     driver.push(&[disable(1)]);
     let answer = driver.one();
     assert_eq!((answer.u16(10), answer.u16(8)), (0, 0));
+}
+
+#[test]
+fn a_virtual_port_calls_itself_what_the_driver_made_it() {
+    for (options, initiator) in [(0x38, 0x20), (0x28, 0)] {
+        let mut pair = Pair::offline(Mode::Initiator, 2048);
+        pair.enable_vport(options);
+        let [mut to_target, _] = login(HANDLE, 0, &mut pair);
+        to_target.set(14, &[1]);
+        pair.initiator().push(&[to_target]);
+        let target = pair.target();
+        let notice = target.one();
+        target.acknowledge(&notice);
+        let seen = target.take();
+        let [Seen::Response(_), Seen::Atio(notice)] = seen[..] else {
+            panic!("{seen:?}")
+        };
+        assert_eq!(notice.u8(18), 0x20);
+        assert_eq!(notice.u16(WORD3) & 0x20, initiator, "options {options:#x}");
+    }
 }

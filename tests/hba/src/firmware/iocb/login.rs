@@ -124,17 +124,16 @@ impl Hba {
             return self.fail_login(entry, origin, failure::NO_FLOGI);
         };
         if let Some(other) = self.state.remotes.at(vp, login.id).copied() {
-            // A PLOGI of the other port's that the driver was told of goes before.
+            // The driver knows of a PLOGI of the other port, which came first.
             let theirs = other.stage == Stage::PlogiPending;
-            match other.stage {
-                _ if theirs || other.handle != login.handle => {
-                    return self.port_id_used(entry, origin, other.handle);
-                }
-                Stage::Plogi if conditional && !skip => {
-                    return self.send_prli(login, entry, origin);
-                }
-                _ if conditional => return self.succeed_login(login, entry, origin),
-                _ => {}
+            if theirs || other.handle != login.handle {
+                return self.port_id_used(entry, origin, other.handle);
+            }
+            if conditional {
+                return match other.stage {
+                    Stage::Plogi if !skip => self.send_prli(login, entry, origin),
+                    _ => self.succeed_login(login, entry, origin),
+                };
             }
         }
         let holder = self.state.remotes.get(vp, login.handle).map(|remote| remote.id);
