@@ -29,9 +29,7 @@ pub fn must_tell(capture: &Path, words: &[&str]) -> Result<usize> {
     tshark.args(["-e", "frame.number", "-e", "_ws.malformed", "-e", "_ws.col.Info"]);
     program::run(tshark, &told)?;
     let text = fs::read_to_string(&told).map_err(Error::io("read", &told))?;
-    let malformed =
-        |line: &&str| line.split('\t').nth(1).is_some_and(|it| !it.is_empty());
-    let malformed: Vec<_> = text.lines().filter(malformed).take(SHOWN).collect();
+    let malformed: Vec<_> = malformed(&text).take(SHOWN).collect();
     let unread = words.iter().find(|word| !text.contains(**word));
     match (malformed.is_empty(), unread) {
         (true, None) => paths::remove(&told).map(|()| text.lines().count()),
@@ -43,5 +41,23 @@ pub fn must_tell(capture: &Path, words: &[&str]) -> Result<usize> {
         (true, Some(word)) => {
             Err(Error::other(format!("{}: no {word}", capture.display())))
         }
+    }
+}
+
+/// Returns the lines of frames that tshark calls malformed: a frame's number, why, and what
+/// tshark takes it for.
+fn malformed(told: &str) -> impl Iterator<Item = &str> {
+    let is = |line: &&str| line.split('\t').nth(1).is_some_and(|it| !it.is_empty());
+    told.lines().filter(is)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tshark_says_to_root_is_no_frame() {
+        let told = "Running as user \"root\".\n1\t\tPLOGI\n2\tMALFORMED\tPRLI\n";
+        assert_eq!(malformed(told).collect::<Vec<_>>(), ["2\tMALFORMED\tPRLI"]);
     }
 }

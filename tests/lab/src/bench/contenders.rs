@@ -44,19 +44,17 @@ pub fn all() -> [Contender; 7] {
         actions,
     };
     [
-        plain("understudy", understudy),
+        plain("understudy", |luns, _| cycle("auto", luns)),
         Contender { lanes: &[1, 4, 16, 32, 64], ..plain("limit", limit) },
         plain("64-initiators", status),
-        Contender { prepare: USE_HBA, ..plain("qla2xxx", qla2xxx) },
+        Contender {
+            prepare: USE_HBA,
+            ..plain("qla2xxx", |luns, _| cycle("qla2xxx", luns))
+        },
         plain("dummy", dummy),
         Contender { file: saved, ..plain("rtslib", rtslib) },
         Contender { is_slow: true, ..plain("iscsi-agents", iscsi_agents) },
     ]
-}
-
-fn understudy(luns: usize, _: usize) -> Scripts {
-    let call = |action| (action, ours("auto", luns, INITIATOR, action));
-    ["start", "monitor", "stop"].map(call).into()
 }
 
 /// Has the guest use its emulated HBA, as a storage node does from its boot on.
@@ -66,10 +64,10 @@ const USE_HBA: &str = "set -e
         sed s/port_name/port_state/); do sleep 0.2; done
     systemctl start understudy-qla2xxx.service";
 
-/// Returns calls of the agent on the HBA. Its second start and all later ones find the
-/// port that a stop keeps.
-fn qla2xxx(luns: usize, _: usize) -> Scripts {
-    let call = |action| (action, ours("qla2xxx", luns, INITIATOR, action));
+/// Returns calls of our agent. On qla2xxx each start but the first finds the port that a
+/// stop keeps.
+fn cycle(driver: &str, luns: usize) -> Scripts {
+    let call = |action| (action, ours(driver, luns, INITIATOR, action));
     ["start", "monitor", "stop"].map(call).into()
 }
 

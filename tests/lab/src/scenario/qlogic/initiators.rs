@@ -20,8 +20,9 @@ pub fn run(world: &World) -> Result<Seen> {
         arrive(world, group, &by_software)
     })?;
     // Each has the group's first LUN or its last to itself.
-    let luns = [by_software.first(), by_hba.last()];
-    let luns: Vec<_> = luns.into_iter().flatten().cloned().collect();
+    let first = by_software.iter().min_by_key(|lun| lun.number);
+    let last = by_hba.iter().max_by_key(|lun| lun.number);
+    let luns: Vec<_> = [first, last].into_iter().flatten().cloned().collect();
     let seen = under_load_on(world, &luns, Pace::Full, || {
         for round in 1..=2 {
             let step = progress::step(format!("move {round}: to the partner and home"));
@@ -50,6 +51,5 @@ fn arrive(world: &World, group: &Group, others: &[Lun]) -> Result<Vec<Lun>> {
     wait_port(guest)?;
     let mut all = groups::luns_of(guest, group, 2 * others.len(), COMMAND)?;
     all.retain(|lun| !others.contains(lun));
-    all.sort_by_key(|lun| lun.number);
     Ok(all)
 }
