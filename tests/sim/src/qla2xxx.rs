@@ -9,7 +9,6 @@ use nix::errno::Errno;
 
 use super::configfs::{self, Item};
 use super::san::{Hba, Node, San};
-
 use super::transport::{PHYSICAL, Port};
 use super::tree::Tree;
 use understudy_core::kernel::{Cause, paths};
@@ -61,6 +60,10 @@ pub fn populate(tree: &mut Tree, tpg: &Path) {
 fn is_port(path: &Path) -> bool {
     is_target(path) && matches!(configfs::item(path), Some(Item::Port(_)))
 }
+
+/// How long nobody can log in to a port that logs in to an initiator itself, while the
+/// initiator logs in (`qlt_free_session_done` under `qla24xx_do_nack_work`).
+pub const CROSSED: Duration = Duration::from_secs(23);
 
 impl Node {
     /// Adds the attribute that says in which mode a new port is. Only a driver in the mode
@@ -137,7 +140,8 @@ impl San {
         })
     }
 
-    /// `qla_set_ini_mode`.
+    /// `qla_set_ini_mode`. On a port that serves it asks for a reset, which nothing ever
+    /// carries out.
     #[expect(clippy::panic, reason = "the port would never be ready again")]
     fn set_mode(&mut self, node: usize, path: &Path, text: &str) {
         let Some(there) = self.nodes.get_mut(node) else { return };
@@ -283,7 +287,7 @@ impl San {
         let Some(port) = there.port_mut(id) else { return };
         let before = port.clone();
         let Port { wwpn, .. } = before;
-        (port.active, port.refused) = (false, Vec::new());
+        (port.active, port.refused, port.crossed) = (false, Vec::new(), false);
         for initiator in std::mem::take(&mut port.sessions) {
             there.forget_remote(&before.host, initiator);
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::configfs;
+use super::qla2xxx::CROSSED;
 use super::san::{Event, Hba, Node, San};
 use understudy_core::kernel::Done;
 use understudy_core::kernel::{Instant, paths};
@@ -36,6 +37,8 @@ pub(super) struct Port {
     /// The initiators that have logged in to it, and those that were refused: they do
     /// not ask again as long as the port is there.
     pub sessions: Vec<Wwn>,
+    /// Whether logins have crossed since the port logged in.
+    pub crossed: bool,
     pub refused: Vec<Wwn>,
     /// Received and sent.
     pub frames: u64,
@@ -181,6 +184,7 @@ impl San {
             disabled: false,
             is_target: there.hba == Hba::Libfc,
             sessions: Vec::new(),
+            crossed: false,
             refused: Vec::new(),
             frames: 0,
             barred_until: Instant::ZERO,
@@ -312,12 +316,19 @@ impl San {
         if self.hangs(node) {
             return;
         }
+        let again = Event::Meets { node, port, initiator };
         let Some(&initiator) = self.initiators.get(initiator) else { return };
         let Some(there) = self.nodes.get_mut(node) else { return };
         let Some(found) = there.port_mut(port) else { return };
         let (wwpn, host) = (found.wwpn, found.host.clone());
         if !found.active || !found.is_target || found.sessions.contains(&initiator) {
             return;
+        }
+        let knows = there.knows_initiators(&host);
+        let both = knows && there.hba == Hba::Qla2xxx;
+        if let Some(found) = there.port_mut(port).filter(|port| both && !port.crossed) {
+            found.crossed = true;
+            return self.after(CROSSED, again);
         }
         let tpg = configfs::lio_port(&there.tree, wwpn).join("tpgt_1");
         if there.tree.read(&tpg.join("attrib/generate_node_acls")) == Ok("1\n") {
@@ -338,7 +349,7 @@ impl San {
         if let Some(found) = there.port_mut(port) {
             found.sessions.push(initiator);
         }
-        if there.knows_initiators(&host) {
+        if knows {
             there.show_remote(&host, initiator, "Online");
         }
         self.connect(port, wwpn, initiator);

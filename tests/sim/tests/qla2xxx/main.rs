@@ -115,6 +115,22 @@ fn a_port_is_a_target_only() {
     }
 }
 
+/// The simulation has what a port in the mode `dual` does to its initiators.
+#[test]
+fn logins_that_cross_hold_a_port() {
+    let (a, _) = pair(&setup());
+    a.start().unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    a.stop().unwrap();
+    a.kernel.set("/sys/class/scsi_host/host3/qlini_mode", "dual\n");
+    a.start().unwrap();
+    let met = || a.kernel.list(Path::new("/sys/class/fc_remote_ports")).unwrap().len();
+    a.kernel.sleep(Duration::from_secs(20));
+    let before = met();
+    a.kernel.sleep(Duration::from_secs(4));
+    assert_eq!(met(), before + 1);
+}
+
 /// A stop logs the port out of the fabric. The next start lets it in again as soon as its
 /// target has its LUNs.
 #[test]
