@@ -11,6 +11,12 @@ use crate::groups::{Group, Lun};
 use crate::load::Pace;
 use crate::{groups, progress};
 
+/// A shell script that unloads the initiator's driver. udev reads a disk when its writer
+/// closes it, and the driver is in use meanwhile.
+const UNLOAD: &str = "udevadm settle
+    until [ $(cat /sys/module/qla2xxx/refcnt) = 0 ]; do sleep 0.1; done
+    modprobe -r qla2xxx";
+
 /// Plays qlogic-initiators.
 pub fn run(world: &World) -> Result<Seen> {
     let groups = [groups::on_qlogic()];
@@ -33,7 +39,7 @@ pub fn run(world: &World) -> Result<Seen> {
     })?;
     world.load.pause()?;
     progress::during("the initiator's HBA off", || {
-        world.lab.host()?.run("modprobe -r qla2xxx", COMMAND)
+        world.lab.host()?.run(UNLOAD, COMMAND)
     })?;
     end(world, &groups)?;
     Ok(seen)
