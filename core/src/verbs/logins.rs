@@ -7,9 +7,11 @@ use nix::errno::Errno;
 
 use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind};
+use crate::action::step::Step;
 use crate::config::group::PortSpec;
 use crate::fc::{self, PhysicalPort, PortState, VirtualPort, VportState};
 use crate::kernel::{Kernel, KernelError};
+use crate::lio::Driver;
 use crate::wwn::Wwn;
 
 /// The title of the step that looks for another node that serves the group.
@@ -70,20 +72,23 @@ pub(super) fn not_made(step: &'static str, errors: &[KernelError]) -> Failure {
 }
 
 /// Waits until a port is logged in. A state from which the port will not log in by itself
-/// makes this fail once it has lasted, while the physical port is online.
+/// makes this fail once it has lasted, while the physical port is online. A login that the
+/// driver has given up without a word is begun again.
 pub(super) fn active(
     kernel: &dyn Kernel,
+    driver: &dyn Driver,
     port: &PortSpec,
     budget: Budget,
 ) -> Result<(), Failure> {
     let step = "wait for the virtual port";
+    let unseen = |error| Failure::kernel(step, &[error]);
     let mut hopeless_since = None;
+    let mut login_begun = kernel.now();
     loop {
-        let ports = fc::virtual_ports(kernel).map_err(|e| Failure::kernel(step, &[e]))?;
+        let ports = fc::virtual_ports(kernel).map_err(unseen)?;
         let vport = ports.into_iter().find(|vport| vport.wwpn == port.wwpn);
         let state = vport.as_ref().map(|vport| &vport.state);
-        let host = fc::host_of(kernel, port.wwpn)
-            .map_err(|error| Failure::kernel(step, &[error]))?;
+        let host = fc::host_of(kernel, port.wwpn).map_err(unseen)?;
         let online = host.as_ref().filter(|host| host.state == PortState::Online);
         if let (Some(VportState::Active), Some(host), Some(vport)) =
             (state, online, &vport)
@@ -92,11 +97,9 @@ pub(super) fn active(
             return Ok(());
         }
         let wwpn = port.wwpn;
-        let online =
-            |vport: &VirtualPort| fc::is_online(kernel, &vport.parent).unwrap_or(false);
         // Without its physical port's link a port shows any state, and that says nothing.
-        let hopeless = state.and_then(VportState::hopeless);
-        let hopeless = hopeless.filter(|_| vport.as_ref().is_some_and(online));
+        let linked = vport.as_ref().filter(|vport| has_link(kernel, vport));
+        let hopeless = linked.and_then(|vport| vport.state.hopeless());
         let since = hopeless.map(|_| *hopeless_since.get_or_insert(kernel.now()));
         hopeless_since = since;
         let state = state.map_or("gone", VportState::word);
@@ -112,6 +115,32 @@ pub(super) fn active(
             return Err(Failure::new(Kind::Failed, step, cause)
                 .advise("See the fabric's log for a refused login"));
         }
+        match (linked, driver.gives_up_after()) {
+            (Some(vport), Some(time)) if vport.state.is_on_its_way() => {
+                if kernel.now() >= login_begun + time {
+                    log::warn!("{wwpn} is in state '{state}' still: it logs in again");
+                    log_in_again(kernel, vport, budget)?;
+                    login_begun = kernel.now();
+                }
+            }
+            _ => login_begun = kernel.now(),
+        }
         kernel.sleep(LOOK_AGAIN);
     }
+}
+
+/// Returns whether a port's physical port has a link.
+fn has_link(kernel: &dyn Kernel, port: &VirtualPort) -> bool {
+    fc::is_online(kernel, &port.parent).unwrap_or(false)
+}
+
+/// Has a port that is not logged in ask the fabric again.
+fn log_in_again(
+    kernel: &dyn Kernel,
+    port: &VirtualPort,
+    budget: Budget,
+) -> Result<(), Failure> {
+    let again = vec![fc::log_out(port), fc::log_in(port)];
+    let step = Step::new("let the virtual port log in again", vec![again]);
+    step.apply(kernel, budget).map_err(|errors| Failure::kernel(step.title, &errors))
 }

@@ -193,7 +193,7 @@ fn build(
     }
     // The start has succeeded only once initiators can reach the ports.
     for port in group.ports.iter().filter(|port| !here.lost.contains(port)) {
-        active(kernel, port, budget)?;
+        active(kernel, here.driver, port, budget)?;
     }
     for PortSpec { wwpn, .. } in &here.lost {
         log::warn!("{wwpn} is left out: no physical port here is online in its fabric");
@@ -214,7 +214,7 @@ fn bind(
     let Action { kernel, budget, .. } = *action;
     let is_new = |port: &&PortSpec| !here.found.situation(port.wwpn).is_reusable();
     for port in group.ports.iter().filter(is_new) {
-        active(kernel, port, budget)?;
+        active(kernel, here.driver, port, budget)?;
     }
     let wanted = here.wanted(group);
     let ports = group.ports.iter().filter(|port| !here.lost.contains(port));

@@ -34,6 +34,12 @@ pub struct San {
     pub zoned: bool,
     /// Whether the fabric refuses a name that is logged in already, to ports of qla2xxx.
     pub refuses: bool,
+    /// How long the fabric takes the ports of a node that died for logged in, and refuses
+    /// their names to ports of qla2xxx. A switch that sees the link go forgets them at once;
+    /// FCoE waits for keep-alives.
+    pub ages_out: Duration,
+    /// The names that the fabric refuses to ports of qla2xxx, each until a time.
+    pub(super) barred: BTreeMap<Wwn, Instant>,
     /// The `nft` of every node.
     pub nft: Nft,
     /// Whether multipathd of every node has its keys from a file, so that it can be given
@@ -184,6 +190,8 @@ impl San {
             npiv: true,
             zoned: false,
             refuses: false,
+            ages_out: Duration::ZERO,
+            barred: BTreeMap::new(),
             nft: Nft::Works,
             multipathd: true,
             quietly_fails: false,
@@ -265,6 +273,12 @@ impl San {
         }
     }
 
+    /// Has the fabric refuse a name to ports of qla2xxx for some time, as if it were logged
+    /// in.
+    pub fn bar(&mut self, wwpn: Wwn, time: Duration) {
+        self.barred.insert(wwpn, self.now + time);
+    }
+
     /// Takes a node's power away, and all that it held in memory. What it had registered
     /// on a disk stays; what the disk has taken in may still be carried out.
     pub fn crash(&mut self, node: usize) {
@@ -275,6 +289,9 @@ impl San {
             std::mem::take(&mut node.ports)
         });
         for port in ports.into_iter().flatten() {
+            if port.active {
+                self.bar(port.wwpn, self.ages_out);
+            }
             self.left(node, &port, Duration::ZERO);
         }
         self.forget_commands_of(node);

@@ -116,6 +116,11 @@ pub(crate) trait Driver: fmt::Debug + Sync {
     fn hopeless(&self, state: &VportState) -> Option<&'static str> {
         state.hopeless()
     }
+    /// Returns after how long a login that seems to be under way was given up by the driver
+    /// in truth; `None` if the driver tries again by itself.
+    fn gives_up_after(&self) -> Option<Duration> {
+        None
+    }
     /// Returns a number that changes with each command that comes to a port; `None` if
     /// nothing counts them. `tree` is the port's target. A drain waits until the number
     /// stands still.

@@ -346,7 +346,6 @@ fn vport_of(path: &Path) -> Option<PathBuf> {
     Some(dir.join(path.strip_prefix(dir).ok()?.iter().next()?))
 }
 
-/// Returns two nodes with the same disks; the group is native to the first.
 /// Returns a node that serves a group, to initiators that have found it.
 pub fn served(setup: &Setup) -> Node {
     let (node, _) = pair(setup);
@@ -356,6 +355,7 @@ pub fn served(setup: &Setup) -> Node {
     node
 }
 
+/// Returns two nodes with the same disks; the group is native to the first.
 pub fn pair(setup: &Setup) -> (Node, Node) {
     let san = setup.san();
     (Node::new("a", &san, setup), Node::new("b", &san, setup))

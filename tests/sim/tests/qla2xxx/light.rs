@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use understudy_core::kernel::Kernel;
+use understudy_core::kernel::{Around, Chain, ChainResult, Instant, Kernel, Op};
 use understudy_core::run_files::registry::{self, Entry};
-use understudy_core::verbs::{Health, Level, health, keep_out};
+use understudy_core::verbs::{Health, Level, health, keep_out, takeover};
 use understudy_sim::SimKernel;
 
-use crate::common::{pair, served};
+use crate::common::{Node, pair, served};
 use crate::{setup, state, wwpn};
 
 #[test]
@@ -79,6 +79,65 @@ fn a_port_that_the_fabric_refuses_stays_initializing() {
     assert_eq!(keep_out(&a.kernel, a.budget()).unwrap(), [wwpn(&a.setup)]);
     assert_eq!(state(&a), "Disabled\n");
     assert_eq!(b.health(Level::Disk), Health::Running);
+}
+
+/// The fabric knows a dead partner's port for as long as keep-alives may be missing, and
+/// refuses the name meanwhile. The driver does not ask again; a start does. It serves within
+/// six seconds of the end of that time, with a port that is new and with one that was kept.
+#[test]
+fn a_start_that_the_fabric_refuses_at_first_asks_again() {
+    for kept in [false, true] {
+        let (a, b) = pair(&setup());
+        if kept {
+            a.start().unwrap();
+            a.stop().unwrap();
+        }
+        b.start().unwrap();
+        a.kernel.sleep(Duration::from_secs(1));
+        {
+            let mut san = a.san.borrow_mut();
+            san.ages_out = Duration::from_secs(8);
+            san.crash(1);
+        }
+        let begun = a.kernel.now();
+        a.start().unwrap();
+        let took = a.kernel.now() - begun;
+        assert!((8..=14).contains(&took.as_secs()), "{took:?}");
+        assert_eq!(state(&a), "Active\n");
+        a.kernel.sleep(Duration::from_secs(1));
+        assert_eq!(a.health(Level::Disk), Health::Running);
+    }
+}
+
+/// A kernel on which the light is off for the moment in which a target is enabled.
+struct Dimmed<'a>(&'a Node);
+
+impl Around for Dimmed<'_> {
+    fn inner(&self) -> &dyn Kernel {
+        &self.0.kernel
+    }
+
+    fn run_around(&self, chains: &[Chain], until: Instant) -> Vec<ChainResult> {
+        let enables = |op: &Op| matches!(op, Op::Write { path, .. } if path.ends_with("tpgt_1/enable"));
+        if !chains.iter().flatten().any(enables) {
+            return self.0.kernel.run(chains, until);
+        }
+        self.0.san.borrow_mut().light_goes(0);
+        let results = self.0.kernel.run(chains, until);
+        assert_eq!(state(self.0), "Linkdown\n");
+        self.0.san.borrow_mut().light_comes(0);
+        results
+    }
+}
+
+/// A port that logs in while there is no light stays out when the light is back. The start
+/// that waits for it has it log in again.
+#[test]
+fn a_start_that_has_missed_the_light_asks_again() {
+    let a = Node::new("node1", &setup().san(), &setup());
+    takeover(&mut a.action_on(&Dimmed(&a)), &a.scope_with(&[])).unwrap();
+    a.kernel.sleep(Duration::from_secs(1));
+    assert_eq!(a.health(Level::Disk), Health::Running);
 }
 
 /// A reset of the chip lets every port log in again, kept ports too. A probe reports such

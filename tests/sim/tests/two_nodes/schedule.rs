@@ -135,6 +135,9 @@ impl Schedule {
         san.unused = ([SPARE].into(), [GUEST.parse().unwrap()].into());
         san.zoned = rng.one_in(4);
         let zoned = u64::from(san.zoned);
+        if hba == Hba::Qla2xxx && rng.one_in(4) {
+            san.ages_out = Duration::from_millis(rng.below(8_000));
+        }
         san.add_nodes(NODES);
         let calm_at = san.now() + TROUBLE;
         let mut side = Side::new(0, [0, 1]);
