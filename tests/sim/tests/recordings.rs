@@ -4,8 +4,9 @@
 //! The recordings are the files in `tests/recordings`, one for each node, made on a guest
 //! with the agent's `UNDERSTUDY_RECORD=FILE` (a line for each call, see `Recorded`). A
 //! recording begins where the node serves nothing yet; nobody else takes the disks
-//! meanwhile. Recordings of qla2xxx were made with the emulated HBA, whose firmware is ours.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! meanwhile. What happened to the HBA between two calls is a line that begins with `#`.
+//! Recordings of qla2xxx were made with the emulated HBA, whose firmware is ours.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -22,7 +23,7 @@ use understudy_core::kernel::{
 };
 use understudy_core::verbs::{release, takeover};
 use understudy_core::wwn::Wwn;
-use understudy_sim::{Hba, San, SimKernel};
+use understudy_sim::{Hba, San, SharedSan, SimKernel};
 
 /// The physical port of a simulated node.
 const PHYSICAL: &str = "/sys/class/fc_host/host2";
@@ -30,9 +31,40 @@ const PHYSICAL: &str = "/sys/class/fc_host/host2";
 /// The host of the first virtual port that a simulated node makes.
 const NEW: &str = "host3";
 
+/// Something that happens to the recorded node's HBA.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    /// The chip is reset.
+    Reset,
+    /// The fabric refuses the next login of a virtual port.
+    Refuse,
+}
+
+/// What follows in a recording after an event, or at its beginning.
+struct Part {
+    event: Option<Event>,
+    calls: Vec<Recorded>,
+}
+
+/// Parses a recording.
+fn parse(text: &str) -> Vec<Part> {
+    let text = format!("\n{text}");
+    let part = |(number, text): (usize, &str)| {
+        let (word, lines) = text.split_once('\n').unwrap_or((text, ""));
+        let event = match word.trim() {
+            "" if number == 0 => None,
+            "the chip is reset" => Some(Event::Reset),
+            "the next login is refused" => Some(Event::Refuse),
+            other => panic!("what happened? {other}"),
+        };
+        Part { event, calls: Recorded::parse(lines).unwrap() }
+    };
+    text.split("\n#").enumerate().map(part).collect()
+}
+
 /// Returns a simulated node in the state in which the recorded one was before its
 /// recording.
-fn prepare(recording: &[Recorded]) -> SimKernel<'static> {
+fn prepare(recording: &[&Recorded]) -> (SharedSan, SimKernel<'static>) {
     let ops = || recording.iter().flat_map(|call| &call.chains).flatten();
     let disks: BTreeSet<String> = ops().filter_map(disk).collect();
     let disks: Vec<_> = disks.into_iter().collect();
@@ -84,7 +116,7 @@ fn prepare(recording: &[Recorded]) -> SimKernel<'static> {
             (Op::Register { disk: disk.clone(), key }, Op::Reserve { disk, key });
         other.run(&[vec![register, reserve]], until);
     }
-    kernel
+    (san, kernel)
 }
 
 /// Returns whether a directory is the target of a port of qla2xxx.
@@ -114,8 +146,8 @@ fn park(kernel: &SimKernel, target: &Path) {
 }
 
 /// Returns every operation that was carried out, with its answer.
-fn answered(recording: &[Recorded]) -> impl Iterator<Item = (&Op, &Done)> {
-    let calls = recording.iter();
+fn answered<'a>(recording: &[&'a Recorded]) -> impl Iterator<Item = (&'a Op, &'a Done)> {
+    let calls = recording.iter().copied();
     let chains = calls.flat_map(|call| call.chains.iter().zip(&call.results));
     chains.flat_map(|(chain, result)| chain.iter().zip(&result.done))
 }
@@ -186,29 +218,55 @@ fn essence(result: &ChainResult) -> (Vec<Done>, Option<String>) {
 }
 
 /// Returns every answer in which the simulated kernel differs from the recorded one.
-fn differences(recording: &[Recorded]) -> Vec<String> {
-    let kernel = prepare(recording);
-    let Some(first) = recording.first() else { return vec!["it is empty".into()] };
+fn differences(recording: &[Part]) -> Vec<String> {
+    let calls: Vec<_> = recording.iter().flat_map(|part| &part.calls).collect();
+    let (san, kernel) = prepare(&calls);
+    let Some(first) = calls.first() else { return vec!["it is empty".into()] };
     let begun = kernel.now();
     let mut different = Vec::new();
-    for (line, call) in recording.iter().enumerate() {
-        let at = begun + call.begun.saturating_sub(first.begun);
-        kernel.sleep(at.saturating_sub(kernel.now()));
-        let calls = call.chains.iter().map(translate).zip(&call.results);
-        let calls: Vec<_> = calls.filter(|(chain, _)| !chain.is_empty()).collect();
-        let chains: Vec<_> = calls.iter().map(|(chain, _)| chain.clone()).collect();
-        let until = kernel.now() + Duration::from_secs(60);
-        for ((chain, real), simulated) in calls.iter().zip(kernel.run(&chains, until)) {
-            let (real, simulated) = (essence(real), essence(&simulated));
-            if real != simulated {
-                let asked: Vec<_> = chain.iter().map(Op::to_string).collect();
-                let line = line + 1;
-                different
-                    .push(format!("line {line}: {asked:?}: {real:?}, not {simulated:?}"));
-            }
+    for part in recording {
+        match part.event {
+            Some(Event::Reset) => san.borrow_mut().reset_chip(0),
+            Some(Event::Refuse) => refuse(&san, &calls),
+            None => {}
+        }
+        for call in &part.calls {
+            let at = begun + call.begun.saturating_sub(first.begun);
+            kernel.sleep(at.saturating_sub(kernel.now()));
+            different.extend(difference(&kernel, call));
         }
     }
     different
+}
+
+/// Has the fabric refuse the next login of each recorded virtual port, and no later one.
+fn refuse(san: &SharedSan, calls: &[&Recorded]) {
+    let ports = answered(calls).filter_map(|(op, _)| match op {
+        Op::MakeDir(path) if is_qla2xxx(path) => path.file_name()?.to_str()?.parse().ok(),
+        _ => None,
+    });
+    ports.for_each(|wwpn| san.borrow_mut().bar(wwpn, Duration::from_secs(4)));
+}
+
+/// Returns every answer to a call in which the simulated kernel differs from the recorded
+/// one.
+fn difference(kernel: &SimKernel, call: &Recorded) -> Vec<String> {
+    let calls = call.chains.iter().map(translate).zip(&call.results);
+    let calls: Vec<_> = calls.filter(|(chain, _)| !chain.is_empty()).collect();
+    let chains: Vec<_> = calls.iter().map(|(chain, _)| chain.clone()).collect();
+    let until = kernel.now() + Duration::from_secs(60);
+    let simulated = kernel.run(&chains, until);
+    let pairs = calls.iter().zip(&simulated);
+    let differ = pairs.filter_map(|((chain, real), simulated)| {
+        let (real, simulated) = (essence(real), essence(simulated));
+        let asked: Vec<_> = chain.iter().map(Op::to_string).collect();
+        let words = || {
+            let at = call.begun.as_secs_f32();
+            format!("at {at} s: {asked:?}: {real:?}, not {simulated:?}")
+        };
+        (real != simulated).then(words)
+    });
+    differ.collect()
 }
 
 #[test]
@@ -219,8 +277,7 @@ fn the_simulated_kernel_answers_as_the_recorded_one() {
     for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "jsonl"))
     {
         let text = std::fs::read_to_string(file).unwrap();
-        let recording = Recorded::parse(&text).unwrap();
-        let different = differences(&recording);
+        let different = differences(&parse(&text));
         assert!(different.is_empty(), "{}:\n{}", file.display(), different.join("\n"));
     }
 }
@@ -246,14 +303,14 @@ impl Around for Noted<'_> {
 }
 
 /// Returns a recording of a takeover, another one and a release.
-fn record(node: &Node) -> Vec<Recorded> {
+fn record(node: &Node) -> Vec<Part> {
     let noted = Noted { kernel: &node.kernel, calls: RefCell::default() };
     for _ in 0..2 {
         takeover(&mut node.action_on(&noted), &node.scope_with(&[])).unwrap();
         noted.sleep(Duration::from_secs(1));
     }
     release(&mut node.action_on(&noted), &node.scope_with(&[])).unwrap();
-    noted.calls.into_inner()
+    vec![Part { event: None, calls: noted.calls.into_inner() }]
 }
 
 /// A takeover from a partner that died and a release can be replayed from their recording
@@ -269,7 +326,7 @@ fn a_recording_says_all_that_a_replay_needs() {
         b.kernel.set_dir(Path::new("/var"));
         for _ in 0..count {
             let calls = record(&b);
-            assert!(calls.len() > 15, "{}", calls.len());
+            assert!(calls[0].calls.len() > 15, "{}", calls[0].calls.len());
             assert_eq!(differences(&calls), [""; 0]);
         }
     }
@@ -282,16 +339,19 @@ fn a_kernel_that_answers_otherwise_is_found_out() {
     let core = Path::new("/sys/kernel/config/target/core/iblock_1");
     let chain = vec![Op::MakeDir(core.into()), Op::RemoveDir(core.into())];
     let done = vec![Done::Changed, Done::Changed];
-    let call = |done| Recorded {
-        begun: Duration::from_secs(7),
-        chains: vec![chain.clone()],
-        results: vec![ChainResult { done, failed: None }],
+    let call = |done| Part {
+        event: None,
+        calls: vec![Recorded {
+            begun: Duration::from_secs(7),
+            chains: vec![chain.clone()],
+            results: vec![ChainResult { done, failed: None }],
+        }],
     };
     assert_eq!(differences(&[call(done)]), [""; 0]);
     let other = differences(&[call(vec![Done::Changed, Done::Unchanged])]);
     let [difference] = other.as_slice() else { panic!("{other:?}") };
     assert!(
-        difference.contains("line 1") && difference.contains("rmdir"),
+        difference.contains("at 7 s") && difference.contains("rmdir"),
         "{difference}"
     );
 }

@@ -11,6 +11,7 @@ mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 mod light;
+mod states;
 
 use std::path::Path;
 use std::time::Duration;
