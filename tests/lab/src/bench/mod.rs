@@ -1,9 +1,9 @@
 //! What a start, a monitor and a stop cost, compared with the bare kernel operations and
 //! with other agents. All are measured in one run on one guest.
 //!
-//! The guest has a physical port on the fabric and a thousand RAM disks. It has no
-//! cluster and no initiator, so that nothing but the target is measured. [`pause`]
-//! measures what an initiator waits for.
+//! The guest has a physical port on the fabric, a thousand RAM disks, and a cluster of its
+//! own, which a start asks about the group. It has no initiator, so that nothing but the
+//! target is measured. [`pause`] measures what an initiator waits for.
 
 mod contenders;
 pub mod pause;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::lab::{Lab, wait_port};
-use crate::{install, paths, plan, progress};
+use crate::{cluster, install, paths, plan, progress};
 
 pub use picture::{draw, stack};
 pub use table::{document, summary};
@@ -109,6 +109,10 @@ pub fn run(
         guest.wait_up(BOOT)?;
         wait_port(guest, BOOT)
     })?;
+    progress::during("cluster: one node online", || {
+        guest.run(CLUSTER, BOOT)?;
+        cluster::wait_online(guest, 1, BOOT)
+    })?;
     progress::during("agent and a thousand RAM disks", || {
         install::packages(&lab, &[plan::BENCH])?;
         let most = LUNS.into_iter().max().unwrap_or(1);
@@ -154,6 +158,30 @@ impl Clock {
 const BOOT: Duration = Duration::from_secs(180);
 /// How long one action of one contender may take.
 const ACTION: Duration = Duration::from_secs(3600);
+
+/// A script that makes the guest a cluster of one node.
+const CLUSTER: &str = "set -e
+    cat > /etc/corosync/corosync.conf << 'END'
+totem {
+    version: 2
+    cluster_name: bench
+    transport: knet
+    crypto_cipher: none
+    crypto_hash: none
+}
+nodelist {
+    node {
+        nodeid: 1
+        name: bench
+        ring0_addr: 127.0.0.1
+    }
+}
+quorum {
+    provider: corosync_votequorum
+}
+END
+    systemctl start corosync pacemaker
+    until crm_attribute --name stonith-enabled --update false; do sleep 0.5; done";
 
 fn prepare(disks: usize) -> String {
     format!(
