@@ -10,7 +10,7 @@ use crate::action::failure::{Failure, Kind};
 use crate::action::step::Step;
 use crate::config::group::PortSpec;
 use crate::fc::{self, PhysicalPort, PortState, VirtualPort, VportState};
-use crate::kernel::{Kernel, KernelError};
+use crate::kernel::{Instant, Kernel, KernelError};
 use crate::lio::Driver;
 use crate::wwn::Wwn;
 
@@ -73,17 +73,17 @@ pub(super) fn not_made(step: &'static str, errors: &[KernelError]) -> Failure {
 
 /// Waits until a port is logged in. A state from which the port will not log in by itself
 /// makes this fail once it has lasted, while the physical port is online. A login that the
-/// driver has given up without a word is begun again.
+/// driver has given up without a word is begun again. `begun` is when the port was let in.
 pub(super) fn active(
     kernel: &dyn Kernel,
     driver: &dyn Driver,
     port: &PortSpec,
+    mut begun: Instant,
     budget: Budget,
 ) -> Result<(), Failure> {
     let step = "wait for the virtual port";
     let unseen = |error| Failure::kernel(step, &[error]);
     let mut hopeless_since = None;
-    let mut login_begun = kernel.now();
     loop {
         let ports = fc::virtual_ports(kernel).map_err(unseen)?;
         let vport = ports.into_iter().find(|vport| vport.wwpn == port.wwpn);
@@ -117,13 +117,13 @@ pub(super) fn active(
         }
         match (linked, driver.gives_up_after()) {
             (Some(vport), Some(time)) if vport.state.is_on_its_way() => {
-                if kernel.now() >= login_begun + time {
+                if kernel.now() >= begun + time {
                     log::warn!("{wwpn} is in state '{state}' still: it logs in again");
                     log_in_again(kernel, vport, budget)?;
-                    login_begun = kernel.now();
+                    begun = kernel.now();
                 }
             }
-            _ => login_begun = kernel.now(),
+            _ => begun = kernel.now(),
         }
         kernel.sleep(LOOK_AGAIN);
     }

@@ -192,8 +192,9 @@ fn build(
         bind(action, scope, group, here, &after)?;
     }
     // The start has succeeded only once initiators can reach the ports.
+    let let_in = kernel.now();
     for port in group.ports.iter().filter(|port| !here.lost.contains(port)) {
-        active(kernel, here.driver, port, budget)?;
+        active(kernel, here.driver, port, let_in, budget)?;
     }
     for PortSpec { wwpn, .. } in &here.lost {
         log::warn!("{wwpn} is left out: no physical port here is online in its fabric");
@@ -213,8 +214,9 @@ fn bind(
 ) -> Result<(), Failure> {
     let Action { kernel, budget, .. } = *action;
     let is_new = |port: &&PortSpec| !here.found.situation(port.wwpn).is_reusable();
+    let let_in = kernel.now();
     for port in group.ports.iter().filter(is_new) {
-        active(kernel, here.driver, port, budget)?;
+        active(kernel, here.driver, port, let_in, budget)?;
     }
     let wanted = here.wanted(group);
     let ports = group.ports.iter().filter(|port| !here.lost.contains(port));

@@ -7,7 +7,7 @@ use understudy_core::run_files::registry::{self, Entry};
 use understudy_core::verbs::{Health, Level, health, keep_out, takeover};
 use understudy_sim::SimKernel;
 
-use crate::common::{Node, pair, served};
+use crate::common::{Node, Setup, pair, served};
 use crate::{setup, state, wwpn};
 
 #[test]
@@ -82,12 +82,12 @@ fn a_port_that_the_fabric_refuses_stays_initializing() {
 }
 
 /// The fabric knows a dead partner's port for as long as keep-alives may be missing, and
-/// refuses the name meanwhile. The driver does not ask again; a start does. It serves within
-/// six seconds of the end of that time, with a port that is new and with one that was kept.
+/// refuses the names meanwhile. The driver does not ask again; a start does. It serves within
+/// six seconds of the end of that time, with ports that are new and with ones that were kept.
 #[test]
 fn a_start_that_the_fabric_refuses_at_first_asks_again() {
     for kept in [false, true] {
-        let (a, b) = pair(&setup());
+        let (a, b) = pair(&Setup::new(2, 2).on_qla2xxx());
         if kept {
             a.start().unwrap();
             a.stop().unwrap();
