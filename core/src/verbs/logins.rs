@@ -97,50 +97,59 @@ pub(super) fn active(
             return Ok(());
         }
         let wwpn = port.wwpn;
-        // Without its physical port's link a port shows any state, and that says nothing.
-        let linked = vport.as_ref().filter(|vport| has_link(kernel, vport));
-        let hopeless = linked.and_then(|vport| vport.state.hopeless());
-        let since = hopeless.map(|_| *hopeless_since.get_or_insert(kernel.now()));
+        let advice = vport.as_ref().and_then(|vport| hopeless(kernel, vport));
+        let since = advice.map(|_| *hopeless_since.get_or_insert(kernel.now()));
         hopeless_since = since;
         let state = state.map_or("gone", VportState::word);
         let lasts = since.is_some_and(|since| kernel.now() >= since + BELIEVED);
-        if let Some(advice) = hopeless.filter(|_| lasts) {
+        if let Some(advice) = advice.filter(|_| lasts) {
             let cause = format!("{wwpn} is in state '{state}'");
             return Err(Failure::new(Kind::Node, step, cause).advise(advice));
         }
         // A port that somebody has deleted will not log in either.
-        if budget.is_over(kernel) || vport.is_none() {
+        let Some(vport) = vport.as_ref().filter(|_| !budget.is_over(kernel)) else {
             let spent = budget.spent(kernel).as_secs_f32();
             let cause = format!("{wwpn} is in state '{state}' after {spent:.1} s");
             return Err(Failure::new(Kind::Failed, step, cause)
                 .advise("See the fabric's log for a refused login"));
-        }
-        match (linked, driver.gives_up_after()) {
-            (Some(vport), Some(time)) if vport.state.is_on_its_way() => {
-                if kernel.now() >= begun + time {
-                    log::warn!("{wwpn} is in state '{state}' still: it logs in again");
-                    log_in_again(kernel, vport, budget)?;
-                    begun = kernel.now();
-                }
-            }
-            _ => begun = kernel.now(),
+        };
+        if let Some(time) = driver.gives_up_after() {
+            begun = asked_again(kernel, vport, begun, time, budget)?;
         }
         kernel.sleep(LOOK_AGAIN);
     }
 }
 
-/// Returns whether a port's physical port has a link.
+/// Returns advice about a port that will not log in by itself. Without its physical port's
+/// link a port shows any state, and that says nothing.
+fn hopeless(kernel: &dyn Kernel, port: &VirtualPort) -> Option<&'static str> {
+    port.state.hopeless().filter(|_| has_link(kernel, port))
+}
+
 fn has_link(kernel: &dyn Kernel, port: &VirtualPort) -> bool {
     fc::is_online(kernel, &port.parent).unwrap_or(false)
 }
 
-/// Has a port that is not logged in ask the fabric again.
-fn log_in_again(
+/// Has a port log out and in again if its login was begun at `begun` and has not ended after
+/// `time`. Returns when the login began that is under way now. While there is no link, none
+/// has begun.
+fn asked_again(
     kernel: &dyn Kernel,
     port: &VirtualPort,
+    begun: Instant,
+    time: Duration,
     budget: Budget,
-) -> Result<(), Failure> {
+) -> Result<Instant, Failure> {
+    if !port.state.is_on_its_way() || !has_link(kernel, port) {
+        return Ok(kernel.now());
+    }
+    if kernel.now() < begun + time {
+        return Ok(begun);
+    }
+    log::warn!("{} is in state '{}' still: it logs in again", port.wwpn, port.state);
     let again = vec![fc::log_out(port), fc::log_in(port)];
     let step = Step::new("let the virtual port log in again", vec![again]);
-    step.apply(kernel, budget).map_err(|errors| Failure::kernel(step.title, &errors))
+    let asked = step.apply(kernel, budget);
+    asked.map_err(|errors| Failure::kernel(step.title, &errors))?;
+    Ok(kernel.now())
 }
