@@ -129,12 +129,29 @@ pub(super) fn is_there(kernel: &dyn Kernel, disk: &Disk) -> bool {
 
 type Found = Result<(String, Option<Identity>), String>;
 
+/// How often a link is followed that leads to no block device in the end.
+const LOOKS: usize = 3;
+
+/// Returns the disk to which a path leads. A device may leave while it is looked at, and then
+/// seems to have no holders. If it was a path of a multipath device, udev has the link lead
+/// to another path.
 fn at_path(kernel: &dyn Kernel, path: &Path) -> Found {
+    let is_there =
+        |(name, _): &(String, _)| kernel.exists(&paths::block(name, "inflight"));
+    for _ in 0..LOOKS {
+        let found = follow(kernel, path)?;
+        if is_there(&found) {
+            return Ok(found);
+        }
+    }
+    Err("it is not a block device".into())
+}
+
+/// Returns the disk to which a path leads at this moment.
+fn follow(kernel: &dyn Kernel, path: &Path) -> Found {
     let node = kernel.resolve(path).map_err(|e| e.cause.to_string())?;
     let name = node.file_name().map(|n| n.to_string_lossy().into_owned());
-    let name = name.filter(|name| {
-        node.starts_with(paths::DEV) && kernel.exists(&paths::block(name, "inflight"))
-    });
+    let name = name.filter(|_| node.starts_with(paths::DEV));
     let name = name.ok_or("it is not a block device")?;
     // The link may lead to a single path. If a multipath device has that path, it is the
     // disk.
@@ -188,7 +205,7 @@ fn identity_of(kernel: &dyn Kernel, name: &str) -> Option<Identity> {
     })
 }
 
-pub(super) fn wwid_of(kernel: &dyn Kernel, name: &str) -> Option<String> {
+pub(crate) fn wwid_of(kernel: &dyn Kernel, name: &str) -> Option<String> {
     identity_of(kernel, name).map(|identity| identity.wwid)
 }
 
