@@ -84,6 +84,9 @@ pub struct EntryDisk {
     /// The device node of the disk at the takeover.
     #[serde(deserialize_with = "device_node")]
     pub node: PathBuf,
+    /// The identifier that the disk reported then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wwid: Option<String>,
 }
 
 impl EntryDisk {
@@ -92,15 +95,25 @@ impl EntryDisk {
     pub fn node_now(&self, kernel: &dyn Kernel) -> Option<PathBuf> {
         match &self.spec.device {
             DeviceName::Path(path) => {
-                let is_there = kernel.resolve(path).is_ok_and(|node| node == self.node);
+                if kernel.resolve(path).is_ok_and(|node| node == self.node) {
+                    return Some(self.node.clone());
+                }
                 // The link may lead to a single path by now. If a multipath device has
                 // that path, it is the disk.
-                let find = || disk::find_any(kernel, slice::from_ref(&self.spec)).pop();
-                let found = if is_there { None } else { find() };
-                Some(found.map_or_else(|| self.node.clone(), |disk| disk.node))
+                match disk::find_any(kernel, slice::from_ref(&self.spec)).pop() {
+                    Some(disk) => Some(disk.node),
+                    None => self.is_not_another(kernel).then(|| self.node.clone()),
+                }
             }
             DeviceName::Wwid(wwid) => disk::node_of(kernel, &self.spec, wwid, &self.node),
         }
+    }
+
+    /// Returns whether the device node does not report the identifier of another disk.
+    fn is_not_another(&self, kernel: &dyn Kernel) -> bool {
+        let name = self.node.file_name().and_then(|name| name.to_str());
+        let now = name.and_then(|name| disk::wwid_of(kernel, name));
+        now.is_none() || self.wwid.is_none() || now == self.wwid
     }
 }
 
@@ -130,6 +143,7 @@ impl Entry {
         let disk = |d: &Disk| EntryDisk {
             spec: DiskSpec { slot: d.slot, device: d.device.clone() },
             node: d.node.clone(),
+            wwid: d.wwid.clone(),
         };
         let (state, disks): (Vec<_>, Vec<_>) =
             disks.iter().map(disk).partition(|disk| disk.spec.slot == Slot::Reservations);

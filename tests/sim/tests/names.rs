@@ -112,6 +112,7 @@ fn a_letter_in_the_database_is_a_hint() {
     let entry = |name: &str, node: &str| EntryDisk {
         spec: DiskSpec { slot: Slot::Lun(0), device: name.parse().unwrap() },
         node: node.into(),
+        wwid: None,
     };
     let by_wwid = entry("naa.6001405sdb", "/dev/sdb");
     assert_eq!(by_wwid.node_now(&a.kernel), Some("/dev/sdb".into()));
@@ -121,6 +122,11 @@ fn a_letter_in_the_database_is_a_hint() {
     assert_eq!(by_link.node_now(&a.kernel), Some("/dev/sdb".into()));
     a.san.borrow_mut().shows(0, "sdb", "device/wwid", "naa.6001405zzz");
     assert_eq!(by_wwid.node_now(&a.kernel), None);
+    // A disk that has left, whose letter another one has by now.
+    let mut by_letter = entry("/dev/disk/by-id/wwn-gone", "/dev/sda");
+    assert_eq!(by_letter.node_now(&a.kernel), Some("/dev/sda".into()));
+    by_letter.wwid = Some("36001405gone".into());
+    assert_eq!(by_letter.node_now(&a.kernel), None);
     // One that has left is still asked for by its old name.
     let left = entry("naa.6001405gone", "/dev/sdq");
     assert_eq!(left.node_now(&a.kernel), Some("/dev/sdq".into()));
