@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use understudy_sim::Hba;
+
 use super::Schedule;
 use crate::agent::NAMES;
 use crate::cluster::{GROUPS, NODES};
@@ -27,6 +29,8 @@ impl Schedule {
                     return;
                 }
                 self.tally.keepers_still += 1;
+                // Nothing counts commands there, so a stop has to hear the keeper.
+                self.is_spoilt |= san.hba == Hba::Qla2xxx;
                 "stands still"
             }
             _ => return,
