@@ -51,13 +51,19 @@ impl Record {
         self.rows.iter().any(|row| row.scenario == scenario)
     }
 
-    /// Adds a scenario that has passed, and saves the record.
+    /// Takes note of a run of a scenario, and saves the record. What the latest run of a
+    /// scenario saw counts.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn add(&mut self, row: &Row) -> Result<()> {
-        self.rows.push(row.clone());
+    pub fn note(&mut self, row: &Row) -> Result<()> {
+        self.take(row);
         report::write(&file(), self)
+    }
+
+    fn take(&mut self, row: &Row) {
+        self.rows.retain(|before| before.scenario != row.scenario);
+        self.rows.extend(row.ok.then(|| row.clone()));
     }
 }
 
@@ -89,18 +95,31 @@ fn source() -> u64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_has_passed_counts_for_its_own_source_alone() {
-        let row = Row {
+    fn row(ok: bool) -> Row {
+        Row {
             scenario: "power-cut".into(),
-            ok: true,
+            ok,
             pause_s: Some(13.8),
             io_errors: 0,
             lost_writes: 0,
             seconds: 90.0,
             error: None,
-        };
-        let text = serde_json::to_string(&Record { source: 7, rows: vec![row] }).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_latest_run_of_a_scenario_counts() {
+        let mut record = Record { source: 7, rows: Vec::new() };
+        for ok in [true, true, false, true] {
+            record.take(&row(ok));
+            assert_eq!(record.rows.len(), usize::from(ok));
+        }
+    }
+
+    #[test]
+    fn what_has_passed_counts_for_its_own_source_alone() {
+        let text =
+            serde_json::to_string(&Record { source: 7, rows: vec![row(true)] }).unwrap();
         assert!(Record::of(&text, 7).has("power-cut"));
         assert!(!Record::of(&text, 7).has("fc-link-cut"));
         assert!(!Record::of(&text, 8).has("power-cut"));

@@ -11,11 +11,11 @@ use understudy_lab::{Error, Result, paths, progress, report};
 /// Runs the scenarios of the first rank.
 pub fn first() -> Result<ExitCode> {
     let first = SCENARIOS.into_iter().filter(|scenario| scenario.rank == Rank::First);
-    play(first.collect(), &mut |_| Ok(())).and_then(|rows| conclude(&rows))
+    conclude(&play(first.collect(), &mut Record::read())?)
 }
 
-/// Runs every scenario. Goes on from where an earlier run of this source has stopped,
-/// unless `anew` is true.
+/// Runs every scenario. Leaves out those that have passed with this source, in whichever
+/// run, unless `anew` is true.
 pub fn all(anew: bool) -> Result<ExitCode> {
     let mut record = if anew { Record::new() } else { Record::read() };
     let passed = record.rows().len();
@@ -26,11 +26,7 @@ pub fn all(anew: bool) -> Result<ExitCode> {
     }
     let mut left = SCENARIOS.to_vec();
     left.retain(|scenario| !record.has(scenario.name));
-    let rows = if left.is_empty() {
-        Vec::new()
-    } else {
-        play(left, &mut |row| record.add(row))?
-    };
+    let rows = if left.is_empty() { Vec::new() } else { play(left, &mut record)? };
     let failed = rows.into_iter().filter(|row| !row.ok);
     let all: Vec<_> = record.rows().iter().cloned().chain(failed).collect();
     conclude(&all)
@@ -47,22 +43,19 @@ pub fn named(names: &[&str]) -> Result<ExitCode> {
         })
     };
     let wanted = names.iter().map(named).collect::<Result<Vec<_>>>()?;
-    play(wanted, &mut |_| Ok(())).and_then(|rows| conclude(&rows))
+    conclude(&play(wanted, &mut Record::read())?)
 }
 
-/// Plays scenarios in a lab of their own, up to the first that fails. A lab that is not
-/// whole would make the next one fail through no fault of its own.
-fn play(
-    scenarios: Vec<Scenario>,
-    passed: &mut dyn FnMut(&Row) -> Result<()>,
-) -> Result<Vec<Row>> {
+/// Plays scenarios in a lab of their own, up to the first that fails, and keeps the record.
+/// A lab that is not whole would make the next one fail through no fault of its own.
+fn play(scenarios: Vec<Scenario>, record: &mut Record) -> Result<Vec<Row>> {
     let world = World::start()?;
     let (mut rows, mut left) = (Vec::new(), scenarios.into_iter());
     while let Some(first) = left.next() {
         let second = if first.aside { left.next() } else { None };
         let together: Vec<_> = [first].into_iter().chain(second).collect();
         let came = scenario::run(&world, &together);
-        came.iter().filter(|row| row.ok).try_for_each(&mut *passed)?;
+        came.iter().try_for_each(|row| record.note(row))?;
         let failed: Vec<_> = came.iter().filter(|row| !row.ok).collect();
         let all_well = failed.is_empty();
         for row in failed {
