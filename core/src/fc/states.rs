@@ -141,11 +141,6 @@ impl VportState {
             _ => None,
         }
     }
-
-    /// Returns whether a port seems to be about to log in, or to wait for its link.
-    pub(crate) fn is_on_its_way(&self) -> bool {
-        matches!(self, Self::Initializing | Self::Linkdown)
-    }
 }
 
 /// Returns the state of a physical port as a virtual port's state: `Online` is `Active`,

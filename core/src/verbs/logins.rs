@@ -97,7 +97,7 @@ pub(super) fn active(
             return Ok(());
         }
         let wwpn = port.wwpn;
-        let advice = vport.as_ref().and_then(|vport| hopeless(kernel, vport));
+        let advice = vport.as_ref().and_then(|vport| hopeless(kernel, driver, vport));
         let since = advice.map(|_| *hopeless_since.get_or_insert(kernel.now()));
         hopeless_since = since;
         let state = state.map_or("gone", VportState::word);
@@ -113,36 +113,37 @@ pub(super) fn active(
             return Err(Failure::new(Kind::Failed, step, cause)
                 .advise("See the fabric's log for a refused login"));
         };
-        if let Some(time) = driver.gives_up_after() {
-            begun = asked_again(kernel, vport, begun, time, budget)?;
-        }
+        begun = asked_again(kernel, driver, vport, begun, budget)?;
         kernel.sleep(LOOK_AGAIN);
     }
 }
 
 /// Returns advice about a port that will not log in by itself. Without its physical port's
 /// link a port shows any state, and that says nothing.
-fn hopeless(kernel: &dyn Kernel, port: &VirtualPort) -> Option<&'static str> {
-    port.state.hopeless().filter(|_| has_link(kernel, port))
+fn hopeless(
+    kernel: &dyn Kernel,
+    driver: &dyn Driver,
+    port: &VirtualPort,
+) -> Option<&'static str> {
+    driver.hopeless(&port.state).filter(|_| has_link(kernel, port))
 }
 
 fn has_link(kernel: &dyn Kernel, port: &VirtualPort) -> bool {
     fc::is_online(kernel, &port.parent).unwrap_or(false)
 }
 
-/// Has a port log out and in again if its login was begun at `begun` and has not ended after
-/// `time`. Returns when the login began that is under way now. While there is no link, none
+/// Has a port log out and in again if its login was begun at `begun` and the driver has given
+/// up since. Returns when the login began that is under way now. While there is no link, none
 /// has begun.
 fn asked_again(
     kernel: &dyn Kernel,
+    driver: &dyn Driver,
     port: &VirtualPort,
     begun: Instant,
-    time: Duration,
     budget: Budget,
 ) -> Result<Instant, Failure> {
-    if !port.state.is_on_its_way() || !has_link(kernel, port) {
-        return Ok(kernel.now());
-    }
+    let time = driver.gives_up_after(&port.state).filter(|_| has_link(kernel, port));
+    let Some(time) = time else { return Ok(kernel.now()) };
     if kernel.now() < begun + time {
         return Ok(begun);
     }

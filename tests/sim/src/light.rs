@@ -29,16 +29,22 @@ impl San {
         }
     }
 
-    /// Gives the light back. The firmware logs in each port that it knows as enabled; no
-    /// other port changes its state (`qla24xx_report_id_acquisition`).
+    /// Gives the light back. The firmware logs in each port that it knows as enabled
+    /// (`qla24xx_report_id_acquisition`). One that was let in without light has failed now;
+    /// no other port changes its state.
     pub fn light_comes(&mut self, node: usize) {
         let Some(there) = self.nodes.get_mut(node) else { return };
         there.set_light("Online");
         for host in there.ports.iter().map(|port| &port.host) {
             there.tree.file(paths::fc_host(host, "port_state"), "Online\n");
         }
+        let state = |vport| there.tree.read(&paths::fc_vport(vport, "vport_state"));
+        let ports = there.ports.iter();
+        let dark = ports.filter(|port| state(&port.vport) == Ok("Linkdown\n"));
+        let dark: Vec<_> = dark.map(|port| port.id).collect();
         let ports = there.ports.iter().filter(|port| !port.disabled);
         let ports: Vec<_> = ports.map(|port| port.id).collect();
+        dark.into_iter().for_each(|port| there.show(port, "VPort Failed", "Online"));
         for port in ports {
             let time = self.takes(20, 150);
             self.after(time, Event::LoggedIn { node, port });

@@ -116,9 +116,9 @@ pub(crate) trait Driver: fmt::Debug + Sync {
     fn hopeless(&self, state: &VportState) -> Option<&'static str> {
         state.hopeless()
     }
-    /// Returns after how long a login that seems to be under way was given up by the driver
-    /// in truth; `None` if the driver tries again by itself.
-    fn gives_up_after(&self) -> Option<Duration> {
+    /// Returns after how long a port in this state has to be told to log in again, because
+    /// the driver has given up; `None` if the driver tries again by itself.
+    fn gives_up_after(&self, _state: &VportState) -> Option<Duration> {
         None
     }
     /// Returns a number that changes with each command that comes to a port; `None` if

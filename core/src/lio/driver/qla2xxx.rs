@@ -175,12 +175,14 @@ impl Driver for Qla2xxx {
         state.hopeless().filter(|_| *state != VportState::Failed)
     }
 
-    /// Returns five seconds. A login that the fabric has refused stays `Initializing`
-    /// (`qla24xx_report_id_acquisition`), one without a link stays `Linkdown`
-    /// (`qla24xx_enable_vp`), and the driver does not ask again. A fabric answers within two
-    /// seconds (E_D_TOV).
-    fn gives_up_after(&self) -> Option<Duration> {
-        Some(Duration::from_secs(5))
+    /// Returns five seconds for a port that is not logged in. The driver does not ask again
+    /// after a login that the fabric has refused, which stays `Initializing`
+    /// (`qla24xx_report_id_acquisition`), nor after one without a link. That one is
+    /// `Linkdown` (`qla24xx_enable_vp`), and `VPort Failed` once the link is back. A fabric
+    /// answers within two seconds (E_D_TOV).
+    fn gives_up_after(&self, state: &VportState) -> Option<Duration> {
+        use VportState::{Failed, Initializing, Linkdown};
+        matches!(state, Initializing | Linkdown | Failed).then(|| Duration::from_secs(5))
     }
 
     /// Returns how many commands LIO has received for the port's LUNs. The frames of a

@@ -50,9 +50,9 @@ fn a_port_that_has_missed_the_light_stays_out() {
     a.san.borrow_mut().reset_chip(0);
     a.san.borrow_mut().light_comes(0);
     a.kernel.sleep(Duration::from_secs(60));
-    assert_eq!(state(&a), "Linkdown\n");
+    assert_eq!(state(&a), "VPort Failed\n");
     let Health::Failed(faults) = a.health(Level::Port) else { panic!("it is well") };
-    assert!(faults.iter().any(|fault| fault.contains("Linkdown")), "{faults:?}");
+    assert!(faults.iter().any(|fault| fault.contains("VPort Failed")), "{faults:?}");
     a.stop().unwrap();
     assert_eq!(state(&a), "Disabled\n");
     a.start().unwrap();
