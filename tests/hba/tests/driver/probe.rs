@@ -131,7 +131,7 @@ fn a_ct_request_by_mailbox_is_answered_there() {
 fn frames_are_counted_as_the_driver_asks() {
     let mut driver = Driver::target();
     let mut counts = || {
-        driver.done(&dma(0x6d, DATA, &[(8, 128)]));
+        ask_for_counts(&mut driver, 128);
         let bytes = driver.peek(DATA, 512);
         let frames = [33, 34].map(|word: usize| bytes.u32(4 * word));
         driver.log_in_to_name_server(0);
@@ -143,8 +143,19 @@ fn frames_are_counted_as_the_driver_asks() {
     assert_eq!(after, [sent + 1, received + 1]);
     // A driver that has less room gets no more than that.
     driver.poke(DATA, &[0xee; 16]);
-    driver.done(&dma(0x6d, DATA, &[(8, 2)]));
+    ask_for_counts(&mut driver, 2);
     assert_eq!(driver.peek(DATA, 16)[8..], [0xee; 8]);
+}
+
+/// Asks for the counts by an entry, as the driver does (`qla24xx_send_mb_cmd`).
+fn ask_for_counts(driver: &mut Driver, words: u16) {
+    let mut entry = Entry::new(kind::MAILBOX);
+    let mailboxes = dma(0x6d, DATA, &[(8, words)]);
+    for (at, value) in (8..64).step_by(2).zip(mailboxes) {
+        entry.set_u16(at, value);
+    }
+    driver.push(&[entry]);
+    assert_eq!(driver.one().u16(8), 0x4000);
 }
 
 #[test]

@@ -131,7 +131,10 @@ impl Hba {
     ) -> Option<Mailboxes> {
         let allowed = matches!(
             mailboxes.command(),
-            command::PORT_DATABASE | command::PORT_LIST | command::ID_LIST
+            command::COUNTS
+                | command::PORT_DATABASE
+                | command::PORT_LIST
+                | command::ID_LIST
         );
         let (status, values) = allowed.then(|| self.carry_out(mailboxes)).flatten()?;
         Some(mailboxes.answer(status, &values))
