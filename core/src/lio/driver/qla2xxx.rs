@@ -13,8 +13,8 @@
 //! (`tgt_ops` in `qlt_lport_deregister`). The next command to any of these ports, also to
 //! the physical one, then crashes the kernel (`qlt_handle_cmd_for_atio`). And writing 0
 //! to `enable` leaves a request for a reset in the virtual port's flags, which nothing
-//! ever carries out (`qlt_disable_vha`; `qla2x00_do_dpc_vp` does not look at it). With
-//! that request the port never becomes ready again (`qla2x00_configure_loop`).
+//! ever carries out (`qlt_disable_vha`; `qla2x00_do_dpc_vp` does not look at it). The port
+//! stays logged in meanwhile, and serves initiators that log in again.
 //!
 //! So a release writes `vport_disable`, which logs the port out and waits for its
 //! sessions to end (`qla24xx_disable_vp`). It removes LUNs and initiators, and leaves the
