@@ -14,8 +14,8 @@ pub fn first() -> Result<ExitCode> {
     conclude(&play(first.collect(), &mut Record::read())?)
 }
 
-/// Runs every scenario. Leaves out those that have passed with this source, in whichever
-/// run, unless `anew` is true.
+/// Runs every scenario. Leaves out those that have passed with this source, in any run,
+/// unless `anew` is true.
 pub fn all(anew: bool) -> Result<ExitCode> {
     let mut record = if anew { Record::new() } else { Record::read() };
     let passed = record.rows().len();
