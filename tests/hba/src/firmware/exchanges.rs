@@ -10,8 +10,8 @@ use crate::els::prli_word3;
 use crate::fields::Entry;
 use crate::wire::{Cause, ExchangeId, Names, Vp};
 
-use super::Hba;
 use super::remotes::{Remote, Stage};
+use super::{Hba, YieldedLogin};
 
 /// Where the answer to an entry goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,11 +179,14 @@ impl Hba {
         self.state.pending.values().any(|it| plogi(it) && it.logs_in_to(vp, id))
     }
 
-    /// Gives up the logins to another port whose own login goes before. The driver learns
-    /// the handle by which it will know that port.
+    /// Gives up the logins to another port whose own login goes before, unless the other
+    /// port is to answer them.
     pub(super) fn yield_logins(&mut self, vp: Vp, id: Fcid, handle: u16) {
+        let answered = self.switches.yielded_login == YieldedLogin::Answered;
+        let waits = |pending: &Pending| answered && matches!(pending, Pending::Plogi(..));
         let all = self.state.pending.iter();
-        let given_up = all.filter(|(_, pending)| pending.logs_in_to(vp, id));
+        let given_up =
+            all.filter(|(_, pending)| pending.logs_in_to(vp, id) && !waits(pending));
         let given_up: Vec<ExchangeId> = given_up.map(|(exchange, _)| *exchange).collect();
         for exchange in given_up {
             self.wire.drop(exchange);
@@ -191,7 +194,7 @@ impl Hba {
                 Pending::Plogi(_, entry, origin, _) | Pending::Prli(_, entry, origin),
             ) = self.state.pending.remove(&exchange)
             {
-                self.port_id_used(entry, origin, handle);
+                self.yield_login(entry, origin, handle);
             }
         }
     }

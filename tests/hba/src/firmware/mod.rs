@@ -37,7 +37,7 @@ use crate::wire::{self, Counters, Names, Wire};
 pub use faults::Fault;
 pub use report::Report;
 pub use state::{PortState, SessionState};
-pub use switches::Switches;
+pub use switches::{Switches, YieldedLogin};
 
 use faults::Faults;
 use state::State;

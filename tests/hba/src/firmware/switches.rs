@@ -32,6 +32,27 @@ pub struct Switches {
     /// Whether the firmware state 3 is told before the event 8014. In this order the
     /// driver finds its loop still down after a reset, and leaves virtual ports behind.
     pub ready_before_update: bool,
+    /// How a login of the driver's ends that meets a PLOGI of the same port. Whose PLOGI
+    /// goes on is FC-LS's to say; which status the other one's entry gets, nobody knows.
+    pub yielded_login: YieldedLogin,
+}
+
+/// How a login of the driver's ends where the other port's PLOGI goes before it. If the
+/// driver has taken the notice of that PLOGI first, it reads the port database whatever the
+/// status is (qla24xx_handle_plogi_done_event in qla_init.c).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum YieldedLogin {
+    /// At once with reason 1Ah (port ID used) and the handle of the other port's PLOGI. The
+    /// driver takes that handle, ends the session and begins again.
+    #[default]
+    PortIdUsed,
+    /// At once with reason 4 (command failed) and 0606h, which the driver takes for a login
+    /// that is done (qla24xx_logio_entry in qla_isr.c). It reads the port database.
+    Completed,
+    /// With the other port's answer to our PLOGI. A port that keeps to FC-LS rejects it,
+    /// and the driver ends the session. A PRLI still ends as with `PortIdUsed`.
+    Answered,
 }
 
 impl Default for Switches {
@@ -44,6 +65,7 @@ impl Default for Switches {
             logged_out_at_disable: true,
             abort_ends_entry_ms: Some(200),
             ready_before_update: false,
+            yielded_login: YieldedLogin::default(),
         }
     }
 }

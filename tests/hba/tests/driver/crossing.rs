@@ -2,6 +2,7 @@
 
 use understudy_hba::chip::iocb::kind;
 use understudy_hba::fields::{Entry, Fields, id_bytes};
+use understudy_hba::firmware::{Switches, YieldedLogin};
 
 use crate::driver::{Mode, Seen};
 use crate::pair::{HANDLE, OTHER, Pair};
@@ -12,6 +13,11 @@ const CONDITIONAL: u16 = 1 << 4;
 const PRLI: u16 = 1;
 /// The port is known by another handle, which follows.
 const PORT_ID_USED: u32 = 0x1a;
+/// The login failed, and more follows.
+const COMMAND_FAILED: u32 = 0x04;
+/// The login was rejected by the other port, with this reason: one is in progress.
+const REJECTED: u32 = 0x18;
+const IN_PROGRESS: u32 = 0x0e_0000;
 
 /// Returns entries that log in: one to the target, one to the initiator.
 pub fn login(handle: u16, flags: u16, to: &mut Pair) -> [Entry; 2] {
@@ -50,6 +56,47 @@ fn of_two_logins_that_cross_the_higher_name_goes_on() {
     pair.target().put_back(Seen::Atio(notice));
     pair.finish_login();
     assert!(is_served(&mut pair));
+}
+
+/// Has the target's driver log in to the initiator just before, or just after, the
+/// initiator's PLOGI comes. Returns why that failed, and leaves the notice to be taken.
+fn yielded(pair: &mut Pair, first: bool) -> (u32, u32) {
+    let [to_target, to_initiator] = login(HANDLE, 0, pair);
+    if first {
+        pair.target().push(&[to_initiator]);
+    }
+    pair.initiator().push(&[to_target]);
+    if !first {
+        let notice = pair.target().one();
+        pair.target().put_back(Seen::Atio(notice));
+        pair.target().push(&[to_initiator]);
+    }
+    let seen = pair.target().take();
+    let answer = seen.iter().find_map(|seen| match seen {
+        Seen::Response(answer) => Some((answer.u32(20), answer.u32(24))),
+        _ => None,
+    });
+    let notices = seen.into_iter().filter(|seen| matches!(seen, Seen::Atio(_)));
+    notices.for_each(|notice| pair.target().put_back(notice));
+    answer.unwrap()
+}
+
+#[test]
+fn how_a_login_ends_that_the_other_port_goes_before_is_a_switch() {
+    for first in [true, false] {
+        for (yielded_login, expected) in [
+            (YieldedLogin::PortIdUsed, (PORT_ID_USED, 0x7ee)),
+            (YieldedLogin::Completed, (COMMAND_FAILED, 0x0606)),
+            (YieldedLogin::Answered, (REJECTED, IN_PROGRESS)),
+        ] {
+            let mut pair = Pair::offline(Mode::Both, 2048);
+            *pair.target().rig.hba.switches() =
+                Switches { yielded_login, ..Switches::default() };
+            assert_eq!(yielded(&mut pair, first), expected, "{yielded_login:?} {first}");
+            pair.finish_login();
+            assert!(is_served(&mut pair), "{yielded_login:?} {first}");
+        }
+    }
 }
 
 #[test]

@@ -8,9 +8,12 @@ use crate::els::{ADISC, PRLI, adisc, plogi, prli};
 use crate::fields::Entry;
 use crate::wire::{Vp, WireError};
 
-use super::super::Hba;
 use super::super::exchanges::{Origin, Pending};
 use super::super::remotes::Stage;
+use super::super::{Hba, YieldedLogin};
+
+/// What follows "command failed" where both ports are logged in already.
+const LOGGED_IN: u32 = 0x0606;
 
 impl Hba {
     /// Logs in to another port, or out of it.
@@ -95,21 +98,28 @@ impl Hba {
         wwpn.map(|wwpn| Logout { fcid, wwpn }.encode()).unwrap_or_default()
     }
 
-    /// Fails a login, because the other port is known by a handle that the driver learns.
-    pub(in super::super) fn port_id_used(
+    /// Ends a login, because a PLOGI of the other port goes before it. `handle` is the one
+    /// in the notice of that PLOGI.
+    pub(in super::super) fn yield_login(
         &mut self,
         mut entry: Entry,
         origin: Origin,
         handle: u16,
     ) {
-        LoginOut::fail(&mut entry, failure::PORT_ID_USED, u32::from(handle));
+        let (reason, more) = match self.switches.yielded_login {
+            YieldedLogin::Completed => (failure::COMMAND_FAILED, LOGGED_IN),
+            YieldedLogin::PortIdUsed | YieldedLogin::Answered => {
+                (failure::PORT_ID_USED, u32::from(handle))
+            }
+        };
+        LoginOut::fail(&mut entry, reason, more);
         self.finish(origin, entry);
     }
 
     fn log_in(
         &mut self,
         login: LoginOut,
-        entry: Entry,
+        mut entry: Entry,
         origin: Origin,
         conditional: bool,
         skip: bool,
@@ -123,22 +133,28 @@ impl Hba {
         let Some(names) = self.state.names(vp) else {
             return self.fail_login(entry, origin, failure::NO_FLOGI);
         };
-        if let Some(other) = self.state.remotes.at(vp, login.id).copied() {
-            // The driver knows of a PLOGI of the other port, which came first.
-            let theirs = other.stage == Stage::PlogiPending;
-            if theirs || other.handle != login.handle {
-                return self.port_id_used(entry, origin, other.handle);
+        let answered = self.switches.yielded_login == YieldedLogin::Answered;
+        match self.state.remotes.at(vp, login.id).copied() {
+            // A PLOGI of the other port came first, and the driver was told.
+            Some(other) if other.stage == Stage::PlogiPending && !answered => {
+                return self.yield_login(entry, origin, other.handle);
             }
-            if conditional {
+            Some(other) if other.stage == Stage::PlogiPending => {}
+            Some(other) if other.handle != login.handle => {
+                let handle = u32::from(other.handle);
+                LoginOut::fail(&mut entry, failure::PORT_ID_USED, handle);
+                return self.finish(origin, entry);
+            }
+            Some(other) if conditional => {
                 return match other.stage {
                     Stage::Plogi if !skip => self.send_prli(login, entry, origin),
                     _ => self.succeed_login(login, entry, origin),
                 };
             }
+            _ => {}
         }
         let holder = self.state.remotes.get(vp, login.handle).map(|remote| remote.id);
         if let Some(id) = holder.filter(|id| *id != login.id) {
-            let mut entry = entry;
             LoginOut::fail(&mut entry, failure::HANDLE_USED, id.0);
             return self.finish(origin, entry);
         }
