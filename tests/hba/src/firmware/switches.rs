@@ -35,6 +35,12 @@ pub struct Switches {
     /// How a login of the driver's ends that meets a PLOGI of the same port. Whose PLOGI
     /// goes on is FC-LS's to say; which status the other one's entry gets, nobody knows.
     pub yielded_login: YieldedLogin,
+    /// Whether a PLOGI on condition ("only if not logged-in", says the driver's header) ends
+    /// with success where the other port is logged in, and leaves that login alone. Nobody
+    /// knows what the firmware takes for logged in. In mode `dual` the driver sends one to
+    /// each initiator in the name server, and reads the port database afterwards. If false,
+    /// the PLOGI goes out. Both ends then drop the commands of the login before it.
+    pub condition_counts: bool,
 }
 
 /// How a login of the driver's ends where the other port's PLOGI goes before it. If the
@@ -66,6 +72,7 @@ impl Default for Switches {
             abort_ends_entry_ms: Some(200),
             ready_before_update: false,
             yielded_login: YieldedLogin::default(),
+            condition_counts: true,
         }
     }
 }

@@ -5,6 +5,7 @@ use understudy_hba::fields::{Entry, Fields, id_bytes};
 use understudy_hba::firmware::{Switches, YieldedLogin};
 
 use crate::driver::{Mode, Seen};
+use crate::initiator::ended;
 use crate::pair::{HANDLE, OTHER, Pair};
 
 /// PLOGI only where the other port is not logged in.
@@ -116,6 +117,30 @@ fn a_login_on_condition_leaves_one_that_is_there_as_it_is() {
             assert_eq!(pair.target().take(), []);
         }
         assert!(is_served(&mut pair));
+    }
+}
+
+#[test]
+fn whether_a_login_on_condition_leaves_one_that_is_there_is_a_switch() {
+    for condition_counts in [true, false] {
+        let mut pair = Pair::new();
+        *pair.initiator().rig.hba.switches() =
+            Switches { condition_counts, ..Switches::default() };
+        pair.send(7, 0, 0);
+        let [to_target, _] = login(HANDLE, CONDITIONAL, &mut pair);
+        pair.initiator().push(&[to_target]);
+        if condition_counts {
+            assert_eq!(pair.initiator().one().u16(8), 0);
+            assert_eq!(pair.target().take(), []);
+        } else {
+            pair.target().accept_login();
+            let seen = pair.initiator().take();
+            let [Seen::Response(command), Seen::Response(answer)] = seen[..] else {
+                panic!("{seen:?}")
+            };
+            assert_eq!(ended(&command), (7, 0x2a, 0), "the other login is gone");
+            assert_eq!((answer.kind(), answer.u16(8)), (kind::LOGIN_OUT, 0));
+        }
     }
 }
 

@@ -145,7 +145,7 @@ impl Hba {
                 LoginOut::fail(&mut entry, failure::PORT_ID_USED, handle);
                 return self.finish(origin, entry);
             }
-            Some(other) if conditional => {
+            Some(other) if conditional && self.switches.condition_counts => {
                 return match other.stage {
                     Stage::Plogi if !skip => self.send_prli(login, entry, origin),
                     _ => self.succeed_login(login, entry, origin),
