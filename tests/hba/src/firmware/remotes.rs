@@ -107,10 +107,13 @@ impl Remotes {
     }
 
     /// Returns the handles that are free, from the top down: the driver takes its own from
-    /// the bottom up. Handles of all ports of the HBA differ.
-    pub(super) fn free_handles(&self) -> impl Iterator<Item = u16> {
+    /// the bottom up. Those above `after`, if that is a handle, come last. Handles of all
+    /// ports of the HBA differ.
+    pub(super) fn free_handles(&self, after: Option<u16>) -> impl Iterator<Item = u16> {
         let used: BTreeSet<u16> = self.remotes.keys().map(|key| key.1).collect();
-        (0..=HIGHEST).rev().filter(move |handle| !used.contains(handle))
+        let first = after.unwrap_or(HIGHEST + 1);
+        let all = (0..first).rev().chain((first..=HIGHEST).rev());
+        all.filter(move |handle| !used.contains(handle))
     }
 }
 

@@ -70,6 +70,8 @@ pub(super) struct State {
     pub(super) vports: BTreeMap<u8, VirtualPort>,
     pub(super) disabling: Vec<Disabling>,
     pub(super) remotes: Remotes,
+    /// The handle that was given last to a port that logs in.
+    last_handle: Option<u16>,
     /// Requests of ours that wait for an answer.
     pub(super) pending: HashMap<ExchangeId, Pending>,
     /// ELS of others that wait for the driver.
@@ -88,11 +90,15 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Returns a handle for a port that has sent a PLOGI.
-    pub(super) fn free_handle(&self) -> Option<u16> {
+    /// Returns a handle for a port that has sent a PLOGI: the highest that is free, or the
+    /// next one in turn.
+    pub(super) fn take_handle(&mut self, in_turn: bool) -> Option<u16> {
         let waits =
             |handle: u16| self.notices.values().any(|n| n.remote.handle == handle);
-        self.remotes.free_handles().find(|handle| !waits(*handle))
+        let after = self.last_handle.filter(|_| in_turn);
+        let handle = self.remotes.free_handles(after).find(|handle| !waits(*handle))?;
+        self.last_handle = Some(handle);
+        Some(handle)
     }
 
     /// Whether a port of the HBA serves as a target.

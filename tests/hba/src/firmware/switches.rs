@@ -41,6 +41,18 @@ pub struct Switches {
     /// each initiator in the name server, and reads the port database afterwards. If false,
     /// the PLOGI goes out. Both ends then drop the commands of the login before it.
     pub condition_counts: bool,
+    /// Whether ports that log in get handles in turn: each the next lower one that is free,
+    /// and after 0 the highest. Nobody knows in which order firmware takes them. By default
+    /// it is the highest that is free, so one is used again as soon as it was given back. A
+    /// logout that the driver sends late then has the handle of another port.
+    pub handles_in_turn: bool,
+    /// Whether a LOGO entry counts only if its port has its handle. The driver writes both
+    /// (qla24xx_logout_iocb in qla_iocb.c), and nobody knows what firmware looks at. By
+    /// default that is the handle, so that a late logout ends the session of a port that
+    /// came later. If true, such an entry fails with reason 9 (not logged in). The driver
+    /// takes any status for the end of a logout (qlt_logo_completion_handler in
+    /// qla_target.c).
+    pub logout_names_port: bool,
 }
 
 /// How a login of the driver's ends where the other port's PLOGI goes before it. If the
@@ -73,6 +85,8 @@ impl Default for Switches {
             ready_before_update: false,
             yielded_login: YieldedLogin::default(),
             condition_counts: true,
+            handles_in_turn: false,
+            logout_names_port: false,
         }
     }
 }

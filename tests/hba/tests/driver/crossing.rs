@@ -34,7 +34,7 @@ pub fn login(handle: u16, flags: u16, to: &mut Pair) -> [Entry; 2] {
 }
 
 /// Returns whether a command of the initiator's reaches the target.
-fn is_served(pair: &mut Pair) -> bool {
+pub fn is_served(pair: &mut Pair) -> bool {
     let entry = pair.command(7, [0; 16], 0);
     pair.initiator().push(&[entry]);
     matches!(pair.target().take()[..], [Seen::Atio(atio)] if atio.kind() == kind::ATIO)

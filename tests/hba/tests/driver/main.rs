@@ -13,6 +13,7 @@ mod crossing;
 mod driver;
 mod ends;
 mod forged;
+mod handles;
 mod initiator;
 mod logins;
 mod nonsense;

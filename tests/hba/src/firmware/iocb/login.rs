@@ -9,7 +9,7 @@ use crate::fields::Entry;
 use crate::wire::{Vp, WireError};
 
 use super::super::exchanges::{Origin, Pending};
-use super::super::remotes::Stage;
+use super::super::remotes::{Remote, Stage};
 use super::super::{Hba, YieldedLogin};
 
 /// What follows "command failed" where both ports are logged in already.
@@ -41,8 +41,7 @@ impl Hba {
                 }
             }
             Operation::Logo { implicit } => {
-                let known = self.forget_remote(vp, login.handle);
-                match known {
+                match self.log_out(login) {
                     // What the driver wants is true already.
                     None => self.fail_login(entry, origin, failure::NOT_LOGGED_IN),
                     Some(_) if implicit => {
@@ -162,6 +161,15 @@ impl Hba {
         let payload = plogi(command::PLOGI, names);
         let pending = Pending::Plogi(login, entry, origin, prli);
         self.send_login(vp, login.id, &payload, pending);
+    }
+
+    /// Forgets the login that a LOGO entry names. Returns it, if there is one.
+    fn log_out(&mut self, login: LoginOut) -> Option<Remote> {
+        let vp = Vp(login.vp);
+        let any = !self.switches.logout_names_port;
+        let named = |remote: &&Remote| any || remote.id == login.id;
+        let handle = self.state.remotes.get(vp, login.handle).filter(named)?.handle;
+        self.forget_remote(vp, handle)
     }
 
     fn send_login(&mut self, vp: Vp, id: Fcid, payload: &[u8], pending: Pending) {

@@ -210,7 +210,7 @@ impl Hba {
         let old = self.handle_of(vp, id);
         self.end_commands_of(vp, id);
         self.end_issued_to(vp, id, Completion::ConfigurationChanged);
-        let free = old.or_else(|| self.state.free_handle());
+        let free = old.or_else(|| self.state.take_handle(self.switches.handles_in_turn));
         let handle = free.ok_or(Reject::NO_RESOURCES)?;
         let remote = Remote {
             vp,
