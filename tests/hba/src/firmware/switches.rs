@@ -53,6 +53,12 @@ pub struct Switches {
     /// takes any status for the end of a logout (qlt_logo_completion_handler in
     /// qla_target.c).
     pub logout_names_port: bool,
+    /// Whether a PRLI that the driver terminates ends the PRLI before it. The driver does so
+    /// while it registers the port, and expects the initiator to try again
+    /// (qlt_24xx_handle_els in qla_target.c). Nobody knows what becomes of the earlier one.
+    /// By default it stays. If it ends, commands have no answer until the initiator sends
+    /// another PRLI.
+    pub refused_prli_ends_login: bool,
 }
 
 /// How a login of the driver's ends where the other port's PLOGI goes before it. If the
@@ -87,6 +93,7 @@ impl Default for Switches {
             condition_counts: true,
             handles_in_turn: false,
             logout_names_port: false,
+            refused_prli_ends_login: false,
         }
     }
 }

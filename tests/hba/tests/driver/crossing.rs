@@ -145,14 +145,20 @@ fn whether_a_login_on_condition_leaves_one_that_is_there_is_a_switch() {
 }
 
 #[test]
-fn a_second_prli_that_the_driver_refuses_leaves_the_first_as_it_is() {
-    let mut pair = Pair::new();
-    let [to_target, _] = login(HANDLE, PRLI, &mut pair);
-    pair.initiator().push(&[to_target]);
-    let notice = pair.target().one();
-    assert_eq!((notice.kind(), notice.u8(18)), (kind::IMMEDIATE_NOTIFY, 0x20));
-    pair.target().terminate(&notice);
-    assert!(is_served(&mut pair));
+fn whether_a_second_prli_that_the_driver_refuses_ends_the_first_is_a_switch() {
+    for refused_prli_ends_login in [false, true] {
+        let mut pair = Pair::new();
+        *pair.target().rig.hba.switches() =
+            Switches { refused_prli_ends_login, ..Switches::default() };
+        let [to_target, _] = login(HANDLE, PRLI, &mut pair);
+        pair.initiator().push(&[to_target]);
+        let notice = pair.target().one();
+        assert_eq!((notice.kind(), notice.u8(18)), (kind::IMMEDIATE_NOTIFY, 0x20));
+        pair.target().terminate(&notice);
+        let stage = if refused_prli_ends_login { 4 } else { 6 };
+        assert_eq!(pair.target().stage(notice.u16(8)), Some(stage));
+        assert_eq!(is_served(&mut pair), !refused_prli_ends_login);
+    }
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl Hba {
     }
 
     /// Leaves the ELS of a notice without an answer. What it would have begun has not begun:
-    /// a PLOGI has ended the login before it, a PRLI has not.
+    /// a PLOGI has ended the login before it, a PRLI by default has not.
     fn refuse(&mut self, exchange: ExchangeId) {
         self.wire.drop(exchange);
         let Some(Notice { remote, payload }) = self.state.notices.remove(&exchange)
@@ -112,8 +112,9 @@ impl Hba {
         match payload.first() {
             Some(&command::PLOGI) => drop(self.forget_remote(remote.vp, remote.handle)),
             Some(&PRLI) => {
+                let keeps = !self.switches.refused_prli_ends_login;
                 let before = match remote.stage {
-                    Stage::Prli => Stage::Prli,
+                    Stage::Prli if keeps => Stage::Prli,
                     _ => Stage::Plogi,
                 };
                 self.set_stage(remote.vp, remote.id, before, None);
