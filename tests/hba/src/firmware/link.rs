@@ -4,6 +4,7 @@
 //! port's address (RPT_ID), loop up (8011), port update (8014), and only then does the
 //! firmware state read "ready".
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use understudy_fabric::addr::Fcid;
@@ -38,10 +39,6 @@ const REASON_LOGO: u16 = 0x0b00;
 
 /// What an SCR asks for: all changes.
 const ALL_CHANGES: u8 = 3;
-
-/// How long after a refusal the physical port tries again. The hardware's period is not
-/// known.
-const RETRY: Duration = Duration::from_secs(3);
 
 impl Hba {
     /// Handles what the wire tells.
@@ -184,7 +181,9 @@ impl Hba {
     fn refused(&mut self, vp: Vp, refusal: Refusal) {
         self.report(Report::Refused { vp: vp.0, why: format!("{refusal:?}") });
         if vp == Vp::PHYSICAL {
-            self.state.retry_login = Some(self.now + RETRY);
+            let delay = |ms: NonZeroU32| Duration::from_millis(u64::from(ms.get()));
+            let delay = self.switches.retry_login_ms.map(delay);
+            self.state.retry_login = delay.map(|delay| self.now + delay);
             return;
         }
         let reject = match refusal {

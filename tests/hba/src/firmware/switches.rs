@@ -1,5 +1,7 @@
 //! What no source settles about the firmware: a switch for each, with a default.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 use crate::chip::iocb::vp_status;
@@ -59,6 +61,10 @@ pub struct Switches {
     /// By default it stays. If it ends, commands have no answer until the initiator sends
     /// another PRLI.
     pub refused_prli_ends_login: bool,
+    /// After how many milliseconds the physical port asks the fabric again that has refused
+    /// its login; `null` for never. The hardware's period is not known. Meanwhile the driver
+    /// finds the firmware in state 2, and waits for the event 8014.
+    pub retry_login_ms: Option<NonZeroU32>,
 }
 
 /// How a login of the driver's ends where the other port's PLOGI goes before it. If the
@@ -94,6 +100,7 @@ impl Default for Switches {
             handles_in_turn: false,
             logout_names_port: false,
             refused_prli_ends_login: false,
+            retry_login_ms: NonZeroU32::new(3000),
         }
     }
 }

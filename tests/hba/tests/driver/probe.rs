@@ -1,13 +1,15 @@
 //! Probe and start: traces A and B.
 
+use std::num::NonZeroU32;
+
 use understudy_fabric::addr::Fcid;
 use understudy_fabric::ct::{self, Request, one_type};
 use understudy_hba::chip::iocb::kind;
 use understudy_hba::fields::{Entry, Fields};
 use understudy_hba::firmware::{Report, Switches};
 
-use crate::driver::{DATA, Driver, Mode, Seen, dma, plogi, segment};
-use crate::rig::BASE;
+use crate::driver::{DATA, Driver, Guest, Mode, Seen, dma, plogi, segment};
+use crate::rig::{BASE, INITIATOR, Rig};
 
 /// Reads a word of the flash, as the driver does: it polls for the highest bit.
 fn flash(driver: &mut Driver, word: u32) -> u32 {
@@ -194,4 +196,24 @@ fn an_interrupt_comes_for_each_event_once_they_are_enabled() {
     driver.write(0x48, 0xa000_0000);
     assert!(!driver.rig.hba.take_interrupt());
     assert_eq!(driver.read(0x44), 0);
+}
+
+#[test]
+fn when_a_port_asks_again_that_was_refused_is_a_switch() {
+    let again = |ms| Switches { retry_login_ms: ms, ..Switches::default() };
+    for (switches, times) in
+        [(Switches::default(), 4), (again(NonZeroU32::new(1000)), 10), (again(None), 1)]
+    {
+        let mut rig = Rig::new(switches);
+        // The fabric has a port of that name already.
+        let guest = Guest::new(INITIATOR, &mut rig.hba);
+        let mut driver = Driver { rig, guest };
+        driver.boot();
+        driver.start(Mode::Target);
+        driver.rig.pass(9);
+        let refused = |report: &Report| matches!(report, Report::Refused { .. });
+        let reports = driver.rig.hba.take_reports();
+        assert_eq!(reports.into_iter().filter(refused).count(), times, "{switches:?}");
+        assert_eq!(driver.done(&[0x69]).at(1), 2, "it waits for its login");
+    }
 }
