@@ -61,6 +61,12 @@ pub struct Switches {
     /// By default it stays. If it ends, commands have no answer until the initiator sends
     /// another PRLI.
     pub refused_prli_ends_login: bool,
+    /// Whether commands of an initiator that sends another PLOGI end with status 29h (logged
+    /// out), or with 2Ah (configuration changed). The driver's header has both, and nobody
+    /// knows which one this is. At 29h the driver deletes the session and sends a LOGO, to
+    /// an initiator that is just logging in. At 2Ah it only ends the command
+    /// (qlt_do_ctio_completion in qla_target.c).
+    pub logged_out_at_plogi: bool,
     /// After how many milliseconds the physical port asks the fabric again that has refused
     /// its login; `null` for never. The hardware's period is not known. Meanwhile the driver
     /// finds the firmware in state 2, and waits for the event 8014.
@@ -100,6 +106,7 @@ impl Default for Switches {
             handles_in_turn: false,
             logout_names_port: false,
             refused_prli_ends_login: false,
+            logged_out_at_plogi: true,
             retry_login_ms: NonZeroU32::new(3000),
         }
     }

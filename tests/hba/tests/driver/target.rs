@@ -232,6 +232,27 @@ fn a_logout_waits_for_the_driver_and_ends_commands() {
 }
 
 #[test]
+fn the_status_of_commands_that_another_plogi_ends_is_a_switch() {
+    for (logged_out_at_plogi, status) in [(true, 0x29), (false, 0x2a)] {
+        let switches = Switches { logged_out_at_plogi, ..Switches::default() };
+        let mut driver = served_with(switches);
+        driver.rig.initiator.hold_data(true);
+        driver.rig.initiator.send(0, &[0x2a; 10], 0, &[1; 512]).unwrap();
+        let atio = driver.one();
+        driver.push(&[with_data(&atio, OUT, 512)]);
+        driver.rig.initiator.log_in(BASE.wwpn);
+        let seen = driver.take();
+        let [Seen::Response(lost), Seen::Atio(plogi)] = seen[..] else {
+            panic!("{seen:?}")
+        };
+        assert_eq!(ended(&lost), (kind::CTIO, status, true));
+        driver.put_back(Seen::Atio(plogi));
+        driver.accept_login();
+        assert!(driver.rig.has_session());
+    }
+}
+
+#[test]
 fn a_login_is_refused_where_there_is_no_target() {
     let mut driver = Driver::new(Switches::default());
     driver.boot();

@@ -200,6 +200,8 @@ pub enum CtioStatus {
     Timeout = 0x0b,
     /// The initiator is logged out.
     LoggedOut = 0x29,
+    /// The configuration of the initiator's port has changed.
+    ConfigurationChanged = 0x2a,
 }
 
 /// Returns the FCP_RSP that a CTIO asks for. Mode 1 has the response and sense bytes in

@@ -37,9 +37,9 @@ impl Hba {
 
     /// Ends all commands of an initiator that has logged out, or logs in again. Its other
     /// exchanges stay: the ELS that is the reason may be one of them.
-    pub(super) fn end_commands_of(&mut self, vp: Vp, id: Fcid) {
+    pub(super) fn end_commands_of(&mut self, vp: Vp, id: Fcid, status: CtioStatus) {
         for exchange in self.commands_of(vp, id) {
-            self.end_exchange(exchange, CtioStatus::LoggedOut);
+            self.end_exchange(exchange, status);
         }
     }
 
@@ -87,7 +87,7 @@ impl Hba {
         handle: u16,
     ) -> Option<Remote> {
         let remote = self.state.remotes.remove(vp, handle)?;
-        self.end_commands_of(vp, remote.id);
+        self.end_commands_of(vp, remote.id, CtioStatus::LoggedOut);
         self.end_issued_to(vp, remote.id, Completion::LoggedOut);
         self.session_ended(&remote);
         Some(remote)
@@ -96,7 +96,7 @@ impl Hba {
     /// Forgets all logins of a port of the HBA.
     pub(in super::super) fn forget_port(&mut self, vp: Vp) {
         for remote in self.state.remotes.remove_all(vp) {
-            self.end_commands_of(vp, remote.id);
+            self.end_commands_of(vp, remote.id, CtioStatus::LoggedOut);
             self.session_ended(&remote);
         }
         self.end_issued_of(vp);

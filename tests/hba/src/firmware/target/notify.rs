@@ -5,7 +5,7 @@ use understudy_fabric::addr::Fcid;
 use understudy_fabric::els::{self, Login, Reject, command};
 use understudy_fabric::frame::FcHeader;
 
-use crate::chip::iocb::{Completion, Notify, NotifyAck, PortRoles};
+use crate::chip::iocb::{Completion, CtioStatus, Notify, NotifyAck, PortRoles};
 use crate::els::{
     ADISC, PDISC, PRLI, PRLO, TPRLO, adisc, plogi, prli, prli_word3, prlo_accept,
 };
@@ -209,7 +209,12 @@ impl Hba {
             return Err(IN_PROGRESS);
         }
         let old = self.handle_of(vp, id);
-        self.end_commands_of(vp, id);
+        let status = if self.switches.logged_out_at_plogi {
+            CtioStatus::LoggedOut
+        } else {
+            CtioStatus::ConfigurationChanged
+        };
+        self.end_commands_of(vp, id, status);
         self.end_issued_to(vp, id, Completion::ConfigurationChanged);
         let free = old.or_else(|| self.state.take_handle(self.switches.handles_in_turn));
         let handle = free.ok_or(Reject::NO_RESOURCES)?;
