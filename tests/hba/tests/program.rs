@@ -20,7 +20,7 @@ use std::time::Duration;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use tempfile::TempDir;
 use understudy_hba::control::{Reply, Request};
-use understudy_hba::firmware::Fault;
+use understudy_hba::firmware::{Fault, Switches, YieldedLogin};
 
 const VERSION: u16 = 1;
 const DMA_MAP: u16 = 2;
@@ -269,10 +269,17 @@ fn requests_that_make_no_sense_are_refused() {
 
 #[test]
 fn the_control_socket_shows_and_changes_the_hba() {
-    let program = Program::start(&["--switch", "disable_disabled=5"]);
+    let completed = "yielded_login=\"completed\"";
+    let program =
+        Program::start(&["--switch", "disable_disabled=5", "--switch", completed]);
     let state = program.control(&Request::State).state.unwrap();
     assert_eq!((state.guest, state.fabric, state.light), (false, false, true));
     assert_eq!((state.ports.len(), state.switches.disable_disabled), (0, 5));
+    assert_eq!(state.switches.yielded_login, YieldedLogin::Completed);
+    let switch = b"{\"cmd\":\"switch\",\"switches\":{\"handles_in_turn\":true}}\n";
+    assert!(program.control_line(switch).ok);
+    let switches = program.control(&Request::State).state.unwrap().switches;
+    assert_eq!(switches, Switches { handles_in_turn: true, ..Switches::default() });
     let _qemu = program.qemu();
     assert!(program.control(&Request::State).state.unwrap().guest);
     assert!(program.control(&Request::Light { on: false }).ok);
