@@ -86,6 +86,18 @@ fn firmware_that_is_silent_answers_no_mailbox() {
 }
 
 #[test]
+fn whether_a_reset_sends_a_logout_is_a_switch() {
+    for logout_at_reset in [true, false] {
+        let switches = Switches { logout_at_reset, ..Switches::default() };
+        let mut driver = Driver::target_with(switches);
+        assert!(driver.rig.is_logged_in(BASE.wwpn));
+        driver.reset();
+        driver.rig.settle();
+        assert_eq!(driver.rig.is_logged_in(BASE.wwpn), !logout_at_reset);
+    }
+}
+
+#[test]
 fn the_update_can_come_after_the_state() {
     let switches = Switches { ready_before_update: true, ..Switches::default() };
     let mut driver = Driver::new(switches);

@@ -149,6 +149,21 @@ fn what_nobody_knows_is_a_switch() {
 }
 
 #[test]
+fn the_status_of_a_disable_without_link_is_a_switch() {
+    for status in [0, 5] {
+        let mut driver = Driver::target();
+        driver.rig.hba.switches().disable_without_link = status;
+        enable(&mut driver, 1);
+        driver.rig.cable(false);
+        driver.take();
+        driver.push(&[disable(1)]);
+        let answer = driver.one();
+        let failed = if status == 0 { 0 } else { 1 };
+        assert_eq!((answer.u16(10), answer.u16(8)), (status, failed));
+    }
+}
+
+#[test]
 fn indexes_out_of_range_are_refused() {
     let mut driver = Driver::target();
     for vp in [0, 64, 255] {
