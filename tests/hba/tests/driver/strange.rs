@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use understudy_fabric::frame::FcHeader;
 use understudy_hba::chip::iocb::kind;
 use understudy_hba::fields::{Entry, Fields, id_bytes};
+use understudy_hba::firmware::{Switches, YieldedLogin};
 
+use crate::crossing::login;
 use crate::driver::{DATA, Mode, Seen, segment};
 use crate::pair::{HANDLE, Pair, answer};
 use crate::target::{ctio, with_data};
@@ -32,8 +34,11 @@ enum Act {
     },
     Manage(u32),
     Abort(usize),
-    /// The initiator logs in to the target, or out of it.
-    Log(u16),
+    /// The initiator logs in to the target, or out of it. The target may do so at once.
+    Log {
+        flags: u16,
+        back: Option<u16>,
+    },
     /// The target's driver goes on with a command.
     Answer {
         which: usize,
@@ -85,13 +90,33 @@ fn act() -> impl Strategy<Value = Act> {
         8 => command,
         1 => prop::sample::select(vec![0x10, 0x02, 0x08, 0x01, 0x1f]).prop_map(Act::Manage),
         2 => any::<usize>().prop_map(Act::Abort),
-        1 => prop::sample::select(vec![0x00, 0x00, 0x20, 0x08, 0x98, 0x19]).prop_map(Act::Log),
+        1 => (login_flags(), prop::option::of(login_flags()))
+            .prop_map(|(flags, back)| Act::Log { flags, back }),
         6 => answer,
         4 => forge,
         1 => (0..25_u64).prop_map(Act::Seconds),
         1 => any::<bool>().prop_map(Act::Cable),
         1 => Just(Act::Reset),
     ]
+}
+
+fn login_flags() -> impl Strategy<Value = u16> {
+    prop::sample::select(vec![0x00, 0x00, 0x10, 0x20, 0x08, 0x98, 0x19])
+}
+
+/// Returns switches about logins, in any position.
+fn switches() -> impl Strategy<Value = Switches> {
+    use YieldedLogin::{Answered, Completed, PortIdUsed};
+    let yielded = prop::sample::select(vec![PortIdUsed, Completed, Answered]);
+    (yielded, any::<[bool; 5]>()).prop_map(|(yielded_login, [a, b, c, d, e])| Switches {
+        yielded_login,
+        condition_counts: a,
+        handles_in_turn: b,
+        logout_names_port: c,
+        refused_prli_ends_login: d,
+        logged_out_at_plogi: e,
+        ..Switches::default()
+    })
 }
 
 /// A command of the initiator's.
@@ -112,8 +137,10 @@ struct Game {
 }
 
 impl Game {
-    fn new() -> Self {
-        let pair = Pair::with(Mode::Both, 64);
+    fn new(switches: Switches) -> Self {
+        let mut pair = Pair::with(Mode::Both, 64);
+        *pair.target().rig.hba.switches() = switches;
+        *pair.initiator().rig.hba.switches() = switches;
         Self { pair, commands: BTreeMap::new(), atios: Vec::new() }
     }
 
@@ -122,7 +149,7 @@ impl Game {
             Act::Command { flags, lens, wrong } => self.command(flags, &lens, wrong),
             Act::Manage(flags) => self.manage(flags),
             Act::Abort(which) => self.abort(which),
-            Act::Log(flags) => self.log(flags),
+            Act::Log { flags, back } => self.log(flags, back),
             Act::Answer { which, flags, offset, len } => {
                 if let Some(atio) = pick(&self.atios, which) {
                     let mut entry = with_data(&atio, flags, len);
@@ -191,14 +218,14 @@ impl Game {
         self.pair.initiator().push(&[entry]);
     }
 
-    fn log(&mut self, flags: u16) {
-        let id = self.pair.target().id(0);
-        let mut entry = Entry::new(kind::LOGIN_OUT);
-        entry.set_u32(4, 5000);
-        entry.set_u16(10, HANDLE);
-        entry.set_u16(12, flags);
-        entry.set(16, &id_bytes(id));
-        self.pair.initiator().push(&[entry]);
+    fn log(&mut self, flags: u16, back: Option<u16>) {
+        let [to_target, _] = login(HANDLE, flags, &mut self.pair);
+        let handle = self.pair.handle;
+        let back = back.map(|flags| login(handle, flags, &mut self.pair));
+        if let Some([_, to_initiator]) = back {
+            self.pair.target().push(&[to_initiator]);
+        }
+        self.pair.initiator().push(&[to_target]);
     }
 
     fn reset(&mut self) {
@@ -210,7 +237,7 @@ impl Game {
         for command in self.commands.values_mut() {
             command.is_void = true;
         }
-        self.log(0);
+        self.log(0, None);
     }
 
     fn new_handle(&mut self) -> Option<u32> {
@@ -283,8 +310,8 @@ fn pick<T: Copy>(all: &[T], which: usize) -> Option<T> {
     all.get(which.checked_rem(all.len())?).copied()
 }
 
-fn survives(acts: Vec<Act>) -> Result<(), TestCaseError> {
-    let mut game = Game::new();
+fn survives((switches, acts): (Switches, Vec<Act>)) -> Result<(), TestCaseError> {
+    let mut game = Game::new(switches);
     for act in acts {
         game.carry_out(act);
         game.pump()?;
@@ -306,5 +333,5 @@ fn survives(acts: Vec<Act>) -> Result<(), TestCaseError> {
 
 #[test]
 fn each_command_is_answered_once_whatever_happens() {
-    seek(LIMIT, &prop::collection::vec(act(), 1..80), survives);
+    seek(LIMIT, &(switches(), prop::collection::vec(act(), 1..80)), survives);
 }
