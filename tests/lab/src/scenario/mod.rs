@@ -91,8 +91,8 @@ pub struct Seen {
     pub load: Outcome,
     /// Whether the kernel of a node may have hung, now or earlier.
     pub may_hang: bool,
-    /// The name that a port may have claimed while it was logged in, because a reset of an
-    /// HBA let that port in.
+    /// The name that a port may have claimed while it was logged in: a reset of an HBA let
+    /// that port in, or the fabric did not know yet that the other port's light is off.
     pub claimed: Option<Wwn>,
 }
 

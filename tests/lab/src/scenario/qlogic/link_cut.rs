@@ -25,7 +25,7 @@ pub fn run(world: &World) -> Result<Seen> {
         Ok(vec![group.clone()])
     })?;
     end(world, std::slice::from_ref(&group))?;
-    Ok(seen)
+    Ok(Seen { claimed: Some(group.port()?), ..seen })
 }
 
 /// Turns the light off and on again. Returns the groups that may have moved.
