@@ -4,11 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::find::is_there;
-pub(crate) use super::find::{
-    FIND, is_same_name, node_of, one_of_several, wwid_in, wwid_of,
-};
+pub(crate) use super::find::{FIND, is_same_name, node_of, one_of_several, wwid_in};
 pub use super::find::{find_all, find_any};
+use super::find::{is_there, wwid_of};
 use crate::action::budget::Budget;
 use crate::action::failure::{Failure, Kind};
 use crate::config::group::{DeviceName, Slot};

@@ -55,22 +55,30 @@ pub fn find_any(kernel: &dyn Kernel, specs: &[DiskSpec]) -> Vec<Disk> {
     look_for(kernel, specs, &[]).into_iter().flatten().collect()
 }
 
-/// Returns the device node of a disk that was once found at `before`. `None` if another
-/// disk has that node now, and the disk is nowhere on this node.
+/// Returns the device node of a disk that was once found at `before`, and reported `wwid`.
+/// `None` if another disk has that node now, and the disk is nowhere on this node.
 pub(crate) fn node_of(
     kernel: &dyn Kernel,
     spec: &DiskSpec,
-    wwid: &str,
+    wwid: Option<&str>,
     before: &Path,
 ) -> Option<PathBuf> {
-    let there = before.file_name().and_then(|name| wwid_of(kernel, name.to_str()?));
-    if there.as_ref() == Some(&canonical(wwid)) {
+    let wwid = wwid.map(canonical);
+    let reported = || wwid_of(kernel, before.file_name()?.to_str()?);
+    let is_there = match &spec.device {
+        DeviceName::Path(path) => kernel.resolve(path).is_ok_and(|node| node == before),
+        DeviceName::Wwid(_) => wwid.is_some() && reported() == wwid,
+    };
+    if is_there {
         return Some(before.to_owned());
     }
-    match find_any(kernel, std::slice::from_ref(spec)).pop() {
-        Some(disk) => Some(disk.node),
-        None => there.is_none().then(|| before.to_owned()),
+    // The link may lead to a single path by now. If a multipath device has that path, it is
+    // the disk.
+    if let Some(disk) = find_any(kernel, std::slice::from_ref(spec)).pop() {
+        return Some(disk.node);
     }
+    let is_another = wwid.is_some() && reported().is_some_and(|now| Some(now) != wwid);
+    (!is_another).then(|| before.to_owned())
 }
 
 /// Returns the disks that are used by one path although this node sees several, because
@@ -205,7 +213,7 @@ fn identity_of(kernel: &dyn Kernel, name: &str) -> Option<Identity> {
     })
 }
 
-pub(crate) fn wwid_of(kernel: &dyn Kernel, name: &str) -> Option<String> {
+pub(super) fn wwid_of(kernel: &dyn Kernel, name: &str) -> Option<String> {
     identity_of(kernel, name).map(|identity| identity.wwid)
 }
 

@@ -6,7 +6,6 @@
 //! is below /run, because a reboot ends everything that it describes.
 
 use std::path::{Path, PathBuf};
-use std::slice;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -93,27 +92,11 @@ impl EntryDisk {
     /// Returns the device node that the disk has now, found by its configured name.
     /// `None` if that finds nothing and another disk has the old node.
     pub fn node_now(&self, kernel: &dyn Kernel) -> Option<PathBuf> {
-        match &self.spec.device {
-            DeviceName::Path(path) => {
-                if kernel.resolve(path).is_ok_and(|node| node == self.node) {
-                    return Some(self.node.clone());
-                }
-                // The link may lead to a single path by now. If a multipath device has
-                // that path, it is the disk.
-                match disk::find_any(kernel, slice::from_ref(&self.spec)).pop() {
-                    Some(disk) => Some(disk.node),
-                    None => self.is_not_another(kernel).then(|| self.node.clone()),
-                }
-            }
-            DeviceName::Wwid(wwid) => disk::node_of(kernel, &self.spec, wwid, &self.node),
-        }
-    }
-
-    /// Returns whether the device node does not report the identifier of another disk.
-    fn is_not_another(&self, kernel: &dyn Kernel) -> bool {
-        let name = self.node.file_name().and_then(|name| name.to_str());
-        let now = name.and_then(|name| disk::wwid_of(kernel, name));
-        now.is_none() || self.wwid.is_none() || now == self.wwid
+        let wwid = match &self.spec.device {
+            DeviceName::Wwid(wwid) => Some(wwid.as_str()),
+            DeviceName::Path(_) => self.wwid.as_deref(),
+        };
+        disk::node_of(kernel, &self.spec, wwid, &self.node)
     }
 }
 
