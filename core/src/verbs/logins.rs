@@ -113,7 +113,7 @@ pub(super) fn active(
             return Err(Failure::new(Kind::Failed, step, cause)
                 .advise("See the fabric's log for a refused login"));
         };
-        begun = asked_again(kernel, driver, vport, begun, budget)?;
+        begun = ask_again(kernel, driver, vport, begun, budget);
         kernel.sleep(LOOK_AGAIN);
     }
 }
@@ -134,23 +134,25 @@ fn has_link(kernel: &dyn Kernel, port: &VirtualPort) -> bool {
 
 /// Has a port log out and in again if its login was begun at `begun` and the driver has given
 /// up since. Returns when the login began that is under way now. While there is no link, none
-/// has begun.
-fn asked_again(
+/// has begun. A failure is only a warning, because the link may have gone in between; it is
+/// tried again later.
+fn ask_again(
     kernel: &dyn Kernel,
     driver: &dyn Driver,
     port: &VirtualPort,
     begun: Instant,
     budget: Budget,
-) -> Result<Instant, Failure> {
+) -> Instant {
     let time = driver.gives_up_after(&port.state).filter(|_| has_link(kernel, port));
-    let Some(time) = time else { return Ok(kernel.now()) };
+    let Some(time) = time else { return kernel.now() };
     if kernel.now() < begun + time {
-        return Ok(begun);
+        return begun;
     }
     log::warn!("{} is in state '{}' still: it logs in again", port.wwpn, port.state);
     let again = vec![fc::log_out(port), fc::log_in(port)];
     let step = Step::new("let the virtual port log in again", vec![again]);
-    let asked = step.apply(kernel, budget);
-    asked.map_err(|errors| Failure::kernel(step.title, &errors))?;
-    Ok(kernel.now())
+    if let Err(errors) = step.apply(kernel, budget) {
+        log::warn!("{}", Failure::kernel(step.title, &errors));
+    }
+    kernel.now()
 }
