@@ -56,9 +56,9 @@ impl San {
     pub(super) fn is_lost_on_qla2xxx(&self, node: usize, port: usize) -> bool {
         let there = self.nodes.get(node).filter(|there| there.hba == Hba::Qla2xxx);
         let port = there.and_then(|there| there.ports.iter().find(|p| p.id == port));
-        let barred = |wwpn| self.barred.get(&wwpn).is_some_and(|until| self.now < *until);
+        let denied = |wwpn| self.denied.get(&wwpn).is_some_and(|until| self.now < *until);
         let twice = |wwpn| self.refuses && !self.logged_in_at(wwpn).is_empty();
-        let refused = |wwpn| barred(wwpn) || twice(wwpn);
+        let refused = |wwpn| denied(wwpn) || twice(wwpn);
         there.is_some_and(Node::is_dark) || port.is_some_and(|port| refused(port.wwpn))
     }
 }

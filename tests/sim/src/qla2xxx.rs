@@ -234,7 +234,8 @@ impl San {
             assert!(on, "{wwpn} has lost its port and is disabled: the kernel crashes");
             return;
         };
-        port.is_target = on;
+        // One that is disabled ends its sessions, and serves on (`qlt_disable_vha`).
+        port.is_target |= on;
         self.log_in_anew(node, id);
     }
 

@@ -39,7 +39,7 @@ pub struct San {
     /// FCoE waits for keep-alives.
     pub ages_out: Duration,
     /// The names that the fabric refuses to ports of qla2xxx, each until a time.
-    pub(super) barred: BTreeMap<Wwn, Instant>,
+    pub(super) denied: BTreeMap<Wwn, Instant>,
     /// The `nft` of every node.
     pub nft: Nft,
     /// Whether multipathd of every node has its keys from a file, so that it can be given
@@ -191,7 +191,7 @@ impl San {
             zoned: false,
             refuses: false,
             ages_out: Duration::ZERO,
-            barred: BTreeMap::new(),
+            denied: BTreeMap::new(),
             nft: Nft::Works,
             multipathd: true,
             quietly_fails: false,
@@ -275,8 +275,8 @@ impl San {
 
     /// Has the fabric refuse a name to ports of qla2xxx for some time, as if it were logged
     /// in.
-    pub fn bar(&mut self, wwpn: Wwn, time: Duration) {
-        self.barred.insert(wwpn, self.now + time);
+    pub fn deny(&mut self, wwpn: Wwn, time: Duration) {
+        self.denied.insert(wwpn, self.now + time);
     }
 
     /// Takes a node's power away, and all that it held in memory. What it had registered
@@ -290,7 +290,7 @@ impl San {
         });
         for port in ports.into_iter().flatten() {
             if port.active {
-                self.bar(port.wwpn, self.ages_out);
+                self.deny(port.wwpn, self.ages_out);
             }
             self.left(node, &port, Duration::ZERO);
         }

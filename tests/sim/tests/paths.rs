@@ -7,13 +7,14 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use common::{Node, Setup, initiators, pair, pair_by_paths};
 use understudy_core::kernel::Kernel;
 use understudy_core::verbs::check::check;
-use understudy_core::verbs::{Health, Level};
-use understudy_sim::Nexus;
+use understudy_core::verbs::{Health, Level, takeover};
+use understudy_sim::{Nexus, SimKernel};
 
 /// Has a path of a node to a disk fail from now on, or work again.
 fn set_dead(at: &Node, disk: &str, path: usize, dead: bool) {
@@ -48,6 +49,30 @@ fn is_well(node: &Node, why: &str) {
     assert!(written() > before, "{why}: nothing is written");
     assert_eq!(node.health(Level::Disk), Health::Running, "{why}");
     assert!(node.owns_all(), "{why}");
+}
+
+/// A path may leave at any read or operation of a start: the other one works.
+#[test]
+fn a_path_may_leave_at_any_moment_of_a_start() {
+    for moment in 0.. {
+        let (a, _) = nodes(&Setup::new(2, 1));
+        let passed = Cell::new(0);
+        let pause = |time| {
+            let mut san = a.san.borrow_mut();
+            let to = san.now() + time;
+            san.advance(to);
+            if passed.replace(passed.get() + 1) == moment {
+                san.path_leaves(0, "sda", 0).unwrap();
+            }
+        };
+        let kernel = SimKernel::enter(&a.san, 0).paused_by(&pause);
+        let started = takeover(&mut a.action_on(&kernel), &a.scope_with(&[]));
+        assert_eq!(started, Ok(()), "it left at moment {moment}");
+        if passed.get() <= moment {
+            assert!(moment > 100, "a start of {moment} moments");
+            break;
+        }
+    }
 }
 
 #[test]

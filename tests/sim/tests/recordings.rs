@@ -245,7 +245,7 @@ fn refuse(san: &SharedSan, calls: &[&Recorded]) {
         Op::MakeDir(path) if is_qla2xxx(path) => path.file_name()?.to_str()?.parse().ok(),
         _ => None,
     });
-    ports.for_each(|wwpn| san.borrow_mut().bar(wwpn, Duration::from_secs(4)));
+    ports.for_each(|wwpn| san.borrow_mut().deny(wwpn, Duration::from_secs(4)));
 }
 
 /// Returns every answer to a call in which the simulated kernel differs from the recorded

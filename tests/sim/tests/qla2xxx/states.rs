@@ -71,7 +71,7 @@ fn play(node: &Node, deed: Deed) {
         Deed::Lit => node.san.borrow_mut().light_comes(0),
         // The login that comes next is within these seconds, and the one after it is not.
         Deed::Refuse => {
-            node.san.borrow_mut().bar(wwpn(&node.setup), Duration::from_secs(4));
+            node.san.borrow_mut().deny(wwpn(&node.setup), Duration::from_secs(4));
         }
     }
     node.kernel.sleep(Duration::from_secs(2));
