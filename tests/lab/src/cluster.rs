@@ -31,10 +31,22 @@ pub fn pair() -> [Member; 2] {
 /// Returns the `corosync.conf` of a cluster of these members.
 #[must_use]
 pub fn corosync_conf(members: &[Member], token: Duration) -> String {
+    let node =
+        |its: &Member| (member_id(its.guest), its.name, cluster_address(its.guest));
+    conf(&members.iter().map(node).collect::<Vec<_>>(), token)
+}
+
+/// Returns the `corosync.conf` of a node that is a cluster by itself.
+#[must_use]
+pub fn alone(name: &str) -> String {
+    conf(&[(1, name, "127.0.0.1".into())], TOKEN)
+}
+
+/// Returns the `corosync.conf` of these nodes: each by its number, its name and its address.
+fn conf(members: &[(usize, &str, String)], token: Duration) -> String {
     let token = token.as_millis();
     let mut nodes = String::new();
-    for Member { guest, name } in members {
-        let (number, address) = (member_id(guest), cluster_address(guest));
+    for (number, name, address) in members {
         let _ = write!(
             nodes,
             "    node {{\n        nodeid: {number}\n        name: {name}\n        \

@@ -61,6 +61,15 @@ impl Record {
         report::write(&file(), self)
     }
 
+    /// Forgets every scenario: a block that is lost may be any scenario's.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn forget_all(&mut self) -> Result<()> {
+        self.rows.clear();
+        report::write(&file(), self)
+    }
+
     fn take(&mut self, row: &Row) {
         self.rows.retain(|before| before.scenario != row.scenario);
         self.rows.extend(row.ok.then(|| row.clone()));

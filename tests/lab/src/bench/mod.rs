@@ -109,7 +109,9 @@ pub fn run(
         guest.wait_up(BOOT)?;
         wait_port(guest, BOOT)
     })?;
+    let share = lab.folders().share();
     progress::during("cluster: one node online", || {
+        paths::write(&share.join(COROSYNC), cluster::alone(plan::BENCH))?;
         guest.run(CLUSTER, BOOT)?;
         cluster::wait_online(guest, 1, BOOT)
     })?;
@@ -118,7 +120,6 @@ pub fn run(
         let most = LUNS.into_iter().max().unwrap_or(1);
         guest.run(&prepare(most), BOOT).map(drop)
     })?;
-    let share = lab.folders().share();
     let mut report = Report::default();
     let mut clock = Clock { left: slow, before: None };
     let wanted = |c: &Contender| names.is_empty() || names.contains(&c.name);
@@ -159,27 +160,12 @@ const BOOT: Duration = Duration::from_secs(180);
 /// How long one action of one contender may take.
 const ACTION: Duration = Duration::from_secs(3600);
 
-/// A script that makes the guest a cluster of one node.
+/// The file in the guest's shared folder that makes the guest a cluster of one node.
+const COROSYNC: &str = "corosync.conf";
+
+/// A script that starts the cluster.
 const CLUSTER: &str = "set -e
-    cat > /etc/corosync/corosync.conf << 'END'
-totem {
-    version: 2
-    cluster_name: bench
-    transport: knet
-    crypto_cipher: none
-    crypto_hash: none
-}
-nodelist {
-    node {
-        nodeid: 1
-        name: bench
-        ring0_addr: 127.0.0.1
-    }
-}
-quorum {
-    provider: corosync_votequorum
-}
-END
+    cp /lab/corosync.conf /etc/corosync/
     systemctl start corosync pacemaker
     until crm_attribute --name stonith-enabled --update false; do sleep 0.5; done";
 

@@ -68,7 +68,11 @@ fn play(scenarios: Vec<Scenario>, record: &mut Record) -> Result<Vec<Row>> {
             return Ok(rows);
         }
     }
-    rows.push(scenario::everything_read_back(&world));
+    let read_back = scenario::everything_read_back(&world);
+    if !read_back.ok {
+        record.forget_all()?;
+    }
+    rows.push(read_back);
     Ok(rows)
 }
 
